@@ -1,0 +1,36 @@
+"""Every async test runs on each backend; what a test leaves behind fails it."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+
+def _loop_factory(*, eager: bool) -> Callable[[], asyncio.AbstractEventLoop]:
+    def make() -> asyncio.AbstractEventLoop:
+        loop = asyncio.new_event_loop()
+        loop.set_debug(enabled=True)
+        loop.slow_callback_duration = 60
+        if eager and sys.version_info >= (3, 12):
+            loop.set_task_factory(asyncio.eager_task_factory)
+        return loop
+
+    return make
+
+
+_BACKENDS: list[Any] = [
+    pytest.param(("asyncio", {"loop_factory": _loop_factory(eager=False)}), id="asyncio"),
+    pytest.param(("trio", {"restrict_keyboard_interrupt_to_checkpoints": False}), id="trio"),
+]
+if sys.version_info >= (3, 12):
+    _BACKENDS.append(
+        pytest.param(("asyncio", {"loop_factory": _loop_factory(eager=True)}), id="eager")
+    )
+
+
+@pytest.fixture(params=_BACKENDS)
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    """The event loops that tether promises to run on."""
+    return request.param
