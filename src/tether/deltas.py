@@ -1,0 +1,269 @@
+"""What a reply arrives as, and the fold from deltas to the message so far.
+
+A reply is a sequence of blocks, numbered from 0 in the order in which they will stand in the message.
+Fragments name the block they belong to; blocks may interleave. A `BlockEnd` closes a block and carries
+it whole; a `ReplyEnd` closes the reply and carries the message.
+
+    reply = (ReplyInfo | block-delta)* ReplyEnd
+    block = (TextDelta* | ThinkingDelta* | ToolCallStart ToolCallDelta*) BlockEnd
+
+Adding a delta to the fold costs the same however long the message is.
+
+No I/O.
+"""
+
+from typing import Any, ClassVar, TypeAlias, TypeVar, assert_never
+
+import jiter
+from attrs import define, field, frozen
+
+from tether.messages import (
+    AssistantBlock,
+    AssistantMessage,
+    Failure,
+    JsonObject,
+    StopReason,
+    Text,
+    Thinking,
+    ToolCall,
+    Usage,
+)
+
+__all__ = (
+    "BlockDelta",
+    "BlockEnd",
+    "Delta",
+    "PartialReply",
+    "ReplyEnd",
+    "ReplyInfo",
+    "TextDelta",
+    "ThinkingDelta",
+    "ToolCallDelta",
+    "ToolCallStart",
+)
+
+
+@frozen
+class TextDelta:
+    """More text for a text block."""
+
+    type: ClassVar = "text_delta"
+
+    text: str
+    index: int = 0
+
+
+@frozen
+class ThinkingDelta:
+    """More text for a thinking block."""
+
+    type: ClassVar = "thinking_delta"
+
+    text: str
+    index: int = 0
+
+
+@frozen
+class ToolCallStart:
+    """A tool call begins; its arguments follow in fragments."""
+
+    type: ClassVar = "tool_call_start"
+
+    id: str
+    name: str
+    index: int = 0
+
+
+@frozen
+class ToolCallDelta:
+    """More of a tool call's arguments, as JSON text cut anywhere."""
+
+    type: ClassVar = "tool_call_delta"
+
+    arguments: str
+    index: int = 0
+
+
+@frozen
+class BlockEnd:
+    """A block is whole."""
+
+    type: ClassVar = "block_end"
+
+    block: AssistantBlock
+    index: int = 0
+
+
+@frozen(kw_only=True)
+class ReplyInfo:
+    """Facts about the reply that came before its end; what is None stays as it was."""
+
+    type: ClassVar = "reply_info"
+
+    model: str | None = None
+    api: str | None = None
+    response_id: str | None = None
+    usage: Usage | None = None
+
+
+@frozen
+class ReplyEnd:
+    """The reply is whole. The last delta of a stream that did not fail."""
+
+    type: ClassVar = "reply_end"
+
+    message: AssistantMessage
+
+
+BlockDelta: TypeAlias = TextDelta | ThinkingDelta | ToolCallStart | ToolCallDelta | BlockEnd
+"""The deltas that consumers of a run see."""
+
+Delta: TypeAlias = BlockDelta | ReplyInfo | ReplyEnd
+"""The deltas that a model's stream is made of."""
+
+
+@define
+class _OpenCall:
+    id: str
+    name: str
+    fragments: list[str] = field(factory=list)
+
+
+@define
+class _OpenText:
+    fragments: list[str] = field(factory=list)
+
+
+@define
+class _OpenThinking:
+    fragments: list[str] = field(factory=list)
+
+
+_Open = TypeVar("_Open", _OpenText, _OpenThinking, _OpenCall)
+_Part: TypeAlias = _OpenText | _OpenThinking | _OpenCall | AssistantBlock
+
+
+class PartialReply:
+    """The fold: a reply as far as it has arrived.
+
+    Args:
+        model: the model asked for, until the reply itself says.
+        api: the wire API it arrives over.
+    """
+
+    __slots__ = ("_info", "_message", "_parts")
+
+    def __init__(self, *, model: str = "", api: str = "") -> None:
+        self._parts: dict[int, _Part] = {}
+        self._info: dict[str, Any] = {"model": model, "api": api}
+        self._message: AssistantMessage | None = None
+
+    def add(self, delta: Delta) -> None:
+        """Take in the next delta, in constant time.
+
+        Raises:
+            ValueError: the delta does not follow from those before it.
+        """
+        match delta:
+            case TextDelta(text, index):
+                part = self._parts.get(index)
+                if part is None:
+                    part = self._parts[index] = _OpenText()
+                _expect(part, _OpenText, delta).fragments.append(text)
+            case ToolCallDelta(arguments, index):
+                _expect(self._parts.get(index), _OpenCall, delta).fragments.append(arguments)
+            case ThinkingDelta(text, index):
+                part = self._parts.get(index)
+                if part is None:
+                    part = self._parts[index] = _OpenThinking()
+                _expect(part, _OpenThinking, delta).fragments.append(text)
+            case ToolCallStart(id_, name, index):
+                if index in self._parts:
+                    raise ValueError(f"block {index} began twice")
+                self._parts[index] = _OpenCall(id_, name)
+            case BlockEnd(block, index):
+                self._parts[index] = block
+            case ReplyInfo(model=model, api=api, response_id=response_id, usage=usage):
+                facts = {"model": model, "api": api, "response_id": response_id, "usage": usage}
+                self._info |= {name: fact for name, fact in facts.items() if fact is not None}
+            case ReplyEnd(message):
+                self._message = message
+            case _:
+                assert_never(delta)
+
+    @property
+    def complete(self) -> AssistantMessage | None:
+        """The finished message, once its end has arrived."""
+        return self._message
+
+    def preview(self) -> AssistantMessage:
+        """The message so far, for people to look at.
+
+        Returns:
+            All that has arrived; a call still open has the arguments that can be read so far.
+        """
+        if self._message is not None:
+            return self._message
+        blocks = [_preview(part) for _, part in sorted(self._parts.items())]
+        return AssistantMessage(blocks, **self._info)
+
+    def cut(self, stop_reason: StopReason, error: Failure | None = None) -> AssistantMessage:
+        """Close the reply where it was cut off.
+
+        A call whose arguments were still arriving is no call: it moves to
+        `details["unfinished_calls"]`, so that it is neither run nor sent to a model again.
+
+        Args:
+            stop_reason: `aborted` or `error`.
+            error: what went wrong, if something did.
+
+        Returns:
+            The reply as far as it had arrived, marked as cut off.
+        """
+        if self._message is not None:
+            return self._message
+        parts = [part for _, part in sorted(self._parts.items())]
+        unfinished = [
+            {"id": part.id, "name": part.name, "arguments": "".join(part.fragments)}
+            for part in parts
+            if isinstance(part, _OpenCall)
+        ]
+        return AssistantMessage(
+            [_preview(part) for part in parts if not isinstance(part, _OpenCall)],
+            **self._info,
+            stop_reason=stop_reason,
+            error=error,
+            details={"unfinished_calls": unfinished} if unfinished else None,
+        )
+
+
+def _expect(part: object, kind: type[_Open], delta: BlockDelta) -> _Open:
+    if isinstance(part, kind):
+        return part
+    state = (
+        "is not open" if part is None else f"is {type(part).__name__.removeprefix('_Open').lower()}"
+    )
+    raise ValueError(f"{type(delta).__name__} for block {delta.index}, which {state}")
+
+
+def _preview(part: _Part) -> AssistantBlock:
+    match part:
+        case _OpenText(fragments):
+            return Text("".join(fragments))
+        case _OpenThinking(fragments):
+            return Thinking("".join(fragments))
+        case _OpenCall(id_, name, fragments):
+            return ToolCall(id_, name, _readable("".join(fragments)))
+        case block:
+            return block
+
+
+def _readable(arguments: str) -> JsonObject:
+    """As much of a JSON object as can be read from its beginning."""
+    if not arguments.strip():
+        return {}
+    try:
+        value = jiter.from_json(arguments.encode(), partial_mode="trailing-strings")
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,134 @@
+"""Every exception that tether raises, by whose fault it is.
+
+    TetherError
+    |-- UsageError                 the caller's: tether was used in a way it cannot be
+    |   |-- AgentBusyError         a run is going already
+    |   |-- NothingToContinueError a run without a prompt, and nothing to continue from
+    |   |-- ToolDefinitionError    a function or schema that cannot be a tool
+    |   `-- UnknownModelError      a model name that names nothing
+    |-- DecodeError                the data's: JSON that is no message or event, with the path
+    |-- ModelError                 the vendor's, or the wire's: `kind` says which
+    |-- ArgumentsError             the model's: arguments that do not fit; it is told, and may repair
+    |-- OutputError                the model's: no output of the type asked for, after all repairs
+    `-- ConsumerTooSlowError       the consumer's: a branch with `when_full="fail"` fell behind
+
+What anyio has a name for keeps it: `anyio.ClosedResourceError`, `anyio.BrokenResourceError`,
+`anyio.BusyResourceError`, `anyio.WouldBlock`. Cancellation is never wrapped.
+"""
+
+from collections.abc import Sequence
+
+from tether.messages import AssistantMessage, Failure, FailureKind
+
+__all__ = (
+    "AgentBusyError",
+    "ArgumentsError",
+    "ConsumerTooSlowError",
+    "DecodeError",
+    "ModelError",
+    "NothingToContinueError",
+    "OutputError",
+    "TetherError",
+    "ToolDefinitionError",
+    "UnknownModelError",
+    "UsageError",
+)
+
+
+class TetherError(Exception):
+    """The root of the tree."""
+
+
+class UsageError(TetherError):
+    """tether was used in a way it cannot be."""
+
+
+class AgentBusyError(UsageError):
+    """A run of this agent is going already."""
+
+
+class NothingToContinueError(UsageError):
+    """A run was started without a prompt, and there is nothing to continue from."""
+
+
+class ToolDefinitionError(UsageError):
+    """A function or a schema cannot be made a tool."""
+
+
+class UnknownModelError(UsageError):
+    """A model name names nothing that is known."""
+
+
+class DecodeError(TetherError):
+    """JSON that is no message, event or entry; the text names the path that is wrong.
+
+    Attributes:
+        path: where in the document, such as `$.content[0].text`.
+    """
+
+    def __init__(self, reason: str, *, path: str = "$") -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+
+
+class ModelError(TetherError):
+    """A model, or the way to it, failed.
+
+    Attributes:
+        kind: what kind of failure it is.
+        status: the HTTP status, where there was one.
+        request_id: the vendor's name for the request, where it gave one.
+        retry_after: seconds the vendor asked us to wait, where it did.
+        partial: the reply as far as it had arrived, where some had.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: FailureKind,
+        status: int | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+        partial: AssistantMessage | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.kind = kind
+        self.status = status
+        self.request_id = request_id
+        self.retry_after = retry_after
+        self.partial = partial
+
+    @property
+    def failure(self) -> Failure:
+        """The same as data, for a transcript."""
+        return Failure(self.kind, self.message, self.status, self.request_id)
+
+    def __str__(self) -> str:
+        about = [self.kind.replace("_", " ")]
+        if self.status is not None:
+            about.append(f"HTTP {self.status}")
+        if self.request_id is not None:
+            about.append(f"request {self.request_id}")
+        return f"{self.message} ({', '.join(about)})"
+
+
+class ArgumentsError(TetherError):
+    """A tool call's arguments do not fit the tool's parameters.
+
+    Attributes:
+        faults: one sentence for each fault, each naming its parameter.
+    """
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = tuple(faults)
+
+
+class OutputError(TetherError):
+    """The model gave no output of the type asked for, after all repairs it was allowed."""
+
+
+class ConsumerTooSlowError(TetherError):
+    """A branch that asked to fail when full was full."""

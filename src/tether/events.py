@@ -1,0 +1,190 @@
+"""What a run tells its consumers, and in which order.
+
+    run      = AgentStart turn+ AgentEnd
+    turn     = TurnStart message* reply tools? TurnEnd    # messages: prompts, steering, follow-ups
+    message  = MessageStart MessageEnd
+    reply    = ModelRetry* MessageStart MessageUpdate* MessageEnd           # the assistant's
+    tools    = (ToolExecutionStart ToolExecutionUpdate* ToolExecutionEnd)+  # calls interleave
+               message+                                   # their results, in the order of the calls
+
+Every call of a reply has one ToolExecutionStart and one ToolExecutionEnd, also one that never ran: the
+outcome of its result tells. A run whose scope was cancelled from outside may stop after any event.
+
+No I/O.
+"""
+
+from typing import Any, ClassVar, Literal, TypeAlias
+
+from attrs import field, frozen
+
+from tether.deltas import BlockDelta
+from tether.messages import (
+    AssistantMessage,
+    Failure,
+    JsonObject,
+    Message,
+    ToolResultMessage,
+    Usage,
+    UserBlock,
+)
+
+__all__ = (
+    "AgentEnd",
+    "AgentStart",
+    "Event",
+    "LimitName",
+    "MessageEnd",
+    "MessageStart",
+    "MessageUpdate",
+    "ModelRetry",
+    "RunEnd",
+    "ToolExecutionEnd",
+    "ToolExecutionStart",
+    "ToolExecutionUpdate",
+    "TurnEnd",
+    "TurnStart",
+)
+
+RunEnd: TypeAlias = Literal["stop", "terminated", "limit", "aborted", "error"]
+"""Why a run ended. `terminated`: by its tools or by `should_stop`; `limit`: see which."""
+
+LimitName: TypeAlias = Literal[
+    "turns", "tool_calls", "input_tokens", "output_tokens", "cost", "seconds"
+]
+
+
+@frozen
+class AgentStart:
+    """A run begins."""
+
+    type: ClassVar = "agent_start"
+
+
+@frozen
+class TurnStart:
+    """A turn begins: one question to the model and what follows from its reply."""
+
+    type: ClassVar = "turn_start"
+
+    turn: int
+    """Counted from 1 within the run."""
+
+
+@frozen
+class MessageStart:
+    """A message begins. A reply is still empty; any other message is already whole."""
+
+    type: ClassVar = "message_start"
+
+    message: Message
+
+
+@frozen
+class MessageUpdate:
+    """More of the reply: one delta, never a copy of what came before (see `Run.partial`)."""
+
+    type: ClassVar = "message_update"
+
+    delta: BlockDelta
+
+
+@frozen
+class MessageEnd:
+    """A message is whole, or cut off for good, and stands in the transcript."""
+
+    type: ClassVar = "message_end"
+
+    message: Message
+
+
+@frozen
+class ModelRetry:
+    """The model could not be reached, and will be asked again after a wait."""
+
+    type: ClassVar = "model_retry"
+
+    attempt: int
+    """The number of the attempt that failed, from 1."""
+    delay: float
+    """Seconds until the next."""
+    error: Failure
+
+
+@frozen
+class ToolExecutionStart:
+    """A call is taken up; hooks and approvals come before the tool itself."""
+
+    type: ClassVar = "tool_execution_start"
+
+    call_id: str
+    name: str
+    arguments: JsonObject
+
+
+@frozen
+class ToolExecutionUpdate:
+    """A running tool reports progress, or a child agent's event comes through its call."""
+
+    type: ClassVar = "tool_execution_update"
+
+    call_id: str
+    name: str
+    content: tuple[UserBlock, ...] = ()
+    details: Any = None
+    event: "Event | None" = None
+    """An event of the agent that runs inside this call."""
+    path: tuple[str, ...] = ()
+    """The names of the agents from this run's child down to the one whose event it is."""
+
+
+@frozen
+class ToolExecutionEnd:
+    """A call is answered. Ends come as they happen, not in the order of the calls."""
+
+    type: ClassVar = "tool_execution_end"
+
+    call_id: str
+    name: str
+    result: ToolResultMessage
+    duration: float
+    """Seconds since its start."""
+
+
+@frozen
+class TurnEnd:
+    """A turn is over."""
+
+    type: ClassVar = "turn_end"
+
+    turn: int
+    message: AssistantMessage
+    results: tuple[ToolResultMessage, ...] = ()
+
+
+@frozen
+class AgentEnd:
+    """The run is over."""
+
+    type: ClassVar = "agent_end"
+
+    stop_reason: RunEnd
+    limit: LimitName | None = field(default=None, kw_only=True)
+    """Which limit was reached, where `stop_reason` is `limit`."""
+    error: Failure | None = field(default=None, kw_only=True)
+    usage: Usage = field(factory=Usage, kw_only=True)
+    """All tokens the run spent, those of child agents included."""
+
+
+Event: TypeAlias = (
+    AgentStart
+    | TurnStart
+    | MessageStart
+    | MessageUpdate
+    | MessageEnd
+    | ModelRetry
+    | ToolExecutionStart
+    | ToolExecutionUpdate
+    | ToolExecutionEnd
+    | TurnEnd
+    | AgentEnd
+)

@@ -1,0 +1,59 @@
+"""When a run must stop: turns, tool calls, tokens, cost, seconds.
+
+No I/O: what was spent is counted by whoever spends it, and `seconds` is watched by the driver.
+"""
+
+from attrs import define, field, frozen
+
+from tether.events import LimitName
+from tether.messages import Usage
+
+__all__ = ("Limits", "Spent")
+
+
+@frozen(kw_only=True)
+class Limits:
+    """What a run may spend; None is no limit.
+
+    The run ends in order when a limit is reached and more would be needed: its transcript is valid, its
+    `stop_reason` is `limit`, and it can be continued.
+    """
+
+    turns: int | None = None
+    tool_calls: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost: float | None = None
+    """In the currency of the prices, as a rule US dollars."""
+    seconds: float | None = None
+    """Wall time; what is in flight then is cut off."""
+
+    def reached(self, spent: "Spent") -> LimitName | None:
+        """Name the first limit that leaves no room for another turn, or None.
+
+        Tool calls are not among them: the model may always say what it made of their results.
+        """
+        amounts: dict[LimitName, tuple[float | None, float]] = {
+            "turns": (self.turns, spent.turns),
+            "input_tokens": (self.input_tokens, spent.usage.input_tokens),
+            "output_tokens": (self.output_tokens, spent.usage.output_tokens),
+            "cost": (self.cost, spent.cost),
+        }
+        for name, (limit, amount) in amounts.items():
+            if limit is not None and amount >= limit:
+                return name
+        return None
+
+    def calls_left(self, spent: "Spent") -> int | None:
+        """How many more tool calls may run, or None for any number."""
+        return None if self.tool_calls is None else max(0, self.tool_calls - spent.tool_calls)
+
+
+@define(kw_only=True)
+class Spent:
+    """What a run has spent so far, that of its child agents included."""
+
+    turns: int = 0
+    tool_calls: int = 0
+    usage: Usage = field(factory=Usage)
+    cost: float = 0.0

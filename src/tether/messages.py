@@ -1,0 +1,296 @@
+"""What a conversation is made of: blocks, messages, usage, stop reasons.
+
+Everything here is a frozen attrs class. Messages are told apart by `role`, blocks by `type`; both are
+class attributes and the tags of the JSON form (see `tether.serialize`). A message made by a person
+has no `id` and no `timestamp` until a run takes it in: the run stamps both.
+
+No I/O.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal, TypeAlias
+
+from attrs import field, frozen
+
+__all__ = (
+    "AssistantBlock",
+    "AssistantMessage",
+    "Block",
+    "CustomMessage",
+    "Failure",
+    "FailureKind",
+    "Image",
+    "JsonObject",
+    "Message",
+    "Outcome",
+    "StopReason",
+    "Text",
+    "Thinking",
+    "ToolCall",
+    "ToolResultMessage",
+    "Usage",
+    "UserBlock",
+    "UserMessage",
+    "VendorItem",
+    "as_user_blocks",
+)
+
+JsonObject: TypeAlias = Mapping[str, Any]
+"""A JSON object: string keys; values are null, booleans, numbers, strings, lists and objects."""
+
+StopReason: TypeAlias = Literal["stop", "length", "tool_calls", "error", "aborted", "refusal"]
+"""Why a reply ended. `error` and `aborted` mark a reply that was cut off."""
+
+Outcome: TypeAlias = Literal["ok", "error", "timeout", "denied", "skipped", "interrupted"]
+"""How a tool call ended. `denied` and `skipped` never ran; `interrupted` may have run in part."""
+
+FailureKind: TypeAlias = Literal[
+    "authentication",
+    "permission",
+    "not_found",
+    "rate_limit",
+    "overloaded",
+    "context_overflow",
+    "content_filter",
+    "invalid_request",
+    "server",
+    "timeout",
+    "connection",
+    "malformed",
+    "internal",
+]
+"""What kind of thing went wrong between us and a model; `internal` is a fault on our side."""
+
+
+@frozen
+class Text:
+    """Text that a person or a model wrote."""
+
+    type: ClassVar = "text"
+
+    text: str
+    details: JsonObject | None = None
+    """What the vendor said about it: citations, signatures. Sent back to the same vendor."""
+
+
+@frozen
+class Thinking:
+    """Reasoning that a model shows, or shows only in sealed form."""
+
+    type: ClassVar = "thinking"
+
+    text: str
+    signature: str | None = None
+    """The vendor's proof that the text is its own; sent back unchanged."""
+    redacted: bool = False
+    """True when the text is withheld and `signature` holds the sealed reasoning."""
+    details: JsonObject | None = None
+
+
+@frozen
+class Image:
+    """A picture, as bytes."""
+
+    type: ClassVar = "image"
+
+    data: bytes = field(repr=lambda data: f"<{len(data)} bytes>")
+    media_type: str = "image/png"
+
+
+@frozen
+class ToolCall:
+    """A model's request to run a tool."""
+
+    type: ClassVar = "tool_call"
+
+    id: str
+    name: str
+    arguments: JsonObject = field(factory=dict)
+    malformed: str | None = None
+    """The arguments as they came, where they were not a JSON object; `arguments` is empty then, the
+    tool does not run, and the model is told."""
+    details: JsonObject | None = None
+
+
+@frozen
+class VendorItem:
+    """Something only its vendor understands: a search it ran, a compaction. Kept and sent back."""
+
+    type: ClassVar = "vendor_item"
+
+    api: str
+    """The wire API it belongs to, such as `"anthropic"`."""
+    data: JsonObject
+
+
+UserBlock: TypeAlias = Text | Image
+AssistantBlock: TypeAlias = Text | Thinking | ToolCall | VendorItem | Image
+Block: TypeAlias = AssistantBlock
+
+
+@frozen(kw_only=True)
+class Usage:
+    """Tokens spent, counted the same way for every vendor; two of them add."""
+
+    input_tokens: int = 0
+    """All tokens of the request, those read from and written to a cache included."""
+    output_tokens: int = 0
+    """All tokens of the reply, reasoning included."""
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        """Input and output together."""
+        return self.input_tokens + self.output_tokens
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+        )
+
+
+@frozen
+class Failure:
+    """What went wrong, as data: the part of a `ModelError` that a transcript keeps."""
+
+    kind: FailureKind
+    message: str
+    status: int | None = None
+    """The HTTP status, where there was one."""
+    request_id: str | None = None
+
+
+def as_user_blocks(content: str | UserBlock | Iterable[UserBlock]) -> tuple[UserBlock, ...]:
+    """Take content in any form a person would write it.
+
+    Args:
+        content: a string, one block, or several.
+
+    Returns:
+        The blocks, in order.
+
+    Raises:
+        TypeError: something in it is neither text nor image.
+    """
+    if isinstance(content, str):
+        return (Text(content),)
+    if isinstance(content, Text | Image):
+        return (content,)
+    blocks = tuple(content)
+    for block in blocks:
+        if not isinstance(block, Text | Image):
+            raise TypeError(f"expected a string, Text or Image, got {type(block).__name__}")
+    return blocks
+
+
+def _as_blocks(content: Iterable[AssistantBlock]) -> tuple[AssistantBlock, ...]:
+    return tuple(content)
+
+
+def _text_of(content: Iterable[Block]) -> str:
+    return "".join(block.text for block in content if isinstance(block, Text))
+
+
+@frozen
+class UserMessage:
+    """What a person says; a string will do for `content`."""
+
+    role: ClassVar = "user"
+
+    content: tuple[UserBlock, ...] = field(converter=as_user_blocks)
+    id: str = field(default="", kw_only=True)
+    timestamp: float = field(default=0.0, kw_only=True)
+    """Seconds since the epoch."""
+
+    @property
+    def text(self) -> str:
+        """The text blocks, joined."""
+        return _text_of(self.content)
+
+
+@frozen
+class AssistantMessage:
+    """A model's reply, whole or cut off."""
+
+    role: ClassVar = "assistant"
+
+    content: tuple[AssistantBlock, ...] = field(converter=_as_blocks)
+    model: str = field(default="", kw_only=True)
+    """The model as its vendor reported it, else as it was asked for."""
+    api: str = field(default="", kw_only=True)
+    """The wire API it came over; what only that API understands is sent back to it alone."""
+    stop_reason: StopReason = field(default="stop", kw_only=True)
+    usage: Usage = field(factory=Usage, kw_only=True)
+    error: Failure | None = field(default=None, kw_only=True)
+    response_id: str | None = field(default=None, kw_only=True)
+    details: JsonObject | None = field(default=None, kw_only=True)
+    """What else the vendor said, and, in a reply cut off inside a tool call, that call's remains."""
+    id: str = field(default="", kw_only=True)
+    timestamp: float = field(default=0.0, kw_only=True)
+
+    @property
+    def text(self) -> str:
+        """The text blocks, joined."""
+        return _text_of(self.content)
+
+    @property
+    def thinking(self) -> str:
+        """The thinking blocks, joined."""
+        return "".join(block.text for block in self.content if isinstance(block, Thinking))
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The calls this reply makes, in order."""
+        return tuple(block for block in self.content if isinstance(block, ToolCall))
+
+    @property
+    def cut_off(self) -> bool:
+        """True when the reply ended before the model did."""
+        return self.stop_reason in {"error", "aborted"}
+
+
+@frozen
+class ToolResultMessage:
+    """The answer to one tool call."""
+
+    role: ClassVar = "tool"
+
+    call_id: str
+    name: str
+    content: tuple[UserBlock, ...] = field(converter=as_user_blocks)
+    details: Any = None
+    """For programs, not for the model; whatever JSON can hold."""
+    outcome: Outcome = "ok"
+    id: str = field(default="", kw_only=True)
+    timestamp: float = field(default=0.0, kw_only=True)
+
+    @property
+    def is_error(self) -> bool:
+        """True for every outcome but `ok`."""
+        return self.outcome != "ok"
+
+    @property
+    def text(self) -> str:
+        """The text blocks, joined."""
+        return _text_of(self.content)
+
+
+@frozen
+class CustomMessage:
+    """An application's own: kept in the transcript, never sent to a model by itself."""
+
+    role: ClassVar = "custom"
+
+    kind: str
+    data: Any = None
+    id: str = field(default="", kw_only=True)
+    timestamp: float = field(default=0.0, kw_only=True)
+
+
+Message: TypeAlias = UserMessage | AssistantMessage | ToolResultMessage | CustomMessage

@@ -1,0 +1,101 @@
+"""What a model is: something that is given a request and answers in deltas.
+
+Anything with a `name` and a `stream` method is a model. `tether.models` has those that speak to the
+vendors; `tether.testing.ScriptedModel` is one that says what a test told it to.
+
+No I/O.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+from attrs import field, frozen
+
+from tether.deltas import Delta
+from tether.messages import AssistantMessage, JsonObject, ToolResultMessage, UserMessage
+
+__all__ = (
+    "DeltaStream",
+    "Model",
+    "ModelMessage",
+    "ModelOptions",
+    "ModelRequest",
+    "ThinkingLevel",
+    "ToolChoice",
+    "ToolSpec",
+)
+
+ModelMessage: TypeAlias = UserMessage | AssistantMessage | ToolResultMessage
+"""The messages a model can be sent."""
+
+ThinkingLevel: TypeAlias = Literal["off", "minimal", "low", "medium", "high"]
+
+ToolChoice: TypeAlias = Literal["auto", "none", "required"] | tuple[Literal["tool"], str]
+"""May the model call tools, must it not, must it; or `("tool", name)`: must it call this one."""
+
+DeltaStream: TypeAlias = AsyncIterator[Delta]
+"""A reply as it arrives. An object with `__anext__`, never an async generator: nobody closes those."""
+
+
+@frozen
+class ToolSpec:
+    """What a model is told about a tool."""
+
+    name: str
+    description: str
+    parameters: JsonObject
+    """JSON Schema of an object."""
+
+
+@frozen(kw_only=True)
+class ModelOptions:
+    """What can be asked of any model; None leaves it to the vendor."""
+
+    temperature: float | None = None
+    max_output_tokens: int | None = None
+    stop_sequences: tuple[str, ...] = field(default=(), converter=tuple)
+    thinking: ThinkingLevel | None = None
+    tool_choice: ToolChoice | None = None
+    cache: bool = True
+    """Mark what repeats from request to request, where the vendor wants it marked."""
+    extra: Mapping[str, Any] = field(factory=dict)
+    """Merged into the body of the request, last, for whatever is not known here."""
+
+
+@frozen(kw_only=True)
+class ModelRequest:
+    """One question to a model: all it needs to answer."""
+
+    messages: Sequence[ModelMessage]
+    system: str | None = None
+    tools: Sequence[ToolSpec] = ()
+    options: ModelOptions = field(factory=ModelOptions)
+
+
+@runtime_checkable
+class Model(Protocol):
+    """A model: it has a name, and streams a reply to a request."""
+
+    @property
+    def name(self) -> str:
+        """What people call it, such as `anthropic:claude-sonnet-4-5`."""
+        ...
+
+    def stream(self, request: ModelRequest) -> AbstractAsyncContextManager[DeltaStream]:
+        """Ask, and open the reply.
+
+        Args:
+            request: the question.
+
+        Returns:
+            A context manager that gives the deltas of the reply in order, a `ReplyEnd` last. Leaving it
+            closes the connection.
+
+        Raises:
+            ModelError: on entering or while iterating.
+
+        Cancellation:
+            At every await; the connection is closed before the block is left.
+        """
+        ...
