@@ -1,0 +1,53 @@
+"""Messages for a run that is going, or about to: accepted once, delivered once or handed back.
+
+An inbox belongs to an agent. Who puts a message in is told at once that it is accepted; from then on
+it is in exactly one place: waiting here, in the transcript, or handed back as undelivered.
+
+No I/O.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Literal, TypeAlias
+
+from tether.messages import CustomMessage, UserMessage
+
+__all__ = ("Inbox", "QueueMode", "QueueName", "Queued")
+
+Queued: TypeAlias = UserMessage | CustomMessage
+QueueName: TypeAlias = Literal["steering", "follow_up"]
+QueueMode: TypeAlias = Literal["one_at_a_time", "all"]
+"""How many of the waiting messages enter the conversation at each opportunity."""
+
+
+class Inbox:
+    """Two queues: steering, for the next turn; follow-ups, for when the run would stop."""
+
+    __slots__ = ("_queues", "modes")
+
+    def __init__(self, steering: QueueMode, follow_up: QueueMode) -> None:
+        self.modes: dict[QueueName, QueueMode] = {"steering": steering, "follow_up": follow_up}
+        self._queues: dict[QueueName, deque[Queued]] = {"steering": deque(), "follow_up": deque()}
+
+    def put(self, queue: QueueName, message: Queued) -> None:
+        """Accept a message."""
+        self._queues[queue].append(message)
+
+    def take(self, queue: QueueName) -> tuple[Queued, ...]:
+        """Remove what its mode lets through now; whoever takes it delivers it."""
+        waiting = self._queues[queue]
+        if self.modes[queue] == "all":
+            return self.clear((queue,))
+        return (waiting.popleft(),) if waiting else ()
+
+    def clear(self, queues: Iterable[QueueName] = ("steering", "follow_up")) -> tuple[Queued, ...]:
+        """Remove and hand back everything that waits in these queues."""
+        removed: list[Queued] = []
+        for queue in queues:
+            removed += self._queues[queue]
+            self._queues[queue].clear()
+        return tuple(removed)
+
+    def waiting(self, queue: QueueName) -> tuple[Queued, ...]:
+        """What waits, in order; nothing is removed."""
+        return tuple(self._queues[queue])

@@ -1,0 +1,201 @@
+"""Perform one request to the model, and keep what arrived when it is cut off."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import cast
+
+from attrs import evolve
+
+from tether._run_context import RunContext
+from tether.deltas import PartialReply, ReplyEnd, ReplyInfo
+from tether.errors import ModelError
+from tether.events import MessageStart, MessageUpdate
+from tether.hooks import AroundModel, answer_of
+from tether.messages import (
+    AssistantBlock,
+    AssistantMessage,
+    CustomMessage,
+    Failure,
+    Message,
+    ToolCall,
+)
+from tether.model import DeltaStream, ModelMessage, ModelRequest
+from tether.settings import Settings
+from tether.transcript import repaired
+
+__all__ = ("ModelCall",)
+
+_Stream = Callable[[ModelRequest], AbstractAsyncContextManager[DeltaStream]]
+
+
+class ModelCall:
+    """One question to the model, from the transcript to the reply.
+
+    Args:
+        context: the run that asks.
+    """
+
+    __slots__ = ("_announced", "_context", "_id", "_partial", "_started_at")
+
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self._id = context.new_id()
+        self._started_at = context.now()
+        self._partial = PartialReply()
+        self._announced = False
+
+    async def perform(self) -> AssistantMessage:
+        """Ask the model and publish its reply as it arrives.
+
+        Returns:
+            The reply; cut off (`aborted`) where the run cut it off, and with an `error` where the model
+            failed, the exception being left in `context.error`.
+
+        Raises:
+            Exception: what a hook raised.
+
+        Cancellation:
+            At every await; `so_far` then tells what had arrived.
+        """
+        context = self._context
+        context.error = None
+        error: ModelError | None = None
+        if context.ending is None:
+            with context.in_flight():
+                try:
+                    await self._follow()
+                except ModelError as failure:
+                    error = failure
+            context.landed()
+        await self._announce()
+        reply = self._partial.complete
+        if reply is None:
+            context.error = error
+            return self.so_far(error.failure if error is not None else None)
+        for function in context.hooks.functions("after_model"):
+            reply = await answer_of(function, reply) or reply
+        return self._stamped(reply)
+
+    def so_far(self, error: Failure | None = None) -> AssistantMessage:
+        """Return the reply as far as it has arrived, without waiting."""
+        reply = self._partial.cut("error" if error is not None else "aborted", error)
+        return self._stamped(reply)
+
+    @property
+    def unannounced(self) -> MessageStart | None:
+        """The event that must still come before the end of the reply, if it has not been sent."""
+        return None if self._announced else MessageStart(self._beginning())
+
+    async def _follow(self) -> None:
+        context = self._context
+        settings = context.settings()
+        request = await build_request(context, settings)
+        self._partial = context.partial = PartialReply(model=settings.model.name)
+        stream: _Stream = settings.model.stream
+        for advice in reversed(context.hooks.functions("around_model")):
+            stream = _advised(advice, stream)
+        async with stream(request) as deltas:
+            add = self._partial.add
+            async for delta in deltas:
+                add(delta)
+                if isinstance(delta, ReplyInfo | ReplyEnd):
+                    continue
+                if not self._announced:
+                    await self._announce()
+                await context.publish(MessageUpdate(delta))
+        if self._partial.complete is None:
+            raise ModelError("the reply stopped before its end", kind="malformed")
+
+    async def _announce(self) -> None:
+        if not self._announced:
+            self._announced = True
+            await self._context.publish(MessageStart(self._beginning()))
+
+    def _beginning(self) -> AssistantMessage:
+        seen = self._partial.preview()
+        return AssistantMessage(
+            (), model=seen.model, api=seen.api, id=self._id, timestamp=self._started_at
+        )
+
+    def _stamped(self, reply: AssistantMessage) -> AssistantMessage:
+        return evolve(
+            reply,
+            content=_with_unique_calls(reply, self._id),
+            id=self._id,
+            timestamp=self._started_at,
+        )
+
+
+async def build_request(context: RunContext, settings: Settings) -> ModelRequest:
+    """Make of the transcript what the model is sent.
+
+    The hooks see it in this order: `transform_context` the list of messages, `convert` each custom message
+    left in it, `before_model` the request.
+
+    Raises:
+        Exception: what a hook raised.
+    """
+    hooks = context.hooks
+    messages: Sequence[Message] = list(context.transcript)
+    for function in hooks.functions("transform_context"):
+        answer = await answer_of(function, messages)
+        messages = messages if answer is None else list(answer)
+    request = ModelRequest(
+        messages=await _converted(context, _without_cut_off_end(repaired(messages))),
+        system=settings.system,
+        tools=[tool.spec for tool in settings.tools.values()],
+        options=settings.options,
+    )
+    for function in hooks.functions("before_model"):
+        request = await answer_of(function, request) or request
+    return request
+
+
+def _advised(advice: AroundModel, proceed: _Stream) -> _Stream:
+    return lambda request: advice(request, proceed)
+
+
+def _without_cut_off_end(messages: Sequence[Message]) -> Sequence[Message]:
+    """Leave out a cut-off reply when nothing has followed it: it is asked for again."""
+    match messages:
+        case [*before, AssistantMessage() as last] if last.cut_off:
+            return before
+    return messages
+
+
+async def _converted(context: RunContext, messages: Sequence[Message]) -> Sequence[ModelMessage]:
+    converted: list[ModelMessage] = []
+    for message in messages:
+        if isinstance(message, CustomMessage):
+            converted += await _convert(context, message)
+        else:
+            converted.append(message)
+    return converted
+
+
+async def _convert(context: RunContext, message: CustomMessage) -> Sequence[ModelMessage]:
+    for function in context.hooks.functions("convert"):
+        answer = await answer_of(function, message)
+        if answer is not None:
+            return cast(
+                "Sequence[ModelMessage]",
+                answer if isinstance(answer, list | tuple) else [answer],
+            )
+    return ()
+
+
+def _with_unique_calls(reply: AssistantMessage, message_id: str) -> Sequence[AssistantBlock]:
+    """Give calls without an id one, and calls that share one another: each has one result."""
+    taken: set[str] = set()
+    blocks: list[AssistantBlock] = []
+    for place, block in enumerate(reply.content):
+        if isinstance(block, ToolCall):
+            wanted = block.id or f"{message_id}-{place}"
+            name = wanted
+            while name in taken:
+                name = f"{name}-{place}"
+            taken.add(name)
+            blocks.append(block if name == block.id else evolve(block, id=name))
+        else:
+            blocks.append(block)
+    return blocks

@@ -1,0 +1,140 @@
+"""What belongs to one run, and to nothing else: its transcript, its sink, what it has in flight.
+
+The driver makes one and hands it to whatever performs a request.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+
+import anyio
+from attrs import define, evolve, field
+
+from tether._inbox import Inbox, Queued
+from tether.deltas import PartialReply
+from tether.errors import ModelError
+from tether.events import Event
+from tether.hooks import Hooks, answer_of
+from tether.limits import Limits, Spent
+from tether.loop import End
+from tether.settings import Settings
+from tether.stream import EventSink
+from tether.transcript import Transcript
+
+__all__ = ("RunContext",)
+
+_THREADS = 40
+"""Sync tools of one run at a time: as many as anyio's own limit for a whole program."""
+
+
+@define(kw_only=True, slots=True)
+class RunContext:
+    """The shared state of one run. Made inside the event loop, dropped with the run."""
+
+    transcript: Transcript
+    inbox: Inbox
+    hooks: Hooks
+    settings: Callable[[], Settings]
+    now: Callable[[], float]
+    new_id: Callable[[], str]
+    sink: EventSink[Event] = field(init=False)
+    """Where events go; given by the stream once the run begins."""
+    limits: Limits = field(factory=Limits)
+    spent: Spent = field(factory=Spent)
+    agent_path: tuple[str, ...] = ()
+    threads: anyio.CapacityLimiter = field(factory=lambda: anyio.CapacityLimiter(_THREADS))
+
+    ending: End | None = None
+    """Set by whoever ends the run from within: requests from then on are answered with it."""
+    error: ModelError | None = None
+    """What the last reply failed with."""
+    partial: PartialReply | None = None
+    """The reply that is arriving."""
+    tool_scopes: dict[str, anyio.CancelScope] = field(factory=dict)
+    """The calls that are running, by id."""
+
+    _deadline: float = math.inf
+    _scope: anyio.CancelScope | None = None
+    _held: int = 0
+    _cut: bool = False
+    _outbox: deque[Event] = field(factory=deque)
+    # What is to be sent: as a rule the one event, after a cut also what was held up then.
+
+    def __attrs_post_init__(self) -> None:
+        if self.limits.seconds is not None:
+            self._deadline = anyio.current_time() + self.limits.seconds
+
+    # Cutting off what is in flight, without ending the run.
+
+    def in_flight(self) -> AbstractContextManager[anyio.CancelScope]:
+        """Open the scope in which a request is performed; `cut` and the time limit end it."""
+        self._cut = False
+        self._scope = anyio.CancelScope(deadline=self._deadline)
+        return self._scope
+
+    def cut(self) -> None:
+        """Cut off the request in flight, if there is one; its performer returns what there is."""
+        self._cut = True
+        if self._scope is not None and not self._held:
+            self._scope.cancel()
+
+    def abort(self) -> None:
+        """End the run in order, now."""
+        self.ending = self.ending or End("aborted")
+        self.cut()
+
+    def landed(self) -> None:
+        """Note that nothing is in flight; where time ran out meanwhile, the run ends."""
+        self._scope = None
+        self.check_time()
+
+    def check_time(self) -> None:
+        """End the run if its time is up."""
+        if self.ending is None and anyio.current_time() >= self._deadline:
+            self.ending = End("limit", "seconds")
+
+    # Telling people.
+
+    async def publish(self, event: Event) -> None:
+        """Tell listeners, in order, then the consumers of the run.
+
+        What `cut` keeps from being sent is sent before the next event: of a run that ends in order,
+        nothing is missing.
+
+        Cancellation:
+            While a consumer is slow, or inside a listener. Listeners are not cut off by `cut`.
+        """
+        if listeners := self.hooks.at("on_event"):
+            self._held += 1
+            try:
+                for hook in listeners:
+                    await answer_of(hook.function, event)
+            finally:
+                self._held -= 1
+                if self._cut and self._scope is not None:
+                    self.cut()
+        outbox = self._outbox
+        outbox.append(event)
+        while outbox:
+            event = outbox.popleft()
+            try:
+                await self.sink.send(event)
+            except anyio.get_cancelled_exc_class():
+                outbox.appendleft(event)
+                raise
+
+    def publish_nowait(self, event: Event) -> None:
+        """Tell the consumers if they have room, for a run that is being closed and may not wait."""
+        with suppress(anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            self.sink.send_nowait(event)
+
+    # Ids and times, from the sources the agent was given.
+
+    def stamp(self, message: Queued) -> Queued:
+        """Give a message its id and time, unless it has them."""
+        return evolve(
+            message,
+            id=message.id or self.new_id(),
+            timestamp=message.timestamp or self.now(),
+        )

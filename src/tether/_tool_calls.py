@@ -1,0 +1,288 @@
+"""Perform one batch of tool calls: a scope each, deadlines, threads, answers in the order of the calls."""
+
+import difflib
+import logging
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any, Final
+
+import anyio
+import anyio.to_thread
+from attrs import define, evolve, field
+
+from tether._run_context import RunContext
+from tether._scopes import open_task_group
+from tether.errors import ArgumentsError
+from tether.events import ToolExecutionEnd, ToolExecutionStart, ToolExecutionUpdate
+from tether.hooks import AroundTool, Deny, Invocation, ProceedTool, answer_of
+from tether.loop import Answer
+from tether.messages import Outcome, ToolCall, ToolResultMessage, Usage
+from tether.settings import Settings
+from tether.tools import Tool, ToolContext, ToolResult, as_tool_result
+
+__all__ = ("ToolBatch",)
+
+_log = logging.getLogger("tether")
+
+_SKIPPED: Final = "This call was not run: {why}."
+_INTERRUPTED: Final = "This call was interrupted: it may have run in part; its result is not known."
+
+
+@define
+class _Call:
+    """One call of the batch, from its start to its answer."""
+
+    call: ToolCall
+    started_at: float | None = None
+    usage: Usage = field(factory=Usage)
+    cost: float = 0.0
+    answer: Answer | None = None
+    ended: bool = False
+
+
+class ToolBatch:
+    """The calls of one reply.
+
+    They run at once, unless the agent or one of their tools is sequential. Messages that steer the run let the
+    calls go on that are running, and keep the others from starting.
+
+    Args:
+        context: the run they belong to.
+        calls: the calls, in order.
+    """
+
+    __slots__ = ("_calls", "_context", "_settings", "_slots")
+
+    def __init__(self, context: RunContext, calls: Sequence[ToolCall]) -> None:
+        self._context = context
+        self._calls = {call.id: _Call(call) for call in calls}
+        self._settings: Settings = context.settings()
+        # How many of one tool may run at once, by its name.
+        self._slots: dict[str, anyio.CapacityLimiter] = {
+            tool.name: anyio.CapacityLimiter(tool.max_concurrency)
+            for tool in self._settings.tools.values()
+            if tool.max_concurrency is not None
+        }
+
+    async def perform(self) -> Sequence[Answer]:
+        """Run the calls, and publish what becomes of them.
+
+        Returns:
+            An answer for each call, in order, also where the run cut them off.
+
+        Raises:
+            Exception: what a hook raised. The other calls have then been cancelled, and have ended.
+
+        Cancellation:
+            Cancels the calls and waits for them; `so_far` then tells what is known.
+        """
+        context = self._context
+        with context.in_flight():
+            for together in self._groups():
+                async with open_task_group() as tasks:
+                    for call in together:
+                        if not self._told_to_stop():
+                            await self._start(call)
+                            tasks.start_soon(self._run, call)
+        context.landed()
+        for call in self._calls.values():
+            if call.started_at is None:
+                await self._start(call)
+            if call.answer is None:
+                self._settle(call, self._unanswered(call))
+            await self._end(call)
+        return self.so_far()
+
+    def so_far(self) -> Sequence[Answer]:
+        """Return what is known of each call, without waiting."""
+        return [
+            call.answer or Answer(self._context.transcript.result(id_), usage=call.usage)
+            for id_, call in self._calls.items()
+        ]
+
+    def _groups(self) -> Sequence[Sequence[_Call]]:
+        calls = list(self._calls.values())
+        tools = [self._settings.tools.get(call.call.name) for call in calls]
+        if self._settings.sequential or any(tool is not None and tool.sequential for tool in tools):
+            return [[call] for call in calls]
+        return [calls]
+
+    def _told_to_stop(self) -> bool:
+        return bool(self._context.inbox.waiting("steering")) or self._context.ending is not None
+
+    async def _start(self, call: _Call) -> None:
+        call.started_at = anyio.current_time()
+        await self._context.publish(
+            ToolExecutionStart(call.call.id, call.call.name, call.call.arguments)
+        )
+
+    async def _run(self, call: _Call) -> None:
+        async with AsyncExitStack() as stack:
+            if slots := self._slots.get(call.call.name):
+                await stack.enter_async_context(slots)
+                if self._told_to_stop():
+                    return
+            with anyio.CancelScope() as scope:
+                self._context.tool_scopes[call.call.id] = scope
+                try:
+                    result = await self._result(call)
+                finally:
+                    del self._context.tool_scopes[call.call.id]
+                self._settle(call, self._message(call, result), terminate=result.terminate)
+        if call.answer is None:
+            self._settle(call, self._unanswered(call))
+        await self._end(call)
+
+    def _settle(self, call: _Call, result: ToolResultMessage, *, terminate: bool = False) -> None:
+        """Record an answer; from here on nothing can take it back."""
+        self._context.transcript.settle(result)
+        call.answer = Answer(result, terminate, call.usage, call.cost)
+
+    async def _end(self, call: _Call) -> None:
+        if call.ended or call.answer is None or call.started_at is None:
+            return
+        call.ended = True
+        duration = anyio.current_time() - call.started_at
+        await self._context.publish(
+            ToolExecutionEnd(call.call.id, call.call.name, call.answer.result, duration)
+        )
+
+    def _unanswered(self, call: _Call) -> ToolResultMessage:
+        """The result of a call that was kept from starting, or cut off."""
+        if self._context.transcript.result(call.call.id).outcome == "interrupted":
+            return self._message(call, ToolResult(_INTERRUPTED, outcome="interrupted"))
+        why = (
+            "the user has said something new"
+            if self._context.inbox.waiting("steering")
+            else "the run was stopped before it could begin"
+        )
+        return self._message(call, ToolResult(_SKIPPED.format(why=why), outcome="skipped"))
+
+    def _message(self, call: _Call, result: ToolResult) -> ToolResultMessage:
+        """Make the result into the message that takes the call's place in the transcript."""
+        return evolve(
+            self._context.transcript.result(call.call.id),
+            content=result.content,
+            details=result.details,
+            outcome=result.outcome,
+            timestamp=self._context.now(),
+        )
+
+    # One call, from the hooks inwards.
+
+    async def _result(self, call: _Call) -> ToolResult:
+        hooks = self._context.hooks
+        tool = self._settings.tools.get(call.call.name)
+        if tool is None or call.call.malformed is not None:
+            return _failed(_refusal(call.call, self._settings))
+        invocation = Invocation(call.call, tool, self._tool_context(call))
+        for function in hooks.functions("before_tool"):
+            match await answer_of(function, invocation):
+                case Deny(reason):
+                    return ToolResult(f"This call was denied: {reason}", outcome="denied")
+                case Invocation() as changed:
+                    invocation = changed
+        result = await self._advised()(invocation)
+        for function in hooks.functions("after_tool"):
+            result = await answer_of(function, invocation, result) or result
+        return result
+
+    def _advised(self) -> ProceedTool:
+        proceed: ProceedTool = self._call_tool
+        for advice in reversed(self._context.hooks.functions("around_tool")):
+            proceed = _around(advice, proceed)
+        return proceed
+
+    async def _call_tool(self, invocation: Invocation) -> ToolResult:
+        """Run the tool itself. Whatever it raises becomes a result that the model can read."""
+        tool = invocation.tool
+        timeout = self._settings.timeout_of(tool)
+        try:
+            arguments = tool.bind(invocation.call.arguments)
+        except ArgumentsError as error:
+            return _failed(f"The arguments do not fit: {error}")
+        if tool.context_parameter is not None:
+            arguments[tool.context_parameter] = invocation.context
+        self._context.transcript.begin(invocation.call.id)
+        try:
+            with anyio.move_on_after(None if timeout == math.inf else timeout) as deadline:
+                return as_tool_result(await self._function(tool, arguments))
+        except anyio.get_cancelled_exc_class():
+            if anyio.current_effective_deadline() == -math.inf:
+                raise
+            # Nobody cancelled us: the tool raised this by itself, say from a future it awaited.
+            return _failed(f"{tool.name} was cancelled from within")
+        except Exception as error:  # noqa: BLE001 - a tool that fails never ends the run
+            return _failed(_described(error))
+        finally:
+            if deadline.cancelled_caught:
+                _log.debug("tool %s timed out after %s s", tool.name, timeout)
+        return ToolResult(
+            f"{tool.name} took longer than {timeout:g} s and was stopped.", outcome="timeout"
+        )
+
+    async def _function(self, tool: Tool, arguments: dict[str, Any]) -> object:
+        if tool.is_async:
+            return await tool.function(**arguments)
+        given_up: list[bool] = []
+        work = partial(_in_thread, partial(tool.function, **arguments), tool.name, given_up)
+        try:
+            return await anyio.to_thread.run_sync(
+                work, abandon_on_cancel=True, limiter=self._context.threads
+            )
+        except anyio.get_cancelled_exc_class():
+            given_up.append(True)
+            raise
+
+    def _tool_context(self, call: _Call) -> ToolContext[Any]:
+        async def report(update: ToolExecutionUpdate) -> None:
+            await self._context.publish(update)
+
+        def spend(usage: Usage) -> None:
+            call.usage += usage
+
+        return ToolContext(
+            call_id=call.call.id,
+            name=call.call.name,
+            deps=self._settings.deps,
+            transcript=self._context.transcript,
+            report=report,
+            spend=spend,
+        )
+
+
+def _around(advice: AroundTool, proceed: ProceedTool) -> ProceedTool:
+    async def advised(invocation: Invocation) -> ToolResult:
+        return as_tool_result(await advice(invocation, proceed))
+
+    return advised
+
+
+def _in_thread(function: Callable[[], object], name: str, given_up: Sequence[bool]) -> object:
+    try:
+        return function()
+    finally:
+        if given_up:
+            _log.warning("%s came back after it was given up; its result is discarded", name)
+
+
+def _failed(text: str, outcome: Outcome = "error") -> ToolResult:
+    return ToolResult(text, outcome=outcome)
+
+
+def _described(error: Exception) -> str:
+    """What the model is told of an exception: its text, and its type where the text says little."""
+    text = str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _refusal(call: ToolCall, settings: Settings) -> str:
+    """Say why a call cannot run at all, and what could."""
+    if call.name not in settings.tools:
+        known = sorted(settings.tools)
+        close = difflib.get_close_matches(call.name, known, n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        return f"There is no tool {call.name!r}.{hint} There are: {', '.join(known) or 'none'}."
+    return f"The arguments are not a JSON object: {call.malformed}"

@@ -1,0 +1,481 @@
+"""An agent: what it is made of, the conversation it has had, and the runs that continue it.
+
+An `Agent` holds configuration and a transcript, and nothing that belongs to an event loop: the same object
+can be used under `asyncio.run` now and under `trio.run` later.
+"""
+
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias, TypeVar
+
+import anyio
+from attrs import evolve, frozen
+
+from tether._driver import Driver
+from tether._inbox import Inbox, Queued, QueueMode, QueueName
+from tether._run_context import RunContext
+from tether.chat import Chat
+from tether.errors import AgentBusyError, NothingToContinueError, UsageError
+from tether.events import Event
+from tether.hooks import AroundModel, AroundTool, HookPoint, Hooks
+from tether.limits import Limits
+from tether.loop import agent_loop
+from tether.messages import (
+    AssistantMessage,
+    CustomMessage,
+    Message,
+    UserBlock,
+    UserMessage,
+)
+from tether.model import Model, ModelOptions, ThinkingLevel
+from tether.models.catalogue import model_from_name
+from tether.run import Run, RunResult
+from tether.settings import DEFAULT_TOOL_TIMEOUT, Settings
+from tether.stream import EventSink, open_event_stream
+from tether.tools import Tool, tool
+from tether.transcript import Transcript
+
+__all__ = ("Agent", "AgentState", "Prompt")
+
+Prompt: TypeAlias = str | UserBlock | Iterable[UserBlock] | UserMessage | CustomMessage
+"""What can be said to an agent: text, blocks, or a message."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@frozen(kw_only=True)
+class AgentState:
+    """A moment in the life of an agent."""
+
+    running: bool
+    partial: AssistantMessage | None
+    """The reply that is arriving, or the last that did, in the run that is going."""
+    running_tools: tuple[str, ...]
+    """The ids of the calls that are running."""
+    steering: tuple[Queued, ...]
+    follow_ups: tuple[Queued, ...]
+
+
+class Agent:
+    """An agent.
+
+    Everything given here may be changed between runs, and while one is going: the change takes effect on its
+    next turn.
+
+    Args:
+        model: a model, or the name of one, such as `anthropic:claude-sonnet-4-5`.
+        system: the system prompt.
+        tools: tools, or plain functions to make tools of.
+        name: what the agent is called where several work together.
+        options: what is asked of the model besides.
+        deps: whatever the tools need; they find it in their `ToolContext`.
+        limits: what a run may spend.
+        messages: a conversation to continue.
+        sequential: run the calls of a reply one after the other.
+        tool_timeout: seconds a tool may run that names no timeout of its own; `math.inf` for ever.
+        steering: how many waiting messages enter at each turn.
+        follow_up: how many waiting messages enter when the agent would stop.
+        transform_context: a hook, see `tether.hooks`; so are the next four.
+        convert: a hook.
+        before_tool: a hook.
+        after_tool: a hook.
+        should_stop: a hook.
+        price: what a reply cost, for `Limits.cost` and `RunResult.cost`.
+        clock: seconds since the epoch.
+        new_id: makes the ids of messages.
+
+    Raises:
+        UnknownModelError: the model's name names nothing.
+        ToolDefinitionError: a function cannot be made a tool.
+        UsageError: two tools have the same name.
+    """
+
+    def __init__(
+        self,
+        model: Model | str = "offline",
+        *,
+        system: str | None = None,
+        tools: Iterable[Tool | Callable[..., Any]] = (),
+        name: str = "agent",
+        options: ModelOptions | None = None,
+        deps: Any = None,
+        limits: Limits | None = None,
+        messages: Iterable[Message] = (),
+        sequential: bool = False,
+        tool_timeout: float = DEFAULT_TOOL_TIMEOUT,
+        steering: QueueMode = "one_at_a_time",
+        follow_up: QueueMode = "one_at_a_time",
+        transform_context: Callable[..., Any] | None = None,
+        convert: Callable[..., Any] | None = None,
+        before_tool: Callable[..., Any] | None = None,
+        after_tool: Callable[..., Any] | None = None,
+        should_stop: Callable[..., Any] | None = None,
+        price: Callable[[AssistantMessage], float] = lambda _: 0.0,
+        clock: Callable[[], float] = time.time,
+        new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+    ) -> None:
+        self.model = model
+        self.tools = tools
+        self.system = system
+        self.name = name
+        self.options = options or ModelOptions()
+        self.deps = deps
+        self.limits = limits or Limits()
+        self.sequential = sequential
+        self.tool_timeout = tool_timeout
+        self.price = price
+        self.hooks = Hooks()
+        given: dict[HookPoint, Callable[..., Any] | None] = {
+            "transform_context": transform_context,
+            "convert": convert,
+            "before_tool": before_tool,
+            "after_tool": after_tool,
+            "should_stop": should_stop,
+        }
+        for point, function in given.items():
+            if function is not None:
+                self.hooks.add(point, function)
+        self._clock = clock
+        self._new_id = new_id
+        self._inbox = Inbox(steering, follow_up)
+        self._transcript = Transcript(messages)
+        self._run: _Going | None = None
+
+    # What it is made of.
+
+    @property
+    def model(self) -> Model:
+        """The model. A name may be assigned."""
+        return self._model
+
+    @model.setter
+    def model(self, model: Model | str) -> None:
+        self._model = model_from_name(model) if isinstance(model, str) else model
+
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        """The tools. Plain functions may be assigned among them."""
+        return self._tools
+
+    @tools.setter
+    def tools(self, tools: Iterable[Tool | Callable[..., Any]]) -> None:
+        made = tuple(item if isinstance(item, Tool) else tool(item) for item in tools)
+        names = [item.name for item in made]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise UsageError(f"two tools are called {twice[0]!r}; give one of them another name")
+        self._tools = made
+
+    @property
+    def thinking(self) -> ThinkingLevel | None:
+        """How much the model thinks; None leaves it to the vendor."""
+        return self.options.thinking
+
+    @thinking.setter
+    def thinking(self, level: ThinkingLevel | None) -> None:
+        self.options = evolve(self.options, thinking=level)
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The conversation, valid at every moment."""
+        return self._transcript.messages
+
+    @property
+    def state(self) -> AgentState:
+        """What it is doing now."""
+        going = self._run
+        partial = None if going is None else going.context.partial
+        return AgentState(
+            running=going is not None,
+            partial=None if partial is None else partial.preview(),
+            running_tools=() if going is None else tuple(going.context.tool_scopes),
+            steering=self._inbox.waiting("steering"),
+            follow_ups=self._inbox.waiting("follow_up"),
+        )
+
+    def reset(self, messages: Iterable[Message] = ()) -> None:
+        """Forget the conversation and what waits in the queues.
+
+        Args:
+            messages: the conversation to go on with instead.
+
+        Raises:
+            AgentBusyError: a run is going.
+        """
+        self._refuse_if_busy("reset")
+        self._inbox.clear()
+        self._transcript = Transcript(messages)
+
+    # Running it.
+
+    @asynccontextmanager
+    async def run(
+        self, prompt: Prompt | None = None, *, max_buffer_size: float = 64
+    ) -> AsyncIterator[Run]:
+        """Start a run, tied to the block it is used in.
+
+        Args:
+            prompt: what to say; None to continue from the conversation as it stands.
+            max_buffer_size: how many events the run may be ahead of who reads them.
+
+        Returns:
+            A context manager that gives the `Run`. Leaving the block ends the run, if it still goes, and
+            waits until its tools have cleaned up.
+
+        Raises:
+            AgentBusyError: a run of this agent is going already.
+            NothingToContinueError: no prompt was given, and nothing waits for an answer.
+            ModelError: the model failed, and nobody has seen it yet.
+            Exception: what the block or a hook raised.
+
+        Cancellation:
+            Closes the model's response and cancels the tools, waits until they have cleaned up, and passes
+            on. The transcript is valid and may be continued.
+        """
+        going = self._begin(prompt)
+        try:
+            async with open_event_stream(going.produce, max_buffer_size=max_buffer_size) as stream:
+                yield Run(going.context, stream, self.steer)
+        finally:
+            self._over(going)
+
+    async def prompt(self, prompt: Prompt | None = None) -> RunResult:
+        """Run to the end, and return just the result.
+
+        Args:
+            prompt: what to say; None to continue from the conversation as it stands.
+
+        Returns:
+            How the run ended, and what it added to the conversation.
+
+        Raises:
+            AgentBusyError: a run of this agent is going already.
+            NothingToContinueError: no prompt was given, and nothing waits for an answer.
+            ModelError: the model failed; the transcript holds what had arrived.
+
+        Cancellation:
+            As in `run`.
+        """
+        async with self.run(prompt) as run:
+            return await run.result()
+
+    def chat(self) -> Chat[Prompt]:
+        """Make a conversation of this agent's: an async generator to send prompts to."""
+        return Chat(self.prompt, self.run)
+
+    async def wait_idle(self) -> None:
+        """Wait until no run is going, its listeners included.
+
+        Cancellation:
+            At once; the run goes on.
+        """
+        while self._run is not None:
+            await self._run.over.wait()
+
+    # Speaking to it while it runs.
+
+    def steer(self, message: Prompt, *, interrupt: bool = False) -> Queued:
+        """Say something that is to be heard before the next question to the model.
+
+        Calls that are running are waited for, those not yet begun are skipped. Without a run it waits
+        for the next one.
+
+        Args:
+            message: what to say.
+            interrupt: do not wait: cut off the reply that is arriving, or the calls that are running.
+
+        Returns:
+            The message as it was accepted. It will be in the transcript, or in `RunResult.undelivered`.
+        """
+        accepted = self._accept("steering", message)
+        if interrupt and self._run is not None:
+            self._run.context.cut()
+        return accepted
+
+    def follow_up(self, message: Prompt) -> Queued:
+        """Say something that is to be heard when the agent would otherwise stop.
+
+        Args:
+            message: what to say.
+
+        Returns:
+            The message as it was accepted. It will be in the transcript, or in `RunResult.undelivered`.
+        """
+        return self._accept("follow_up", message)
+
+    def clear_queues(
+        self, queues: Sequence[QueueName] = ("steering", "follow_up")
+    ) -> tuple[Queued, ...]:
+        """Take back what waits to be heard.
+
+        Args:
+            queues: which queues.
+
+        Returns:
+            What was taken back, in order.
+        """
+        return self._inbox.clear(queues)
+
+    def abort(self) -> None:
+        """End the run that is going, in order; without one, do nothing."""
+        if self._run is not None:
+            self._run.context.abort()
+
+    # Changing what it does.
+
+    def subscribe(self, listener: Callable[[Event], Awaitable[None] | None]) -> Callable[[], None]:
+        """Have a function called with every event of every run, before consumers get it.
+
+        Args:
+            listener: a plain or an async function; the run waits for it. It need not be different from other
+                listeners.
+
+        Returns:
+            A function that ends the subscription.
+        """
+        name = f"subscription {self._new_id()}"
+        self.hooks.add("on_event", listener, name=name)
+        return lambda: self.hooks.remove("on_event", name)
+
+    def hook(
+        self, point: HookPoint, *, name: str | None = None, depth: int = 0
+    ) -> Callable[[F], F]:
+        """Put the decorated function at a point of `tether.hooks`.
+
+        Args:
+            point: where.
+            name: how to find it again; the function's own name if None.
+            depth: its place in the order, lowest first.
+
+        Returns:
+            A decorator that leaves the function as it is.
+        """
+        return lambda function: self.hooks.add(point, function, name=name, depth=depth)
+
+    def around_tool(self, advice: AroundTool) -> AroundTool:
+        """Put the decorated function around every tool call; see `tether.hooks.AroundTool`."""
+        return self.hooks.add("around_tool", advice)
+
+    def around_model(self, advice: AroundModel) -> AroundModel:
+        """Put the decorated function around every request; see `tether.hooks.AroundModel`."""
+        return self.hooks.add("around_model", advice)
+
+    # What the above is made of. None of it waits.
+
+    def _begin(self, prompt: Prompt | None) -> "_Going":
+        self._refuse_if_busy("start a second run")
+        prompts = self._prompts(prompt)
+        context = RunContext(
+            transcript=self._transcript,
+            inbox=self._inbox,
+            hooks=self.hooks,
+            settings=self._settings,
+            now=self._clock,
+            new_id=self._new_id,
+            limits=self.limits,
+        )
+        self._run = _Going(context, prompts, self.price, self._over)
+        return self._run
+
+    def _prompts(self, prompt: Prompt | None) -> Sequence[Queued]:
+        if prompt is not None:
+            return [self._message(prompt)]
+        last = self._transcript[-1] if len(self._transcript) else None
+        if last is None and not self._waiting():
+            raise NothingToContinueError(
+                "there is no conversation to continue: give the run a prompt"
+            )
+        if not isinstance(last, AssistantMessage | None) or (last is not None and last.cut_off):
+            return []
+        if not self._waiting():
+            raise NothingToContinueError(
+                "the conversation ends with the model's reply: give the run a prompt, "
+                "or steer or follow_up first"
+            )
+        return [] if self._inbox.waiting("steering") else self._inbox.take("follow_up")
+
+    def _waiting(self) -> bool:
+        return bool(self._inbox.waiting("steering") or self._inbox.waiting("follow_up"))
+
+    def _refuse_if_busy(self, what: str) -> None:
+        if self._run is not None:
+            raise AgentBusyError(
+                f"cannot {what}: a run of this agent is going. Wait for it (wait_idle), end it (abort), "
+                "speak to it (steer, follow_up), or use a second Agent"
+            )
+
+    def _settings(self) -> Settings:
+        return Settings(
+            model=self._model,
+            system=self.system,
+            tools={tool.name: tool for tool in self._tools},
+            options=self.options,
+            deps=self.deps,
+            sequential=self.sequential,
+            tool_timeout=self.tool_timeout,
+        )
+
+    def _accept(self, queue: QueueName, prompt: Prompt) -> Queued:
+        message = self._message(prompt)
+        self._inbox.put(queue, message)
+        return message
+
+    def _message(self, prompt: Prompt) -> Queued:
+        message = prompt if isinstance(prompt, UserMessage | CustomMessage) else UserMessage(prompt)
+        return evolve(
+            message,
+            id=message.id or self._new_id(),
+            timestamp=message.timestamp or self._clock(),
+        )
+
+    def _over(self, going: "_Going") -> None:
+        if self._run is going:
+            self._run = None
+        going.over.set()
+
+
+class _Going:
+    """A run from the agent's side."""
+
+    __slots__ = ("_done", "_price", "_prompts", "context", "over")
+
+    def __init__(
+        self,
+        context: RunContext,
+        prompts: Sequence[Queued],
+        price: Callable[[AssistantMessage], float],
+        done: Callable[["_Going"], None],
+    ) -> None:
+        self.context = context
+        self.over = anyio.Event()
+        self._prompts = prompts
+        self._price = price
+        self._done = done
+
+    async def produce(self, sink: EventSink[Event]) -> RunResult:
+        """Be the producer of the run's stream."""
+        context = self.context
+        context.sink = sink
+        first = len(context.transcript)
+        loop = agent_loop(
+            context.transcript,
+            self._prompts,
+            limits=context.limits,
+            spent=context.spent,
+            price=self._price,
+        )
+        try:
+            end = await Driver(loop, context).drive()
+            if context.error is not None:
+                raise context.error
+            return RunResult(
+                stop_reason=end.stop_reason,
+                limit=end.limit,
+                messages=context.transcript.messages[first:],
+                usage=context.spent.usage,
+                cost=context.spent.cost,
+                undelivered=context.inbox.clear(),
+            )
+        finally:
+            self._done(self)

@@ -1,0 +1,181 @@
+"""The same for programs without an event loop: `prompt`, and `run` as a context manager to loop over.
+
+Each call starts an event loop in a thread of its own and stops it at the end; nothing is kept between
+calls, so any number of threads may use this module at once. There is no second implementation: the
+functions here wait for those of the agent.
+
+Ctrl-C, in the thread that waits, ends the run as leaving its block would, and is raised when that is done.
+"""
+
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from typing import Literal, TypeVar
+
+import anyio
+import anyio.from_thread
+from anyio.abc import BlockingPortal
+
+from tether.agent import Agent, Prompt
+from tether.errors import UsageError
+from tether.events import Event
+from tether.messages import AssistantMessage, Usage
+from tether.run import Run, RunResult
+
+__all__ = ("BlockingRun", "prompt", "run")
+
+T = TypeVar("T")
+Backend = Literal["asyncio", "trio"]
+
+
+def prompt(agent: Agent, request: Prompt | None = None, *, backend: Backend = "asyncio") -> RunResult:
+    """Run an agent to the end, and return just the result.
+
+    Args:
+        agent: whom to ask.
+        request: what to say; None to continue from the conversation as it stands.
+        backend: the event loop to use.
+
+    Returns:
+        How the run ended, and what it added to the conversation.
+
+    Raises:
+        UsageError: called where an event loop is running.
+        Exception: what `Agent.prompt` raises.
+
+    Cancellation:
+        KeyboardInterrupt ends the run, waits until its tools have cleaned up, and is raised.
+    """
+    with run(agent, request, backend=backend) as going:
+        return going.result()
+
+
+@contextmanager
+def run(
+    agent: Agent,
+    request: Prompt | None = None,
+    *,
+    backend: Backend = "asyncio",
+    max_buffer_size: float = 64,
+) -> Iterator["BlockingRun"]:
+    """Start a run, tied to the block it is used in.
+
+    Args:
+        agent: whom to ask.
+        request: what to say; None to continue from the conversation as it stands.
+        backend: the event loop to use.
+        max_buffer_size: how many events the run may be ahead of who reads them.
+
+    Returns:
+        A context manager that gives the run. Leaving the block ends it, if it still goes, and waits until
+        its tools have cleaned up.
+
+    Raises:
+        UsageError: called where an event loop is running.
+        Exception: what `Agent.run` raises.
+
+    Cancellation:
+        KeyboardInterrupt ends the run, waits until its tools have cleaned up, and is raised.
+    """
+    _refuse_in_event_loop()
+    with (
+        anyio.from_thread.start_blocking_portal(backend) as portal,
+        portal.wrap_async_context_manager(
+            agent.run(request, max_buffer_size=max_buffer_size)
+        ) as going,
+    ):
+        yield BlockingRun(portal, going)
+
+
+class BlockingRun:
+    """The handle on a run, for plain functions. Made by `run`.
+
+    The handles may be used from any thread, also while another thread iterates.
+    """
+
+    __slots__ = ("_portal", "_run")
+
+    def __init__(self, portal: BlockingPortal, run: Run) -> None:
+        self._portal = portal
+        self._run = run
+
+    def __iter__(self) -> Iterator[Event]:
+        return self
+
+    def __next__(self) -> Event:
+        """Wait for the next event.
+
+        Raises:
+            StopIteration: the run is over.
+            ModelError: the model failed.
+        """
+        event = self._wait(self._next)
+        if event is None:
+            raise StopIteration
+        return event
+
+    def result(self) -> RunResult:
+        """Wait for the end of the run, leaving aside the events nobody has read.
+
+        Raises:
+            ModelError: the model failed; the transcript holds what had arrived.
+        """
+        return self._wait(self._run.result)
+
+    def steer(self, message: Prompt, *, interrupt: bool = False) -> None:
+        """Say something to the agent while it works; see `Agent.steer`."""
+        self._portal.call(lambda: self._run.steer(message, interrupt=interrupt))
+
+    def abort(self) -> None:
+        """End the run in order."""
+        self._portal.call(self._run.abort)
+
+    def cancel_tool(self, call_id: str) -> None:
+        """Cancel one running call; see `Run.cancel_tool`."""
+        self._portal.call(self._run.cancel_tool, call_id)
+
+    @property
+    def partial(self) -> AssistantMessage | None:
+        """The reply so far; see `Run.partial`."""
+        return self._portal.call(lambda: self._run.partial)
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens spent so far."""
+        return self._run.usage
+
+    async def _next(self) -> Event | None:
+        # A coroutine cannot raise StopAsyncIteration through a future.
+        try:
+            return await self._run.__anext__()
+        except StopAsyncIteration:
+            return None
+
+    def _wait(self, function: Callable[[], Awaitable[T]]) -> T:
+        future: Future[T] = self._portal.start_task_soon(function)
+        try:
+            return future.result()
+        finally:
+            # Interrupted while waiting: what we waited for must not take an event that nobody gets.
+            future.cancel()
+
+
+def _refuse_in_event_loop() -> None:
+    """Refuse to block where that would stop an event loop, and say what to do instead."""
+    with suppress(RuntimeError):
+        anyio.from_thread.check_cancelled()
+        raise UsageError(
+            "this thread works for an event loop: use anyio.from_thread.run(agent.prompt, ...), "
+            "which ends with its caller"
+        )
+    with suppress(RuntimeError):
+        anyio.get_current_task()
+        if not _in_notebook():
+            raise UsageError("an event loop is running here: use `await agent.prompt(...)` instead")
+
+
+def _in_notebook() -> bool:
+    """A notebook's cells run inside its kernel's event loop, and expect to block it."""
+    shell = sys.modules.get("IPython")
+    return shell is not None and shell.get_ipython() is not None

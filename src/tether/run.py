@@ -1,0 +1,143 @@
+"""A run that is going: its events, its result, and the handles to steer it by."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import TypeAlias
+
+from attrs import field, frozen
+
+from tether._inbox import Queued
+from tether._run_context import RunContext
+from tether.errors import UsageError
+from tether.events import Event, LimitName, MessageUpdate, RunEnd, ToolExecutionUpdate
+from tether.messages import AssistantMessage, Message, Usage
+from tether.stream import EventStream, StreamStatistics, WhenFull
+
+__all__ = ("Run", "RunResult")
+
+
+@frozen(kw_only=True)
+class RunResult:
+    """What came of a run that ended in order."""
+
+    stop_reason: RunEnd
+    limit: LimitName | None = None
+    """Which limit was reached, where `stop_reason` is `limit`."""
+    messages: tuple[Message, ...] = field(repr=lambda messages: f"<{len(messages)} messages>")
+    """What the run added to the transcript."""
+    usage: Usage = field(factory=Usage)
+    """All tokens it spent, those of child agents included."""
+    cost: float = 0.0
+    undelivered: tuple[Queued, ...] = ()
+    """Steering and follow-ups that were accepted and did not make it into the conversation."""
+
+    @property
+    def reply(self) -> AssistantMessage | None:
+        """The last reply, if there was one."""
+        replies = (m for m in reversed(self.messages) if isinstance(m, AssistantMessage))
+        return next(replies, None)
+
+    @property
+    def text(self) -> str:
+        """The text of the last reply."""
+        return "" if self.reply is None else self.reply.text
+
+
+RunStream: TypeAlias = EventStream[Event, RunResult]
+
+
+class Run:
+    """The handle on a run. Iterate it for its events; made by `Agent.run`.
+
+    One task at a time may iterate; `branch` serves further consumers. None of the handles needs
+    anyone to read events.
+    """
+
+    __slots__ = ("_context", "_steer", "_stream")
+
+    def __init__(
+        self,
+        context: RunContext,
+        stream: RunStream,
+        steer: Callable[..., Queued],
+    ) -> None:
+        self._context = context
+        self._stream = stream
+        self._steer = steer
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self._stream.__aiter__()
+
+    async def __anext__(self) -> Event:
+        """Wait for the next event; see `EventStream.__anext__`."""
+        return await self._stream.__anext__()
+
+    async def result(self) -> RunResult:
+        """Wait for the end of the run, leaving aside the events nobody has read.
+
+        Returns:
+            How it ended, and what it added to the conversation.
+
+        Raises:
+            ModelError: the model failed; the transcript holds what had arrived.
+            Exception: what a hook raised.
+
+        Cancellation:
+            At once; the run goes on.
+        """
+        return await self._stream.result()
+
+    def branch(
+        self, max_buffer_size: float = 64, *, when_full: WhenFull = "wait"
+    ) -> EventStream[Event, RunResult]:
+        """Make a stream for a further consumer, from the next event on.
+
+        `drop_oldest` drops updates only: starts and ends always arrive. See `EventStream.branch`.
+        """
+        return self._stream.branch(max_buffer_size, when_full=when_full, droppable=_is_update)
+
+    def statistics(self) -> StreamStatistics:
+        """Say how full the buffer is and who waits."""
+        return self._stream.statistics()
+
+    @property
+    def partial(self) -> AssistantMessage | None:
+        """The reply so far, made when asked for; None before the first.
+
+        A tool call that is still arriving has the arguments that can be read so far.
+        """
+        partial = self._context.partial
+        return None if partial is None else partial.preview()
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens spent so far."""
+        return self._context.spent.usage
+
+    def steer(self, message: object, *, interrupt: bool = False) -> Queued:
+        """Say something to the agent while it works; see `Agent.steer`."""
+        return self._steer(message, interrupt=interrupt)
+
+    def abort(self) -> None:
+        """End the run in order: what is in flight is cut off, and the closing events are delivered."""
+        self._context.abort()
+
+    def cancel_tool(self, call_id: str) -> None:
+        """Cancel one running call; it is answered as interrupted, and the run goes on.
+
+        Raises:
+            UsageError: no such call is running; the text names those that are.
+        """
+        scopes = self._context.tool_scopes
+        if call_id not in scopes:
+            running = ", ".join(scopes) or "none"
+            raise UsageError(f"no tool call {call_id!r} is running; running: {running}")
+        scopes[call_id].cancel()
+
+    @property
+    def running_tools(self) -> tuple[str, ...]:
+        """The ids of the calls that are running."""
+        return tuple(self._context.tool_scopes)
+
+
+def _is_update(event: Event) -> bool:
+    return isinstance(event, MessageUpdate | ToolExecutionUpdate)
