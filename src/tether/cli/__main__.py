@@ -1,0 +1,8 @@
+"""`python -m tether.cli`, the same as `tether`."""
+
+import sys
+
+from tether.cli.command import main
+
+if __name__ == "__main__":
+    sys.exit(main())

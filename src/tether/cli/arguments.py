@@ -1,0 +1,107 @@
+"""What the command line says: options, help, and where the request comes from."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import TextIO
+
+from attrs import frozen
+
+__all__ = ("Arguments", "parse")
+
+_EXAMPLES = """\
+examples:
+  tether "read README.md and list src"
+  tether --model groq:llama-3.3-70b-versatile "what does this project build?"
+  tether --model openai-chat:any --base-url http://127.0.0.1:8000/v1 "hello"
+  git diff | tether "review this change:" -
+  echo "list tests" | tether
+  tether --json "search TODO in src" | jq -r .type
+
+Tools that read are always at hand. Tools that write files or run commands ask first; where there is no
+terminal to ask at, they are refused unless --yes is given.
+
+exit codes: 0 answered, 1 the model failed, 2 wrong usage, 130 interrupted with Ctrl-C
+"""
+
+
+@frozen(kw_only=True)
+class Arguments:
+    """One call of the command."""
+
+    request: str
+    model: str | None
+    base_url: str | None
+    backend: str
+    system: str | None
+    max_turns: int | None
+    json: bool
+    yes: bool
+
+
+def parse(argv: Sequence[str], stdin: TextIO) -> Arguments:
+    """Read the command line, and the request from standard input where it is to come from there.
+
+    Args:
+        argv: the words behind the command's name.
+        stdin: read when there are no words of a request and it is piped, or where a word is `-`.
+
+    Returns:
+        What was said.
+
+    Raises:
+        SystemExit: with code 2 for wrong usage, with 0 for `--help` and `--version`.
+    """
+    parser = _parser()
+    said = parser.parse_args(argv)
+    words: list[str] = said.request
+    if not words:
+        if stdin.isatty():
+            parser.error('say what you want, such as: tether "read README.md"')
+        words = ["-"]
+    request = " ".join(stdin.read() if word == "-" else word for word in words).strip()
+    if not request:
+        parser.error("the request is empty")
+    return Arguments(
+        request=request,
+        model=said.model,
+        base_url=said.base_url,
+        backend=said.backend,
+        system=said.system,
+        max_turns=said.max_turns,
+        json=said.json,
+        yes=said.yes,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tether",
+        description="Ask a model, and let it use tools in the current folder.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("request", nargs="*", help="what you want; a `-` stands for standard input")
+    add("--model", metavar="NAME", help="such as groq:llama-3.3-70b-versatile; `offline` needs no key")
+    add("--base-url", metavar="URL", help="the server that has the model")
+    add("--backend", choices=("asyncio", "trio"), default="asyncio", help="the event loop")
+    add("--system", metavar="TEXT", help="the system prompt")
+    add("--max-turns", metavar="N", type=_positive, help="ask the model at most so often")
+    add("--json", action="store_true", help="print every event as one line of JSON")
+    add("--yes", action="store_true", help="let tools write files and run commands unasked")
+    add("--version", action="version", version=f"tether {version('tether')}")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return number
+
+
+def warn(message: str) -> None:
+    """Say something that is not part of the answer."""
+    print(f"tether: {message}", file=sys.stderr)

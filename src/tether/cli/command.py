@@ -1,0 +1,122 @@
+"""The command: from the words on the command line to an exit code."""
+
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import anyio
+
+from tether import Agent, Limits, Model, ModelError, UnknownModelError, model_from_name
+from tether.cli.arguments import Arguments, parse, warn
+from tether.cli.display import Display, JsonLines, Screen
+from tether.cli.permission import ask_at_terminal, refuse
+from tether.toolbox.coding import changing_tools, reading_tools
+
+__all__ = ("main",)
+
+ANSWERED: Final = 0
+MODEL_FAILED: Final = 1
+WRONG_USAGE: Final = 2
+INTERRUPTED: Final = 130
+
+_DEFAULTS: Final = {
+    "ANTHROPIC_API_KEY": "anthropic:claude-sonnet-4-5",
+    "OPENAI_API_KEY": "openai:gpt-5",
+    "GEMINI_API_KEY": "google:gemini-2.5-flash",
+    "GROQ_API_KEY": "groq:llama-3.3-70b-versatile",
+    "MISTRAL_API_KEY": "mistral:mistral-large-latest",
+    "DEEPSEEK_API_KEY": "deepseek:deepseek-chat",
+    "OPENROUTER_API_KEY": "openrouter:openrouter/auto",
+}
+"""What is used when no model is named: the first whose key is set."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Answer one request.
+
+    Args:
+        argv: the words behind the command's name; those of this process if None.
+
+    Returns:
+        The exit code: 0 answered, 1 the model failed, 2 wrong usage, 130 interrupted.
+    """
+    arguments = parse(sys.argv[1:] if argv is None else argv, sys.stdin)
+    try:
+        agent = _agent(arguments, _model(arguments, os.environ))
+    except UnknownModelError as error:
+        warn(str(error))
+        return WRONG_USAGE
+    display: Display = JsonLines(sys.stdout) if arguments.json else _screen()
+    try:
+        return anyio.run(_answer, agent, arguments.request, display, backend=arguments.backend)
+    except ModuleNotFoundError as error:
+        if error.name != "trio":
+            raise
+        warn("trio is not installed: pip install 'tether[trio]'")
+        return WRONG_USAGE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _model(arguments: Arguments, environ: Mapping[str, str]) -> Model:
+    name = arguments.model or environ.get("TETHER_MODEL")
+    if name is None:
+        name = next((model for key, model in _DEFAULTS.items() if environ.get(key)), None)
+    if name is None:
+        name = "offline"
+        warn(f"no key is set ({', '.join(_DEFAULTS)}): using the offline model, which knows only rules")
+    return model_from_name(name, base_url=arguments.base_url)
+
+
+def _agent(arguments: Arguments, model: Model) -> Agent:
+    changing = changing_tools(".")
+    agent = Agent(
+        model,
+        system=arguments.system,
+        tools=[*reading_tools("."), *changing],
+        limits=Limits(turns=arguments.max_turns),
+    )
+    if not arguments.yes:
+        names = {tool.name for tool in changing}
+        interactive = sys.stdin.isatty() and sys.stderr.isatty()
+        agent.hooks.add("before_tool", ask_at_terminal(names) if interactive else refuse(names))
+    return agent
+
+
+def _screen() -> Screen:
+    return Screen(sys.stdout, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+
+
+async def _answer(agent: Agent, request: str, display: Display) -> int:
+    """Run the agent in a scope that the first Ctrl-C cancels; a second one is no longer held back."""
+    code = ANSWERED
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_cancel_on_interrupt, tasks.cancel_scope)
+        code = INTERRUPTED
+        code = await _follow(agent, request, display)
+        tasks.cancel_scope.cancel()
+    return code
+
+
+async def _cancel_on_interrupt(scope: anyio.CancelScope) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT) as signals:
+        async for _ in signals:
+            scope.cancel()
+            return
+
+
+async def _follow(agent: Agent, request: str, display: Display) -> int:
+    try:
+        async with agent.run(request) as run:
+            async for event in run:
+                display.show(event)
+    except ModelError as error:
+        sys.stdout.flush()
+        warn(str(error))
+        return MODEL_FAILED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return ANSWERED

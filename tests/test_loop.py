@@ -1,0 +1,329 @@
+"""The loop decides, and only decides: each test answers its requests by hand and reads what it yields."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from tether import (
+    AgentEnd,
+    AgentStart,
+    AssistantMessage,
+    Event,
+    Failure,
+    Limits,
+    Message,
+    MessageEnd,
+    MessageStart,
+    Text,
+    ToolCall,
+    ToolExecutionEnd,
+    ToolExecutionStart,
+    ToolResultMessage,
+    Transcript,
+    TurnEnd,
+    TurnStart,
+    Usage,
+    UserMessage,
+)
+from tether.loop import (
+    Answer,
+    AskModel,
+    AskWhetherToStop,
+    End,
+    Interruption,
+    Request,
+    RunTools,
+    TakeMessages,
+    agent_loop,
+)
+
+STEERING = TakeMessages("steering")
+FOLLOW_UP = TakeMessages("follow_up")
+HELLO = UserMessage("hello", id="u1")
+
+
+def reply(text: str = "hi", *calls: str, **fields: Any) -> AssistantMessage:
+    blocks = [Text(text), *(ToolCall(name, name) for name in calls)]
+    stop = "tool_calls" if calls else "stop"
+    return AssistantMessage(blocks, **{"id": text, "stop_reason": stop, **fields})
+
+
+def result(call: str, text: str = "done", **fields: Any) -> ToolResultMessage:
+    return ToolResultMessage(call, call, text, **fields)
+
+
+def answers(*calls: str, terminate: bool = False) -> Sequence[Answer]:
+    return [Answer(result(call), terminate) for call in calls]
+
+
+class Played:
+    """A loop played to its end, each request answered with the next outcome of the script."""
+
+    def __init__(self, loop: Any, outcomes: Sequence[Any]) -> None:
+        self.requests: list[Request] = []
+        self.events: list[Event] = []
+        self.left = list(outcomes)
+        step = next(loop)
+        try:
+            while True:
+                step = self._answer(loop, step)
+        except StopIteration as stop:
+            self.end: End = stop.value
+
+    def _answer(self, loop: Any, step: Any) -> Any:
+        if not isinstance(step, Request):
+            self.events.append(step)
+            return loop.send(None)
+        self.requests.append(step)
+        outcome = self.left.pop(0)
+        return loop.throw(outcome) if isinstance(outcome, Interruption) else loop.send(outcome)
+
+
+def play(
+    outcomes: Sequence[Any],
+    prompts: Sequence[Any] = (HELLO,),
+    transcript: Transcript | None = None,
+    **options: Any,
+) -> tuple[Played, Transcript]:
+    transcript = Transcript() if transcript is None else transcript
+    played = Played(agent_loop(transcript, prompts, **options), outcomes)
+    assert played.left == []
+    return played, transcript
+
+
+def said(message: Message) -> list[Event]:
+    return [MessageStart(message), MessageEnd(message)]
+
+
+def test_a_plain_reply_takes_one_turn() -> None:
+    hi = reply(usage=Usage(input_tokens=3, output_tokens=1))
+    played, transcript = play([(), hi, False, (), ()])
+    turn = TurnEnd(1, hi)
+    assert played.requests == [STEERING, AskModel(), AskWhetherToStop(turn), STEERING, FOLLOW_UP]
+    assert played.events == [
+        AgentStart(),
+        TurnStart(1),
+        *said(HELLO),
+        MessageEnd(hi),
+        turn,
+        AgentEnd("stop", usage=hi.usage),
+    ]
+    assert played.end == End("stop")
+    assert transcript.messages == (HELLO, hi)
+
+
+def test_results_are_recorded_in_the_order_of_the_calls_and_the_model_is_asked_again() -> None:
+    first, second = reply("one", "a", "b"), reply("two")
+    played, transcript = play([(), first, answers("a", "b"), False, (), second, False, (), ()])
+    assert transcript.messages == (HELLO, first, result("a"), result("b"), second)
+    assert played.events[4:10] == [
+        MessageEnd(first),
+        *said(result("a")),
+        *said(result("b")),
+        TurnEnd(1, first, (result("a"), result("b"))),
+    ]
+    assert played.requests[2] == RunTools(first.tool_calls)
+
+
+def test_the_transcript_changes_before_the_event_that_tells_of_it() -> None:
+    transcript = Transcript()
+    loop = agent_loop(transcript, [HELLO])
+    outcomes = iter([(), reply("one", "a"), answers("a"), False, (), reply("two"), False, (), ()])
+    step = next(loop)
+    try:
+        while True:
+            if isinstance(step, MessageStart | MessageEnd):
+                assert step.message in transcript.messages
+            step = loop.send(next(outcomes) if isinstance(step, Request) else None)
+    except StopIteration:
+        pass
+    assert len(transcript) == 4
+
+
+def test_a_batch_in_which_every_result_says_terminate_ends_the_run() -> None:
+    played, _ = play([(), reply("one", "a", "b"), answers("a", "b", terminate=True)])
+    assert played.end == End("terminated")
+
+
+def test_a_batch_in_which_one_result_does_not_say_terminate_goes_on() -> None:
+    mixed = [*answers("a", terminate=True), *answers("b")]
+    played, _ = play([(), reply("one", "a", "b"), mixed, False, (), reply(), False, (), ()])
+    assert played.end == End("stop")
+
+
+def test_who_watches_turns_may_end_the_run() -> None:
+    played, _ = play([(), reply("one", "a"), answers("a"), True])
+    assert played.end == End("terminated")
+
+
+def test_steering_enters_at_the_start_between_tools_and_after_a_turn() -> None:
+    early, mid, late = (UserMessage(text, id=text) for text in ("early", "mid", "late"))
+    first, second, third = reply("one", "a"), reply("two"), reply("three")
+    _, transcript = play(
+        [(early,), first, answers("a"), False, (mid,), second, False, (late,), third, False, (), ()]
+    )
+    assert transcript.messages == (HELLO, early, first, result("a"), mid, second, late, third)
+
+
+def test_follow_ups_enter_when_the_run_would_stop() -> None:
+    more = UserMessage("more", id="u2")
+    first, second = reply("one"), reply("two")
+    _, transcript = play([(), first, False, (), (more,), second, False, (), ()])
+    assert transcript.messages == (HELLO, first, more, second)
+
+
+def test_a_model_error_ends_the_run_and_keeps_what_had_arrived() -> None:
+    failure = Failure("overloaded", "too busy")
+    broken = reply("half", stop_reason="error", error=failure)
+    played, transcript = play([(), broken])
+    assert played.end == End("error")
+    assert played.events[-1] == AgentEnd("error", error=failure)
+    assert transcript.messages == (HELLO, broken)
+
+
+@pytest.mark.parametrize("stop_reason", ["length", "refusal"])
+def test_a_reply_that_ends_by_itself_ends_the_run(stop_reason: str) -> None:
+    played, _ = play([(), reply(stop_reason=stop_reason), False, (), ()])
+    assert played.end == End("stop")
+
+
+def test_an_empty_reply_ends_the_run() -> None:
+    played, transcript = play([(), AssistantMessage((), id="e"), False, (), ()])
+    assert played.end == End("stop")
+    assert len(transcript) == 2
+
+
+def test_calls_of_a_cut_off_reply_are_answered_as_skipped_and_not_run() -> None:
+    cut = reply("half", "a", stop_reason="aborted")
+    now = UserMessage("now", id="u2")
+    played, transcript = play([(), cut, False, (now,), reply("two"), False, (), ()])
+    skipped = transcript[2]
+    assert isinstance(skipped, ToolResultMessage)
+    assert skipped.outcome == "skipped"
+    assert [type(event) for event in played.events[4:9]] == [
+        MessageEnd,
+        ToolExecutionStart,
+        ToolExecutionEnd,
+        MessageStart,
+        MessageEnd,
+    ]
+    assert not any(isinstance(request, RunTools) for request in played.requests)
+
+
+def test_a_cut_off_reply_with_nothing_to_follow_ends_the_run_as_aborted() -> None:
+    played, _ = play([(), reply("half", stop_reason="aborted"), False, (), ()])
+    assert played.end == End("aborted")
+
+
+ABORTED = End("aborted")
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "messages"),
+    [
+        ([Interruption(ABORTED, ()), Interruption(ABORTED, reply("", stop_reason="aborted"))], 2),
+        ([(), Interruption(ABORTED, reply("half", stop_reason="aborted"))], 2),
+        ([(), Interruption(ABORTED, reply("half", "a", stop_reason="aborted"))], 3),
+        ([(), reply("one", "a", "b"), Interruption(ABORTED, answers("a", "b"))], 4),
+        ([(), reply("one"), Interruption(ABORTED, False)], 2),
+        ([(), reply("one"), False, Interruption(ABORTED, ())], 2),
+        ([(), reply("one"), False, (), Interruption(ABORTED, ())], 2),
+    ],
+)
+def test_an_interruption_at_any_request_closes_the_run_in_order(
+    outcomes: Sequence[Any], messages: int
+) -> None:
+    played, transcript = play(outcomes)
+    assert played.end == ABORTED
+    assert isinstance(played.events[-1], AgentEnd)
+    assert isinstance(played.events[-2], TurnEnd)
+    assert len(transcript) == messages
+
+
+def test_an_interruption_begins_nothing_new() -> None:
+    played, _ = play([(), Interruption(ABORTED, reply("half", "a", stop_reason="aborted"))])
+    assert played.requests == [STEERING, AskModel()]
+
+
+def test_the_limit_of_turns_stops_before_the_model_is_asked_once_more() -> None:
+    played, _ = play([(), reply("one", "a"), answers("a"), False], limits=Limits(turns=1))
+    assert played.end == End("limit", "turns")
+
+
+def test_the_limit_of_turns_does_not_show_where_the_run_would_stop_anyway() -> None:
+    played, _ = play([(), reply("one"), False], limits=Limits(turns=1))
+    assert played.end == End("stop")
+
+
+def test_calls_beyond_the_limit_are_skipped_and_the_run_ends() -> None:
+    played, transcript = play(
+        [(), reply("one", "a", "b"), answers("a")], limits=Limits(tool_calls=1)
+    )
+    assert played.end == End("limit", "tool_calls")
+    assert [m.outcome for m in transcript if isinstance(m, ToolResultMessage)] == ["ok", "skipped"]
+
+
+def test_a_used_up_limit_of_calls_lets_the_model_conclude() -> None:
+    played, _ = play(
+        [(), reply("one", "a"), answers("a"), False, (), reply("two"), False, (), ()],
+        limits=Limits(tool_calls=1),
+    )
+    assert played.end == End("stop")
+
+
+@pytest.mark.parametrize(
+    ("limits", "name"),
+    [
+        (Limits(input_tokens=10), "input_tokens"),
+        (Limits(output_tokens=5), "output_tokens"),
+        (Limits(cost=0.5), "cost"),
+    ],
+)
+def test_tokens_and_cost_are_checked_after_each_turn(limits: Limits, name: str) -> None:
+    spent = reply("one", "a", usage=Usage(input_tokens=10, output_tokens=5))
+    played, _ = play([(), spent, answers("a"), False], limits=limits, price=lambda _: 0.5)
+    assert (played.end.stop_reason, played.end.limit) == ("limit", name)
+
+
+def test_what_child_agents_spend_counts() -> None:
+    child = Answer(result("a"), usage=Usage(input_tokens=7, output_tokens=2))
+    played, _ = play([(), reply("one", "a"), [child], False, (), reply("two"), False, (), ()])
+    assert isinstance(played.events[-1], AgentEnd)
+    assert played.events[-1].usage == Usage(input_tokens=7, output_tokens=2)
+
+
+@pytest.mark.parametrize("cut_at", [None, 1, 2, 5])
+def test_the_same_outcomes_give_the_same_events_and_the_same_transcript(cut_at: int | None) -> None:
+    """A replay needs no model, no tools, no clock."""
+    more = UserMessage("more", id="u2")
+    outcomes: list[Any] = [
+        (),
+        reply("one", "a", "b"),
+        answers("a", "b"),
+        False,
+        (more,),
+        reply("two"),
+        False,
+        (),
+        (),
+    ]
+    if cut_at is not None:
+        outcomes[cut_at:] = [Interruption(ABORTED, outcomes[cut_at])]
+    runs = [play(list(outcomes)) for _ in range(2)]
+    assert runs[0][0].events == runs[1][0].events
+    assert runs[0][1].messages == runs[1][1].messages
+
+
+
+def test_the_price_of_a_reply_is_asked_for_once_for_each() -> None:
+    asked: list[AssistantMessage] = []
+
+    def price(message: AssistantMessage) -> float:
+        asked.append(message)
+        return 1.0
+
+    counting: Callable[[AssistantMessage], float] = price
+    first, second = reply("one", "a"), reply("two")
+    play([(), first, answers("a"), False, (), second, False, (), ()], price=counting)
+    assert asked == [first, second]
