@@ -53,6 +53,7 @@ AWAITING = (
     "_driver",
     "run",
     "chat",
+    "session",
     "agent",
     "blocking",
 )

@@ -12,7 +12,7 @@ from typing import Any
 from tether._model_call import ModelCall
 from tether._run_context import RunContext
 from tether._tool_calls import ToolBatch
-from tether.events import TurnEnd
+from tether.events import Event, MessageEnd, TurnEnd
 from tether.hooks import answer_of
 from tether.loop import (
     AskModel,
@@ -37,13 +37,14 @@ class Driver:
         context: what belongs to the run.
     """
 
-    __slots__ = ("_call", "_context", "_loop", "_step")
+    __slots__ = ("_call", "_context", "_loop", "_recorded", "_step")
 
     def __init__(self, loop: Loop, context: RunContext) -> None:
         self._loop = loop
         self._context = context
         self._step: Step | None = None
         self._call: ModelCall | ToolBatch | None = None
+        self._recorded: MessageEnd | None = None
 
     async def drive(self) -> End:
         """Carry the run out.
@@ -59,10 +60,11 @@ class Driver:
             consumers that have room get the events that close it.
         """
         try:
-            step = next(self._loop)
-            while True:
-                self._step = step
-                step = self._resume(await self._done(step))
+            async with self._context.connections:
+                step = next(self._loop)
+                while True:
+                    self._step = step
+                    step = self._resume(await self._done(step))
         except StopIteration as stop:
             return stop.value
         except BaseException as error:
@@ -84,6 +86,7 @@ class Driver:
                 ending = self._context.ending is not None
                 outcome = () if ending else self._context.inbox.take(queue)
             case event:
+                self._record(event)
                 outcome = await self._context.publish(event)
         self._call = None
         return outcome
@@ -124,4 +127,11 @@ class Driver:
             case AskWhetherToStop():
                 return False
             case event:
+                self._record(event)
                 return self._context.publish_nowait(event)
+
+    def _record(self, event: Event) -> None:
+        """Have a message kept before it is announced, once."""
+        if isinstance(event, MessageEnd) and event is not self._recorded:
+            self._recorded = event
+            self._context.record(event.message)

@@ -91,7 +91,8 @@ class ModelCall:
         settings = context.settings()
         request = await build_request(context, settings)
         self._partial = context.partial = PartialReply(model=settings.model.name)
-        stream: _Stream = settings.model.stream
+        model = await context.connected(settings.model)
+        stream: _Stream = model.stream
         for advice in reversed(context.hooks.functions("around_model")):
             stream = _advised(advice, stream)
         async with stream(request) as deltas:

@@ -6,7 +6,7 @@ The driver makes one and hands it to whatever performs a request.
 import math
 from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, AsyncExitStack, suppress
 
 import anyio
 from attrs import define, evolve, field
@@ -18,6 +18,8 @@ from tether.events import Event
 from tether.hooks import Hooks, answer_of
 from tether.limits import Limits, Spent
 from tether.loop import End
+from tether.messages import Message
+from tether.model import ConnectableModel, Model
 from tether.settings import Settings
 from tether.stream import EventSink
 from tether.transcript import Transcript
@@ -38,6 +40,8 @@ class RunContext:
     settings: Callable[[], Settings]
     now: Callable[[], float]
     new_id: Callable[[], str]
+    record: Callable[[Message], object] = field(default=lambda _: None)
+    """Keeps a message that is whole, before anybody is told of it."""
     sink: EventSink[Event] = field(init=False)
     """Where events go; given by the stream once the run begins."""
     limits: Limits = field(factory=Limits)
@@ -54,6 +58,11 @@ class RunContext:
     tool_scopes: dict[str, anyio.CancelScope] = field(factory=dict)
     """The calls that are running, by id."""
 
+    connections: AsyncExitStack = field(factory=AsyncExitStack)
+    """Left by the driver when the run is over."""
+
+    _connected: dict[int, tuple[Model, Model]] = field(factory=dict)
+    # By identity, since models need not be hashable; the model is kept so that its identity is.
     _deadline: float = math.inf
     _scope: anyio.CancelScope | None = None
     _held: int = 0
@@ -64,6 +73,18 @@ class RunContext:
     def __attrs_post_init__(self) -> None:
         if self.limits.seconds is not None:
             self._deadline = anyio.current_time() + self.limits.seconds
+
+    # Connections, kept as long as the run.
+
+    async def connected(self, model: Model) -> Model:
+        """Return the model to ask: connected, where it can be, for as long as the run goes."""
+        if not isinstance(model, ConnectableModel):
+            return model
+        known = self._connected.get(id(model))
+        if known is None:
+            known = (model, await self.connections.enter_async_context(model.connected()))
+            self._connected[id(model)] = known
+        return known[1]
 
     # Cutting off what is in flight, without ending the run.
 

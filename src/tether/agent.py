@@ -32,6 +32,7 @@ from tether.messages import (
 from tether.model import Model, ModelOptions, ThinkingLevel
 from tether.models.catalogue import model_from_name
 from tether.run import Run, RunResult
+from tether.session import Session
 from tether.settings import DEFAULT_TOOL_TIMEOUT, Settings
 from tether.stream import EventSink, open_event_stream
 from tether.tools import Tool, tool
@@ -73,6 +74,8 @@ class Agent:
         deps: whatever the tools need; they find it in their `ToolContext`.
         limits: what a run may spend.
         messages: a conversation to continue.
+        session: where the conversation is kept; every message is written to it before it is announced. What it
+            holds already comes before `messages`.
         sequential: run the calls of a reply one after the other.
         tool_timeout: seconds a tool may run that names no timeout of its own; `math.inf` for ever.
         steering: how many waiting messages enter at each turn.
@@ -103,6 +106,7 @@ class Agent:
         deps: Any = None,
         limits: Limits | None = None,
         messages: Iterable[Message] = (),
+        session: Session | None = None,
         sequential: bool = False,
         tool_timeout: float = DEFAULT_TOOL_TIMEOUT,
         steering: QueueMode = "one_at_a_time",
@@ -140,7 +144,9 @@ class Agent:
         self._clock = clock
         self._new_id = new_id
         self._inbox = Inbox(steering, follow_up)
-        self._transcript = Transcript(messages)
+        self.session = session
+        kept = session.messages if session is not None else ()
+        self._transcript = Transcript([*kept, *messages])
         self._run: _Going | None = None
 
     # What it is made of.
@@ -373,10 +379,17 @@ class Agent:
             settings=self._settings,
             now=self._clock,
             new_id=self._new_id,
+            record=self._record,
             limits=self.limits,
         )
         self._run = _Going(context, prompts, self.price, self._over)
         return self._run
+
+    def _record(self, message: Message) -> None:
+        if self.session is not None:
+            self.session.note("model", {"name": self.model.name})
+            self.session.note("system", {"text": self.system})
+            self.session.record(message)
 
     def _prompts(self, prompt: Prompt | None) -> Sequence[Queued]:
         if prompt is not None:

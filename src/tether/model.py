@@ -16,6 +16,7 @@ from tether.deltas import Delta
 from tether.messages import AssistantMessage, JsonObject, ToolResultMessage, UserMessage
 
 __all__ = (
+    "ConnectableModel",
     "DeltaStream",
     "Model",
     "ModelMessage",
@@ -71,6 +72,19 @@ class ModelRequest:
     system: str | None = None
     tools: Sequence[ToolSpec] = ()
     options: ModelOptions = field(factory=ModelOptions)
+
+
+@runtime_checkable
+class ConnectableModel(Protocol):
+    """A model that can share connections between requests; a run connects its models for as long as it goes."""
+
+    def connected(self) -> "AbstractAsyncContextManager[Model]":
+        """Open what the requests of a block share.
+
+        Returns:
+            A context manager that gives the model to ask.
+        """
+        ...
 
 
 @runtime_checkable

@@ -23,8 +23,10 @@ from typing import Any, Final
 from attrs import frozen
 
 from tether.messages import JsonObject
+from tether.models._http import HttpModel, respond_in_process
+from tether.models.openai_chat import OPENAI_CHAT
 
-__all__ = ("Step", "plan", "respond")
+__all__ = ("Step", "offline_model", "plan", "respond")
 
 _UNKNOWN: Final = (
     "I am the offline model and know only a few rules: read FILE, list FOLDER, search TEXT in FOLDER, "
@@ -86,6 +88,17 @@ _RULES: Final = (
     ),
     _Rule("run", _POLITE + r"(?:run|execute) (.+)", "run_command", ("command",)),
 )
+
+
+def offline_model() -> HttpModel:
+    """Make the model."""
+    return HttpModel(
+        name="offline",
+        model="offline",
+        api=OPENAI_CHAT,
+        base_url="http://offline",
+        transport=respond_in_process(respond),
+    )
 
 
 def plan(request: str) -> Sequence[Sequence[Step]]:

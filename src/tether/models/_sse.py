@@ -1,0 +1,100 @@
+"""Bytes to server-sent events, as WHATWG HTML defines them (9.2.6, "Interpreting an event stream").
+
+Line ends are \\n, \\r\\n and \\r, and nothing else: what Python's `splitlines` would also cut at may stand inside JSON.
+Comments, `id` and `retry` are passed over; an event that the stream ends in the middle of is not dispatched.
+
+Many events of one read are cut apart at once, since that is how they come.
+
+No I/O.
+"""
+
+from collections.abc import Generator, Sequence
+from typing import Final, TypeAlias
+
+from tether.errors import ModelError
+
+__all__ = ("MAX_EVENT_SIZE", "ServerSentEvent", "frame_events")
+
+ServerSentEvent: TypeAlias = tuple[str, bytes]
+"""The event's name, "" where it has none, and its data without the last newline."""
+
+MAX_EVENT_SIZE: Final = 32 * 1024 * 1024
+"""Bytes. Images come in one event; beyond that a server only wants our memory."""
+
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+def frame_events(
+    max_event_size: int = MAX_EVENT_SIZE,
+) -> Generator[Sequence[ServerSentEvent], bytes, None]:
+    """Cut a body into events.
+
+    Args:
+        max_event_size: how many bytes an event may have, its line ends included.
+
+    Returns:
+        A generator, to be started with `next`; it is sent the body, cut anywhere, and yields the events that are
+        complete by then.
+
+    Raises:
+        ModelError: an event is larger than it may be; the kind is `malformed`.
+    """
+    pending = bytearray()
+    events: Sequence[ServerSentEvent] = ()
+    at_start = True
+    after_return = False
+    while True:
+        chunk = yield events
+        if after_return and chunk.startswith(b"\n"):
+            chunk = chunk[1:]
+            after_return = not chunk
+        elif chunk:
+            after_return = False
+        if b"\r" in chunk:
+            after_return = chunk.endswith(b"\r")
+            chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if at_start:
+            chunk = bytes(pending) + chunk
+            pending.clear()
+            if len(chunk) < len(_BOM) and _BOM.startswith(chunk):
+                pending += chunk
+                events = ()
+                continue
+            chunk = chunk.removeprefix(_BOM)
+            at_start = False
+        # A blank line may be cut in two: its first half is then the last byte that is pending.
+        seen = max(len(pending) - 1, 0)
+        pending += chunk
+        if pending.find(b"\n\n", seen) < 0:
+            if len(pending) > max_event_size:
+                raise _too_large(max_event_size)
+            events = ()
+            continue
+        *blocks, rest = bytes(pending).split(b"\n\n")
+        pending = bytearray(rest)
+        if any(len(block) > max_event_size for block in (*blocks, rest)):
+            raise _too_large(max_event_size)
+        events = [event for block in blocks if (event := _event(block)) is not None]
+
+
+def _event(block: bytes) -> ServerSentEvent | None:
+    """Make an event of the lines before a blank one."""
+    if block.startswith(b"data: ") and b"\n" not in block:
+        return "", block[6:]
+    name = ""
+    data: list[bytes] = []
+    for line in block.split(b"\n"):
+        key, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if key == b"data":
+            data.append(value)
+        elif key == b"event":
+            name = value.decode(errors="replace")
+        elif not line:
+            # A blank line at the beginning of a block: it dispatches nothing, but forgets the name.
+            name = ""
+    return (name, b"\n".join(data)) if data else None
+
+
+def _too_large(limit: int) -> ModelError:
+    return ModelError(f"the server sent an event of more than {limit:,} bytes", kind="malformed")

@@ -1,0 +1,311 @@
+"""What a tool is: a typed function, and what a model is told of it.
+
+    @tool
+    async def read_file(path: str, max_bytes: int = 65536) -> str:
+        \"\"\"Read a text file.
+
+        Args:
+            path: file to read, relative to the working directory
+            max_bytes: stop after this many bytes
+        \"\"\"
+
+Name, description and JSON Schema come from the function; a parameter annotated with `ToolContext` is given the
+context of the call. Nothing is run here.
+
+No I/O.
+"""
+
+import functools
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Generic, TypeVar, overload
+
+import msgspec
+from attrs import field, frozen
+
+from tether._schema import documentation_of, parameters_of, raw_parameters
+from tether.errors import ToolDefinitionError
+from tether.events import Event, ToolExecutionUpdate
+from tether.messages import (
+    Image,
+    JsonObject,
+    Message,
+    Outcome,
+    Text,
+    Usage,
+    UserBlock,
+    as_user_blocks,
+)
+from tether.model import ToolSpec
+
+__all__ = ("Tool", "ToolContext", "ToolResult", "as_tool_result", "tool")
+
+Deps = TypeVar("Deps")
+
+_VALID_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+"""What every vendor accepts."""
+
+
+@frozen
+class ToolResult:
+    """What a tool gives, where a string is not enough."""
+
+    content: tuple[UserBlock, ...] = field(default=(), converter=as_user_blocks)
+    """For the model: a string, a block, or several."""
+    details: Any = field(default=None, kw_only=True)
+    """For programs: whatever JSON can hold; the model does not see it."""
+    terminate: bool = field(default=False, kw_only=True)
+    """The run may end here: it does, if all results of the reply say so."""
+    outcome: Outcome = field(default="ok", kw_only=True)
+
+
+@frozen
+class Tool:
+    """A function that a model may have called. Made by `tool`; call it like the function."""
+
+    name: str
+    description: str
+    parameters: JsonObject
+    """JSON Schema of an object."""
+    function: Callable[..., Any]
+    timeout: float | None = field(default=None, kw_only=True)
+    """Seconds it may run; None leaves it to the agent, `math.inf` is for ever."""
+    sequential: bool = field(default=False, kw_only=True)
+    """The calls of a reply run one after the other, if it is among them."""
+    max_concurrency: int | None = field(default=None, kw_only=True)
+    """How many calls of it may run at once."""
+    is_async: bool = field(default=True, kw_only=True)
+    """False for a plain function, which runs in a worker thread."""
+    context_parameter: str | None = field(default=None, kw_only=True)
+    bind: Callable[[JsonObject], dict[str, Any]] = field(default=dict, kw_only=True, repr=False)
+    """Check and convert arguments to keyword arguments; raises `ArgumentsError` with every fault."""
+
+    @property
+    def spec(self) -> ToolSpec:
+        """What a model is told of it."""
+        return ToolSpec(self.name, self.description, self.parameters)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function itself, without checks."""
+        return self.function(*args, **kwargs)
+
+
+class ToolContext(Generic[Deps]):
+    """What a tool may know of the call it serves, and how it reports.
+
+    Attributes:
+        call_id: the id of the call.
+        name: the name of the tool.
+        deps: what the agent was given for its tools.
+    """
+
+    __slots__ = ("_report", "_spend", "_transcript", "call_id", "deps", "name")
+
+    def __init__(
+        self,
+        *,
+        call_id: str,
+        name: str,
+        deps: Deps,
+        transcript: Sequence[Message] = (),
+        report: Callable[[ToolExecutionUpdate], Awaitable[None]],
+        spend: Callable[[Usage], None],
+    ) -> None:
+        self.call_id = call_id
+        self.name = name
+        self.deps = deps
+        self._transcript = transcript
+        self._report = report
+        self._spend = spend
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The conversation so far, this call included."""
+        return tuple(self._transcript)
+
+    async def update(
+        self, content: str | UserBlock | Iterable[UserBlock] = (), *, details: Any = None
+    ) -> None:
+        """Report progress to whoever follows the run.
+
+        Waits while the consumer is slow, so that a tool that reports a lot is held up and not stored. From a
+        plain function: `anyio.from_thread.run(context.update, "...")`.
+
+        Args:
+            content: a string, a block, or several.
+            details: for programs.
+
+        Cancellation:
+            While it waits; the update may then come later, or not at all.
+        """
+        await self._report(
+            ToolExecutionUpdate(self.call_id, self.name, as_user_blocks(content), details)
+        )
+
+    async def forward(self, event: Event, path: tuple[str, ...]) -> None:
+        """Pass on an event of an agent that runs inside this call.
+
+        Args:
+            event: what it told.
+            path: the names of the agents from this run's child down to the one that told it.
+
+        Cancellation:
+            As in `update`.
+        """
+        await self._report(ToolExecutionUpdate(self.call_id, self.name, event=event, path=path))
+
+    def spend(self, usage: Usage) -> None:
+        """Add what an agent inside this call has used to what the run has used."""
+        self._spend(usage)
+
+
+@overload
+def tool(function: Callable[..., Any], /) -> Tool: ...
+@overload
+def tool(
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    parameters: JsonObject | None = None,
+    timeout: float | None = None,
+    sequential: bool = False,
+    max_concurrency: int | None = None,
+) -> Callable[[Callable[..., Any]], Tool]: ...
+def tool(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    parameters: JsonObject | None = None,
+    timeout: float | None = None,
+    sequential: bool = False,
+    max_concurrency: int | None = None,
+) -> Tool | Callable[[Callable[..., Any]], Tool]:
+    """Make a tool of a function: `@tool`, or `@tool(...)`.
+
+    Args:
+        function: typed throughout; async, or plain and then run in a worker thread.
+        name: what models call it; the function's own name if None.
+        description: what models are told; the docstring without its sections if None.
+        parameters: a JSON Schema to use in place of the signature. The function gets the arguments as
+            keyword arguments; or all as one mapping, if it has just one parameter that is none of
+            the schema's properties.
+        timeout: seconds it may run; None leaves it to the agent, `math.inf` is for ever.
+        sequential: calls of a reply run one after the other, if it is among them.
+        max_concurrency: how many calls of it may run at once.
+
+    Returns:
+        The tool; without a function, a decorator that makes it.
+
+    Raises:
+        ToolDefinitionError: it cannot be a tool; the text names the parameter and what would be right.
+    """
+    make = functools.partial(
+        _tool,
+        name=name,
+        description=description,
+        schema=parameters,
+        timeout=timeout,
+        sequential=sequential,
+        max_concurrency=max_concurrency,
+    )
+    return make if function is None else make(function)
+
+
+def as_tool_result(value: object) -> ToolResult:
+    """Take what a tool returned, in any of the forms it may have.
+
+    Args:
+        value: a `ToolResult`; a string, a block, or a list of blocks; None for nothing; or anything that
+            JSON can hold, attrs classes, dataclasses, enums and dates included, which becomes JSON text.
+
+    Returns:
+        The result.
+
+    Raises:
+        TypeError: it is none of these.
+    """
+    match value:
+        case ToolResult():
+            return value
+        case None:
+            return ToolResult()
+        case str() | Text() | Image():
+            return ToolResult(value)
+        case [Text() | Image(), *_]:
+            return ToolResult(value)
+    try:
+        return ToolResult(msgspec.json.encode(_dumped(value)).decode())
+    except TypeError as error:
+        raise TypeError(
+            f"a tool returned {type(value).__name__}, which is neither text, nor blocks, "
+            f"nor a ToolResult, nor anything JSON can hold: {error}"
+        ) from error
+
+
+def _dumped(value: object) -> object:
+    """Let a pydantic model describe itself; msgspec knows the rest."""
+    dump = getattr(value, "model_dump", None)
+    return dump(mode="json") if callable(dump) else value
+
+
+def _tool(
+    function: Callable[..., Any],
+    *,
+    name: str | None,
+    description: str | None,
+    schema: JsonObject | None,
+    timeout: float | None,
+    sequential: bool,
+    max_concurrency: int | None,
+) -> Tool:
+    name = name or getattr(function, "__name__", type(function).__name__)
+    _check(function, name, timeout, max_concurrency)
+    documentation = documentation_of(function)
+    parameters = (
+        parameters_of(function, documentation, ToolContext)
+        if schema is None
+        else raw_parameters(function, schema, ToolContext)
+    )
+    return Tool(
+        name,
+        documentation.description if description is None else description,
+        parameters.schema,
+        function,
+        timeout=timeout,
+        sequential=sequential,
+        max_concurrency=max_concurrency,
+        is_async=_is(inspect.iscoroutinefunction, function),
+        context_parameter=parameters.context,
+        bind=parameters.bind,
+    )
+
+
+def _check(
+    function: Callable[..., Any], name: str, timeout: float | None, max_concurrency: int | None
+) -> None:
+    if not callable(function):
+        raise ToolDefinitionError(f"{function!r} is no function")
+    if not _VALID_NAME.fullmatch(name):
+        raise ToolDefinitionError(
+            f"{name!r} cannot be the name of a tool: use 1 to 64 letters, digits, _ and -; "
+            'give it one with @tool(name="...")'
+        )
+    if _is(inspect.isasyncgenfunction, function) or _is(inspect.isgeneratorfunction, function):
+        raise ToolDefinitionError(
+            f"{name}: a generator cannot be a tool; report progress with ToolContext.update "
+            "and return the result"
+        )
+    if timeout is not None and not timeout > 0:
+        raise ToolDefinitionError(f"{name}: timeout must be more than 0 seconds, not {timeout!r}")
+    if max_concurrency is not None and max_concurrency < 1:
+        raise ToolDefinitionError(f"{name}: max_concurrency must be at least 1, not {max_concurrency!r}")
+
+
+def _is(test: Callable[[Any], bool], function: Callable[..., Any]) -> bool:
+    """Ask of what is really called: not of a partial, nor of an object with `__call__`."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return test(function) or test(getattr(type(function), "__call__", None))
