@@ -17,6 +17,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 import msgspec
@@ -241,13 +242,22 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     if not isinstance(target, types.FunctionType | types.MethodType):
         target = type(target).__call__
     try:
-        local = dict(inspect.getclosurevars(target).nonlocals)
-        return typing.get_type_hints(target, localns=local, include_extras=True)
+        return typing.get_type_hints(target, localns=_enclosing(target), include_extras=True)
     except NameError as error:
         raise ToolDefinitionError(
             f"{_name(function)}: an annotation names {error.name!r}, which is not to be found "
             "from its module; import it there, outside `if TYPE_CHECKING`"
         ) from error
+
+
+def _enclosing(function: Any) -> dict[str, Any]:
+    """The names a local function has from around it, where a string annotation may find its types."""
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=False)
+    found: dict[str, Any] = {}
+    for name, cell in cells:
+        with suppress(ValueError):  # not assigned yet
+            found[name] = cell.cell_contents
+    return found
 
 
 def _name(function: Callable[..., Any]) -> str:

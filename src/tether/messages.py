@@ -105,7 +105,7 @@ class ToolCall:
 
     id: str
     name: str
-    arguments: JsonObject = field(factory=dict)
+    arguments: JsonObject = field(factory=dict[str, Any])
     malformed: str | None = None
     """The arguments as they came, where they were not a JSON object; `arguments` is empty then, the
     tool does not run, and the model is told."""
@@ -166,31 +166,50 @@ class Failure:
     request_id: str | None = None
 
 
-def as_user_blocks(content: str | UserBlock | Iterable[UserBlock]) -> tuple[UserBlock, ...]:
+def as_user_blocks(content: str | UserBlock | Iterable[str | UserBlock]) -> tuple[UserBlock, ...]:
     """Take content in any form a person would write it.
 
     Args:
-        content: a string, one block, or several.
+        content: a string or a block, or several of them.
 
     Returns:
-        The blocks, in order.
+        The blocks, in order; a string is a text block.
 
     Raises:
-        TypeError: something in it is neither text nor image.
+        TypeError: something in it is neither string, text nor image.
     """
-    if isinstance(content, str):
-        return (Text(content),)
-    if isinstance(content, Text | Image):
-        return (content,)
-    blocks = tuple(content)
-    for block in blocks:
-        if not isinstance(block, Text | Image):
-            raise TypeError(f"expected a string, Text or Image, got {type(block).__name__}")
-    return blocks
+    return tuple(_as_user_block(item) for item in _items(content))
 
 
-def _as_blocks(content: Iterable[AssistantBlock]) -> tuple[AssistantBlock, ...]:
-    return tuple(content)
+def _items(content: Any) -> Iterable[object]:
+    return (content,) if _is_single(content) else content
+
+
+def _is_single(content: object) -> bool:
+    # Not a block, but to iterate over it would take its keys for texts.
+    return isinstance(content, str | Block | Mapping)
+
+
+def _as_user_block(item: object) -> UserBlock:
+    if isinstance(item, str):
+        return Text(item)
+    if isinstance(item, UserBlock):
+        return item
+    raise TypeError(f"expected a string, Text or Image, got {type(item).__name__}")
+
+
+def _as_assistant_blocks(
+    content: str | AssistantBlock | Iterable[str | AssistantBlock],
+) -> tuple[AssistantBlock, ...]:
+    return tuple(_as_assistant_block(item) for item in _items(content))
+
+
+def _as_assistant_block(item: object) -> AssistantBlock:
+    if isinstance(item, str):
+        return Text(item)
+    if isinstance(item, AssistantBlock):
+        return item
+    raise TypeError(f"expected a string or a block, got {type(item).__name__}")
 
 
 def _text_of(content: Iterable[Block]) -> str:
@@ -199,7 +218,7 @@ def _text_of(content: Iterable[Block]) -> str:
 
 @frozen
 class UserMessage:
-    """What a person says; a string will do for `content`."""
+    """What a person says; `content` may be given as a string or a block, or several of them."""
 
     role: ClassVar = "user"
 
@@ -220,7 +239,7 @@ class AssistantMessage:
 
     role: ClassVar = "assistant"
 
-    content: tuple[AssistantBlock, ...] = field(converter=_as_blocks)
+    content: tuple[AssistantBlock, ...] = field(converter=_as_assistant_blocks)
     model: str = field(default="", kw_only=True)
     """The model as its vendor reported it, else as it was asked for."""
     api: str = field(default="", kw_only=True)
