@@ -9,7 +9,7 @@ from attrs import evolve
 from tether._run_context import RunContext
 from tether.deltas import PartialReply, ReplyEnd, ReplyInfo
 from tether.errors import ModelError
-from tether.events import MessageStart, MessageUpdate
+from tether.events import MessageStart, MessageUpdate, ModelRetry
 from tether.hooks import AroundModel, answer_of
 from tether.messages import (
     AssistantBlock,
@@ -20,6 +20,7 @@ from tether.messages import (
     ToolCall,
 )
 from tether.model import DeltaStream, ModelMessage, ModelRequest
+from tether.models.retry import RetryPolicy
 from tether.settings import Settings
 from tether.transcript import repaired
 
@@ -35,14 +36,24 @@ class ModelCall:
         context: the run that asks.
     """
 
-    __slots__ = ("_announced", "_context", "_id", "_partial", "_started_at")
+    __slots__ = (
+        "_announced",
+        "_arrived",
+        "_context",
+        "_id",
+        "_partial",
+        "_settings",
+        "_started_at",
+    )
 
     def __init__(self, context: RunContext) -> None:
         self._context = context
         self._id = context.new_id()
         self._started_at = context.now()
         self._partial = PartialReply()
+        self._settings = context.settings()
         self._announced = False
+        self._arrived = False
 
     async def perform(self) -> AssistantMessage:
         """Ask the model and publish its reply as it arrives.
@@ -63,7 +74,7 @@ class ModelCall:
         if context.ending is None:
             with context.in_flight():
                 try:
-                    await self._follow()
+                    await self._follow_with_retries(await self._request())
                 except ModelError as failure:
                     error = failure
             context.landed()
@@ -86,18 +97,57 @@ class ModelCall:
         """The event that must still come before the end of the reply, if it has not been sent."""
         return None if self._announced else MessageStart(self._beginning())
 
-    async def _follow(self) -> None:
+    async def _request(self) -> ModelRequest:
+        return await build_request(self._context, self._settings)
+
+    async def _follow_with_retries(self, request: ModelRequest) -> None:
+        try:
+            await self._follow(request)
+        except ModelError as error:
+            policy: RetryPolicy | None = getattr(self._settings.model, "retry", None)
+            if policy is None or not self._may_retry(policy, error):
+                raise
+            await self._retry(policy, request, error)
+
+    def _may_retry(self, policy: RetryPolicy, error: Exception) -> bool | float:
+        """Say whether to ask again, and after how long: never once something has arrived."""
+        return False if self._arrived else policy.wants(error)
+
+    async def _retry(self, policy: RetryPolicy, request: ModelRequest, error: ModelError) -> None:
+        import stamina  # noqa: PLC0415 - only where something failed
+
+        failed = error
+        async for attempt in stamina.retry_context(
+            on=lambda failure: self._may_retry(policy, failure),
+            attempts=policy.attempts,
+            timeout=None,
+            wait_initial=policy.wait_initial,
+            wait_max=policy.wait_max,
+            wait_jitter=policy.wait_initial,
+        ):
+            with attempt:
+                if attempt.num == 1:
+                    raise error
+                try:
+                    return await self._follow(request)
+                except ModelError as again:
+                    failed = again
+                    raise
+            if attempt.num < policy.attempts and self._may_retry(policy, failed):
+                delay = failed.retry_after if failed.retry_after is not None else attempt.next_wait
+                await self._context.publish(ModelRetry(attempt.num, delay, failed.failure))
+
+    async def _follow(self, request: ModelRequest) -> None:
         context = self._context
-        settings = context.settings()
-        request = await build_request(context, settings)
-        self._partial = context.partial = PartialReply(model=settings.model.name)
-        model = await context.connected(settings.model)
-        stream: _Stream = model.stream
+        wanted = self._settings.model
+        self._partial = context.partial = PartialReply(model=wanted.name)
+        stream: _Stream = (await context.connected(wanted)).stream
         for advice in reversed(context.hooks.functions("around_model")):
             stream = _advised(advice, stream)
         async with stream(request) as deltas:
             add = self._partial.add
             async for delta in deltas:
+                self._arrived = True
                 add(delta)
                 if isinstance(delta, ReplyInfo | ReplyEnd):
                     continue

@@ -12,7 +12,7 @@ Adding a delta to the fold costs the same however long the message is.
 No I/O.
 """
 
-from typing import Any, ClassVar, TypeAlias, TypeVar, assert_never
+from typing import Any, ClassVar, TypeAlias, TypeVar, assert_never, cast
 
 import jiter
 from attrs import define, field, frozen
@@ -123,22 +123,23 @@ Delta: TypeAlias = BlockDelta | ReplyInfo | ReplyEnd
 
 
 @define
-class _OpenCall:
-    id: str
-    name: str
-    fragments: list[str] = field(factory=list)
-
-
-@define
 class _OpenText:
-    fragments: list[str] = field(factory=list)
+    fragments: list[str] = field(factory=list[str])
 
 
 @define
 class _OpenThinking:
-    fragments: list[str] = field(factory=list)
+    fragments: list[str] = field(factory=list[str])
 
 
+@define
+class _OpenCall:
+    id: str
+    name: str
+    fragments: list[str] = field(factory=list[str])
+
+
+_Said = TypeVar("_Said", _OpenText, _OpenThinking)
 _Open = TypeVar("_Open", _OpenText, _OpenThinking, _OpenCall)
 _Part: TypeAlias = _OpenText | _OpenThinking | _OpenCall | AssistantBlock
 
@@ -164,25 +165,21 @@ class PartialReply:
         Raises:
             ValueError: the delta does not follow from those before it.
         """
+        if self._message is not None:
+            raise ValueError(f"{type(delta).__name__} after the end of the reply")
         match delta:
             case TextDelta(text, index):
-                part = self._parts.get(index)
-                if part is None:
-                    part = self._parts[index] = _OpenText()
-                _expect(part, _OpenText, delta).fragments.append(text)
+                self._said(index, _OpenText, delta).fragments.append(text)
             case ToolCallDelta(arguments, index):
                 _expect(self._parts.get(index), _OpenCall, delta).fragments.append(arguments)
             case ThinkingDelta(text, index):
-                part = self._parts.get(index)
-                if part is None:
-                    part = self._parts[index] = _OpenThinking()
-                _expect(part, _OpenThinking, delta).fragments.append(text)
+                self._said(index, _OpenThinking, delta).fragments.append(text)
             case ToolCallStart(id_, name, index):
                 if index in self._parts:
                     raise ValueError(f"block {index} began twice")
                 self._parts[index] = _OpenCall(id_, name)
             case BlockEnd(block, index):
-                self._parts[index] = block
+                self._end(block, index)
             case ReplyInfo(model=model, api=api, response_id=response_id, usage=usage):
                 facts = {"model": model, "api": api, "response_id": response_id, "usage": usage}
                 self._info |= {name: fact for name, fact in facts.items() if fact is not None}
@@ -190,6 +187,27 @@ class PartialReply:
                 self._message = message
             case _:
                 assert_never(delta)
+
+    def _said(self, index: int, kind: type[_Said], delta: BlockDelta) -> _Said:
+        """The open block of a kind that begins with its first delta."""
+        part = self._parts.get(index)
+        if part is None:
+            part = self._parts[index] = kind()
+        return _expect(part, kind, delta)
+
+    def _end(self, block: AssistantBlock, index: int) -> None:
+        match self._parts.get(index), block:
+            case (
+                (None, _)
+                | (_OpenText(), Text())
+                | (_OpenThinking(), Thinking())
+                | (_OpenCall(), ToolCall())
+            ):
+                self._parts[index] = block
+            case part, _:
+                raise ValueError(
+                    f"block {index}, which {_state(part)}, ends as {type(block).__name__}"
+                )
 
     @property
     def complete(self) -> AssistantMessage | None:
@@ -218,7 +236,7 @@ class PartialReply:
             error: what went wrong, if something did.
 
         Returns:
-            The reply as far as it had arrived, marked as cut off.
+            The reply as far as it had arrived, marked as cut off; as it is, if it was whole already.
         """
         if self._message is not None:
             return self._message
@@ -229,7 +247,7 @@ class PartialReply:
             if isinstance(part, _OpenCall)
         ]
         return AssistantMessage(
-            [_preview(part) for part in parts if not isinstance(part, _OpenCall)],
+            [_preview(part) for part in parts if not _is_nothing_yet(part)],
             **self._info,
             stop_reason=stop_reason,
             error=error,
@@ -237,13 +255,33 @@ class PartialReply:
         )
 
 
-def _expect(part: object, kind: type[_Open], delta: BlockDelta) -> _Open:
+def _expect(part: _Part | None, kind: type[_Open], delta: BlockDelta) -> _Open:
     if isinstance(part, kind):
         return part
-    state = (
-        "is not open" if part is None else f"is {type(part).__name__.removeprefix('_Open').lower()}"
-    )
-    raise ValueError(f"{type(delta).__name__} for block {delta.index}, which {state}")
+    raise ValueError(f"{type(delta).__name__} for block {delta.index}, which {_state(part)}")
+
+
+def _state(part: _Part | None) -> str:
+    match part:
+        case None:
+            return "has not begun"
+        case _OpenText():
+            return "is text"
+        case _OpenThinking():
+            return "is thinking"
+        case _OpenCall():
+            return "is a tool call"
+        case _:
+            return "has ended"
+
+
+def _is_nothing_yet(part: _Part) -> bool:
+    """True for what is open and cannot be kept: a call, and text of which nothing has arrived."""
+    match part:
+        case _OpenText(fragments) | _OpenThinking(fragments):
+            return not any(fragments)
+        case _:
+            return isinstance(part, _OpenCall)
 
 
 def _preview(part: _Part) -> AssistantBlock:
@@ -260,10 +298,10 @@ def _preview(part: _Part) -> AssistantBlock:
 
 def _readable(arguments: str) -> JsonObject:
     """As much of a JSON object as can be read from its beginning."""
-    if not arguments.strip():
-        return {}
     try:
-        value = jiter.from_json(arguments.encode(), partial_mode="trailing-strings")
+        value = jiter.from_json(
+            arguments.encode(), partial_mode="trailing-strings", allow_inf_nan=False
+        )
     except ValueError:
         return {}
-    return value if isinstance(value, dict) else {}
+    return cast("JsonObject", value) if isinstance(value, dict) else {}

@@ -11,11 +11,13 @@ No I/O.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import count
 from typing import overload
 
 from attrs import evolve
 
 from tether.messages import (
+    AssistantBlock,
     AssistantMessage,
     CustomMessage,
     Message,
@@ -39,11 +41,13 @@ class Transcript(Sequence[Message]):
             model without changing it here.
     """
 
-    __slots__ = ("_messages", "_slots")
+    __slots__ = ("_messages", "_open", "_slots")
 
     def __init__(self, messages: Iterable[Message] = ()) -> None:
         self._messages = list(messages)
+        # Where the results of the last reply's calls stand, and which calls still have none.
         self._slots: dict[str, int] = {}
+        self._open: set[str] = set()
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -65,16 +69,23 @@ class Transcript(Sequence[Message]):
             if len(slots) != len(results):
                 raise ValueError("two tool calls of one reply have the same id")
             self._slots = slots
+            self._open = set(slots)
             self._messages += [message, *results]
         else:
             self._messages.append(message)
 
     def begin(self, call_id: str) -> None:
-        """Note that a call is running: from now on, cutting it off leaves it `interrupted`."""
-        slot = self._slots[call_id]
-        placeholder = self._messages[slot]
-        assert isinstance(placeholder, ToolResultMessage)  # noqa: S101 - what `append` put there
-        self._messages[slot] = evolve(placeholder, content=_CUT_OFF, outcome="interrupted")
+        """Note that a call is running: from now on, cutting it off leaves it `interrupted`.
+
+        A call that has its result keeps it.
+
+        Raises:
+            KeyError: the last reply made no such call.
+        """
+        placeholder = self.result(call_id)
+        if call_id in self._open:
+            cut_off = evolve(placeholder, content=_CUT_OFF, outcome="interrupted")
+            self._messages[self._slots[call_id]] = cut_off
 
     def settle(self, result: ToolResultMessage) -> None:
         """Put a call's result in its place. The last result given for a call counts.
@@ -83,6 +94,7 @@ class Transcript(Sequence[Message]):
             KeyError: the last reply made no such call.
         """
         self._messages[self._slots[result.call_id]] = result
+        self._open.discard(result.call_id)
 
     def result(self, call_id: str) -> ToolResultMessage:
         """Return what is known of a call of the last reply.
@@ -91,7 +103,7 @@ class Transcript(Sequence[Message]):
             KeyError: the last reply made no such call.
         """
         result = self._messages[self._slots[call_id]]
-        assert isinstance(result, ToolResultMessage)  # noqa: S101 - a slot holds nothing else
+        assert isinstance(result, ToolResultMessage)
         return result
 
     @overload
@@ -144,7 +156,8 @@ def repaired(messages: Iterable[Message]) -> tuple[Message, ...]:
 
     Calls without a result are answered as interrupted, results without a call are left out, results are
     put in the order of the calls behind the reply that made them, of several results for one call
-    the first counts, and a message that came between waits until after them. Cut-off replies
+    the first counts, and a message that came between waits until after them. Calls of one reply that
+    share an id get one each, and their results in the order in which they came. Cut-off replies
     that hold nothing are left out.
 
     Args:
@@ -153,39 +166,63 @@ def repaired(messages: Iterable[Message]) -> tuple[Message, ...]:
     Returns:
         The valid conversation; a valid one comes back as it was, less its empty cut-off replies.
     """
-    out: list[Message] = []
-    waiting: dict[str, ToolCall] = {}
-    answers: dict[str, ToolResultMessage] = {}
-    reply: AssistantMessage | None = None
-    between: list[Message] = []
+    kept = (message for message in messages if not _holds_nothing(message))
+    return tuple(message for part in _by_reply(kept) for message in _answered(part))
 
-    def close() -> None:
-        if reply is not None:
-            lost = unanswered(reply, "interrupted", _CUT_OFF)
-            out.extend(answers.get(result.call_id, result) for result in lost)
-        out.extend(between)
-        waiting.clear()
-        answers.clear()
-        between.clear()
 
+def _holds_nothing(message: Message) -> bool:
+    return isinstance(message, AssistantMessage) and message.cut_off and not message.content
+
+
+def _by_reply(messages: Iterable[Message]) -> Iterator[Sequence[Message]]:
+    """Divide a conversation before each reply."""
+    part: list[Message] = []
     for message in messages:
-        match message:
-            case AssistantMessage(content=()) if message.cut_off:
-                continue
-            case AssistantMessage():
-                close()
-                reply = message
-                waiting.update({call.id: call for call in message.tool_calls})
-                out.append(message)
-            case ToolResultMessage(call_id=call_id):
-                if call_id in waiting:
-                    del waiting[call_id]
-                    answers[call_id] = message
-            case _ if waiting:
-                between.append(message)
-            case _:
-                close()
-                reply = None
-                out.append(message)
-    close()
-    return tuple(out)
+        if isinstance(message, AssistantMessage):
+            yield part
+            part = []
+        part.append(message)
+    yield part
+
+
+def _answered(part: Sequence[Message]) -> Iterator[Message]:
+    """Put the results right behind the reply that begins the part, and what else was said behind them."""
+    results = [message for message in part if isinstance(message, ToolResultMessage)]
+    for message in part:
+        if isinstance(message, AssistantMessage):
+            reply = _with_unique_calls(message)
+            yield reply
+            yield from _results(message, reply, results)
+        elif not isinstance(message, ToolResultMessage):
+            yield message
+
+
+def _results(
+    reply: AssistantMessage, unique: AssistantMessage, given: list[ToolResultMessage]
+) -> Iterator[ToolResultMessage]:
+    """Pair the calls of a reply with the results given for them."""
+    for call, lost in zip(
+        reply.tool_calls, unanswered(unique, "interrupted", _CUT_OFF), strict=True
+    ):
+        place = next((n for n, result in enumerate(given) if result.call_id == call.id), None)
+        if place is None:
+            yield lost
+        else:
+            yield evolve(given.pop(place), call_id=lost.call_id, name=lost.name)
+
+
+def _with_unique_calls(reply: AssistantMessage) -> AssistantMessage:
+    taken = {call.id for call in reply.tool_calls}
+    if len(taken) == len(reply.tool_calls):
+        return reply
+    seen: set[str] = set()
+    blocks: list[AssistantBlock] = []
+    for block in reply.content:
+        if isinstance(block, ToolCall):
+            if block.id in seen:
+                names = (f"{block.id}-{number}" for number in count(2))
+                block = evolve(block, id=next(name for name in names if name not in taken))
+                taken.add(block.id)
+            seen.add(block.id)
+        blocks.append(block)
+    return evolve(reply, content=blocks)

@@ -1,5 +1,6 @@
 """The command: from the words on the command line to an exit code."""
 
+import logging
 import os
 import signal
 import sys
@@ -42,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 answered, 1 the model failed, 2 wrong usage, 130 interrupted.
     """
+    logging.getLogger("stamina").setLevel(logging.ERROR)  # retries are shown as events
     arguments = parse(sys.argv[1:] if argv is None else argv, sys.stdin)
     try:
         agent = _agent(arguments, _model(arguments, os.environ))

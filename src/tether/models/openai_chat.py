@@ -42,6 +42,7 @@ from tether.messages import (
     Usage,
     UserBlock,
     UserMessage,
+    VendorItem,
 )
 from tether.model import ModelMessage, ModelOptions, ModelRequest
 from tether.models._failures import error_from_stream
@@ -219,6 +220,7 @@ class _Fields(msgspec.Struct):
     refusal: str | None = None
     tool_calls: list[_Call] | None = None
     annotations: list[Any] | None = None
+    executed_tools: list[dict[str, Any]] | None = None
 
 
 class _Choice(msgspec.Struct):
@@ -234,6 +236,7 @@ class _Counts(msgspec.Struct):
     prompt_tokens_details: dict[str, Any] | None = None
     completion_tokens_details: dict[str, Any] | None = None
     prompt_cache_hit_tokens: int | None = None
+    cached_tokens: int | None = None
 
 
 class _Groq(msgspec.Struct):
@@ -312,6 +315,8 @@ class _Reply:
     _annotations: list[Any] = field(factory=list)
     _reasoning_details: list[dict[str, Any]] = field(factory=list)
     _calls: list[_OpenCall] = field(factory=list)
+    # What the server ran by itself: its number, and its place among the blocks.
+    _items: dict[int, int] = field(factory=dict)
 
     def take(self, chunk: _Chunk) -> Sequence[Delta]:
         """Take in a chunk, and say what it brings."""
@@ -337,6 +342,11 @@ class _Reply:
         """Close what is open."""
         out: list[Delta] = []
         self._close_text(out)
+        out += [
+            BlockEnd(block, place)
+            for place in self._items.values()
+            if (block := self._blocks[place]) is not None
+        ]
         taken: set[str] = set()
         for number, call in enumerate(self._calls, 1):
             call.id = _unique(call.id or f"call_{number}", taken)
@@ -398,6 +408,16 @@ class _Reply:
             self._annotations += fields.annotations
         for call in fields.tool_calls or ():
             self._add_call(call, out)
+        for item in fields.executed_tools or ():
+            self._add_item(item)
+
+    def _add_item(self, item: dict[str, Any]) -> None:
+        """Keep what the server ran by itself; Groq tells of it twice, the second time with its output."""
+        number = item.get("index", len(self._items))
+        if number not in self._items:
+            self._items[number] = len(self._blocks)
+            self._blocks.append(None)
+        self._blocks[self._items[number]] = VendorItem(NAME, item)
 
     def _add_parts(self, parts: Sequence[_TextPart], out: list[Delta]) -> None:
         for part in parts:
@@ -514,7 +534,12 @@ def _usage(counts: _Counts) -> Usage:
     return Usage(
         input_tokens=prompt,
         output_tokens=completion,
-        cache_read_tokens=prompt_details.get("cached_tokens") or counts.prompt_cache_hit_tokens or 0,
+        cache_read_tokens=(
+            prompt_details.get("cached_tokens")
+            or counts.prompt_cache_hit_tokens
+            or counts.cached_tokens
+            or 0
+        ),
         cache_write_tokens=prompt_details.get("cache_write_tokens") or 0,
         reasoning_tokens=reasoning,
     )

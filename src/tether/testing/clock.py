@@ -1,0 +1,44 @@
+"""A clock for tests: time passes when nobody has anything to do, and then at once.
+
+An hour's sleep takes no time at all, and what is compared at its end is exact. While a worker thread is
+being waited for, time passes as it does outside, since a thread's work is not to be jumped over. Sockets and
+processes are not seen: a program that waits for one beside a deadline reaches the deadline first, so
+let programs under this clock use memory streams.
+"""
+
+from typing import Any, Literal, TypeAlias
+
+from tether.testing._on_asyncio import ClockedLoop
+from tether.testing._time import VirtualTime
+
+__all__ = ("Backend", "virtual_clock")
+
+Backend: TypeAlias = Literal["asyncio", "trio"]
+"""What a program runs on, as `anyio.run` names it."""
+
+
+def virtual_clock(backend: Backend) -> tuple[Backend, dict[str, Any]]:
+    """Make the options that run a program under a virtual clock.
+
+    The clock begins at 0. The options are good for one program at a time.
+
+    Args:
+        backend: what to run it on.
+
+    Returns:
+        The backend and its options, as `anyio.run` takes them and as anyio's pytest plugin takes them
+        from a fixture:
+
+            name, options = virtual_clock("trio")
+            anyio.run(main, backend=name, backend_options=options)
+
+            @pytest.fixture(params=["asyncio", "trio"])
+            def anyio_backend(request):
+                return virtual_clock(request.param)
+    """
+    if backend == "asyncio":
+        return backend, {"loop_factory": lambda: ClockedLoop(VirtualTime())}
+    from tether.testing._on_trio import ClockedTrio  # noqa: PLC0415 - trio is an extra
+
+    clock = ClockedTrio(VirtualTime())
+    return backend, {"clock": clock, "instruments": [clock]}

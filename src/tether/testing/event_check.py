@@ -1,0 +1,399 @@
+"""A check of what a run told its consumers: the grammar of `tether.events` as a state machine.
+
+Where a run stands between two events is a `_State`; `_GRAMMAR` says which event leads from which state to
+which, and an event that has no entry there cannot come. Beyond the order, an event must agree with those
+before it:
+
+- turns are counted from 1, and a `TurnEnd` carries the reply and the results that its turn has shown;
+- a message ends as it began, but for a reply, which begins empty and ends as its updates made it: just so
+  when it is whole, with no less than they brought when it is cut off;
+- each call of a reply starts once and ends once, and its tool is heard of between the two;
+- results come when all calls have ended, one for each call, in their order, as the calls ended;
+- what a child agent tells through a call is a run in itself, whole if the call went well.
+
+A run that was cut off from outside has told the beginning of such a run.
+
+No I/O.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
+
+from tether import (
+    AgentEnd,
+    AssistantBlock,
+    AssistantMessage,
+    BlockDelta,
+    BlockEnd,
+    Event,
+    Message,
+    MessageEnd,
+    MessageStart,
+    MessageUpdate,
+    PartialReply,
+    Text,
+    TextDelta,
+    Thinking,
+    ThinkingDelta,
+    ToolCall,
+    ToolCallDelta,
+    ToolCallStart,
+    ToolExecutionEnd,
+    ToolExecutionStart,
+    ToolExecutionUpdate,
+    ToolResultMessage,
+    TurnEnd,
+    TurnStart,
+)
+from tether.testing.transcript_check import describe
+
+__all__ = ("check_events",)
+
+
+class _State(Enum):
+    """Where a run stands between two events, as a fault report words it."""
+
+    START = "before the run began"
+    BEGUN = "as the first event after AgentStart"
+    ASKING = "between the beginning of a turn and its reply"
+    MESSAGE = "inside a message"
+    RETRYING = "between a ModelRetry and the reply"
+    REPLY = "inside the reply"
+    ACTING = "after the reply, while tools may run"
+    RESULT = "inside a tool result"
+    ANSWERED = "after a tool result"
+    BETWEEN = "between two turns"
+    OVER = "after the end of the run"
+
+
+_GRAMMAR: Mapping[_State, Mapping[str, _State]] = {
+    _State.START: {"AgentStart": _State.BEGUN},
+    _State.BEGUN: {"TurnStart": _State.ASKING},
+    _State.ASKING: {
+        "MessageStart": _State.MESSAGE,
+        "ModelRetry": _State.RETRYING,
+        "MessageStart of a reply": _State.REPLY,
+    },
+    _State.MESSAGE: {"MessageEnd": _State.ASKING},
+    _State.RETRYING: {"ModelRetry": _State.RETRYING, "MessageStart of a reply": _State.REPLY},
+    _State.REPLY: {"MessageUpdate": _State.REPLY, "MessageEnd of a reply": _State.ACTING},
+    _State.ACTING: {
+        "ToolExecutionStart": _State.ACTING,
+        "ToolExecutionUpdate": _State.ACTING,
+        "ToolExecutionEnd": _State.ACTING,
+        "MessageStart of a result": _State.RESULT,
+        "TurnEnd": _State.BETWEEN,
+    },
+    _State.RESULT: {"MessageEnd of a result": _State.ANSWERED},
+    _State.ANSWERED: {"MessageStart of a result": _State.RESULT, "TurnEnd": _State.BETWEEN},
+    _State.BETWEEN: {"TurnStart": _State.ASKING, "AgentEnd": _State.OVER},
+    _State.OVER: {},
+}
+
+
+def check_events(
+    events: Iterable[Event], *, complete: bool = True, replies_edited: bool = False
+) -> None:
+    """Check that the events of a run obey their grammar and agree with each other.
+
+    Args:
+        events: what one consumer was told, from the beginning and with nothing left out.
+        complete: True for a run that came to its end, however it ended; False for one that was cut off from
+            outside, which may stop after any event.
+        replies_edited: True where a hook (`after_model`) edits replies once they have arrived, so that they
+            end otherwise than their updates made them.
+
+    Raises:
+        AssertionError: they do not; the text shows where.
+    """
+    told: list[Event] = []
+    run = _Run(replies_edited=replies_edited)
+    for event in events:
+        told.append(event)
+        try:
+            run.take(event)
+        except AssertionError as error:
+            raise AssertionError(f"event {len(told) - 1}: {error}{_shown(told)}") from None
+    if complete and not run.is_over:
+        raise AssertionError(f"the run has no end: the events stop {run.place}{_shown(told)}")
+
+
+class _Run:
+    """What is known of a run after some of its events."""
+
+    def __init__(self, *, replies_edited: bool) -> None:
+        self._replies_edited = replies_edited
+        self._state = _State.START
+        self._turn = 0
+        self._begun: Message | None = None
+        self._reply = _Reply()
+        self._calls = _Calls((), replies_edited=replies_edited)
+
+    @property
+    def is_over(self) -> bool:
+        return self._state is _State.OVER
+
+    @property
+    def place(self) -> str:
+        return self._state.value
+
+    @property
+    def calls(self) -> "_Calls":
+        return self._calls
+
+    def take(self, event: Event) -> None:
+        """Take in the next event; an AssertionError says why it cannot come here."""
+        steps = _GRAMMAR[self._state]
+        symbol = _symbol(event)
+        _require(
+            symbol in steps, f"{symbol} {self.place}; next is {' or '.join(steps) or 'nothing'}"
+        )
+        self._agree(event)
+        self._state = steps[symbol]
+
+    def _agree(self, event: Event) -> None:
+        match event:
+            case TurnStart(turn):
+                _require(turn == self._turn + 1, f"turn {turn} follows turn {self._turn}")
+                self._turn = turn
+            case MessageStart(message):
+                self._begin(message)
+            case MessageUpdate(delta):
+                self._reply.add(delta)
+            case MessageEnd(message):
+                self._end(message)
+            case ToolExecutionStart() | ToolExecutionUpdate() | ToolExecutionEnd():
+                self._calls.take(event)
+            case TurnEnd():
+                self._end_turn(event)
+            case AgentEnd(stop_reason=reason, limit=limit, error=error):
+                _require(
+                    (reason == "limit") == (limit is not None),
+                    f"it ends with {reason}, limit {limit}",
+                )
+                _require(
+                    reason != "error" or error is not None, "it ends with an error and shows none"
+                )
+            case _:
+                pass
+
+    def _begin(self, message: Message) -> None:
+        self._begun = message
+        if isinstance(message, AssistantMessage):
+            _require(not message.content, "a reply begins with something in it")
+            self._reply = _Reply()
+        elif isinstance(message, ToolResultMessage):
+            self._calls.answer(message)
+
+    def _end(self, message: Message) -> None:
+        if isinstance(message, AssistantMessage):
+            begun = self._begun.id if self._begun is not None else ""
+            _require(begun in {"", message.id}, f"reply {begun!r} ends as {message.id!r}")
+            self._reply.end(message, edited=self._replies_edited)
+            self._calls = _Calls(message.tool_calls, replies_edited=self._replies_edited)
+        else:
+            _require(message == self._begun, f"it began as {self._begun!r} and ends as {message!r}")
+
+    def _end_turn(self, event: TurnEnd) -> None:
+        _require(event.turn == self._turn, f"turn {self._turn} ends as turn {event.turn}")
+        _require(event.message == self._reply.message, "TurnEnd has another reply than its turn")
+        self._calls.close()
+        _require(
+            event.results == tuple(self._calls.results), "TurnEnd has other results than its turn"
+        )
+
+
+class _Reply:
+    """What the updates of a reply have made of it."""
+
+    def __init__(self) -> None:
+        self.message: AssistantMessage | None = None
+        self._partial = PartialReply()
+        self._fragments: dict[int, list[str]] = {}
+        self._begun_calls: set[int] = set()
+        self._closed: set[int] = set()
+
+    def add(self, delta: BlockDelta) -> None:
+        try:
+            self._partial.add(delta)
+        except ValueError as error:
+            raise AssertionError(str(error)) from None
+        index = delta.index
+        _require(index not in self._closed, f"block {index} goes on after its end")
+        fragments = self._fragments.setdefault(index, [])
+        match delta:
+            case TextDelta(text) | ThinkingDelta(text) | ToolCallDelta(text):
+                fragments.append(text)
+            case ToolCallStart():
+                self._begun_calls.add(index)
+            case BlockEnd(block):
+                begun = not isinstance(block, ToolCall) or index in self._begun_calls
+                _require(begun, f"block {index} ends as {block!r}, which did not begin")
+                fault = _mismatch(block, "".join(fragments))
+                _require(fault is None, f"block {index} ends as {block!r}, but its deltas {fault}")
+                self._closed.add(index)
+
+    def end(self, message: AssistantMessage, *, edited: bool) -> None:
+        self.message = message
+        if edited:
+            return
+        shown = self._partial.preview()
+        if message.cut_off:
+            kept = message.text.startswith(shown.text) and message.thinking.startswith(
+                shown.thinking
+            )
+            _require(
+                kept, f"the cut-off reply keeps {message.text!r} of {shown.text!r}, which was shown"
+            )
+            return
+        still_open = sorted(self._fragments.keys() - self._closed)
+        _require(not still_open, f"the reply ends while its blocks {still_open} are open")
+        same = _gist(message) == _gist(shown)
+        _require(same, f"the reply ends as {message.content}, but its updates made {shown.content}")
+
+
+def _gist(message: AssistantMessage) -> Sequence[object]:
+    """What a reply says; ids may be made unique when it ends."""
+    calls = [(call.name, call.arguments) for call in message.tool_calls]
+    return (message.text, message.thinking, calls)
+
+
+class _Calls:
+    """What has become of the calls of a reply."""
+
+    def __init__(self, calls: Sequence[ToolCall], *, replies_edited: bool) -> None:
+        self._replies_edited = replies_edited
+        self.results: list[ToolResultMessage] = []
+        self._calls = {call.id: call for call in calls}
+        self._running: set[str] = set()
+        self._ended: dict[str, ToolResultMessage] = {}
+        self._children: dict[tuple[str, tuple[str, ...]], _Run] = {}
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def take(self, event: ToolExecutionStart | ToolExecutionUpdate | ToolExecutionEnd) -> None:
+        call = self._calls.get(event.call_id)
+        _require(
+            call is not None, f"the reply makes no call {event.call_id!r}, but {list(self._calls)}"
+        )
+        named = call is not None and call.name == event.name
+        _require(
+            named, f"{event.call_id!r} is a call of {call and call.name!r}, not of {event.name!r}"
+        )
+        running = event.call_id in self._running
+        if isinstance(event, ToolExecutionStart):
+            _require(
+                not running and event.call_id not in self._ended, f"{event.call_id!r} starts again"
+            )
+            self._running.add(event.call_id)
+            return
+        _require(running, f"{event.call_id!r} is not running")
+        if isinstance(event, ToolExecutionEnd):
+            self._end(event)
+        elif event.event is not None:
+            self._listen(event.call_id, event.path, event.event)
+
+    def _end(self, event: ToolExecutionEnd) -> None:
+        result = event.result
+        same = (result.call_id, result.name) == (event.call_id, event.name)
+        _require(same, f"{event.call_id!r} ends with a {describe(result)}")
+        for (call_id, path), child in self._children.items():
+            if call_id == event.call_id and len(path) == 1 and not result.is_error:
+                _require(child.is_over, f"child {path[0]!r} of {call_id!r} stops {child.place}")
+        self._running.remove(event.call_id)
+        self._ended[event.call_id] = result
+
+    def _listen(self, call_id: str, path: tuple[str, ...], event: Event) -> None:
+        """Check a child's event as one of a run of its own."""
+        parent = self._children.get((call_id, path[:-1]))
+        if len(path) > 1 and (parent is None or len(parent.calls) > 1):
+            # Below a child that makes several calls at once, a path can stand for several runs.
+            return
+        child = self._children.setdefault((call_id, path), self._child())
+        if child.is_over:
+            child = self._children[call_id, path] = self._child()
+        try:
+            child.take(event)
+        except AssertionError as error:
+            raise AssertionError(f"from {' > '.join(path)} in {call_id!r}: {error}") from None
+
+    def _child(self) -> _Run:
+        return _Run(replies_edited=self._replies_edited)
+
+    def answer(self, result: ToolResultMessage) -> None:
+        due = list(self._calls)[len(self.results) : len(self.results) + 1]
+        _require(due == [result.call_id], f"the result of {result.call_id!r} comes; due is {due}")
+        self._expect_ended(f"the result of {result.call_id!r} comes")
+        ended = self._ended[result.call_id]
+        _require(result == ended, f"its call ended with {ended!r}, but the result is {result!r}")
+        self.results.append(result)
+
+    def _expect_ended(self, what: str) -> None:
+        silent = [id_ for id_ in self._calls if id_ not in self._ended and id_ not in self._running]
+        _require(not silent, f"{what}, but {silent} have not started")
+        _require(not self._running, f"{what}, but {sorted(self._running)} are running")
+
+    def close(self) -> None:
+        self._expect_ended("the turn ends")
+        missing = list(self._calls)[len(self.results) :]
+        _require(not missing, f"the turn ends without a result for {missing}")
+
+
+def _require(condition: bool, fault: str) -> None:  # noqa: FBT001 - reads as a sentence
+    if not condition:
+        raise AssertionError(fault)
+
+
+def _symbol(event: Event) -> str:
+    """The name that the grammar has for an event."""
+    kind = type(event).__name__
+    match event:
+        case MessageStart(AssistantMessage()) | MessageEnd(AssistantMessage()):
+            return f"{kind} of a reply"
+        case MessageStart(ToolResultMessage()) | MessageEnd(ToolResultMessage()):
+            return f"{kind} of a result"
+        case _:
+            return kind
+
+
+def _mismatch(block: AssistantBlock, streamed: str) -> str | None:
+    """Say how a whole block differs from what its deltas brought."""
+    match block:
+        case Text(text) | Thinking(text, redacted=False) if text != streamed:
+            return f"made {streamed!r}"
+        case ToolCall(malformed=None, arguments=arguments) if streamed:
+            try:
+                return None if json.loads(streamed) == arguments else f"made {streamed}"
+            except ValueError:
+                return f"are no JSON: {streamed!r}"
+        case _:
+            return None
+
+
+def _shown(events: Sequence[Event], count: int = 8) -> str:
+    """Show the last events, numbered, the very last marked."""
+    first = max(0, len(events) - count)
+    lines = [
+        f"\n  {'>' if number == len(events) - 1 else ' '} {number}: {_described(event)}"
+        for number, event in enumerate(events[first:], first)
+    ]
+    return "".join(lines)
+
+
+def _described(event: Event) -> str:
+    kind = type(event).__name__
+    match event:
+        case MessageStart(message) | MessageEnd(message):
+            return f"{kind} {describe(message)}"
+        case MessageUpdate(delta):
+            return f"{kind} {delta!r}"
+        case ToolExecutionUpdate(event=nested, path=path) if nested is not None:
+            return f"{kind} {event.call_id!r} {' > '.join(path)}: {_described(nested)}"
+        case ToolExecutionStart() | ToolExecutionUpdate() | ToolExecutionEnd():
+            return f"{kind} {event.name} {event.call_id!r}"
+        case TurnStart(turn) | TurnEnd(turn):
+            return f"{kind} {turn}"
+        case _:
+            return kind
