@@ -33,6 +33,7 @@ PURE = (
 WIRE = (
     "models",
     "models._sse",
+    "models._failures",
     "models._wire",
     "models.retry",
     "models.openai_chat",

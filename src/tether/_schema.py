@@ -26,7 +26,14 @@ from attrs import field, frozen
 from tether.errors import ArgumentsError, ToolDefinitionError
 from tether.messages import JsonObject
 
-__all__ = ("Documentation", "Parameters", "TypeSpec", "documentation_of", "parameters_of", "raw_parameters")
+__all__ = (
+    "Documentation",
+    "Parameters",
+    "TypeSpec",
+    "documentation_of",
+    "parameters_of",
+    "raw_parameters",
+)
 
 _REF: Final = "#/$defs/{name}"
 _BOUNDS: Final = {
@@ -197,7 +204,8 @@ def raw_parameters(
     own = inspect.signature(function).parameters
     hints = _hints(function)
     context = next(
-        (name for name in own if context_type in {hints.get(name), get_origin(hints.get(name))}), None
+        (name for name in own if context_type in {hints.get(name), get_origin(hints.get(name))}),
+        None,
     )
     names = [name for name in own if name != context]
     as_one = len(names) == 1 and _takes_mapping(own[names[0]], schema)
@@ -417,4 +425,3 @@ def _hoisted(schema: dict[str, Any], definitions: Mapping[str, Any]) -> dict[str
     top = lift(schema)
     found = {name: lift(definition) for name, definition in found.items()}
     return {**top, "$defs": found} if found else top
-

@@ -29,7 +29,9 @@ T = TypeVar("T")
 Backend = Literal["asyncio", "trio"]
 
 
-def prompt(agent: Agent, request: Prompt | None = None, *, backend: Backend = "asyncio") -> RunResult:
+def prompt(
+    agent: Agent, request: Prompt | None = None, *, backend: Backend = "asyncio"
+) -> RunResult:
     """Run an agent to the end, and return just the result.
 
     Args:

@@ -193,7 +193,7 @@ def _converter() -> "Converter":
     for is_shape, reader, writer in (
         (_is_anything, _refuse, _refuse),
         (_has_origin(Literal), _literal_reader, _literal_writer),
-        (_has_origin(tuple), _tuple_reader, _tuple_writer),
+        (_is_tuple_of_any_length, _tuple_reader, _tuple_writer),
         (_has_origin(Union, UnionType), _union_reader, _union_writer),
         (attrs.has, _class_reader, _class_writer),
     ):
@@ -220,6 +220,10 @@ def _is_anything(_: Any) -> bool:
 
 def _has_origin(*origins: Any) -> Callable[[Any], bool]:
     return lambda type_: get_origin(type_) in origins
+
+
+def _is_tuple_of_any_length(type_: Any) -> bool:
+    return get_origin(type_) is tuple and get_args(type_)[1:] == (...,)
 
 
 def _is_json_object(type_: Any) -> bool:
@@ -286,10 +290,14 @@ def _write_bytes(value: object) -> str:
 
 
 def _read_bytes(value: object) -> bytes:
+    text = _text(value)
     try:
-        return base64.b64decode(_text(value), validate=True)
+        data = base64.b64decode(text, validate=True)
     except ValueError as error:
         raise _Misfit(f"expected base64: {error}") from None
+    if _write_bytes(data) != text:
+        raise _Misfit("expected base64: bits that belong to no byte are not zero")
+    return data
 
 
 # Free data: whatever JSON can hold, as a copy.

@@ -160,9 +160,7 @@ class Session:
     @property
     def messages(self) -> tuple[Message, ...]:
         """The conversation from the root to the head, valid: calls without a result are `interrupted`."""
-        return repaired(
-            message for entry in self.path if (message := entry.message) is not None
-        )
+        return repaired(message for entry in self.path if (message := entry.message) is not None)
 
     def append(self, kind: str, data: JsonObject) -> Entry:
         """Write an entry behind the head, which it becomes.
@@ -404,7 +402,9 @@ def _parse(lines: Sequence[bytes]) -> Iterator[Entry]:
     for number, line in enumerate(lines[1:], 2):
         entry = _entry(_object(line, number), number)
         if entry.parent is not None and entry.parent not in known:
-            raise DecodeError(f"it follows {entry.parent!r}, which is not there", path=f"line {number}")
+            raise DecodeError(
+                f"it follows {entry.parent!r}, which is not there", path=f"line {number}"
+            )
         known.add(entry.id)
         yield entry
 
@@ -420,8 +420,15 @@ def _parse_bare_messages(lines: Sequence[bytes]) -> Iterator[Entry]:
 
 def _entry(fields: dict[str, Any], number: int) -> Entry:
     match fields:
-        case {"id": str(id_), "parent": str() | None as parent, "kind": str(kind), "data": dict(data)}:
-            extra = {k: v for k, v in fields.items() if k not in {"id", "parent", "kind", "data", "time"}}
+        case {
+            "id": str(id_),
+            "parent": str() | None as parent,
+            "kind": str(kind),
+            "data": dict(data),
+        }:
+            extra = {
+                k: v for k, v in fields.items() if k not in {"id", "parent", "kind", "data", "time"}
+            }
             return _checked(Entry(id_, parent, kind, data, fields.get("time", 0.0), extra), number)
     raise DecodeError(
         'an entry needs "id" (a string), "parent" (a string or null), "kind" (a string) '

@@ -301,7 +301,9 @@ def _check(
     if timeout is not None and not timeout > 0:
         raise ToolDefinitionError(f"{name}: timeout must be more than 0 seconds, not {timeout!r}")
     if max_concurrency is not None and max_concurrency < 1:
-        raise ToolDefinitionError(f"{name}: max_concurrency must be at least 1, not {max_concurrency!r}")
+        raise ToolDefinitionError(
+            f"{name}: max_concurrency must be at least 1, not {max_concurrency!r}"
+        )
 
 
 def _is(test: Callable[[Any], bool], function: Callable[..., Any]) -> bool:

@@ -3,7 +3,6 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import TextIO
 
 from attrs import frozen
@@ -84,15 +83,29 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("request", nargs="*", help="what you want; a `-` stands for standard input")
-    add("--model", metavar="NAME", help="such as groq:llama-3.3-70b-versatile; `offline` needs no key")
+    add(
+        "--model",
+        metavar="NAME",
+        help="such as groq:llama-3.3-70b-versatile; `offline` needs no key",
+    )
     add("--base-url", metavar="URL", help="the server that has the model")
     add("--backend", choices=("asyncio", "trio"), default="asyncio", help="the event loop")
     add("--system", metavar="TEXT", help="the system prompt")
     add("--max-turns", metavar="N", type=_positive, help="ask the model at most so often")
     add("--json", action="store_true", help="print every event as one line of JSON")
     add("--yes", action="store_true", help="let tools write files and run commands unasked")
-    add("--version", action="version", version=f"tether {version('tether')}")
+    add("--version", action=_Version, nargs=0, help="say which version this is")
     return parser
+
+
+class _Version(argparse.Action):
+    """Look the version up when it is asked for: that reads files."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version  # noqa: PLC0415 - as the docstring says
+
+        print(f"tether {version('tether')}")
+        parser.exit()
 
 
 def _positive(text: str) -> int:

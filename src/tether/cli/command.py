@@ -68,7 +68,9 @@ def _model(arguments: Arguments, environ: Mapping[str, str]) -> Model:
         name = next((model for key, model in _DEFAULTS.items() if environ.get(key)), None)
     if name is None:
         name = "offline"
-        warn(f"no key is set ({', '.join(_DEFAULTS)}): using the offline model, which knows only rules")
+        warn(
+            "no key is set, such as OPENAI_API_KEY: using the offline model, which knows only rules"
+        )
     return model_from_name(name, base_url=arguments.base_url)
 
 

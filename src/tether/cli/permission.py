@@ -49,7 +49,9 @@ def ask_at_terminal(changing: Collection[str]) -> Check:
         async with asking:
             if name in allowed:
                 return None
-            answer = await _ask(f"{name} {dict(invocation.call.arguments)!r}\nrun it? [y/N/always] ")
+            answer = await _ask(
+                f"{name} {dict(invocation.call.arguments)!r}\nrun it? [y/N/always] "
+            )
         if answer in {"a", "always"}:
             allowed.add(name)
         return None if answer in {"y", "yes", "a", "always"} else Deny("the user said no")

@@ -42,8 +42,14 @@ _BY_WORDS: Final[Sequence[tuple[str, FailureKind]]] = (
         r"|model_max_prompt_tokens|too large for model with \d+ maximum context",
         "context_overflow",
     ),
-    (r"content[ _](?:filter|policy|management)|responsibleaipolicy|safety system", "content_filter"),
-    (r"overloaded|over capacity|at capacity|service_unavailable|temporarily unavailable", "overloaded"),
+    (
+        r"content[ _](?:filter|policy|management)|responsibleaipolicy|safety system",
+        "content_filter",
+    ),
+    (
+        r"overloaded|over capacity|at capacity|service_unavailable|temporarily unavailable",
+        "overloaded",
+    ),
     (r"rate[ _]?limit|too many requests|resource_exhausted|quota|throttl", "rate_limit"),
     (
         r"invalid[ _]api[ _]key|incorrect api key|api key not valid|authentication|unauthenticated"
@@ -68,11 +74,19 @@ def kind_of(status: int | None, words: str) -> FailureKind:
     Returns:
         Its kind.
     """
-    told = next((kind for pattern, kind in _BY_WORDS if re.search(pattern, words, re.IGNORECASE)), None)
+    told = next(
+        (kind for pattern, kind in _BY_WORDS if re.search(pattern, words, re.IGNORECASE)), None
+    )
     known = _BY_STATUS.get(status or 0)
     if known in {"authentication", "rate_limit", "overloaded", "timeout"}:
         return known
-    if told is not None and known in {None, "invalid_request", "permission", "not_found", "context_overflow"}:
+    if told is not None and known in {
+        None,
+        "invalid_request",
+        "permission",
+        "not_found",
+        "context_overflow",
+    }:
         return told
     if known is not None:
         return known

@@ -150,7 +150,9 @@ class HttpModel:
             case httpx.ConnectError():
                 return ModelError(f"cannot connect to {self.base_url}: {error}", kind="connection")
             case httpx.InvalidURL() | httpx.UnsupportedProtocol():
-                return ModelError(f"{self.base_url!r} is no base URL: {error}", kind="invalid_request")
+                return ModelError(
+                    f"{self.base_url!r} is no base URL: {error}", kind="invalid_request"
+                )
             case _:
                 return ModelError(
                     f"the connection to {self.name} was lost: {error or type(error).__name__}",

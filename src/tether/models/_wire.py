@@ -70,9 +70,7 @@ def malformed(problem: str, data: bytes) -> ModelError:
 
 def cut_short() -> ModelError:
     """Say that a stream ended before its reply did."""
-    return ModelError(
-        "the connection ended before the reply was finished", kind="connection"
-    )
+    return ModelError("the connection ended before the reply was finished", kind="connection")
 
 
 def _readings(arguments: str) -> Sequence[str]:

@@ -103,9 +103,7 @@ def _key_from_environment(vendor: Vendor, *, needed: bool) -> Callable[[], str] 
     def key() -> str:
         found = os.environ.get(variable, "")
         if needed and not found:
-            raise ModelError(
-                f"no key: set {variable}, or give api_key", kind="authentication"
-            )
+            raise ModelError(f"no key: set {variable}, or give api_key", kind="authentication")
         return found
 
     return key

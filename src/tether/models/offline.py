@@ -30,7 +30,7 @@ __all__ = ("Step", "offline_model", "plan", "respond")
 
 _UNKNOWN: Final = (
     "I am the offline model and know only a few rules: read FILE, list FOLDER, search TEXT in FOLDER, "
-    "how many lines has FILE, run COMMAND, write TEXT to FILE; joined by \"and\" or \"then\". "
+    'how many lines has FILE, run COMMAND, write TEXT to FILE; joined by "and" or "then". '
     "Set a key and name a model to ask for anything else."
 )
 
@@ -64,7 +64,8 @@ _PATH: Final = r"[`'\"]?([^\s`'\"]+?)[`'\"]?"
 _RULES: Final = (
     _Rule(
         "count",
-        _POLITE + rf"how many lines (?:has|does|are in|are there in|in)? ?(?:the file )?{_PATH}(?: has| have)?",
+        _POLITE
+        + rf"how many lines (?:has|does|are in|are there in|in)? ?(?:the file )?{_PATH}(?: has| have)?",
         "read_file",
         ("path",),
     ),
@@ -78,13 +79,17 @@ _RULES: Final = (
     _Rule("search", _POLITE + r"(?:search|grep)(?: for)? (.+)", "search_text", ("pattern",)),
     _Rule(
         "list",
-        _POLITE + rf"list(?: (?:all )?(?:the )?files)?(?: (?:in|of))?(?: (?:the )?(?:folder )?{_PATH})?",
+        _POLITE
+        + rf"list(?: (?:all )?(?:the )?files)?(?: (?:in|of))?(?: (?:the )?(?:folder )?{_PATH})?",
         "list_files",
         ("path",),
     ),
     _Rule("write", _POLITE + rf"write (.+) (?:to|into) {_PATH}", "write_file", ("content", "path")),
     _Rule(
-        "read", _POLITE + rf"(?:read|open|cat|show)(?: (?:the )?file)? {_PATH}", "read_file", ("path",)
+        "read",
+        _POLITE + rf"(?:read|open|cat|show)(?: (?:the )?file)? {_PATH}",
+        "read_file",
+        ("path",),
     ),
     _Rule("run", _POLITE + r"(?:run|execute) (.+)", "run_command", ("command",)),
 )
@@ -151,7 +156,9 @@ def respond(body: Mapping[str, Any]) -> Iterator[JsonObject]:
 
 def _phrases(group: str) -> Sequence[str]:
     """Cut a group where a new phrase begins, not at every "and": a command may hold one."""
-    verbs = "read|open|cat|show|list|search|grep|look|run|execute|write|count|how many|tell me|please"
+    verbs = (
+        "read|open|cat|show|list|search|grep|look|run|execute|write|count|how many|tell me|please"
+    )
     joint = rf"\s*(?:,\s*and|,|\band)\s+(?=(?:{verbs})\b)"
     return [phrase.strip(" .!?") for phrase in re.split(joint, group, flags=re.IGNORECASE)]
 
@@ -166,6 +173,8 @@ def _missing(steps: Sequence[Step], offered: set[str]) -> Sequence[str]:
 
 def _told(step: Step, result: str) -> str:
     """One step's part of the answer, made from its result."""
+    if result.startswith("This call was "):
+        return result  # denied, skipped or interrupted: there is nothing to report of it
     about = step.arguments.get("path") or step.arguments.get("command") or "."
     lines = result.splitlines()
     first = next((line.strip() for line in lines if line.strip()), "nothing")

@@ -272,7 +272,9 @@ def decode(model: str) -> Decoder:
         try:
             chunk = read(data)
         except (msgspec.DecodeError, RecursionError) as error:
-            raise malformed(f"the server sent a chunk that cannot be read ({error})", data) from error
+            raise malformed(
+                f"the server sent a chunk that cannot be read ({error})", data
+            ) from error
         # Most chunks hold one choice with one piece of text, and this is all that has to be done.
         deltas = reply.take(chunk)
     else:
@@ -443,7 +445,9 @@ class _Reply:
         text = "".join(self._fragments)
         block: AssistantBlock
         if self._kind == "thinking":
-            details = {"reasoning_details": self._reasoning_details} if self._reasoning_details else None
+            details = (
+                {"reasoning_details": self._reasoning_details} if self._reasoning_details else None
+            )
             block = Thinking(text, details=details)
             self._reasoning_details = []
         else:
@@ -470,7 +474,9 @@ class _Reply:
         if not call.started:
             self._close_text(out)
         arguments = function.arguments
-        text = arguments if isinstance(arguments, str) else json.dumps(arguments) if arguments else ""
+        text = (
+            arguments if isinstance(arguments, str) else json.dumps(arguments) if arguments else ""
+        )
         if text:
             call.fragments.append(text)
         if call.started:

@@ -1,0 +1,1 @@
+"""Tools that ship ready: files, search and commands, confined to a folder."""

@@ -1,0 +1,59 @@
+"""The tools together: those that only look, and those that change things."""
+
+import os
+from collections.abc import Sequence
+
+from tether import Tool
+from tether.toolbox.confinement import Root
+from tether.toolbox.files import edit_tool, list_tool, read_tool, write_tool
+from tether.toolbox.search import search_tool
+from tether.toolbox.shell import command_tool
+
+__all__ = ("changing_tools", "coding_tools", "reading_tools")
+
+
+def reading_tools(root: str | os.PathLike[str]) -> Sequence[Tool]:
+    """Make `read_file`, `list_files` and `search_text`.
+
+    Args:
+        root: the folder they are confined to.
+
+    Returns:
+        The tools.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    confined = Root(root)
+    return [read_tool(confined), list_tool(confined), search_tool(confined)]
+
+
+def changing_tools(root: str | os.PathLike[str]) -> Sequence[Tool]:
+    """Make `write_file`, `edit_file` and `run_command`: those that people may want to be asked about.
+
+    Args:
+        root: the folder that files are confined to, and that commands start in.
+
+    Returns:
+        The tools.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    confined = Root(root)
+    return [write_tool(confined), edit_tool(confined), command_tool(confined)]
+
+
+def coding_tools(root: str | os.PathLike[str]) -> Sequence[Tool]:
+    """Make all of them.
+
+    Args:
+        root: the folder that files are confined to, and that commands start in.
+
+    Returns:
+        The tools.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    return [*reading_tools(root), *changing_tools(root)]

@@ -1,0 +1,52 @@
+"""Keep paths inside a folder.
+
+A path is resolved first, symbolic links included, and then must lie under the root, itself resolved. What is
+promised: no tool follows `..`, an absolute path or a link out of the root as the tree stands when it looks. Not
+promised: anything against a process that swaps a folder for a link between the look and the use; whoever must
+withstand that runs the agent in a sandbox of the operating system. Commands are not confined at all, they
+only start in the root.
+"""
+
+from pathlib import Path
+
+from attrs import field, frozen
+
+__all__ = ("OutsideRootError", "Root")
+
+
+class OutsideRootError(PermissionError):
+    """A path leads out of the folder that tools are confined to."""
+
+
+@frozen
+class Root:
+    """The folder that tools are confined to."""
+
+    path: Path = field(converter=lambda path: Path(path).resolve(strict=True))
+
+    def locate(self, path: str) -> Path:
+        """Find a path.
+
+        Args:
+            path: relative to the root, or absolute inside it; it need not exist.
+
+        Returns:
+            The resolved path.
+
+        Raises:
+            OutsideRootError: it leads out of the root.
+        """
+        located = (self.path / path).resolve()
+        if not located.is_relative_to(self.path):
+            raise OutsideRootError(
+                f"{path} is outside of {self.path}, and only what is inside may be used"
+            )
+        return located
+
+    def contains(self, path: Path) -> bool:
+        """Say whether a path that was found, perhaps a link, stays inside."""
+        return path.resolve().is_relative_to(self.path)
+
+    def name(self, path: Path) -> str:
+        """How a path is called: relative to the root."""
+        return path.relative_to(self.path).as_posix()
