@@ -22,6 +22,7 @@ from tether import (
     MessageStart,
     MessageUpdate,
     ModelError,
+    ModelMessage,
     ModelRequest,
     NothingToContinueError,
     Text,
@@ -38,7 +39,7 @@ from tether import (
     UserMessage,
     tool,
 )
-from tether.testing import Pause, ScriptedModel, call, check_events, check_transcript
+from tether.testing import Part, Pause, ScriptedModel, call, check_events, check_transcript
 
 GUARD = 5
 
@@ -55,7 +56,9 @@ async def fail() -> str:
     raise ValueError("no luck")
 
 
-async def events_of(agent: Agent, prompt: str | None = "go", *, complete: bool = True) -> list[Event]:
+async def events_of(
+    agent: Agent, prompt: str | None = "go", *, complete: bool = True
+) -> list[Event]:
     events: list[Event] = []
     with anyio.fail_after(GUARD):
         async with agent.run(prompt) as run:
@@ -74,7 +77,7 @@ def results(agent: Agent) -> list[ToolResultMessage]:
     return [message for message in agent.messages if isinstance(message, ToolResultMessage)]
 
 
-def last_request(model: ScriptedModel) -> list[Message]:
+def last_request(model: ScriptedModel) -> list[ModelMessage]:
     return list(model.requests[-1].messages)
 
 
@@ -96,7 +99,10 @@ class TestEvents:
             AgentEnd,
         ]
         deltas = [event.delta for event in events if isinstance(event, MessageUpdate)]
-        assert [delta.text for delta in deltas if isinstance(delta, TextDelta)] == ["Hello", " there."]
+        assert [delta.text for delta in deltas if isinstance(delta, TextDelta)] == [
+            "Hello",
+            " there.",
+        ]
         assert [message.role for message in agent.messages] == ["user", "assistant"]
 
     async def test_of_a_tool_call(self) -> None:
@@ -243,11 +249,16 @@ class TestTools:
     @pytest.mark.parametrize(
         ("made", "text"),
         [
-            (call("ad", a=1, b=2), "There is no tool 'ad'. Did you mean add? There are: add, fail."),
+            (
+                call("ad", a=1, b=2),
+                "There is no tool 'ad'. Did you mean add? There are: add, fail.",
+            ),
             (call("fail"), "ValueError: no luck"),
         ],
     )
-    async def test_that_cannot_run_or_raise_answer_with_an_error(self, made: Any, text: str) -> None:
+    async def test_that_cannot_run_or_raise_answer_with_an_error(
+        self, made: Any, text: str
+    ) -> None:
         agent = Agent(ScriptedModel(made, "sorry"), tools=[add, fail])
         await events_of(agent)
         assert [(r.outcome, r.text) for r in results(agent)] == [("error", text)]
@@ -315,7 +326,9 @@ class TestTools:
                     kept = error
             raise kept
 
-        agent = Agent(ScriptedModel([call("strange"), call("add", a=1, b=1)], "ok"), tools=[strange, add])
+        agent = Agent(
+            ScriptedModel([call("strange"), call("add", a=1, b=1)], "ok"), tools=[strange, add]
+        )
         await events_of(agent)
         assert [result.outcome for result in results(agent)] == ["error", "ok"]
 
@@ -347,7 +360,11 @@ class TestHooks:
         agent = Agent(ScriptedModel(call("fail"), "ok"), tools=[fail], after_tool=censor)
         await events_of(agent)
         [result] = results(agent)
-        assert (result.text, result.details, result.is_error) == ("all is well", {"tool": "fail"}, False)
+        assert (result.text, result.details, result.is_error) == (
+            "all is well",
+            {"tool": "fail"},
+            False,
+        )
 
     async def test_after_a_turn_may_stop_the_run(self) -> None:
         agent = Agent(
@@ -359,7 +376,14 @@ class TestHooks:
 
     @pytest.mark.parametrize(
         "point",
-        ["transform_context", "before_model", "after_model", "before_tool", "after_tool", "should_stop"],
+        [
+            "transform_context",
+            "before_model",
+            "after_model",
+            "before_tool",
+            "after_tool",
+            "should_stop",
+        ],
     )
     async def test_that_raise_end_the_run_with_that_exception(self, point: Any) -> None:
         def broken(*_: object) -> None:
@@ -373,7 +397,9 @@ class TestHooks:
         assert not agent.state.running
 
     async def test_may_be_added_and_removed_by_name_while_a_run_is_going(self) -> None:
-        agent = Agent(ScriptedModel(call("add", a=1, b=2), call("add", a=1, b=2), "ok"), tools=[add])
+        agent = Agent(
+            ScriptedModel(call("add", a=1, b=2), call("add", a=1, b=2), "ok"), tools=[add]
+        )
 
         @agent.hook("before_tool", name="once")
         def deny(_: Invocation) -> Deny:
@@ -432,7 +458,7 @@ class TestSteering:
             ("ok", "did 1"),
             ("skipped", "This call was not run: the user has said something new."),
         ]
-        assert last_request(model)[-1].text == "enough"  # type: ignore[union-attr]
+        assert last_request(model)[-1].text == "enough"
 
     @pytest.mark.parametrize(("mode", "requests"), [("one_at_a_time", 3), ("all", 2)])
     async def test_enters_one_at_a_time_or_all_at_once(self, mode: Any, requests: int) -> None:
@@ -502,12 +528,16 @@ class TestSteering:
             await anyio.sleep_forever()
             return "never"
 
-        agent = Agent(ScriptedModel([call("hang", id="h"), call("add", a=1, b=1)], "ok"), tools=[hang, add])
+        agent = Agent(
+            ScriptedModel([call("hang", id="h"), call("add", a=1, b=1)], "ok"), tools=[hang, add]
+        )
         async with agent.run("go") as run:
             async for event in run:
                 if isinstance(event, ToolExecutionEnd) and event.name == "add":
                     assert run.running_tools == ("h",)
-                    with pytest.raises(UsageError, match="no tool call 'x' is running; running: h"):
+                    with pytest.raises(
+                        UsageError, match=r"no tool call 'x' is running; running: h"
+                    ):
                         run.cancel_tool("x")
                     run.cancel_tool("h")
         assert [result.outcome for result in results(agent)] == ["interrupted", "ok"]
@@ -521,9 +551,9 @@ class TestSteering:
                 agent.follow_up("one more thing")
 
         result = await agent.prompt("go")
-        assert [message.text for message in result.undelivered if isinstance(message, UserMessage)] == [
-            "one more thing"
-        ]
+        assert [
+            message.text for message in result.undelivered if isinstance(message, UserMessage)
+        ] == ["one more thing"]
         assert agent.state.follow_ups == ()
 
     async def test_waits_for_the_next_run_when_a_run_fails(self) -> None:
@@ -532,7 +562,9 @@ class TestSteering:
         agent.follow_up("and then")
         with pytest.raises(ModelError):
             await agent.prompt("go")
-        assert [m.text for m in agent.state.follow_ups if isinstance(m, UserMessage)] == ["and then"]
+        assert [m.text for m in agent.state.follow_ups if isinstance(m, UserMessage)] == [
+            "and then"
+        ]
 
     async def test_may_be_taken_back(self) -> None:
         agent = Agent(ScriptedModel("hi"))
@@ -595,7 +627,7 @@ class TestContinuing:
 
 class TestModelErrors:
     async def test_end_the_run_keep_what_arrived_and_may_be_tried_again(self) -> None:
-        broken = [TextDelta("Hel"), ModelError("gone", kind="connection")]
+        broken: list[Part] = [TextDelta("Hel"), ModelError("gone", kind="connection")]
         agent = Agent(ScriptedModel(broken, "Hello."))
         seen: list[Event] = []
         with pytest.raises(ModelError, match="gone") as caught:
@@ -628,7 +660,7 @@ class TestOneRunAtATime:
     async def test_a_second_is_refused_and_told_what_to_do(self) -> None:
         agent = Agent(ScriptedModel("hi", "ho"))
         async with agent.run("go") as run:
-            with pytest.raises(AgentBusyError, match="wait_idle.*abort.*steer"):
+            with pytest.raises(AgentBusyError, match=r"wait_idle.*abort.*steer"):
                 await agent.prompt("again")
             with pytest.raises(AgentBusyError, match="cannot reset"):
                 agent.reset()

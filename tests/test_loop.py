@@ -44,7 +44,7 @@ HELLO = UserMessage("hello", id="u1")
 
 
 def reply(text: str = "hi", *calls: str, **fields: Any) -> AssistantMessage:
-    blocks = [Text(text), *(ToolCall(name, name) for name in calls)]
+    blocks: list[Text | ToolCall] = [Text(text), *(ToolCall(name, name) for name in calls)]
     stop = "tool_calls" if calls else "stop"
     return AssistantMessage(blocks, **{"id": text, "stop_reason": stop, **fields})
 
@@ -313,7 +313,6 @@ def test_the_same_outcomes_give_the_same_events_and_the_same_transcript(cut_at: 
     runs = [play(list(outcomes)) for _ in range(2)]
     assert runs[0][0].events == runs[1][0].events
     assert runs[0][1].messages == runs[1][1].messages
-
 
 
 def test_the_price_of_a_reply_is_asked_for_once_for_each() -> None:

@@ -10,11 +10,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PROGRAMS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+PROGRAMS = re.findall(
+    r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE
+)
 EXPECTED = re.compile(r"print\(.*\)  # (?P<output>.*)$", re.MULTILINE)
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=[f"program-{n}" for n in range(1, len(PROGRAMS) + 1)])
+@pytest.mark.parametrize(
+    "program", PROGRAMS, ids=[f"program-{n}" for n in range(1, len(PROGRAMS) + 1)]
+)
 def test_a_program_of_the_readme_runs(program: str) -> None:
     """It ends well, warns of nothing, and prints something."""
     environment = {key: value for key, value in os.environ.items() if not key.endswith("_API_KEY")}
@@ -28,7 +32,9 @@ def test_a_program_of_the_readme_runs(program: str) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    if any(isinstance(node, ast.Name) and node.id == "print" for node in ast.walk(ast.parse(program))):
+    if any(
+        isinstance(node, ast.Name) and node.id == "print" for node in ast.walk(ast.parse(program))
+    ):
         assert done.stdout
 
 
@@ -39,7 +45,12 @@ def test_the_first_program_is_short() -> None:
 def test_what_the_program_on_cancelling_prints_is_what_the_readme_says() -> None:
     [program] = [program for program in PROGRAMS if "move_on_after(0.1)" in program]
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
     said = [match["output"] for match in EXPECTED.finditer(program)]
     assert done.stdout.splitlines() == said

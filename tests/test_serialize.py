@@ -362,7 +362,7 @@ class TestRefusedToRead:
         text = deep(100)
         assert to_json(from_json(text, CustomMessage)) == text
 
-    @pytest.mark.parametrize("depth", [2_000, 100_000])
+    @pytest.mark.parametrize("depth", [500, 2_000, 100_000])
     def test_what_is_too_deep_is_refused(self, depth: int) -> None:
         with pytest.raises(DecodeError) as caught:
             from_json(deep(depth))

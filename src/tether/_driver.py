@@ -7,7 +7,7 @@ before the cancellation passes on.
 """
 
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from tether._model_call import ModelCall
 from tether._run_context import RunContext
@@ -66,7 +66,7 @@ class Driver:
                     self._step = step
                     step = self._resume(await self._done(step))
         except StopIteration as stop:
-            return stop.value
+            return cast("End", stop.value)
         except BaseException as error:
             self._close(End("error" if isinstance(error, Exception) else "aborted"))
             raise
@@ -87,7 +87,8 @@ class Driver:
                 outcome = () if ending else self._context.inbox.take(queue)
             case event:
                 self._record(event)
-                outcome = await self._context.publish(event)
+                await self._context.publish(event)
+                outcome = None
         self._call = None
         return outcome
 
@@ -128,7 +129,8 @@ class Driver:
                 return False
             case event:
                 self._record(event)
-                return self._context.publish_nowait(event)
+                self._context.publish_nowait(event)
+                return None
 
     def _record(self, event: Event) -> None:
         """Have a message kept before it is announced, once."""

@@ -129,10 +129,11 @@ class ModelCall:
                 if attempt.num == 1:
                     raise error
                 try:
-                    return await self._follow(request)
+                    await self._follow(request)
                 except ModelError as again:
                     failed = again
                     raise
+                return
             if attempt.num < policy.attempts and self._may_retry(policy, failed):
                 delay = failed.retry_after if failed.retry_after is not None else attempt.next_wait
                 await self._context.publish(ModelRetry(attempt.num, delay, failed.failure))

@@ -18,7 +18,7 @@ import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import Annotated, Any, Final, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Union, cast, get_args, get_origin
 
 import msgspec
 from attrs import field, frozen
@@ -48,6 +48,10 @@ _BOUNDS: Final = {
 """Attributes of annotated-types' markers, and msgspec's names for them."""
 
 
+def _in_msgspec_form(annotation: Any) -> Any:
+    return _with_meta(annotation)
+
+
 @frozen
 class TypeSpec:
     """A type, as JSON Schema and as a check.
@@ -59,7 +63,7 @@ class TypeSpec:
         TypeError: it cannot be told from JSON what the value should be.
     """
 
-    type: Any = field(converter=lambda annotation: _with_meta(annotation))
+    type: Any = field(converter=_in_msgspec_form)
     schema: JsonObject = field(init=False)
     """Self-contained: what it refers to is under its own `$defs`."""
 
@@ -346,7 +350,7 @@ def _at(schema: JsonObject, path: str) -> JsonObject:
             here = schema.get("$defs", {}).get(here["$ref"].rpartition("/")[2], {})
         if not isinstance(here, Mapping):
             return {}
-    return here
+    return cast("JsonObject", here)
 
 
 def _with_meta(annotation: Any) -> Any:
@@ -355,10 +359,7 @@ def _with_meta(annotation: Any) -> Any:
     if origin is Annotated:
         base, *marks = arguments
         metas = [meta for mark in marks if (meta := _meta(mark)) is not None]
-        inner = _with_meta(base)
-        for meta in metas:
-            inner = Annotated[inner, meta]
-        return inner
+        return functools.reduce(lambda inner, meta: Annotated[inner, meta], metas, _with_meta(base))
     if origin is None or origin is typing.Literal or not arguments:
         return annotation
     changed = tuple(_with_meta(a) if not isinstance(a, list) else a for a in arguments)
@@ -366,7 +367,8 @@ def _with_meta(annotation: Any) -> Any:
         return annotation
     if origin in {Union, types.UnionType}:
         return Union[changed]  # noqa: UP007 - made of a tuple
-    return origin[changed] if isinstance(origin, type) else annotation
+    generic: Any = origin
+    return generic[changed] if isinstance(origin, type) else annotation
 
 
 def _meta(mark: object) -> msgspec.Meta | None:
@@ -396,7 +398,7 @@ def _is_pydantic(kind: Any) -> bool:
 def _pydantic_schema(kind: type) -> dict[str, Any]:
     if not _is_pydantic(kind):
         raise TypeError(f"{kind!r} is no type that JSON Schema can describe")
-    schema: dict[str, Any] = kind.model_json_schema(ref_template="#/$defs/{model}")  # type: ignore[attr-defined] - it is a pydantic model
+    schema: dict[str, Any] = kind.model_json_schema(ref_template="#/$defs/{model}")  # type: ignore[attr-defined]  # it is a pydantic model
     return schema
 
 
@@ -404,7 +406,7 @@ def _decode_pydantic(kind: type, value: object) -> Any:
     if not _is_pydantic(kind):
         raise TypeError(f"{kind!r} cannot be made of JSON")
     try:
-        return kind.model_validate(value)  # type: ignore[attr-defined] - it is a pydantic model
+        return kind.model_validate(value)  # type: ignore[attr-defined]  # it is a pydantic model
     except ValueError as error:
         faults = error.errors() if hasattr(error, "errors") else [{"loc": (), "msg": str(error)}]
         told = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)

@@ -209,11 +209,11 @@ class ToolBatch:
         try:
             with anyio.move_on_after(None if timeout == math.inf else timeout) as deadline:
                 return as_tool_result(await self._function(tool, arguments))
-        except anyio.get_cancelled_exc_class():
+        except anyio.get_cancelled_exc_class():  # noqa: ASYNC103 - raised again where it is ours
             if anyio.current_effective_deadline() == -math.inf:
                 raise
             # Nobody cancelled us: the tool raised this by itself, say from a future it awaited.
-            return _failed(f"{tool.name} was cancelled from within")
+            return _failed(f"{tool.name} was cancelled from within")  # noqa: ASYNC104 - as above
         except Exception as error:  # noqa: BLE001 - a tool that fails never ends the run
             return _failed(_described(error))
         finally:

@@ -15,7 +15,7 @@ from typing import Literal, TypeVar
 
 import anyio
 import anyio.from_thread
-from anyio.abc import BlockingPortal
+from anyio.from_thread import BlockingPortal
 
 from tether.agent import Agent, Prompt
 from tether.errors import UsageError

@@ -264,7 +264,7 @@ def _expect(part: _Part | None, kind: type[_Open], delta: BlockDelta) -> _Open:
 def _state(part: _Part | None) -> str:
     match part:
         case None:
-            return "has not begun"
+            return "is not open"
         case _OpenText():
             return "is text"
         case _OpenThinking():

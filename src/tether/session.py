@@ -67,7 +67,7 @@ class Entry:
         Raises:
             DecodeError: it says it holds one, and does not.
         """
-        return from_builtins(self.data) if self.kind == "message" else None
+        return from_builtins(self.data, Message) if self.kind == "message" else None
 
 
 class SessionStore(Protocol):

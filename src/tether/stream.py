@@ -245,7 +245,7 @@ class EventStream(Generic[E, R]):
 
     def __aiter__(self) -> AsyncIterator[E]:
         task = anyio.get_current_task().id
-        iteration = self._iteration and self._iteration()
+        iteration = self._current_iteration()
         if iteration is not None and iteration.task != task:
             raise anyio.BusyResourceError("iterating (use branch() for a second consumer)")
         iteration = _Iteration(self, task)
@@ -423,8 +423,11 @@ class EventStream(Generic[E, R]):
             raise self._joint.exception
         raise StopAsyncIteration
 
+    def _current_iteration(self) -> "_Iteration[E] | None":
+        return None if self._iteration is None else self._iteration()
+
     def _read_elsewhere(self) -> bool:
-        iteration = self._iteration and self._iteration()
+        iteration = self._current_iteration()
         if iteration is not None:
             return iteration.task != anyio.get_current_task().id
         return self._receiving
@@ -506,13 +509,13 @@ async def open_event_stream(
             tasks.start_soon(_produce, producer, joint)
             yield stream
             tasks.cancel_scope.cancel()
-    except BaseException as error:  # noqa: ASYNC103 - raised below, outside the handler
+    except BaseException as error:  # noqa: ASYNC103, BLE001 - raised below, outside the handler
         raised = error
     unseen = None if joint.seen else joint.exception
     if raised is not None and unseen is not None:
         raised = plain(BaseExceptionGroup("a stream's block and producer", [raised, unseen]))
     if raised is not None or unseen is not None:
-        raise raised or unseen  # type: ignore[misc] - one of them is an exception
+        raise raised or unseen  # type: ignore[misc]  # one of them is an exception
 
 
 async def _produce(producer: Callable[[EventSink[E]], Awaitable[R]], joint: _Joint[E, R]) -> None:

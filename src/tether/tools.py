@@ -2,15 +2,11 @@
 
     @tool
     async def read_file(path: str, max_bytes: int = 65536) -> str:
-        \"\"\"Read a text file.
+        ...
 
-        Args:
-            path: file to read, relative to the working directory
-            max_bytes: stop after this many bytes
-        \"\"\"
-
-Name, description and JSON Schema come from the function; a parameter annotated with `ToolContext` is given the
-context of the call. Nothing is run here.
+Name, description and JSON Schema come from the function: its name, its docstring (Google, NumPy or Sphinx style)
+and its type hints. A parameter annotated with `ToolContext` is given the context of the call. Nothing is run
+here.
 
 No I/O.
 """
@@ -19,7 +15,7 @@ import functools
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, cast, overload
 
 import msgspec
 from attrs import field, frozen
@@ -235,7 +231,7 @@ def as_tool_result(value: object) -> ToolResult:
         case str() | Text() | Image():
             return ToolResult(value)
         case [Text() | Image(), *_]:
-            return ToolResult(value)
+            return ToolResult(cast("Sequence[UserBlock]", value))
     try:
         return ToolResult(msgspec.json.encode(_dumped(value)).decode())
     except TypeError as error:
@@ -261,7 +257,7 @@ def _tool(
     sequential: bool,
     max_concurrency: int | None,
 ) -> Tool:
-    name = name or getattr(function, "__name__", type(function).__name__)
+    name = name or str(getattr(function, "__name__", type(function).__name__))
     _check(function, name, timeout, max_concurrency)
     documentation = documentation_of(function)
     parameters = (
@@ -310,4 +306,4 @@ def _is(test: Callable[[Any], bool], function: Callable[..., Any]) -> bool:
     """Ask of what is really called: not of a partial, nor of an object with `__call__`."""
     while isinstance(function, functools.partial):
         function = function.func
-    return test(function) or test(getattr(type(function), "__call__", None))
+    return test(function) or test(vars(type(function)).get("__call__"))

@@ -6,7 +6,7 @@ Context overflow comes as an invalid request nearly everywhere, and is told from
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
@@ -114,7 +114,7 @@ def error_from_response(
         kind=kind,
         status=status,
         request_id=next((headers[name] for name in _REQUEST_IDS if name in headers), None),
-        retry_after=_retry_after(headers, now or datetime.now(timezone.utc)),
+        retry_after=_retry_after(headers, now or datetime.now(UTC)),
     )
 
 
@@ -179,7 +179,7 @@ def _retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     except ValueError:
         return None
     if date.tzinfo is None:
-        date = date.replace(tzinfo=timezone.utc)
+        date = date.replace(tzinfo=UTC)
     return max(0.0, (date - now).total_seconds())
 
 

@@ -121,7 +121,7 @@ class HttpModel:
         response.request.extensions["timeout"]["read"] = self.idle_timeout
         encoded = response.headers.get("content-encoding", "identity") != "identity"
         chunks: Any = response.aiter_bytes() if encoded else response.aiter_raw()
-        return chunks  # type: ignore[no-any-return] - httpx says iterator, and gives a generator
+        return chunks  # type: ignore[no-any-return]  # httpx says iterator, and gives a generator
 
     @contextmanager
     def _translated(self, key: str) -> Iterator[None]:
@@ -269,7 +269,7 @@ async def _unwinding(
     try:
         yield chunks
     finally:
-        with anyio.CancelScope() as scope:
+        with anyio.CancelScope() as scope:  # noqa: ASYNC100 - each step of the generator is one
             scope.cancel()
             async for _ in chunks:  # noqa: ASYNC102 - it is there to be cancelled
                 pass
@@ -280,7 +280,7 @@ async def _refuse_what_is_no_stream(response: httpx.Response) -> None:
     if response.status_code == 200 and not kind.startswith(("application/json", "text/html")):
         return
     body = bytearray()
-    async with _unwinding(response.aiter_bytes()) as chunks:  # type: ignore[arg-type] - as in `_chunks`
+    async with _unwinding(response.aiter_bytes()) as chunks:  # type: ignore[arg-type]  # as in `_chunks`
         async for chunk in chunks:
             body += chunk
             if len(body) > _LONGEST_ERROR_BODY:

@@ -1,6 +1,6 @@
-"""Bytes to server-sent events, as WHATWG HTML defines them (9.2.6, "Interpreting an event stream").
+r"""Bytes to server-sent events, as WHATWG HTML defines them (9.2.6, "Interpreting an event stream").
 
-Line ends are \\n, \\r\\n and \\r, and nothing else: what Python's `splitlines` would also cut at may stand inside JSON.
+Line ends are \n, \r\n and \r, and nothing else: what Python's `splitlines` would also cut at may stand inside JSON.
 Comments, `id` and `retry` are passed over; an event that the stream ends in the middle of is not dispatched.
 
 Many events of one read are cut apart at once, since that is how they come.

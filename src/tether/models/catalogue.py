@@ -70,7 +70,7 @@ def model_from_name(
         UsageError: the base URL is no URL.
     """
     if name == "offline":
-        return _imported("offline:offline_model")()  # type: ignore[no-any-return] - that is what it makes
+        return _imported("offline:offline_model")()  # type: ignore[no-any-return]  # that is what it makes
     prefix, _, model = name.partition(":")
     vendor = VENDORS.get(prefix)
     if vendor is None or not model:
@@ -79,7 +79,7 @@ def model_from_name(
     if not url.startswith(("http://", "https://")):
         raise UsageError(f"base_url must begin with http:// or https://, not {url!r}")
     own = base_url is None
-    return _imported("_http:HttpModel")(  # type: ignore[no-any-return] - it is the class
+    return _imported("_http:HttpModel")(  # type: ignore[no-any-return]  # it is the class
         name=name,
         model=model,
         api=_imported(vendor.api),

@@ -37,7 +37,6 @@ from tether.messages import (
     StopReason,
     Text,
     Thinking,
-    ToolCall,
     ToolResultMessage,
     Usage,
     UserBlock,
@@ -122,7 +121,7 @@ def _messages(request: ModelRequest) -> Iterator[dict[str, Any]]:
         elif images:
             yield {"role": "user", "content": _user_content(images)}
             images = []
-        encoded = encode_message(message)  # type: ignore[arg-type] - `repaired` adds no other kind
+        encoded = encode_message(message)  # type: ignore[arg-type]  # `repaired` adds no other kind
         if encoded.get("content") or encoded.get("tool_calls") or encoded["role"] != "assistant":
             yield encoded
     if images:

@@ -7,6 +7,7 @@ withstand that runs the agent in a sandbox of the operating system. Commands are
 only start in the root.
 """
 
+import os
 from pathlib import Path
 
 from attrs import field, frozen
@@ -18,11 +19,15 @@ class OutsideRootError(PermissionError):
     """A path leads out of the folder that tools are confined to."""
 
 
+def _resolved(path: str | os.PathLike[str]) -> Path:
+    return Path(path).resolve(strict=True)
+
+
 @frozen
 class Root:
     """The folder that tools are confined to."""
 
-    path: Path = field(converter=lambda path: Path(path).resolve(strict=True))
+    path: Path = field(converter=_resolved)
 
     def locate(self, path: str) -> Path:
         """Find a path.

@@ -181,7 +181,7 @@ def _piece(path: str, lines: Sequence[str], offset: int, limit: int) -> str:
     return "\n".join([*taken, note])
 
 
-def _list(root: Root, folder: Path, pattern: str, recursive: bool) -> str:  # noqa: FBT001 - run in a thread
+def _list(root: Root, folder: Path, pattern: str, recursive: bool) -> str:
     found = entries_below(root, folder) if recursive else sorted(folder.iterdir())
     names: list[str] = []
     for entry in found:
@@ -194,7 +194,7 @@ def _list(root: Root, folder: Path, pattern: str, recursive: bool) -> str:  # no
     return "\n".join(names) or "[nothing]"
 
 
-def _edit(located: Path, path: str, old: str, new: str, all_places: bool) -> str:  # noqa: FBT001 - run in a thread
+def _edit(located: Path, path: str, old: str, new: str, all_places: bool) -> str:
     if not old:
         raise ValueError("`old` is empty; write_file makes a new file")
     content = located.read_bytes().decode()

@@ -7,7 +7,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-import anyio
 import anyio.to_thread
 
 from tether import Tool, tool

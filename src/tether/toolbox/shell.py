@@ -45,6 +45,7 @@ def command_tool(root: Root, *, grace: float = GRACE) -> Tool:
 
         Args:
             command: what the shell is to run; it has no standard input
+            context: takes the output as it comes
             timeout: seconds after which it is stopped, with every process it has started
         """
         timeout = min(max(timeout, 0.1), MAX_TIMEOUT)
@@ -107,7 +108,7 @@ async def _follow(process: Process, kept: "_Output", context: ToolContext[Any]) 
     async with anyio.create_task_group() as tasks:
 
         async def read() -> None:
-            assert process.stdout is not None  # noqa: S101 - it was asked for
+            assert process.stdout is not None
             while True:
                 try:
                     piece = await process.stdout.receive(_PIECE)
@@ -119,7 +120,7 @@ async def _follow(process: Process, kept: "_Output", context: ToolContext[Any]) 
         await process.wait()
         # What the shell wrote last is in the pipe; a child in the background may keep it open for ever.
         with anyio.move_on_after(0.2):
-            while not kept.is_quiet():
+            while not kept.is_quiet():  # noqa: ASYNC110 - nothing tells that no more will come
                 await anyio.sleep(_POLL)
         tasks.cancel_scope.cancel()
 
@@ -128,7 +129,7 @@ async def _end(process: Process, grace: float) -> None:
     """Ask all processes of the group to end, and end those that have not after the grace."""
     if _signal(process, signal.SIGTERM):
         with anyio.move_on_after(grace):
-            while _is_alive(process):
+            while _is_alive(process):  # noqa: ASYNC110 - nothing tells when a group is empty
                 await anyio.sleep(_POLL)
         _signal(process, signal.SIGKILL)
     await process.wait()

@@ -1,0 +1,60 @@
+"""Events are plain data, told apart by their type; their order is `tests/test_loop.py`'s to test."""
+
+import re
+from typing import Any, get_args
+
+import attrs
+import pytest
+
+from tether import deltas, events
+from tether.deltas import BlockDelta, Delta
+from tether.events import Event, MessageUpdate
+from tether.messages import Block
+
+EVENTS = get_args(Event)
+
+
+def test_the_type_of_an_event_is_its_name() -> None:
+    assert {cls.type for cls in EVENTS} == {
+        re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower() for cls in EVENTS
+    }
+
+
+def test_the_design_s_events_are_all_there() -> None:
+    assert [cls.type for cls in EVENTS] == [
+        "agent_start",
+        "turn_start",
+        "message_start",
+        "message_update",
+        "message_end",
+        "model_retry",
+        "tool_execution_start",
+        "tool_execution_update",
+        "tool_execution_end",
+        "turn_end",
+        "agent_end",
+    ]
+
+
+@pytest.mark.parametrize(("module", "union"), [(events, Event), (deltas, Delta)])
+def test_every_class_of_the_vocabulary_is_in_its_union(module: Any, union: Any) -> None:
+    """One that is not would be written and never read."""
+    public = {getattr(module, name) for name in module.__all__}
+    assert {cls for cls in public if attrs.has(cls)} == set(get_args(union))
+
+
+def test_no_two_types_are_the_same_in_all_of_json() -> None:
+    tags = [cls.type for cls in (*EVENTS, *get_args(Delta), *get_args(Block))]
+    assert sorted(set(tags)) == sorted(tags)
+
+
+def test_consumers_see_the_deltas_of_blocks_alone() -> None:
+    assert set(get_args(BlockDelta)) < set(get_args(Delta))
+    assert attrs.fields(MessageUpdate).delta.type == BlockDelta
+
+
+@pytest.mark.parametrize("cls", [*EVENTS, *get_args(Delta)])
+def test_everything_is_frozen_and_has_slots(cls: Any) -> None:
+    assert hasattr(cls, "__slots__")
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        cls.__setattr__(cls.__new__(cls), "type", "x")
