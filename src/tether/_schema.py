@@ -191,11 +191,11 @@ def raw_parameters(
     Raises:
         ToolDefinitionError: it is no JSON Schema of an object, or does not fit the function.
     """
-    import jsonschema  # noqa: PLC0415 - few tools bring a schema, and the library is large
+    import jsonschema.validators  # noqa: PLC0415 - few tools bring a schema, and the library is large
 
     kind = jsonschema.validators.validator_for(schema)
     try:
-        kind.check_schema(schema)
+        kind.check_schema(dict(schema))
     except jsonschema.SchemaError as error:
         raise ToolDefinitionError(
             f"{_name(function)}: `parameters` is no JSON Schema: {error.message}"
@@ -408,7 +408,8 @@ def _decode_pydantic(kind: type, value: object) -> Any:
     try:
         return kind.model_validate(value)  # type: ignore[attr-defined]  # it is a pydantic model
     except ValueError as error:
-        faults = error.errors() if hasattr(error, "errors") else [{"loc": (), "msg": str(error)}]
+        plain = [{"loc": (), "msg": str(error)}]
+        faults = getattr(error, "errors", lambda: plain)()
         told = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)
         raise ValueError("; ".join(told)) from None
 

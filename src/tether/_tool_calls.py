@@ -4,7 +4,7 @@ import difflib
 import logging
 import math
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, Final
 
@@ -35,6 +35,7 @@ class _Call:
     """One call of the batch, from its start to its answer."""
 
     call: ToolCall
+    scope: anyio.CancelScope = field(factory=anyio.CancelScope)
     started_at: float | None = None
     usage: Usage = field(factory=Usage)
     cost: float = 0.0
@@ -113,24 +114,19 @@ class ToolBatch:
         return bool(self._context.inbox.waiting("steering")) or self._context.ending is not None
 
     async def _start(self, call: _Call) -> None:
+        """Take a call up: from here on it is known by its id, and may be cancelled."""
         call.started_at = anyio.current_time()
+        self._context.tool_scopes[call.call.id] = call.scope
         await self._context.publish(
             ToolExecutionStart(call.call.id, call.call.name, call.call.arguments)
         )
 
     async def _run(self, call: _Call) -> None:
-        async with AsyncExitStack() as stack:
-            if slots := self._slots.get(call.call.name):
-                await stack.enter_async_context(slots)
-                if self._told_to_stop():
-                    return
-            with anyio.CancelScope() as scope:
-                self._context.tool_scopes[call.call.id] = scope
-                try:
+        with call.scope:
+            async with self._slots.get(call.call.name, nullcontext()):
+                if not self._told_to_stop():
                     result = await self._result(call)
-                finally:
-                    del self._context.tool_scopes[call.call.id]
-                self._settle(call, self._message(call, result), terminate=result.terminate)
+                    self._settle(call, self._message(call, result), terminate=result.terminate)
         if call.answer is None:
             self._settle(call, self._unanswered(call))
         await self._end(call)
@@ -144,6 +140,7 @@ class ToolBatch:
         if call.ended or call.answer is None or call.started_at is None:
             return
         call.ended = True
+        self._context.tool_scopes.pop(call.call.id, None)
         duration = anyio.current_time() - call.started_at
         await self._context.publish(
             ToolExecutionEnd(call.call.id, call.call.name, call.answer.result, duration)
@@ -153,11 +150,10 @@ class ToolBatch:
         """The result of a call that was kept from starting, or cut off."""
         if self._context.transcript.result(call.call.id).outcome == "interrupted":
             return self._message(call, ToolResult(_INTERRUPTED, outcome="interrupted"))
-        why = (
-            "the user has said something new"
-            if self._context.inbox.waiting("steering")
-            else "the run was stopped before it could begin"
-        )
+        if self._context.inbox.waiting("steering"):
+            why = "the user has said something new"
+        else:
+            why = "it was cancelled before it could begin"
         return self._message(call, ToolResult(_SKIPPED.format(why=why), outcome="skipped"))
 
     def _message(self, call: _Call, result: ToolResult) -> ToolResultMessage:
@@ -206,8 +202,9 @@ class ToolBatch:
         if tool.context_parameter is not None:
             arguments[tool.context_parameter] = invocation.context
         self._context.transcript.begin(invocation.call.id)
+        deadline = anyio.CancelScope(deadline=anyio.current_time() + timeout)
         try:
-            with anyio.move_on_after(None if timeout == math.inf else timeout) as deadline:
+            with deadline:
                 return as_tool_result(await self._function(tool, arguments))
         except anyio.get_cancelled_exc_class():  # noqa: ASYNC103 - raised again where it is ours
             if anyio.current_effective_deadline() == -math.inf:

@@ -94,7 +94,7 @@ class ModelError(TetherError):
     ) -> None:
         super().__init__(message)
         self.message = message
-        self.kind = kind
+        self.kind: FailureKind = kind
         self.status = status
         self.request_id = request_id
         self.retry_after = retry_after

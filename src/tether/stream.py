@@ -12,6 +12,7 @@ checkpoint at least once in `CHECKPOINT_EVERY` events.
 """
 # The joint and its streams are halves of one thing, and reach into each other.
 # ruff: noqa: SLF001
+# pyright: reportPrivateUsage=false
 
 import math
 import weakref
@@ -359,6 +360,7 @@ class EventStream(Generic[E, R]):
                 return self._victim(event) is not None
             case "fail":
                 return True
+        raise AssertionError(f"no such rule: {self._when_full!r}")
 
     def _take(self, event: E) -> None:
         if len(self._buffer) >= self._max_buffer_size and self._arrival is None:

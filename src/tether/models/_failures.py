@@ -74,10 +74,10 @@ def kind_of(status: int | None, words: str) -> FailureKind:
     Returns:
         Its kind.
     """
-    told = next(
+    told: FailureKind | None = next(
         (kind for pattern, kind in _BY_WORDS if re.search(pattern, words, re.IGNORECASE)), None
     )
-    known = _BY_STATUS.get(status or 0)
+    known: FailureKind | None = _BY_STATUS.get(status or 0)
     if known in {"authentication", "rate_limit", "overloaded", "timeout"}:
         return known
     if told is not None and known in {

@@ -138,7 +138,8 @@ def respond(body: Mapping[str, Any]) -> Iterator[JsonObject]:
     groups = plan(request)
     asked = sum(1 for message in since if message.get("tool_calls"))
     prompt_tokens = sum(len(json.dumps(message)) for message in messages) // 4
-    if asked < len(groups) and not (missing := _missing(groups[asked], offered)):
+    missing = _missing(groups[asked], offered) if asked < len(groups) else []
+    if asked < len(groups) and not missing:
         yield from _calls(groups[asked], asked)
         yield _end("tool_calls", prompt_tokens, 8 * len(groups[asked]))
         return
