@@ -18,7 +18,7 @@ import httpx
 import msgspec
 from attrs import evolve, field, frozen
 
-from tether.deltas import Delta, ReplyEnd
+from tether.deltas import Delta
 from tether.errors import ModelError
 from tether.model import DeltaStream, Model, ModelRequest
 from tether.models._failures import error_from_response
@@ -200,7 +200,7 @@ class _EventBody(httpx.AsyncByteStream):
 class _Deltas:
     """A reply as it arrives: reads on when what was read is used up."""
 
-    __slots__ = ("_chunks", "_decoder", "_frames", "_over", "_ready")
+    __slots__ = ("_chunks", "_decoder", "_error", "_frames", "_over", "_ready")
 
     def __init__(self, chunks: AsyncIterator[bytes], decoder: Decoder) -> None:
         self._chunks = chunks
@@ -208,6 +208,7 @@ class _Deltas:
         self._decoder = decoder
         self._ready: deque[Delta] = deque()
         self._over = False
+        self._error: ModelError | None = None
         next(self._frames)
         next(decoder)
 
@@ -217,6 +218,8 @@ class _Deltas:
     async def __anext__(self) -> Delta:
         ready = self._ready
         while not ready:
+            if self._error is not None:
+                raise self._error
             if self._over:
                 await self._read_to_the_end()
                 raise StopAsyncIteration
@@ -227,27 +230,29 @@ class _Deltas:
         try:
             chunk = await self._chunks.__anext__()
         except StopAsyncIteration:
-            self._take(None)
+            self._end()
             return
         decode, extend = self._decoder.send, self._ready.extend
-        events = self._frames.send(chunk)
         try:
-            for event in events:
+            for event in self._frames.send(chunk):
                 extend(decode(event))
         except StopIteration as end:
             self._finish(end)
+        except ModelError as error:
+            # What came before it in the same read is still to be given out.
+            self._error = error
 
-    def _take(self, event: None) -> None:
-        """End the stream: the decoder may have last deltas, and then gives the message or fails."""
+    def _end(self) -> None:
         try:
-            while True:
-                self._ready.extend(self._decoder.send(event))
+            self._decoder.send(None)
         except StopIteration as end:
             self._finish(end)
+        except ModelError as error:
+            self._error = error
 
     def _finish(self, end: StopIteration) -> None:
         self._over = True
-        self._ready.append(ReplyEnd(end.value))
+        self._ready.extend(end.value)
 
     async def _read_to_the_end(self) -> None:
         """Read what follows the reply, as a rule nothing but the end of the body."""

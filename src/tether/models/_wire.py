@@ -8,15 +8,16 @@ from attrs import frozen
 
 from tether.deltas import Delta
 from tether.errors import ModelError
-from tether.messages import AssistantMessage, ToolCall
+from tether.messages import ToolCall
 from tether.model import ModelRequest
 from tether.models._sse import ServerSentEvent
 
 __all__ = ("MAX_DEPTH", "Decoder", "WireApi", "cut_short", "finished_call", "malformed")
 
-Decoder: TypeAlias = Generator[Sequence[Delta], ServerSentEvent | None, AssistantMessage]
+Decoder: TypeAlias = Generator[Sequence[Delta], ServerSentEvent | None, Sequence[Delta]]
 """Started with `next`; is sent server-sent events one at a time, and None when the stream ends; yields the
-deltas that follow from each, and returns the finished message. Raises `ModelError`."""
+deltas that follow from each, and returns the last ones: a `ReplyEnd` with the finished message, and what comes
+before it. It returns as soon as the reply is whole, since a server may keep the stream open. Raises `ModelError`."""
 
 MAX_DEPTH = 64
 """How deep the arguments of a call may be nested."""

@@ -22,6 +22,7 @@ from attrs import define, field
 from tether.deltas import (
     BlockEnd,
     Delta,
+    ReplyEnd,
     ReplyInfo,
     TextDelta,
     ThinkingDelta,
@@ -279,10 +280,7 @@ def decode(model: str) -> Decoder:
     else:
         if reply.stop is None:
             raise cut_short()
-    ends = reply.close()
-    if ends:
-        yield ends
-    return reply.message()
+    return [*reply.close(), ReplyEnd(reply.message())]
 
 
 @define

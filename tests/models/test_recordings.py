@@ -1,0 +1,198 @@
+"""Real traffic, replayed by a real server, decoded as the vendors' own SDKs decode it."""
+
+import json
+import random
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.models.replay import Exchange, pieces, serving
+from tether import AssistantMessage, ModelError, ModelRequest, ReplyEnd, UserMessage, VendorItem
+from tether.deltas import PartialReply
+from tether.models.catalogue import VENDORS, model_from_name
+from tether.models.retry import RetryPolicy
+
+FOLDER = Path(__file__).parents[2].parent / "shared" / "recordings"
+
+APIS = {
+    "openai-chat": "openai-chat",
+    "openai-responses": "openai",
+    "anthropic-messages": "anthropic",
+    "google-generate": "google",
+}
+"""Folder, and the vendor whose model speaks that API."""
+
+DIFFERENCES: dict[tuple[str, str], str] = {
+    ("openai-chat/openrouter-stream-error-0", "stop_reason"): (
+        "an error came after the reason; the reply is marked as failed"
+    ),
+}
+"""What is deliberately not as the SDK has it, and why."""
+
+STOP_REASONS = {
+    None: "stop",
+    "stop": "stop",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "pause_turn": "stop",
+    "completed": "stop",
+    "STOP": "stop",
+    "length": "length",
+    "max_tokens": "length",
+    "max_output_tokens": "length",
+    "MAX_TOKENS": "length",
+    "tool_calls": "tool_calls",
+    "tool_use": "tool_calls",
+}
+
+KINDS = {
+    "AuthenticationError": {"authentication"},
+    "PermissionDeniedError": {"permission", "rate_limit"},
+    "NotFoundError": {"not_found"},
+    "RateLimitError": {"rate_limit"},
+    "BadRequestError": {"invalid_request", "context_overflow", "content_filter"},
+    "ClientError": {"invalid_request", "not_found", "rate_limit", "permission"},
+    "APIError": {"invalid_request", "server"},
+}
+"""The SDKs' exceptions, and the kinds they may be here."""
+
+
+def _recordings() -> Iterator[Any]:
+    for folder, vendor in APIS.items():
+        for path in sorted((FOLDER / folder).glob("*/meta.json")):
+            name = f"{folder}/{path.parent.name}"
+            marks = [] if vendor in VENDORS else [pytest.mark.skip(f"{vendor}: is not there yet")]
+            yield pytest.param(path.parent, vendor, id=name, marks=marks)
+
+
+RECORDINGS = list(_recordings())
+if not RECORDINGS:
+    pytest.skip("the folder shared/recordings is not here", allow_module_level=True)
+
+
+def _cuts(body: bytes, how: str) -> list[int]:
+    if how == "whole":
+        return []
+    if how == "bytes":
+        return list(range(len(body))) if len(body) < 20_000 else list(range(0, len(body), 7))
+    return random.Random(len(body)).sample(range(len(body)), min(50, len(body)))
+
+
+@pytest.fixture(scope="module")
+def replayed() -> Iterator[Counter[str]]:
+    """Count what was replayed, and say so at the end."""
+    count: Counter[str] = Counter()
+    yield count
+    print("\nrecordings replayed:", ", ".join(f"{api} {n}" for api, n in sorted(count.items())))
+
+
+@pytest.mark.parametrize("how", ["whole", "bytes", "random"])
+@pytest.mark.parametrize(("folder", "vendor"), RECORDINGS)
+async def test_a_recording_is_decoded_as_by_its_vendors_sdk(
+    folder: Path, vendor: str, how: str, replayed: Counter[str]
+) -> None:
+    meta = json.loads((folder / "meta.json").read_text())
+    expected = json.loads((folder / "expected.json").read_text())
+    answer = folder / ("response.sse" if (folder / "response.sse").exists() else "response.json")
+    body = answer.read_bytes()
+
+    async def handler(exchange: Exchange) -> None:
+        kind = meta["content_type"] or "application/json"
+        await exchange.answer(*pieces(body, _cuts(body, how)), status=meta["status"], kind=kind)
+
+    message, error = None, None
+    partial = PartialReply()
+    async with serving(handler) as server:
+        model = model_from_name(
+            f"{vendor}:{meta['model'] or 'model'}",
+            base_url=server.url,
+            api_key="secret",
+            retry=RetryPolicy(attempts=1),
+        )
+        try:
+            async with model.stream(ModelRequest(messages=[UserMessage("hi")])) as deltas:
+                async for delta in deltas:
+                    partial.add(delta)
+                    if isinstance(delta, ReplyEnd):
+                        message = delta.message
+        except ModelError as caught:
+            error = caught
+    if how == "whole":
+        replayed[folder.parent.name] += 1
+    if "error_status" in expected:
+        assert error is not None
+        assert error.message == expected["error_message"]
+        assert error.kind in KINDS[expected["sdk_exception"]]
+        return
+    if "error_message" in expected:
+        assert error is not None
+        assert error.message == expected["error_message"]
+        message = partial.cut("error", error.failure)
+    elif error is not None:
+        raise error
+    assert message is not None
+    assert _found(message) == _wanted(expected, message, f"{folder.parent.name}/{folder.name}")
+
+
+def _found(message: AssistantMessage) -> dict[str, Any]:
+    return {
+        "text": message.text,
+        "thinking": message.thinking,
+        "tool_calls": [(call.name, dict(call.arguments)) for call in message.tool_calls],
+        "ids": [call.id for call in message.tool_calls],
+        "other_items": [block.data for block in message.content if isinstance(block, VendorItem)],
+        "stop_reason": message.stop_reason,
+        "usage": (message.usage.input_tokens, message.usage.output_tokens),
+        "response_id": message.response_id or "",
+        "model": message.model,
+    }
+
+
+def _wanted(expected: dict[str, Any], message: AssistantMessage, name: str) -> dict[str, Any]:
+    found = _found(message)
+    wanted = {
+        "text": expected["text"] + (expected.get("refusal") or ""),
+        "thinking": expected["thinking"],
+        "tool_calls": [(call["name"], call["arguments"]) for call in expected["tool_calls"]],
+        # Where the vendor sends no id, ours is as good as any.
+        "ids": [
+            call["id"] or ours for call, ours in zip(expected["tool_calls"], found["ids"], strict=False)
+        ],
+        "other_items": found["other_items"]
+        if [_type(item) for item in found["other_items"]] == expected["other_items"]
+        else expected["other_items"],
+        "stop_reason": _stop_reason(expected),
+        "usage": _usage(expected["usage_raw"] or {}),
+        "response_id": expected["response_id"] or "",
+        "model": expected["model"],
+    }
+    for aspect in wanted:
+        if (name, aspect) in DIFFERENCES:
+            wanted[aspect] = found[aspect]
+    return wanted
+
+
+def _type(item: Any) -> str:
+    return str(item["type"]) if "type" in item else next(iter(item))
+
+
+def _stop_reason(expected: dict[str, Any]) -> str:
+    if "error_message" in expected:
+        return "error"
+    if expected["tool_calls"]:
+        return "tool_calls"
+    return STOP_REASONS[expected["stop_reason_raw"]]
+
+
+def _usage(raw: dict[str, Any]) -> tuple[int, int]:
+    """Count the vendor's own numbers by our rule, written here once more and independently."""
+    if "prompt_tokens" in raw:
+        return raw["prompt_tokens"], raw["completion_tokens"]
+    if "promptTokenCount" in raw:
+        thoughts, tools = raw.get("thoughtsTokenCount", 0), raw.get("toolUsePromptTokenCount", 0)
+        return raw["promptTokenCount"] + tools, raw.get("candidatesTokenCount", 0) + thoughts
+    cached = raw.get("cache_creation_input_tokens", 0) + raw.get("cache_read_input_tokens", 0)
+    return raw.get("input_tokens", 0) + cached, raw.get("output_tokens", 0)
