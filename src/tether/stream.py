@@ -22,7 +22,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, Generic, Literal, NoReturn, TypeAlias, TypeVar, cast
 
 import anyio
-from anyio.lowlevel import checkpoint
+from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 from attrs import frozen
 
 from tether._scopes import open_task_group, plain
@@ -65,7 +65,17 @@ class StreamStatistics:
 class _Joint(Generic[E, R]):
     """What a sink and its streams share."""
 
-    __slots__ = ("consumers", "ended", "exception", "finished", "line", "open", "result", "seen")
+    __slots__ = (
+        "consumers",
+        "ended",
+        "exception",
+        "finished",
+        "left",
+        "line",
+        "open",
+        "result",
+        "seen",
+    )
 
     def __init__(self) -> None:
         # Who takes events now: not those that were closed, discard what comes, or have failed.
@@ -78,6 +88,7 @@ class _Joint(Generic[E, R]):
         self.result: R | None = None
         self.exception: BaseException | None = None
         self.seen = False
+        self.left = False
 
     def check_open(self) -> None:
         if self.ended:
@@ -299,6 +310,7 @@ class EventStream(Generic[E, R]):
             await checkpoint()
         else:
             await joint.finished.wait()
+        await self._hear_of_cancellation()
         if joint.exception is not None:
             joint.seen = self._raised = True
             raise joint.exception
@@ -407,9 +419,15 @@ class EventStream(Generic[E, R]):
                 self._joint.next_in_line()
                 await self._arrival.wait()
                 self._arrival = None
+            await self._hear_of_cancellation()
         finally:
             self._receiving = False
             self._arrival = None
+
+    async def _hear_of_cancellation(self) -> None:
+        """Where the producer was cancelled, it was as a rule together with us: let that come first."""
+        if self._joint.left:
+            await checkpoint_if_cancelled()
 
     def _stop(self) -> NoReturn:
         if self._closed:
@@ -525,16 +543,16 @@ async def _produce(producer: Callable[[EventSink[E]], Awaitable[R]], joint: _Joi
     failure: BaseException | None = anyio.ClosedResourceError(
         "the block of this stream was left before its producer was done"
     )
-    joint.seen = True  # until it fails by itself, nobody has to hear of it
+    joint.left = joint.seen = True  # until it fails by itself, nobody has to hear of it
     try:
         result = await producer(EventSink(joint))
-        failure = None
+        failure, joint.left = None, False
     except anyio.BrokenResourceError as error:
         # The consumer closed the stream and the producer noticed: that is no failure.
-        joint.seen = not joint.consumers
+        joint.seen, joint.left = not joint.open, False
         failure = error
     except Exception as error:  # noqa: BLE001 - handed to the consumer
-        joint.seen = False
+        joint.seen = joint.left = False
         failure = error
     finally:
         if not joint.ended:

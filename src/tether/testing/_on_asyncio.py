@@ -85,14 +85,20 @@ class _SteppingLoop(ClockedLoop):
     def call_soon(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
-        owner: object = getattr(callback, "__self__", None)
-        if isinstance(owner, asyncio.Task):
-            return super().call_soon(self._step, owner, callback, args, context=context)
+        task: object = getattr(callback, "__self__", None)
+        if _is_task(task):
+            self._steps.scheduled()
+            return super().call_soon(self._step, task, callback, args, context=context)
         return super().call_soon(callback, *args, context=context)
 
     def _step(self, task: object, callback: Callable[[*Ts], object], args: tuple[*Ts]) -> None:
-        self._steps.step(task)
+        self._steps.before(task)
         callback(*args)
+        self._steps.after(task)
+
+
+def _is_task(owner: object) -> bool:
+    return isinstance(owner, asyncio.Task)
 
 
 class AsyncioStage:
@@ -129,6 +135,6 @@ class AsyncioStage:
         """The task that asks."""
         return asyncio.current_task()
 
-    def stack(self, task: Any, program: object = None, *, is_next: bool = False) -> TaskStack:
+    def stack(self, task: Any, program: object = None, *, marked: bool = False) -> TaskStack:
         """Say where a task stands, or the program that runs in it."""
-        return TaskStack(task.get_name(), tuple(frames_of(program or task.get_coro())), is_next)
+        return TaskStack(task.get_name(), tuple(frames_of(program or task.get_coro())), marked)

@@ -53,8 +53,14 @@ class _SteppingInstrument(trio.abc.Instrument):
     def __init__(self, steps: Steps) -> None:
         self._steps = steps
 
+    def task_scheduled(self, task: trio.lowlevel.Task) -> None:
+        self._steps.scheduled()
+
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        self._steps.step(task)
+        self._steps.before(task)
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._steps.after(task)
 
 
 class TrioStage:
@@ -93,9 +99,9 @@ class TrioStage:
         """The task that asks."""
         return trio.lowlevel.current_task()
 
-    def stack(self, task: Any, program: object = None, *, is_next: bool = False) -> TaskStack:
+    def stack(self, task: Any, program: object = None, *, marked: bool = False) -> TaskStack:
         """Say where a task stands, or the program that runs in it."""
-        return TaskStack(task.name, tuple(frames_of(program or task.coro)), is_next)
+        return TaskStack(task.name, tuple(frames_of(program or task.coro)), marked)
 
 
 def _tasks() -> Iterator[trio.lowlevel.Task]:

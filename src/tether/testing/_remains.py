@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import stat
 import sys
 import threading
@@ -15,6 +16,11 @@ from types import FrameType
 from typing import Any, TextIO
 
 __all__ = ("Surroundings", "open_reports", "watch_async_generators")
+
+_WAKING = 0.0003
+"""Seconds in which a thread wakes."""
+_REST = 0.1
+"""Seconds to give threads that wait for a process that was killed."""
 
 Report = Callable[[str, object], None]
 """Told what happened, and the exception that tells more, or None."""
@@ -36,9 +42,12 @@ class Surroundings:
                 end of a socket may be in this process.
         """
         give_up = time.monotonic() + patience
+        if threading.active_count() > 1:
+            # A worker that was just given something to do looks idle until it wakes.
+            time.sleep(_WAKING)
         while left := self._left_now():
             if time.monotonic() > give_up:
-                self._kill_children()
+                self._end_children()
                 break
             # Starts small: most of what is still there is gone within microseconds.
             time.sleep(0.0005)
@@ -55,12 +64,15 @@ class Surroundings:
             ),
         ]
 
-    def _kill_children(self) -> None:
-        """Leave no strays behind a test that has failed because of them."""
+    def _end_children(self) -> None:
+        """Leave no strays behind a test that has failed because of them, nor threads that wait for them."""
         for pid in _children().keys() - self._children.keys():
             with suppress(OSError):
-                os.kill(pid, 9)
+                os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
+        give_up = time.monotonic() + _REST
+        while _busy_threads().keys() - self._threads.keys() and time.monotonic() < give_up:
+            time.sleep(0.0005)
 
 
 def _open_files() -> Mapping[tuple[int, int, int], str]:
@@ -137,7 +149,7 @@ def open_reports(report: Report) -> Generator[None, None, None]:
     """Hear what Python would print for want of someone to raise it to.
 
     That is: unraisable exceptions, exceptions that end threads, warnings about things that were not closed
-    or not awaited, and what the backends log as a warning or worse. Other warnings pass.
+    or not awaited, and what the backends log as an error. Other warnings pass.
 
     Args:
         report: told of each.
@@ -165,7 +177,7 @@ def open_reports(report: Report) -> Generator[None, None, None]:
 
 class _Handler(logging.Handler):
     def __init__(self, report: Report) -> None:
-        super().__init__(logging.WARNING)
+        super().__init__(logging.ERROR)
         self._report = report
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -20,15 +20,15 @@ class TaskStack:
     name: str
     frames: tuple[tuple[CodeType, int], ...]
     """Code and line, outermost first."""
-    is_next: bool = False
-    """True for the task whose step was about to be taken."""
+    marked: bool = False
+    """True for the task that was about to take a step, or has just taken one."""
 
     def __str__(self) -> str:
         lines = [
             f'\n      File "{code.co_filename}", line {line}, in {code.co_qualname}'
             for code, line in self.frames
         ]
-        return f"  {'>' if self.is_next else '-'} {self.name}{''.join(lines)}"
+        return f"  {'>' if self.marked else '-'} {self.name}{''.join(lines)}"
 
 
 class Waiting:
@@ -77,8 +77,7 @@ def frames_of(awaited: Any) -> Iterator[tuple[CodeType, int]]:
         The code and the line of each frame, outermost first.
     """
     while awaited is not None:
-        kind: type = type(awaited)
-        links = _LINKS.get(kind)
+        links = _LINKS.get(awaited.__class__)
         if links is None:
             awaited = awaited.awaitable if isinstance(awaited, Waiting) else _held_by(awaited)
             continue

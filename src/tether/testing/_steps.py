@@ -1,6 +1,6 @@
 """Counting the steps of a program, acting before chosen ones, and not waiting for ever for its end.
 
-A step is one turn of one task: what it does from one point where the scheduler may take it off to the next.
+A step is one turn of one task: what it does from one place where it may be made to wait to the next.
 
 No I/O; the clock is read.
 """
@@ -20,43 +20,54 @@ class Overdue(BaseException):
 
 
 class Steps:
-    """Counts steps while it is told to.
+    """Counts the steps that tasks take, and the points between them, while it is told to.
+
+    A point is a moment at which the state of the program differs from that at any other point: right after
+    each step, when a task has just gone to wait; and right before a step that something outside of the
+    program has brought about (a socket, a thread, the clock), when a task is about to go on.
 
     Args:
-        points: the steps before which to act, counted from 1.
+        chosen: the points at which to act, counted from 1, which is inside the first step.
         allow: seconds that the run may take, at first and from each act on.
     """
 
-    def __init__(self, points: Collection[int], *, allow: tuple[float, float]) -> None:
-        self.count = 0
-        self.acts = 0
+    def __init__(self, chosen: Collection[int], *, allow: tuple[float, float]) -> None:
+        self.steps = 0
+        self.points = 0
+        self.acted: list[str] = []
+        """Where, in words, for each time."""
         self.landing: Sequence[TaskStack] = ()
         """Where the tasks stood at the last act."""
         self.overdue: Sequence[TaskStack] | None = None
         """Where they stood when the time was up."""
-        self._points = points
+        self._chosen = chosen
         self._patience = allow[1]
         self._deadline = time.monotonic() + allow[0]
         self._act: Callable[[], object] | None = None
+        self._ignored: Collection[object] = ()
+        self._inside = False
+        self._brought_about = False
         self._stacks: Callable[[object], Sequence[TaskStack]] = lambda _: ()
 
-    @property
-    def reached(self) -> bool:
-        """True once all points have been."""
-        return self.acts == len(self._points)
-
     def begin(
-        self, act: Callable[[], object], stacks: Callable[[object], Sequence[TaskStack]]
+        self,
+        act: Callable[[], object],
+        stacks: Callable[[object], Sequence[TaskStack]],
+        ignored: Collection[object],
     ) -> None:
         """Count from here on; this is inside the first step.
 
         Args:
-            act: what to do before the chosen steps.
-            stacks: tells where all tasks stand, given the one whose step is next.
+            act: what to do at the chosen points.
+            stacks: tells where all tasks stand, given the one to mark.
+            ignored: tasks that are none of the program's.
         """
         self._act = act
         self._stacks = stacks
-        self.step(None)
+        self._ignored = ignored
+        self._inside = True
+        self.steps = 1
+        self._point("in step", None)
 
     def end(self) -> None:
         """Count no further."""
@@ -65,17 +76,38 @@ class Steps:
     def forget(self) -> None:
         """Let go of the program."""
         self._act = None
+        self._ignored = ()
         self._stacks = lambda _: ()
 
-    def step(self, task: object) -> None:
+    def scheduled(self) -> None:
+        """Note that a task has been told to take a step."""
+        if not self._inside:
+            self._brought_about = True
+
+    def before(self, task: object) -> None:
         """Note that a task is about to take a step."""
+        if task in self._ignored:
+            return
+        self.steps += self._act is not None
+        if self._brought_about:
+            self._brought_about = False
+            self._point("before step", task)
+        self._inside = True
+
+    def after(self, task: object) -> None:
+        """Note that a task has taken a step."""
+        if self._inside and task not in self._ignored:
+            self._inside = False
+            self._point("after step", task)
+
+    def _point(self, where: str, task: object) -> None:
         if self._act is None:
             return
-        self.count += 1
-        if self.count in self._points:
+        self.points += 1
+        if self.points in self._chosen:
+            self.acted.append(f"{where} {self.steps}")
             self.landing = self._stacks(task)
             self.allow(self._patience)
-            self.acts += 1
             self._act()
 
     def allow(self, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""One run of a program that is cancelled at given steps, and all that is found wrong with it afterwards."""
+"""One run of a program that is cancelled at given points, and all that is found wrong with it afterwards."""
 
 import asyncio
 import gc
@@ -22,7 +22,7 @@ __all__ = ("Experiment", "Kind", "Trial")
 Kind: TypeAlias = Literal["scope", "task", "twice"]
 """How to cancel: the scope round the program; natively, the task it runs in; or that task, twice."""
 
-_REASON = "cancelled at a step by tether.testing"
+_REASON = "cancelled by tether.testing"
 _PATIENCE = 60.0
 """Seconds that a program may run before it is cancelled, and its check after that."""
 
@@ -46,7 +46,7 @@ class _Stage(Protocol):
     def report_to(self, report: Callable[[str, object], None]) -> None: ...
     def tasks(self) -> Collection[Any]: ...
     def current(self) -> Any: ...
-    def stack(self, task: Any, program: object = None, *, is_next: bool = False) -> TaskStack: ...
+    def stack(self, task: Any, program: object = None, *, marked: bool = False) -> TaskStack: ...
 
 
 @define
@@ -55,7 +55,7 @@ class Trial:
 
     Args:
         experiment: what is run.
-        points: the steps before which to cancel; none to let it run.
+        points: the points at which to cancel; none to let it run.
     """
 
     experiment: Experiment
@@ -95,15 +95,23 @@ class Trial:
         with open_reports(self._report):
             over = self._perform()
             known = len(self.faults)
-            self._host = self._watched = None
-            self.steps.forget()
-            gc.collect()
+            self._let_go()
+            if not over:
+                # What is said while the rest of it is torn down says nothing about the program.
+                del self.faults[known:]
             self.faults += before.left(self.experiment.grace if over else 0.0)
-        if not over:
-            # What is said while the rest of it is torn down says nothing about the program.
-            del self.faults[known:]
-        elif not self._checks_inside:
+            known = len(self.faults)
+            if known:
+                gc.collect()
+                del self.faults[known:]
+        if over and not self._checks_inside:
             self._check()
+
+    def _let_go(self) -> None:
+        """Drop the program, and have what it dropped itself collected."""
+        self._host = self._watched = None
+        self.steps.forget()
+        gc.collect()
 
     def _perform(self) -> bool:
         try:
@@ -124,7 +132,7 @@ class Trial:
             left = [task for task in self._stage.tasks() if task not in before]
             self.faults += [f"a task is left:\n{self._stage.stack(task)}" for task in left]
             check_generators()
-            gc.collect()
+            self._let_go()
         if self._checks_inside and not left:
             self.steps.allow(_PATIENCE)
             await self._check_inside()
@@ -149,7 +157,7 @@ class Trial:
         error = task.exception()
         if error is not None:
             self._raised(error)
-        elif self.steps.acts:
+        elif self.steps.acted:
             self.faults.append("the cancellation was swallowed: the program went on and returned")
 
     async def _in_own_task(self) -> None:
@@ -160,17 +168,17 @@ class Trial:
         self._host = self._stage.current()
         self._watched = _Program(self.experiment.program(*self._arguments))
         others = set(self._stage.tasks()) - {self._host}
-        self.steps.begin(cancel, lambda task: self._stacks(others, task))
+        self.steps.begin(cancel, lambda task: self._stacks(others, task), others)
         try:
             await self._watched
         finally:
             self.steps.end()
 
-    def _stacks(self, others: Collection[Any], running: object) -> Sequence[TaskStack]:
+    def _stacks(self, others: Collection[Any], marked: object) -> Sequence[TaskStack]:
         """Where the program's tasks stand."""
         return [
             self._stage.stack(
-                task, self._watched if task is self._host else None, is_next=task is running
+                task, self._watched if task is self._host else None, marked=task is marked
             )
             for task in self._stage.tasks()
             if task not in others
@@ -185,7 +193,7 @@ class Trial:
     def _check(self) -> None:
         try:
             if self.experiment.check is not None:
-                self.experiment.check(*self._arguments)
+                _refuse_awaitable(self.experiment.check(*self._arguments))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is reported
             self._blame("the check fails", error)
 
@@ -202,11 +210,26 @@ class Trial:
 
     def _blame(self, what: str, error: BaseException) -> None:
         self.error = self.error or error
-        self.faults.append(f"{what}: {''.join(traceback.format_exception_only(error)).strip()}")
+        self.faults.append(f"{what}: {_in_words(error)}")
 
     def _report(self, what: str, error: object) -> None:
         told = f" ({error!r})" if error is not None else ""
         self.faults.append(f"{what}{told}")
+
+
+def _refuse_awaitable(result: object) -> None:
+    if inspect.iscoroutine(result):
+        result.close()
+        raise TypeError(
+            "the check was not awaited: make it an async function, not one that calls one"
+        )
+
+
+def _in_words(error: BaseException) -> str:
+    # Of a group, the text alone does not tell what is in it.
+    if hasattr(error, "exceptions"):
+        return repr(error)
+    return "".join(traceback.format_exception_only(error)).strip()
 
 
 class _Program(Waiting):

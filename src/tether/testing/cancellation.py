@@ -1,9 +1,9 @@
 """Cancel a program at every step it takes, and see whether it leaves things as they should be.
 
-A program that awaits can be cut off at each of its awaits, and every one of them has a different state of
-affairs around it. `cancel_at_every_step` tries them all: it runs the program once to count the steps of the
-scheduler, then once more for each step, cancelling it right before that step, and checks each time that
-nothing is left behind and that what the caller expects holds.
+A program that awaits can be cut off at each of its awaits, and each time other things are half done.
+`cancel_at_every_step` tries them all: it runs the program once to count the points between the steps of the
+scheduler, then once more for each point, cancelling it there, and checks each time that nothing is left
+behind and that what the caller expects holds.
 
     def test_a_run_can_be_cancelled_anywhere():
         def check(agent):
@@ -35,9 +35,9 @@ __all__ = ("CancelReport", "cancel_at_every_step")
 
 S = TypeVar("S")
 
-_MOST_STEPS = 100_000
+_MOST_POINTS = 100_000
 """Where to give up on a program that grows with each run."""
-_MOST_GAPS = 8
+_GAPS = 8
 
 
 @frozen(kw_only=True)
@@ -47,9 +47,9 @@ class CancelReport:
     backend: Backend
     kind: Kind
     steps: int
-    """The steps of the program when nobody cancels it, in the run that was made to count them."""
+    """The steps that the program takes when nobody cancels it."""
     points: int
-    """The runs in which the program was cancelled before it had come to its end."""
+    """The points at which it was cancelled, one in each run (two in each, with `kind="twice"`)."""
 
 
 @overload
@@ -95,9 +95,11 @@ def cancel_at_every_step(
     eager: bool = False,
     virtual_time: bool = False,
 ) -> CancelReport:
-    """Run a program again and again, cancelled at a later step each time, and check what it leaves.
+    """Run a program again and again, cancelled at a later point each time, and check what it leaves.
 
-    After each run, that which nobody cancels included:
+    There is a point right after each step that a task takes, when it has just gone to wait, and one right
+    before each step that something outside of the program has brought about, when a result is ready but has
+    not been taken. After each run, that which nobody cancels included:
 
     - the program has ended within the grace time, by itself or by passing the cancellation on, and has
       raised nothing else; a cancellation that reached it was not swallowed;
@@ -109,9 +111,9 @@ def cancel_at_every_step(
       not awaited;
     - the caller's `check` holds.
 
-    Programs may use real sockets, processes and threads; the number of their steps varies then, and the
-    search goes on until a run ends before its step has come. On trio, which shuffles tasks, it varies
-    for every program of several tasks.
+    Programs may use real sockets, processes and threads; the number of points varies then, and the search
+    goes on until a run ends before its point has come. On trio, which shuffles tasks, it varies for every
+    program of several tasks.
 
     Args:
         program: what to run. It ends by itself in less than a minute when nobody cancels it, and takes
@@ -122,11 +124,11 @@ def cancel_at_every_step(
         backend: what to run it on.
         kind: `scope` cancels the scope round the program. `task` cancels the task it runs in, as only
             asyncio can (`asyncio.timeout`, `asyncio.TaskGroup` and others do). `twice` does that and, while
-            the program cleans up, once more, at every step of the clean-up.
-        every: try only each such step.
-        limit: try no more than so many steps, spread evenly over the program; with `kind="twice"`, one of the
-            first eight steps of the clean-up each.
-        seed: with `limit`, choose the steps at random, the same ones each time.
+            the program cleans up, once more, at every point of the clean-up.
+        every: try one point in so many.
+        limit: try no more than so many points, spread evenly over the program; with `kind="twice"`, each with
+            one of the first eight points of the clean-up.
+        seed: with `limit`, choose the points at random, the same ones each time.
         grace: seconds that a cancelled program may take for its clean-up.
         eager: start tasks eagerly; on asyncio, from Python 3.12 on.
         virtual_time: run under a virtual clock (see `virtual_clock`), for programs that sleep.
@@ -135,12 +137,15 @@ def cancel_at_every_step(
         What was tried.
 
     Raises:
-        AssertionError: a run left something behind, or the check failed; the text names the step and shows
+        AssertionError: a run left something behind, or the check failed; the text names the point and shows
             where the program's tasks stood when the cancellation came.
-        ValueError: there is no such way to cancel on this backend.
+        ValueError: there is no such way to cancel on this backend, or a number makes no sense.
         Exception: what the program raised without being cancelled.
     """
     _refuse_what_cannot_be(backend, kind, eager=eager)
+    for name, number in {"every": every, "limit": limit, "grace": grace}.items():
+        if number is not None and number <= 0:
+            raise ValueError(f"{name} must be more than 0, not {number}")
     experiment = Experiment(
         program=program,
         setup=setup,
@@ -152,12 +157,12 @@ def cancel_at_every_step(
         virtual_time=virtual_time,
     )
     with _quick_garbage_collection():
-        steps = _tried(experiment, ()).steps.count
+        counted = _tried(experiment, ()).steps
         if limit is None:
-            points = _search(experiment, count(1, every), steps)
+            points = _search(experiment, count(1, every), counted.points)
         else:
-            points = _search(experiment, _sample(range(1, steps + 1, every), limit, seed), None)
-    return CancelReport(backend=backend, kind=kind, steps=steps, points=points)
+            points = _search(experiment, _sample(counted.points, every, limit, seed), None)
+    return CancelReport(backend=backend, kind=kind, steps=counted.steps, points=points)
 
 
 def _refuse_what_cannot_be(backend: Backend, kind: Kind, *, eager: bool) -> None:
@@ -183,41 +188,42 @@ def _quick_garbage_collection() -> Generator[None, None, None]:
         gc.unfreeze()
 
 
-def _sample(steps: Sequence[int], limit: int, seed: int | None) -> Sequence[int]:
-    if len(steps) <= limit:
-        return steps
+def _sample(points: int, every: int, limit: int, seed: int | None) -> Sequence[int]:
+    eligible = range(1, points + 1, every)
+    if len(eligible) <= limit:
+        return eligible
     if seed is not None:
-        return sorted(random.Random(seed).sample(steps, limit))
-    return [steps[place * len(steps) // limit] for place in range(limit)]
+        return sorted(random.Random(seed).sample(eligible, limit))
+    return [eligible[place * len(eligible) // limit] for place in range(limit)]
 
 
-def _search(experiment: Experiment, steps: Iterable[int], counted: int | None) -> int:
-    """Try these steps; where they have no end, until one beyond those counted does not come.
+def _search(experiment: Experiment, points: Iterable[int], counted: int | None) -> int:
+    """Try these points; where they have no end, until one beyond those counted does not come.
 
     Returns:
         How many runs were cancelled.
     """
     cancelled = 0
-    for number, step in enumerate(steps):
-        if step > _MOST_STEPS:
-            raise AssertionError(f"the program goes on for more than {_MOST_STEPS} steps")
-        seconds = count(1) if counted is not None else (1 + number % _MOST_GAPS,)
-        acts = _cancel_at(experiment, step, seconds if experiment.kind == "twice" else ())
-        if counted is not None and step > counted and not acts:
+    for number, point in enumerate(points):
+        if point > _MOST_POINTS:
+            raise AssertionError(f"the program goes on for more than {_MOST_POINTS} points")
+        gaps = count(1) if counted is not None else (1 + number % _GAPS,)
+        news = _cancel_at(experiment, point, gaps)
+        if counted is not None and point > counted and not news:
             break
-        cancelled += acts
+        cancelled += news
     return cancelled
 
 
-def _cancel_at(experiment: Experiment, step: int, gaps: Iterable[int]) -> int:
-    """Cancel at a step; and for each gap, as far as there is something to cancel, once more after that."""
+def _cancel_at(experiment: Experiment, point: int, gaps: Iterable[int]) -> int:
+    """Cancel at a point; for `twice`, once for each gap, and again after that, while there is something."""
     if experiment.kind != "twice":
-        return int(_tried(experiment, (step,)).steps.acts > 0)
+        return len(_tried(experiment, (point,)).steps.acted)
     cancelled = 0
     for gap in gaps:
-        steps = _tried(experiment, (step, step + gap)).steps
-        cancelled += steps.acts > 0
-        if not steps.reached:
+        acted = len(_tried(experiment, (point, point + gap)).steps.acted)
+        cancelled += acted > 0
+        if acted < len((point, gap)):
             break
     return cancelled
 
@@ -233,11 +239,12 @@ def _tried(experiment: Experiment, points: tuple[int, ...]) -> Trial:
 
 
 def _complaint(trial: Trial) -> str:
-    acts = trial.points[: trial.steps.acts]
-    when = " and again ".join(f"before step {point}" for point in acts)
-    lines = [f"{trial.experiment.backend}, {f'cancelled {when}' if acts else 'not cancelled'}:"]
-    lines += [f"* {fault}" for fault in trial.faults]
+    acted = trial.steps.acted
+    when = f"cancelled {' and again '.join(acted)}" if acted else "not cancelled"
+    if acted:
+        when += f" (point {' and '.join(map(str, trial.points[: len(acted)]))})"
+    lines = [f"{trial.experiment.backend}, {when}:", *(f"* {fault}" for fault in trial.faults)]
     if trial.landing:
-        lines += ["The program's tasks stood here when the cancellation came (> was next):"]
+        lines += ["The program's tasks stood here when the cancellation came:"]
         lines += [str(stack) for stack in trial.landing]
     return "\n".join(lines)

@@ -1,0 +1,301 @@
+"""A model over HTTP, against a real server on loopback: what goes wrong, and what it costs to leave."""
+
+import gc
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.models.replay import Exchange, Server, events, serving, until_closed
+from tether import (
+    Agent,
+    Model,
+    ModelError,
+    ModelRequest,
+    ModelRetry,
+    ReplyEnd,
+    TextDelta,
+    UserMessage,
+    model_from_name,
+)
+from tether.models._failures import error_from_response
+from tether.models.retry import RetryPolicy
+
+REQUEST = ModelRequest(messages=[UserMessage("hi")])
+GUARD = 10
+
+
+def chunk(text: str = "", **fields: Any) -> str:
+    choice = {"index": 0, "delta": {"content": text} if text else {}, **fields}
+    return json.dumps({"id": "r1", "model": "m", "choices": [choice]})
+
+
+WHOLE = events(chunk("Hel"), chunk("lo"), chunk(finish_reason="stop"), "[DONE]")
+
+
+def model_at(server: Server, **settings: Any) -> Model:
+    settings = {"retry": RetryPolicy(attempts=1), "api_key": "sk-secret", **settings}
+    return model_from_name("openai-chat:m", base_url=server.url, **settings)
+
+
+async def text_of(model: Model) -> str:
+    with anyio.fail_after(GUARD):
+        async with model.stream(REQUEST) as deltas:
+            return "".join([delta.text async for delta in deltas if isinstance(delta, TextDelta)])
+
+
+async def failure_of(model: Model) -> ModelError:
+    with pytest.raises(ModelError) as caught:
+        await text_of(model)
+    return caught.value
+
+
+def answering(*body: bytes, **settings: Any) -> Callable[[Exchange], Any]:
+    async def handler(exchange: Exchange) -> None:
+        await exchange.answer(*body, **settings)
+
+    return handler
+
+
+@asynccontextmanager
+async def stalling(*body: bytes) -> AsyncIterator[tuple[Server, anyio.Event]]:
+    """Serve a beginning, then nothing; the event is set when the client has gone."""
+    gone = anyio.Event()
+
+    async def handler(exchange: Exchange) -> None:
+        await exchange.start()
+        for piece in body:
+            await exchange.send(piece)
+        await until_closed(exchange)
+        gone.set()
+
+    async with serving(handler) as server:
+        yield server, gone
+
+
+async def test_a_reply_is_streamed_and_the_request_says_what_it_should() -> None:
+    async with serving(answering(WHOLE)) as server:
+        assert await text_of(model_at(server)) == "Hello"
+    [exchange] = server.exchanges
+    assert b"authorization: Bearer sk-secret" in exchange.head
+    assert exchange.head.startswith(b"POST /chat/completions ")
+    assert json.loads(exchange.body)["messages"] == [{"role": "user", "content": "hi"}]
+
+
+async def test_a_reply_ends_with_its_last_event_also_where_the_server_keeps_the_stream_open() -> None:
+    async with stalling(WHOLE) as (server, gone):
+        assert await text_of(model_at(server)) == "Hello"
+        with anyio.fail_after(GUARD):
+            await gone.wait()
+
+
+async def test_requests_of_a_connected_model_share_a_connection() -> None:
+    async with serving(answering(WHOLE)) as server:
+        model: Any = model_at(server)
+        async with model.connected() as connected:
+            for _ in range(3):
+                assert await text_of(connected) == "Hello"
+        assert server.connections == 1
+
+
+async def test_the_turns_of_a_run_share_a_connection() -> None:
+    call = {"index": 0, "id": "c", "function": {"name": "nope", "arguments": "{}"}}
+    calling = events(chunk(delta={"tool_calls": [call]}), chunk(finish_reason="tool_calls"), "[DONE]")
+
+    async def handler(exchange: Exchange) -> None:
+        await exchange.answer(WHOLE if b'"tool"' in exchange.body else calling)
+
+    async with serving(handler) as server:
+        assert (await Agent(model_at(server)).prompt("hi")).text == "Hello"
+        assert (len(server.exchanges), server.connections) == (2, 1)
+
+
+@pytest.mark.parametrize("way", ["break", "raise", "cancel"])
+async def test_leaving_early_closes_the_connection_at_once_and_leaks_nothing(way: str) -> None:
+    async with stalling(events(chunk("Hel"))) as (server, gone):
+        with anyio.fail_after(GUARD), anyio.CancelScope() as scope:
+            try:
+                async with model_at(server).stream(REQUEST) as deltas:
+                    async for delta in deltas:
+                        if not isinstance(delta, TextDelta):
+                            continue
+                        if way == "break":
+                            break
+                        if way == "raise":
+                            raise LookupError
+                        scope.cancel()
+                        await anyio.lowlevel.checkpoint()
+            except LookupError:
+                pass
+        with anyio.fail_after(GUARD):
+            await gone.wait()
+    gc.collect()
+
+
+@pytest.mark.parametrize(
+    ("status", "kind_of_body", "body", "kind", "message"),
+    [
+        (401, "application/json", b'{"error":{"message":"bad key sk-secret"}}', "authentication", "bad key [key]"),
+        (403, "application/json", b'{"error":{"message":"no"}}', "permission", "no"),
+        (404, "application/json", b'{"error":{"message":"no such model"}}', "not_found", "no such model"),
+        (429, "application/json", b'{"error":{"message":"slow down"}}', "rate_limit", "slow down"),
+        (529, "application/json", b'{"error":{"message":"busy"}}', "overloaded", "busy"),
+        (500, "application/json", b'{"detail":"oops"}', "server", "oops"),
+        (
+            400,
+            "application/json",
+            b'{"error":{"message":"This model\'s maximum context length is 8192 tokens."}}',
+            "context_overflow",
+            "This model's maximum context length is 8192 tokens.",
+        ),
+        (
+            400,
+            "application/json",
+            b'{"error":{"code":"content_filter","message":"filtered"}}',
+            "content_filter",
+            "filtered",
+        ),
+        (400, "application/json", b'[{"error":{"message":"listed"}}]', "invalid_request", "listed"),
+        (
+            502,
+            "text/html",
+            b"<html><head><title>Bad Gateway</title></head></html>",
+            "server",
+            "the server answered HTTP 502 with an HTML page: Bad Gateway",
+        ),
+        (503, "text/plain", b"", "overloaded", "the server answered HTTP 503 with an empty body"),
+        (200, "application/json", b'{"error":{"message":"not here"}}', "malformed", "not here"),
+        (200, "text/html", b"<html></html>", "malformed", "the server answered HTTP 200 with an HTML page"),
+    ],
+)
+async def test_an_answer_that_is_no_reply_has_its_kind_and_its_message(
+    status: int, kind_of_body: str, body: bytes, kind: str, message: str
+) -> None:
+    handler = answering(body, status=status, kind=kind_of_body, headers={"x-request-id": "q1"})
+    async with serving(handler) as server:
+        error = await failure_of(model_at(server))
+    assert (error.kind, error.message, error.status, error.request_id) == (kind, message, status, "q1")
+
+
+async def test_a_key_is_in_no_error_and_no_repr() -> None:
+    async with serving(answering(b"Wrong key: sk-secret", status=401, kind="text/plain")) as server:
+        model = model_at(server)
+        error = await failure_of(model)
+    assert "sk-secret" not in f"{error} {error!r} {model!r}"
+
+
+@pytest.mark.parametrize("body", [b"", WHOLE[:40], events(chunk("Hel"))])
+async def test_a_stream_that_just_stops_is_a_lost_connection(body: bytes) -> None:
+    async with serving(answering(body)) as server:
+        error = await failure_of(model_at(server))
+    assert error.kind == "connection"
+
+
+async def test_a_connection_that_breaks_is_a_lost_connection() -> None:
+    async def handler(exchange: Exchange) -> None:
+        await exchange.start()
+        await exchange.send(events(chunk("Hel")))
+        await exchange.stream.aclose()
+
+    async with serving(handler) as server:
+        error = await failure_of(model_at(server))
+    assert error.kind == "connection"
+
+
+async def test_nobody_listening_is_a_connection_error() -> None:
+    async with serving(answering()) as server:
+        pass
+    assert (await failure_of(model_at(server))).kind == "connection"
+
+
+async def test_a_server_that_goes_silent_is_a_timeout() -> None:
+    async with stalling(events(chunk("Hel"))) as (server, _):
+        error = await failure_of(model_at(server, idle_timeout=0.05))
+    assert error.kind == "timeout"
+    assert "0.05 s within it" in error.message
+
+
+async def test_a_server_that_never_answers_is_a_timeout() -> None:
+    async with serving(until_closed) as server:
+        error = await failure_of(model_at(server, first_byte_timeout=0.05))
+    assert error.kind == "timeout"
+
+
+async def test_a_slow_consumer_does_not_trip_the_idle_timeout() -> None:
+    async with serving(answering(*[events(chunk("x"))] * 3, WHOLE)) as server:
+        texts = []
+        async with model_at(server, idle_timeout=0.05).stream(REQUEST) as deltas:
+            async for delta in deltas:
+                if isinstance(delta, TextDelta):
+                    texts.append(delta.text)
+                    await anyio.sleep(0.06)
+    assert texts == ["x", "x", "x", "Hel", "lo"]
+
+
+async def test_a_failure_that_passes_is_tried_again_and_told_as_an_event() -> None:
+    answers = iter([(b"", 503), (b"", 503), (WHOLE, 200)])
+
+    async def handler(exchange: Exchange) -> None:
+        body, status = next(answers)
+        await exchange.answer(body, status=status)
+
+    async with serving(handler) as server:
+        agent = Agent(model_at(server, retry=RetryPolicy(attempts=3, wait_initial=0.01)))
+        async with agent.run("hi") as run:
+            seen = [event async for event in run]
+    retries = [event for event in seen if isinstance(event, ModelRetry)]
+    assert [(retry.attempt, retry.error.kind) for retry in retries] == [(1, "overloaded"), (2, "overloaded")]
+    assert (await run.result()).text == "Hello"
+
+
+async def test_a_failure_after_the_first_delta_is_not_tried_again() -> None:
+    async with serving(answering(events(chunk("Hel")))) as server:
+        agent = Agent(model_at(server, retry=RetryPolicy(attempts=3, wait_initial=0.01)))
+        with pytest.raises(ModelError):
+            await agent.prompt("hi")
+        assert len(server.exchanges) == 1
+
+
+async def test_a_wait_named_by_the_server_is_kept_and_ends_at_once_when_cancelled() -> None:
+    async with serving(answering(b"", status=429, headers={"retry-after": "20"})) as server:
+        agent = Agent(model_at(server, retry=RetryPolicy(attempts=3)))
+        with anyio.fail_after(GUARD):
+            async with agent.run("hi") as run:
+                async for event in run:
+                    if isinstance(event, ModelRetry):
+                        assert event.delay == 20
+                        break
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("7", 7.0), ("1.5", 1.5), ("Fri, 20 Nov 2026 22:00:30 GMT", 30.0), ("soon", None), ("-3", None)],
+)
+def test_retry_after_is_read_in_both_its_forms(header: str, seconds: float | None) -> None:
+    now = datetime(2026, 11, 20, 22, 0, 0, tzinfo=UTC)
+    error = error_from_response(429, {"retry-after": header}, b"", now=now)
+    assert error.retry_after == seconds
+
+
+async def test_a_key_may_be_a_function_that_is_asked_at_each_request() -> None:
+    keys = iter(["one", "two"])
+
+    async def key() -> str:
+        return next(keys)
+
+    async with serving(answering(WHOLE)) as server:
+        model = model_at(server, api_key=key)
+        await text_of(model)
+        await text_of(model)
+    assert [b"Bearer one" in server.exchanges[0].head, b"Bearer two" in server.exchanges[1].head] == [True, True]
+
+
+async def test_the_last_delta_carries_the_message() -> None:
+    async with serving(answering(WHOLE)) as server, model_at(server).stream(REQUEST) as deltas:
+        *_, last = [delta async for delta in deltas]
+    assert isinstance(last, ReplyEnd)
+    assert (last.message.text, last.message.response_id) == ("Hello", "r1")
