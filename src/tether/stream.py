@@ -75,11 +75,14 @@ class _Joint(Generic[E, R]):
         "open",
         "result",
         "seen",
+        "solo",
     )
 
     def __init__(self) -> None:
         # Who takes events now: not those that were closed, discard what comes, or have failed.
         self.consumers: tuple[EventStream[E, R], ...] = ()
+        # The one consumer, where there is just one: the short way for the common case.
+        self.solo: EventStream[E, R] | None = None
         self.open = 0
         # Senders waiting for room, first come, first served. Only the first is ever woken.
         self.line: deque[anyio.Event] = deque()
@@ -89,6 +92,11 @@ class _Joint(Generic[E, R]):
         self.exception: BaseException | None = None
         self.seen = False
         self.left = False
+
+    def serve(self, consumers: tuple["EventStream[E, R]", ...]) -> None:
+        """Change who takes events."""
+        self.consumers = consumers
+        self.solo = consumers[0] if len(consumers) == 1 and not self.ended else None
 
     def check_open(self) -> None:
         if self.ended:
@@ -135,6 +143,7 @@ class _Joint(Generic[E, R]):
 
     def end(self, result: R | None, exception: BaseException | None) -> None:
         self.ended = True
+        self.solo = None
         self.result = result
         self.exception = exception
         self.finished.set()
@@ -167,12 +176,20 @@ class EventSink(Generic[E]):
             Only before the event is delivered: a cancelled send has delivered nothing.
         """
         joint = self._joint
-        if joint.ended or not joint.open:
-            joint.check_open()
         self._since_checkpoint += 1
-        if self._since_checkpoint >= CHECKPOINT_EVERY or not joint.offer(event):
-            self._since_checkpoint = 0
-            await joint.send(event)
+        if self._since_checkpoint < CHECKPOINT_EVERY:
+            solo = joint.solo
+            if solo is not None and not joint.line and len(solo._buffer) < solo._max_buffer_size:
+                solo._buffer.append(event)
+                if solo._arrival is not None:
+                    solo._wake()
+                return
+            joint.check_open()
+            if joint.offer(event):
+                return
+        self._since_checkpoint = 0
+        joint.check_open()
+        await joint.send(event)
 
     def send_nowait(self, event: E) -> None:
         """Deliver an event to every consumer at once.
@@ -252,7 +269,7 @@ class EventStream(Generic[E, R]):
         self._failed = False  # full under "fail": what was buffered stays, then an error
         self._closed = False
         self._raised = False
-        joint.consumers += (self,)
+        joint.serve((*joint.consumers, self))
         joint.open += 1
 
     def __aiter__(self) -> AsyncIterator[E]:
@@ -346,7 +363,7 @@ class EventStream(Generic[E, R]):
             max_buffer_size=self._max_buffer_size,
             dropped=self._dropped,
             tasks_waiting_send=len(self._joint.line),
-            tasks_waiting_receive=int(self._arrival is not None),
+            tasks_waiting_receive=int(self._receiving),
         )
 
     def close(self) -> None:
@@ -379,8 +396,7 @@ class EventStream(Generic[E, R]):
             self._make_room(event)
         else:
             self._buffer.append(event)
-            if self._arrival is not None:
-                self._arrival.set()
+            self._wake()
 
     def _make_room(self, event: E) -> None:
         if self._when_full == "fail":
@@ -403,6 +419,7 @@ class EventStream(Generic[E, R]):
     def _wake(self) -> None:
         if self._arrival is not None:
             self._arrival.set()
+            self._arrival = None
 
     # What the consumer's side is made of.
 
@@ -415,10 +432,9 @@ class EventStream(Generic[E, R]):
             if self._buffer:
                 await checkpoint()
             while not (self._buffer or self._joint.ended or self._closed or self._failed):
-                self._arrival = anyio.Event()
+                self._arrival = arrival = anyio.Event()
                 self._joint.next_in_line()
-                await self._arrival.wait()
-                self._arrival = None
+                await arrival.wait()
             await self._hear_of_cancellation()
         finally:
             self._receiving = False
@@ -458,7 +474,7 @@ class EventStream(Generic[E, R]):
 
     def _step_aside(self) -> None:
         joint = self._joint
-        joint.consumers = tuple(c for c in joint.consumers if c is not self)
+        joint.serve(tuple(c for c in joint.consumers if c is not self))
         joint.next_in_line()
 
 
