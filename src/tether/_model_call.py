@@ -26,6 +26,9 @@ from tether.transcript import repaired
 
 __all__ = ("ModelCall",)
 
+_FACTS = (ReplyInfo, ReplyEnd)
+"""Deltas that belong to no block; a tuple, as a union would be made anew for each delta."""
+
 _Stream = Callable[[ModelRequest], AbstractAsyncContextManager[DeltaStream]]
 
 
@@ -150,7 +153,7 @@ class ModelCall:
             async for delta in deltas:
                 self._arrived = True
                 add(delta)
-                if isinstance(delta, ReplyInfo | ReplyEnd):
+                if isinstance(delta, _FACTS):
                     continue
                 if not self._announced:
                     await self._announce()

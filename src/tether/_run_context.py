@@ -68,7 +68,7 @@ class RunContext:
     _held: int = 0
     _cut: bool = False
     _outbox: deque[Event] = field(factory=deque)
-    # What is to be sent: as a rule the one event, after a cut also what was held up then.
+    # What was held up by a cut, and goes before the next event.
 
     def __attrs_post_init__(self) -> None:
         if self.limits.seconds is not None:
@@ -136,14 +136,17 @@ class RunContext:
                 if self._cut and self._scope is not None:
                     self.cut()
         outbox = self._outbox
-        outbox.append(event)
-        while outbox:
+        if outbox:
+            outbox.append(event)
             event = outbox.popleft()
-            try:
+        try:
+            await self.sink.send(event)
+            while outbox:
+                event = outbox.popleft()
                 await self.sink.send(event)
-            except anyio.get_cancelled_exc_class():
-                outbox.appendleft(event)
-                raise
+        except anyio.get_cancelled_exc_class():
+            outbox.appendleft(event)
+            raise
 
     def publish_nowait(self, event: Event) -> None:
         """Tell the consumers if they have room, for a run that is being closed and may not wait."""

@@ -169,7 +169,10 @@ class PartialReply:
             raise ValueError(f"{type(delta).__name__} after the end of the reply")
         match delta:
             case TextDelta(text, index):
-                self._said(index, _OpenText, delta).fragments.append(text)
+                part = self._parts.get(index)
+                if type(part) is not _OpenText:
+                    part = self._said(index, _OpenText, delta)
+                part.fragments.append(text)
             case ToolCallDelta(arguments, index):
                 _expect(self._parts.get(index), _OpenCall, delta).fragments.append(arguments)
             case ThinkingDelta(text, index):

@@ -120,7 +120,8 @@ class HttpModel:
         # httpcore reads the timeout from here when the body is begun.
         response.request.extensions["timeout"]["read"] = self.idle_timeout
         encoded = response.headers.get("content-encoding", "identity") != "identity"
-        chunks: Any = response.aiter_bytes() if encoded else response.aiter_raw()
+        # What `aiter_raw` adds to the stream itself, counts and cuts, is not needed here.
+        chunks: Any = response.aiter_bytes() if encoded else aiter(response.stream)
         return chunks  # type: ignore[no-any-return]  # httpx says iterator, and gives a generator
 
     @contextmanager

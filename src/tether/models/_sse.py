@@ -45,6 +45,12 @@ def frame_events(
     after_return = False
     while True:
         chunk = yield events
+        if chunk[-2:] == b"\n\n" and not (pending or after_return or at_start or b"\r" in chunk):
+            # Whole events and nothing pending: how most reads come.
+            if len(chunk) > max_event_size:
+                raise _too_large(max_event_size)
+            events = _events(chunk[:-2])
+            continue
         if after_return and chunk.startswith(b"\n"):
             chunk = chunk[1:]
             after_return = not chunk
@@ -70,29 +76,33 @@ def frame_events(
                 raise _too_large(max_event_size)
             events = ()
             continue
-        *blocks, rest = bytes(pending).split(b"\n\n")
-        pending = bytearray(rest)
-        if any(len(block) > max_event_size for block in (*blocks, rest)):
+        if len(pending) > max_event_size and max(map(len, pending.split(b"\n\n"))) > max_event_size:
             raise _too_large(max_event_size)
-        events = [event for block in blocks if (event := _event(block)) is not None]
+        whole, _, rest = bytes(pending).rpartition(b"\n\n")
+        pending = bytearray(rest)
+        events = _events(whole)
+
+
+def _events(blocks: bytes) -> Sequence[ServerSentEvent]:
+    """Make events of blocks of lines, with blank lines between them."""
+    if blocks[:6] == b"data: " and b"\n" not in blocks:
+        return (("", blocks[6:]),)
+    return [event for block in blocks.split(b"\n\n") if (event := _event(block)) is not None]
 
 
 def _event(block: bytes) -> ServerSentEvent | None:
     """Make an event of the lines before a blank one."""
-    if block.startswith(b"data: ") and b"\n" not in block:
+    if block[:6] == b"data: " and b"\n" not in block:
         return "", block[6:]
     name = ""
     data: list[bytes] = []
-    for line in block.split(b"\n"):
+    for line in block.strip(b"\n").split(b"\n"):
         key, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if key == b"data":
             data.append(value)
         elif key == b"event":
             name = value.decode(errors="replace")
-        elif not line:
-            # A blank line at the beginning of a block: it dispatches nothing, but forgets the name.
-            name = ""
     return (name, b"\n".join(data)) if data else None
 
 

@@ -195,24 +195,24 @@ def _options(options: ModelOptions) -> dict[str, Any]:
 # The reply: only the fields that are used, so that msgspec passes over the rest.
 
 
-class _Function(msgspec.Struct):
+class _Function(msgspec.Struct, gc=False):
     name: str | None = None
     arguments: str | dict[str, Any] | None = None
 
 
-class _Call(msgspec.Struct):
+class _Call(msgspec.Struct, gc=False):
     index: int | None = None
     id: str | None = None
     function: _Function | None = None
 
 
-class _TextPart(msgspec.Struct):
+class _TextPart(msgspec.Struct, gc=False):
     type: str = "text"
     text: str | None = None
     thinking: Any = None
 
 
-class _Fields(msgspec.Struct):
+class _Fields(msgspec.Struct, gc=False):
     content: str | list[_TextPart] | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
@@ -223,7 +223,7 @@ class _Fields(msgspec.Struct):
     executed_tools: list[dict[str, Any]] | None = None
 
 
-class _Choice(msgspec.Struct):
+class _Choice(msgspec.Struct, gc=False):
     delta: _Fields | None = None
     index: int = 0
     finish_reason: str | None = None
@@ -243,7 +243,7 @@ class _Groq(msgspec.Struct):
     usage: _Counts | None = None
 
 
-class _Chunk(msgspec.Struct):
+class _Chunk(msgspec.Struct, gc=False):
     choices: list[_Choice] | None = None
     id: str | None = None
     model: str | None = None
@@ -321,6 +321,9 @@ class _Reply:
         """Take in a chunk, and say what it brings."""
         if chunk.error is not None:
             raise error_from_stream(chunk.error)
+        if self._kind == "text" and (text := _plain_text(chunk)) is not None:
+            self._fragments.append(text)
+            return (TextDelta(text, self._place),)
         out: list[Delta] = []
         if not self._reported or chunk.usage is not None or chunk.x_groq is not None:
             self._note(chunk, out)
@@ -508,6 +511,19 @@ class _Reply:
         self._blocks.append(None)
         calls.append(call)
         return call
+
+
+def _plain_text(chunk: _Chunk) -> str | None:
+    """More text and nothing else, which is what most chunks bring."""
+    choices = chunk.choices
+    if choices is None or len(choices) != 1 or chunk.usage is not None:
+        return None
+    choice = choices[0]
+    fields = choice.delta
+    if fields is None or choice.finish_reason is not None or choice.index != 0:
+        return None
+    text = fields.content
+    return text if type(text) is str and text and fields == _Fields(content=text) else None
 
 
 def _thinking_text(parts: Any) -> str:
