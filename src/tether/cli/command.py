@@ -9,7 +9,7 @@ from typing import Final
 
 import anyio
 
-from tether import Agent, Limits, Model, ModelError, UnknownModelError, model_from_name
+from tether import Agent, Limits, Model, ModelError, UsageError, model_from_name
 from tether.cli.arguments import Arguments, parse, warn
 from tether.cli.display import Display, JsonLines, Screen
 from tether.cli.permission import ask_at_terminal, refuse
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse(sys.argv[1:] if argv is None else argv, sys.stdin)
     try:
         agent = _agent(arguments, _model(arguments, os.environ))
-    except UnknownModelError as error:
+    except UsageError as error:
         warn(str(error))
         return WRONG_USAGE
     display: Display = JsonLines(sys.stdout) if arguments.json else _screen()
