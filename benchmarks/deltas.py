@@ -26,7 +26,9 @@ from tether import Agent, MessageUpdate, TextDelta, model_from_name
 def serve(listener: socket.socket, deltas: int) -> None:
     """Answer every request with the same reply, one connection at a time."""
     body = b"".join(chunk(delta) for delta in ["word "] * deltas) + chunk(None) + sse(b"[DONE]")
-    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    head = (
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    )
     while True:
         connection, _ = listener.accept()
         with connection:
@@ -38,7 +40,12 @@ def serve(listener: socket.socket, deltas: int) -> None:
 
 def chunk(content: str | None) -> bytes:
     delta = {} if content is None else {"content": content}
-    choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": None if delta else "stop"}
+    choice = {
+        "index": 0,
+        "delta": delta,
+        "logprobs": None,
+        "finish_reason": None if delta else "stop",
+    }
     whole = {
         "id": "chatcmpl-BTKqHqGjKzKQ0QWqVwDOmzqQqYxYB",
         "object": "chat.completion.chunk",
@@ -64,7 +71,9 @@ async def plain(url: str, deltas: int) -> list[float]:
         client.stream("POST", f"{url}/chat/completions", content=b"{}") as response,
     ):
         async for line in response.aiter_lines():
-            if line.startswith("data: {") and json.loads(line[6:])["choices"][0]["delta"].get("content"):
+            if line.startswith("data: {") and json.loads(line[6:])["choices"][0]["delta"].get(
+                "content"
+            ):
                 count += 1
                 if count % 1000 == 0:
                     times.append(time.process_time())
@@ -101,7 +110,9 @@ ROWS: dict[str, tuple[Program, str, dict[str, Any]]] = {
 def main(deltas: int = 20_000, repetitions: int = 5) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server = multiprocessing.get_context("fork").Process(target=serve, args=(listener, deltas), daemon=True)
+    server = multiprocessing.get_context("fork").Process(
+        target=serve, args=(listener, deltas), daemon=True
+    )
     server.start()
     seen: dict[str, list[tuple[float, float]]] = {name: [] for name in ROWS}
     for _ in range(repetitions):

@@ -63,7 +63,7 @@ async def events_of(
     with anyio.fail_after(GUARD):
         async with agent.run(prompt) as run:
             async for event in run:
-                events.append(event)  # noqa: PERF401 - what came before an error counts
+                events.append(event)
     check_events(events, complete=complete)
     check_transcript(agent.messages)
     return events
@@ -633,7 +633,7 @@ class TestModelErrors:
         with pytest.raises(ModelError, match="gone") as caught:
             async with agent.run("go") as run:
                 async for event in run:
-                    seen.append(event)  # noqa: PERF401 - until it raises
+                    seen.append(event)
         check_events(seen)
         assert seen[-1].stop_reason == "error"  # type: ignore[union-attr]
         last = agent.messages[-1]

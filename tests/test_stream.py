@@ -33,6 +33,14 @@ async def counting(sink: EventSink[int], to: int = 5) -> str:
     return "counted"
 
 
+async def hundred(sink: EventSink[int]) -> str:
+    return await counting(sink, 100)
+
+
+async def thousand(sink: EventSink[int]) -> str:
+    return await counting(sink, 1000)
+
+
 async def endless(sink: EventSink[int]) -> None:
     number = 0
     while True:
@@ -86,7 +94,7 @@ class TestPrograms:
                 assert await stream.__anext__() == number
 
     async def test_just_the_result(self) -> None:
-        async with open_event_stream(lambda sink: counting(sink, 1000), max_buffer_size=1) as stream:
+        async with open_event_stream(thousand, max_buffer_size=1) as stream:
             assert await stream.result() == "counted"
             assert await stream.result() == "counted"
 
@@ -119,7 +127,7 @@ class TestPrograms:
                 await checkpoint()
 
         async def iterate() -> None:
-            async with open_event_stream(lambda sink: counting(sink, 1000)) as stream:
+            async with open_event_stream(thousand) as stream:
                 assert len([event async for event in stream]) == 1000
             done.set()
 
@@ -136,7 +144,7 @@ class TestExceptions:
         async with open_event_stream(failing) as stream:
             with pytest.raises(LookupError, match="producer"):
                 async for event in stream:
-                    seen.append(event)  # noqa: PERF401 - until it raises
+                    seen.append(event)
             assert [event async for event in stream] == []
             with pytest.raises(LookupError):
                 await stream.result()
@@ -160,7 +168,10 @@ class TestExceptions:
             async with open_event_stream(failing):
                 await anyio.wait_all_tasks_blocked()
                 raise ZeroDivisionError
-        assert [type(error) for error in caught.value.exceptions] == [ZeroDivisionError, LookupError]
+        assert [type(error) for error in caught.value.exceptions] == [
+            ZeroDivisionError,
+            LookupError,
+        ]
 
     async def test_what_a_producer_raises_while_it_is_cancelled_is_not_lost(self) -> None:
         async def untidy(sink: EventSink[int]) -> None:
@@ -312,7 +323,10 @@ class TestResult:
         async def wait(stream: EventStream[int, str]) -> None:
             got.append(await stream.result())
 
-        async with open_event_stream(counting, max_buffer_size=0) as stream, anyio.create_task_group() as tasks:
+        async with (
+            open_event_stream(counting, max_buffer_size=0) as stream,
+            anyio.create_task_group() as tasks,
+        ):
             for _ in range(3):
                 tasks.start_soon(wait, stream)
         assert got == ["counted"] * 3
@@ -325,7 +339,10 @@ class TestResult:
                 await anyio.wait_all_tasks_blocked()
                 seen.append(event)
 
-        async with open_event_stream(counting, max_buffer_size=1) as stream, anyio.create_task_group() as tasks:
+        async with (
+            open_event_stream(counting, max_buffer_size=1) as stream,
+            anyio.create_task_group() as tasks,
+        ):
             tasks.start_soon(iterate, stream)
             await anyio.wait_all_tasks_blocked()
             assert await stream.result() == "counted"
@@ -333,11 +350,11 @@ class TestResult:
 
     async def test_after_a_break_and_inside_the_loop(self) -> None:
         with anyio.fail_after(GUARD):
-            async with open_event_stream(lambda s: counting(s, 100), max_buffer_size=1) as stream:
+            async with open_event_stream(hundred, max_buffer_size=1) as stream:
                 async for _ in stream:
                     break
                 assert await stream.result() == "counted"
-            async with open_event_stream(lambda s: counting(s, 100), max_buffer_size=1) as stream:
+            async with open_event_stream(hundred, max_buffer_size=1) as stream:
                 async for _ in stream:
                     assert await stream.result() == "counted"
 

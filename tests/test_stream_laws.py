@@ -13,7 +13,18 @@ from tether import EventSink, EventStream, create_event_stream
 OPS = st.lists(
     st.tuples(
         st.sampled_from(
-            ["send", "nowait", "receive", "receive", "branch", "result", "close", "cancel", "end", "fail"]
+            [
+                "send",
+                "nowait",
+                "receive",
+                "receive",
+                "branch",
+                "result",
+                "close",
+                "cancel",
+                "end",
+                "fail",
+            ]
         ),
         st.integers(0, 3),
     ),

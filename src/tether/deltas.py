@@ -183,13 +183,21 @@ class PartialReply:
                 self._parts[index] = _OpenCall(id_, name)
             case BlockEnd(block, index):
                 self._end(block, index)
-            case ReplyInfo(model=model, api=api, response_id=response_id, usage=usage):
-                facts = {"model": model, "api": api, "response_id": response_id, "usage": usage}
-                self._info |= {name: fact for name, fact in facts.items() if fact is not None}
+            case ReplyInfo():
+                self._note(delta)
             case ReplyEnd(message):
                 self._message = message
             case _:
                 assert_never(delta)
+
+    def _note(self, info: ReplyInfo) -> None:
+        facts = {
+            "model": info.model,
+            "api": info.api,
+            "response_id": info.response_id,
+            "usage": info.usage,
+        }
+        self._info |= {name: fact for name, fact in facts.items() if fact is not None}
 
     def _said(self, index: int, kind: type[_Said], delta: BlockDelta) -> _Said:
         """The open block of a kind that begins with its first delta."""

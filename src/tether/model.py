@@ -6,7 +6,7 @@ vendors; `tether.testing.ScriptedModel` is one that says what a test told it to.
 No I/O.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -49,13 +49,17 @@ class ToolSpec:
     """JSON Schema of an object."""
 
 
+def _as_strings(strings: Iterable[str]) -> tuple[str, ...]:
+    return tuple(strings)
+
+
 @frozen(kw_only=True)
 class ModelOptions:
     """What can be asked of any model; None leaves it to the vendor."""
 
     temperature: float | None = None
     max_output_tokens: int | None = None
-    stop_sequences: tuple[str, ...] = field(default=(), converter=tuple)
+    stop_sequences: tuple[str, ...] = field(default=(), converter=_as_strings)
     thinking: ThinkingLevel | None = None
     tool_choice: ToolChoice | None = None
     cache: bool = True

@@ -9,8 +9,8 @@ from typing import Any
 
 import pexpect
 import pytest
-
 from tests.models.replay import Exchange, events, serving, until_closed
+
 from tether import AgentEnd, from_json
 
 TETHER = str(Path(sys.executable).with_name("tether"))
@@ -21,11 +21,15 @@ BACKENDS = ["asyncio", "trio"]
 
 
 def environment(**more: str) -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if not k.endswith("_API_KEY") and k != "TETHER_MODEL"}
+    kept = {
+        k: v for k, v in os.environ.items() if not k.endswith("_API_KEY") and k != "TETHER_MODEL"
+    }
     return {**kept, "PYTHONWARNINGS": "error", **more}
 
 
-def run(*arguments: str, folder: Path, stdin: str | None = None, **more: Any) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str, folder: Path, stdin: str | None = None, **more: Any
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [TETHER, *arguments],
         cwd=folder,
@@ -49,7 +53,9 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_request_is_answered_with_its_calls_and_its_tokens(folder: Path, backend: str) -> None:
-    done = run("--backend", backend, "read a.txt and list src then how many lines has a.txt", folder=folder)
+    done = run(
+        "--backend", backend, "read a.txt and list src then how many lines has a.txt", folder=folder
+    )
     lines = done.stdout.splitlines()
     assert done.returncode == 0
     assert sorted(line.split(" 0.")[0] for line in lines[:3]) == [
@@ -68,7 +74,10 @@ def test_every_event_is_a_line_of_json(folder: Path, backend: str) -> None:
     done = run("--backend", backend, "--json", "search TODO in src", folder=folder)
     read = [from_json(line) for line in done.stdout.splitlines()]
     assert isinstance(read[-1], AgentEnd)
-    assert [json.loads(line)["type"] for line in done.stdout.splitlines()][:2] == ["agent_start", "turn_start"]
+    assert [json.loads(line)["type"] for line in done.stdout.splitlines()][:2] == [
+        "agent_start",
+        "turn_start",
+    ]
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(folder: Path) -> None:
@@ -118,7 +127,16 @@ def test_wrong_usage_is_explained(folder: Path, arguments: list[str], said: str)
 
 
 def test_a_model_that_fails_is_told_and_counts_as_1(folder: Path) -> None:
-    done = run("--model", "openai-chat:x", "--base-url", "http://127.0.0.1:9", "--max-turns", "1", "hi", folder=folder)
+    done = run(
+        "--model",
+        "openai-chat:x",
+        "--base-url",
+        "http://127.0.0.1:9",
+        "--max-turns",
+        "1",
+        "hi",
+        folder=folder,
+    )
     assert done.returncode == 1
     assert "cannot connect to http://127.0.0.1:9" in done.stderr
     assert "Traceback" not in done.stderr
@@ -141,7 +159,9 @@ def test_a_limit_of_turns_is_kept(folder: Path) -> None:
 async def test_a_server_of_ones_own_is_asked(folder: Path, anyio_backend_name: str) -> None:
     import anyio
 
-    chunk = json.dumps({"choices": [{"index": 0, "delta": {"content": "Hello!"}, "finish_reason": "stop"}]})
+    chunk = json.dumps(
+        {"choices": [{"index": 0, "delta": {"content": "Hello!"}, "finish_reason": "stop"}]}
+    )
 
     async def handler(exchange: Exchange) -> None:
         await exchange.answer(events(chunk, "[DONE]"))
@@ -149,7 +169,16 @@ async def test_a_server_of_ones_own_is_asked(folder: Path, anyio_backend_name: s
     async with serving(handler) as server:
         with anyio.fail_after(30):
             done = await anyio.run_process(
-                [TETHER, "--backend", anyio_backend_name, "--model", "openai-chat:any", "--base-url", server.url, "hi"],
+                [
+                    TETHER,
+                    "--backend",
+                    anyio_backend_name,
+                    "--model",
+                    "openai-chat:any",
+                    "--base-url",
+                    server.url,
+                    "hi",
+                ],
                 cwd=folder,
                 env=environment(),
             )
@@ -159,7 +188,11 @@ async def test_a_server_of_ones_own_is_asked(folder: Path, anyio_backend_name: s
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_person_is_asked_before_something_changes(folder: Path, backend: str) -> None:
     child = pexpect.spawn(
-        TETHER, ["--backend", backend, "run echo ran && run echo again"], cwd=str(folder), env=environment(), timeout=20
+        TETHER,
+        ["--backend", backend, "run echo ran && run echo again"],
+        cwd=str(folder),
+        env=environment(),
+        timeout=20,
     )
     child.expect(r"run it\? \[y/N/always\]")
     child.sendline("y")
@@ -172,7 +205,13 @@ def test_a_person_is_asked_before_something_changes(folder: Path, backend: str) 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_ctrl_c_ends_the_command_and_its_processes(folder: Path, backend: str) -> None:
     command = "run sleep 61.5 & sleep 61.5"
-    child = pexpect.spawn(TETHER, ["--backend", backend, "--yes", command], cwd=str(folder), env=environment(), timeout=20)
+    child = pexpect.spawn(
+        TETHER,
+        ["--backend", backend, "--yes", command],
+        cwd=str(folder),
+        env=environment(),
+        timeout=20,
+    )
     _wait_for(lambda: "sleep 61.5" in _processes())
     child.sendintr()
     child.expect(pexpect.EOF)
@@ -183,7 +222,13 @@ def test_ctrl_c_ends_the_command_and_its_processes(folder: Path, backend: str) -
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_ctrl_c_at_the_question_ends_the_command(folder: Path, backend: str) -> None:
-    child = pexpect.spawn(TETHER, ["--backend", backend, "run echo ran"], cwd=str(folder), env=environment(), timeout=20)
+    child = pexpect.spawn(
+        TETHER,
+        ["--backend", backend, "run echo ran"],
+        cwd=str(folder),
+        env=environment(),
+        timeout=20,
+    )
     child.expect(r"run it\?")
     child.sendintr()
     child.expect(pexpect.EOF)
@@ -191,10 +236,14 @@ def test_ctrl_c_at_the_question_ends_the_command(folder: Path, backend: str) -> 
     assert child.exitstatus == 130
 
 
-async def test_ctrl_c_leaves_the_partial_answer_on_the_screen(folder: Path, anyio_backend_name: str) -> None:
+async def test_ctrl_c_leaves_the_partial_answer_on_the_screen(
+    folder: Path, anyio_backend_name: str
+) -> None:
     import anyio
 
-    chunk = json.dumps({"choices": [{"index": 0, "delta": {"content": "Once upon"}, "finish_reason": None}]})
+    chunk = json.dumps(
+        {"choices": [{"index": 0, "delta": {"content": "Once upon"}, "finish_reason": None}]}
+    )
 
     async def handler(exchange: Exchange) -> None:
         await exchange.start()
@@ -204,7 +253,15 @@ async def test_ctrl_c_leaves_the_partial_answer_on_the_screen(folder: Path, anyi
     def at_terminal(url: str) -> tuple[str, int | None]:
         child = pexpect.spawn(
             TETHER,
-            ["--backend", anyio_backend_name, "--model", "openai-chat:any", "--base-url", url, "a story"],
+            [
+                "--backend",
+                anyio_backend_name,
+                "--model",
+                "openai-chat:any",
+                "--base-url",
+                url,
+                "a story",
+            ],
             cwd=str(folder),
             env=environment(),
             timeout=20,

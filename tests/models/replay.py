@@ -1,5 +1,6 @@
 """An HTTP server on loopback that answers what a test says, byte for byte."""
 
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 
@@ -35,7 +36,11 @@ class Exchange:
         await self.stream.send(b"0\r\n\r\n")
 
     async def answer(
-        self, *pieces: bytes, status: int = 200, kind: str = SSE, headers: Mapping[str, str] | None = None
+        self,
+        *pieces: bytes,
+        status: int = 200,
+        kind: str = SSE,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         await self.start(status, kind, headers)
         for piece in pieces:
@@ -91,7 +96,9 @@ async def _request(stream: SocketStream, buffer: bytes) -> tuple[Exchange, bytes
         buffer += await stream.receive()
     head, _, rest = buffer.partition(b"\r\n\r\n")
     length = next(
-        int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")
+        int(line.split(b":")[1])
+        for line in head.lower().split(b"\r\n")
+        if line.startswith(b"content-length")
     )
     while len(rest) < length:
         rest += await stream.receive()
@@ -114,4 +121,4 @@ def events(*data: str) -> bytes:
 def pieces(body: bytes, cuts: Iterable[int]) -> list[bytes]:
     """Cut a body at the given places."""
     places = [0, *sorted({cut for cut in cuts if 0 < cut < len(body)}), len(body)]
-    return [body[start:end] for start, end in zip(places, places[1:], strict=False)]
+    return [body[start:end] for start, end in itertools.pairwise(places)]

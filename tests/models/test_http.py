@@ -9,8 +9,8 @@ from typing import Any
 
 import anyio
 import pytest
-
 from tests.models.replay import Exchange, Server, events, serving, until_closed
+
 from tether import (
     Agent,
     Model,
@@ -86,7 +86,9 @@ async def test_a_reply_is_streamed_and_the_request_says_what_it_should() -> None
     assert json.loads(exchange.body)["messages"] == [{"role": "user", "content": "hi"}]
 
 
-async def test_a_reply_ends_with_its_last_event_also_where_the_server_keeps_the_stream_open() -> None:
+async def test_a_reply_ends_with_its_last_event_also_where_the_server_keeps_the_stream_open() -> (
+    None
+):
     async with stalling(WHOLE) as (server, gone):
         assert await text_of(model_at(server)) == "Hello"
         with anyio.fail_after(GUARD):
@@ -104,7 +106,9 @@ async def test_requests_of_a_connected_model_share_a_connection() -> None:
 
 async def test_the_turns_of_a_run_share_a_connection() -> None:
     call = {"index": 0, "id": "c", "function": {"name": "nope", "arguments": "{}"}}
-    calling = events(chunk(delta={"tool_calls": [call]}), chunk(finish_reason="tool_calls"), "[DONE]")
+    calling = events(
+        chunk(delta={"tool_calls": [call]}), chunk(finish_reason="tool_calls"), "[DONE]"
+    )
 
     async def handler(exchange: Exchange) -> None:
         await exchange.answer(WHOLE if b'"tool"' in exchange.body else calling)
@@ -139,9 +143,21 @@ async def test_leaving_early_closes_the_connection_at_once_and_leaks_nothing(way
 @pytest.mark.parametrize(
     ("status", "kind_of_body", "body", "kind", "message"),
     [
-        (401, "application/json", b'{"error":{"message":"bad key sk-secret"}}', "authentication", "bad key [key]"),
+        (
+            401,
+            "application/json",
+            b'{"error":{"message":"bad key sk-secret"}}',
+            "authentication",
+            "bad key [key]",
+        ),
         (403, "application/json", b'{"error":{"message":"no"}}', "permission", "no"),
-        (404, "application/json", b'{"error":{"message":"no such model"}}', "not_found", "no such model"),
+        (
+            404,
+            "application/json",
+            b'{"error":{"message":"no such model"}}',
+            "not_found",
+            "no such model",
+        ),
         (429, "application/json", b'{"error":{"message":"slow down"}}', "rate_limit", "slow down"),
         (529, "application/json", b'{"error":{"message":"busy"}}', "overloaded", "busy"),
         (500, "application/json", b'{"detail":"oops"}', "server", "oops"),
@@ -169,7 +185,13 @@ async def test_leaving_early_closes_the_connection_at_once_and_leaks_nothing(way
         ),
         (503, "text/plain", b"", "overloaded", "the server answered HTTP 503 with an empty body"),
         (200, "application/json", b'{"error":{"message":"not here"}}', "malformed", "not here"),
-        (200, "text/html", b"<html></html>", "malformed", "the server answered HTTP 200 with an HTML page"),
+        (
+            200,
+            "text/html",
+            b"<html></html>",
+            "malformed",
+            "the server answered HTTP 200 with an HTML page",
+        ),
     ],
 )
 async def test_an_answer_that_is_no_reply_has_its_kind_and_its_message(
@@ -178,7 +200,12 @@ async def test_an_answer_that_is_no_reply_has_its_kind_and_its_message(
     handler = answering(body, status=status, kind=kind_of_body, headers={"x-request-id": "q1"})
     async with serving(handler) as server:
         error = await failure_of(model_at(server))
-    assert (error.kind, error.message, error.status, error.request_id) == (kind, message, status, "q1")
+    assert (error.kind, error.message, error.status, error.request_id) == (
+        kind,
+        message,
+        status,
+        "q1",
+    )
 
 
 async def test_a_key_is_in_no_error_and_no_repr() -> None:
@@ -248,7 +275,10 @@ async def test_a_failure_that_passes_is_tried_again_and_told_as_an_event() -> No
         async with agent.run("hi") as run:
             seen = [event async for event in run]
     retries = [event for event in seen if isinstance(event, ModelRetry)]
-    assert [(retry.attempt, retry.error.kind) for retry in retries] == [(1, "overloaded"), (2, "overloaded")]
+    assert [(retry.attempt, retry.error.kind) for retry in retries] == [
+        (1, "overloaded"),
+        (2, "overloaded"),
+    ]
     assert (await run.result()).text == "Hello"
 
 
@@ -273,7 +303,13 @@ async def test_a_wait_named_by_the_server_is_kept_and_ends_at_once_when_cancelle
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [("7", 7.0), ("1.5", 1.5), ("Fri, 20 Nov 2026 22:00:30 GMT", 30.0), ("soon", None), ("-3", None)],
+    [
+        ("7", 7.0),
+        ("1.5", 1.5),
+        ("Fri, 20 Nov 2026 22:00:30 GMT", 30.0),
+        ("soon", None),
+        ("-3", None),
+    ],
 )
 def test_retry_after_is_read_in_both_its_forms(header: str, seconds: float | None) -> None:
     now = datetime(2026, 11, 20, 22, 0, 0, tzinfo=UTC)
@@ -291,7 +327,10 @@ async def test_a_key_may_be_a_function_that_is_asked_at_each_request() -> None:
         model = model_at(server, api_key=key)
         await text_of(model)
         await text_of(model)
-    assert [b"Bearer one" in server.exchanges[0].head, b"Bearer two" in server.exchanges[1].head] == [True, True]
+    assert [
+        b"Bearer one" in server.exchanges[0].head,
+        b"Bearer two" in server.exchanges[1].head,
+    ] == [True, True]
 
 
 async def test_the_last_delta_carries_the_message() -> None:

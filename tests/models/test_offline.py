@@ -47,6 +47,8 @@ async def test_its_answer_is_made_from_the_results() -> None:
         """Read."""
         return "one\ntwo\nthree"
 
-    result = await Agent("offline", tools=[read_file]).prompt("read x then tell me how many lines x has")
+    result = await Agent("offline", tools=[read_file]).prompt(
+        "read x then tell me how many lines x has"
+    )
     assert result.text == "x begins: one\nx has 3 lines."
     assert len(result.messages) == 6

@@ -1,5 +1,6 @@
 """The chat-completions decoder and encoder, on streams no recording shows."""
 
+import contextlib
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -77,7 +78,10 @@ DONE = b"[DONE]"
         ),
         # The same number for two calls with ids of their own.
         (
-            [call(index=0, id="a", name="f", arguments="{}"), call(index=0, id="b", name="g", arguments="{}")],
+            [
+                call(index=0, id="a", name="f", arguments="{}"),
+                call(index=0, id="b", name="g", arguments="{}"),
+            ],
             [("a", "f", {}), ("b", "g", {})],
         ),
         # The id in every fragment.
@@ -129,7 +133,9 @@ def test_fragments_of_calls_find_their_call(fragments: Sequence[Any], calls: Seq
     assert message.stop_reason == "tool_calls"
 
 
-@pytest.mark.parametrize("arguments", ['{"x":', "[1]", "not json", '{"x":1}{"y":2}', '{"a":' * 80 + "1" + "}" * 80])
+@pytest.mark.parametrize(
+    "arguments", ['{"x":', "[1]", "not json", '{"x":1}{"y":2}', '{"a":' * 80 + "1" + "}" * 80]
+)
 def test_arguments_that_are_no_object_are_kept_as_malformed_and_empty(arguments: str) -> None:
     message = decoded(call(index=0, id="a", name="f", arguments=arguments), part("length"), DONE)
     [found] = message.tool_calls
@@ -155,15 +161,26 @@ def test_of_several_choices_the_first_counts() -> None:
 
 def test_thinking_and_text_take_turns_in_blocks() -> None:
     message = decoded(
-        part(reasoning="hm"), part(content="a"), part(reasoning_content="so"), part(content="b"), part("stop"), DONE
+        part(reasoning="hm"),
+        part(content="a"),
+        part(reasoning_content="so"),
+        part(content="b"),
+        part("stop"),
+        DONE,
     )
     assert message.content == (Thinking("hm"), Text("a"), Thinking("so"), Text("b"))
 
 
 def test_the_last_usage_counts_and_reasoning_is_output() -> None:
-    details = {"completion_tokens_details": {"reasoning_tokens": 5}, "prompt_tokens_details": {"cached_tokens": 3}}
+    details = {
+        "completion_tokens_details": {"reasoning_tokens": 5},
+        "prompt_tokens_details": {"cached_tokens": 3},
+    }
     first = {**part(content="a"), "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
-    last = {"choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 17, **details}}
+    last = {
+        "choices": [],
+        "usage": {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 17, **details},
+    }
     message = decoded(first, part("stop"), last, DONE)
     assert message.usage == Usage(
         input_tokens=10, output_tokens=7, cache_read_tokens=3, reasoning_tokens=5
@@ -187,10 +204,8 @@ def test_a_server_may_leave_the_last_line_out_once_it_gave_a_reason() -> None:
 
 @given(st.binary(max_size=60))
 def test_any_bytes_give_a_reply_or_a_model_error(data: bytes) -> None:
-    try:
+    with contextlib.suppress(ModelError):
         decoded(part(content="a"), data, DONE)
-    except ModelError:
-        pass
 
 
 STREAM = [
@@ -227,7 +242,12 @@ def encoded(*messages: Message, **fields: Any) -> Any:
 
 def test_a_conversation_is_written_as_the_api_has_it() -> None:
     reply = AssistantMessage(
-        [Thinking("hm", "sig"), Text("Look."), ToolCall("a b", "f", {"x": 1}), VendorItem("other", {"type": "x"})],
+        [
+            Thinking("hm", "sig"),
+            Text("Look."),
+            ToolCall("a b", "f", {"x": 1}),
+            VendorItem("other", {"type": "x"}),
+        ],
         api="other",
     )
     answer = ToolResultMessage("a b", "f", [Text("seen"), PNG])
@@ -247,15 +267,25 @@ def test_a_conversation_is_written_as_the_api_has_it() -> None:
             "role": "assistant",
             "content": "Look.",
             "tool_calls": [
-                {"id": "a_b", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}
+                {
+                    "id": "a_b",
+                    "type": "function",
+                    "function": {"name": "f", "arguments": '{"x": 1}'},
+                }
             ],
         },
         {"role": "tool", "tool_call_id": "a_b", "content": "seen"},
-        {"role": "user", "content": [{"type": "text", "text": "The images that f returned:"}, image]},
+        {
+            "role": "user",
+            "content": [{"type": "text", "text": "The images that f returned:"}, image],
+        },
         {"role": "user", "content": "so?"},
     ]
     assert body["tools"] == [
-        {"type": "function", "function": {"name": "f", "description": "F.", "parameters": {"type": "object"}}}
+        {
+            "type": "function",
+            "function": {"name": "f", "description": "F.", "parameters": {"type": "object"}},
+        }
     ]
 
 
@@ -266,7 +296,12 @@ def test_orphans_are_repaired_on_the_wire() -> None:
         ToolResultMessage("ghost", "g", "?"),
         UserMessage("and?"),
     )
-    assert [message["role"] for message in body["messages"]] == ["user", "assistant", "tool", "user"]
+    assert [message["role"] for message in body["messages"]] == [
+        "user",
+        "assistant",
+        "tool",
+        "user",
+    ]
     assert "interrupted" in body["messages"][2]["content"]
 
 

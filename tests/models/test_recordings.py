@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.models.replay import Exchange, pieces, serving
+
 from tether import AssistantMessage, ModelError, ModelRequest, ReplyEnd, UserMessage, VendorItem
 from tether.deltas import PartialReply
 from tether.models.catalogue import VENDORS, model_from_name
@@ -159,7 +159,8 @@ def _wanted(expected: dict[str, Any], message: AssistantMessage, name: str) -> d
         "tool_calls": [(call["name"], call["arguments"]) for call in expected["tool_calls"]],
         # Where the vendor sends no id, ours is as good as any.
         "ids": [
-            call["id"] or ours for call, ours in zip(expected["tool_calls"], found["ids"], strict=False)
+            call["id"] or ours
+            for call, ours in zip(expected["tool_calls"], found["ids"], strict=False)
         ],
         "other_items": found["other_items"]
         if [_type(item) for item in found["other_items"]] == expected["other_items"]

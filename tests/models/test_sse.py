@@ -5,8 +5,8 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from tests.models.replay import pieces
+
 from tether import ModelError
 from tether.models._sse import ServerSentEvent, frame_events
 
@@ -43,16 +43,34 @@ def test_a_body_is_framed_as_the_standard_says_however_it_is_cut(
     assert framed(*[body[n : n + 1] for n in range(len(body))]) == events
 
 
+LINES = [
+    b"data: x",
+    b"data",
+    b":c",
+    b"event: e",
+    b"",
+    b"",
+    b"x",
+    b"\xc3\xa9",
+    b"data:",
+    b" data: x",
+]
+ENDS = [b"\n", b"\r\n", b"\r"]
+
+
 @given(
-    st.lists(st.sampled_from([b"data: x", b"data", b":c", b"event: e", b"", b"x", b"\xc3\xa9", b"data:"])),
-    st.sampled_from([b"\n", b"\r\n", b"\r"]),
+    st.lists(st.tuples(st.sampled_from(LINES), st.sampled_from(ENDS))),
     st.lists(st.integers(0, 200)),
+    st.sampled_from([b"", b"\xef\xbb\xbf"]),
 )
-def test_cutting_changes_nothing(lines: list[bytes], end: bytes, cuts: list[int]) -> None:
-    body = b"".join(line + end for line in lines)
-    whole = framed(body)
-    assert framed(*pieces(body, cuts)) == whole
+def test_cutting_changes_nothing_whatever_the_line_ends(
+    lines: list[tuple[bytes, bytes]], cuts: list[int], start: bytes
+) -> None:
+    body = b"".join(line + end for line, end in lines)
+    whole = framed(start + body)
     assert whole == _slowly(body)
+    assert framed(*pieces(start + body, cuts)) == whole
+    assert framed(*pieces(start + body, range(300))) == whole
 
 
 def _slowly(body: bytes) -> list[ServerSentEvent]:

@@ -45,7 +45,7 @@ async def hear(model: ScriptedModel, into: list[Delta]) -> None:
     """Iterate a reply and keep what came, also where it is cut off."""
     async with model.stream(ASK) as deltas:
         async for delta in deltas:
-            into.append(delta)  # noqa: PERF401 - kept one by one
+            into.append(delta)
 
 
 async def answers(model: ScriptedModel, request: ModelRequest = ASK) -> list[Delta]:

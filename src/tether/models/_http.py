@@ -121,7 +121,8 @@ class HttpModel:
         response.request.extensions["timeout"]["read"] = self.idle_timeout
         encoded = response.headers.get("content-encoding", "identity") != "identity"
         # What `aiter_raw` adds to the stream itself, counts and cuts, is not needed here.
-        chunks: Any = response.aiter_bytes() if encoded else aiter(response.stream)
+        stream: Any = response.stream
+        chunks: Any = response.aiter_bytes() if encoded else aiter(stream)
         return chunks  # type: ignore[no-any-return]  # httpx says iterator, and gives a generator
 
     @contextmanager

@@ -45,42 +45,41 @@ def frame_events(
     after_return = False
     while True:
         chunk = yield events
-        if chunk[-2:] == b"\n\n" and not (pending or after_return or at_start or b"\r" in chunk):
+        if after_return or b"\r" in chunk:
+            chunk, after_return = _with_newlines(chunk, after_return=after_return)
+        if at_start:
+            pending += chunk
+            if _BOM.startswith(bytes(pending)):
+                continue
+            chunk = bytes(pending).removeprefix(_BOM)
+            pending.clear()
+            at_start = False
+        if not pending and chunk[-2:] == b"\n\n" and len(chunk) <= max_event_size:
             # Whole events and nothing pending: how most reads come.
-            if len(chunk) > max_event_size:
-                raise _too_large(max_event_size)
             events = _events(chunk[:-2])
             continue
-        if after_return and chunk.startswith(b"\n"):
-            chunk = chunk[1:]
-            after_return = not chunk
-        elif chunk:
-            after_return = False
-        if b"\r" in chunk:
-            after_return = chunk.endswith(b"\r")
-            chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        if at_start:
-            chunk = bytes(pending) + chunk
-            pending.clear()
-            if len(chunk) < len(_BOM) and _BOM.startswith(chunk):
-                pending += chunk
-                events = ()
-                continue
-            chunk = chunk.removeprefix(_BOM)
-            at_start = False
         # A blank line may be cut in two: its first half is then the last byte that is pending.
         seen = max(len(pending) - 1, 0)
         pending += chunk
         if pending.find(b"\n\n", seen) < 0:
-            if len(pending) > max_event_size:
-                raise _too_large(max_event_size)
             events = ()
-            continue
-        if len(pending) > max_event_size and max(map(len, pending.split(b"\n\n"))) > max_event_size:
+        else:
+            whole, _, rest = bytes(pending).rpartition(b"\n\n")
+            if max(map(len, whole.split(b"\n\n"))) > max_event_size:
+                raise _too_large(max_event_size)
+            pending = bytearray(rest)
+            events = _events(whole)
+        if len(pending) > max_event_size:
             raise _too_large(max_event_size)
-        whole, _, rest = bytes(pending).rpartition(b"\n\n")
-        pending = bytearray(rest)
-        events = _events(whole)
+
+
+def _with_newlines(chunk: bytes, *, after_return: bool) -> tuple[bytes, bool]:
+    r"""Make every line end a \n. A \r may be half of one: whether the last byte is one goes with it."""
+    if not chunk:
+        return chunk, after_return
+    if after_return:
+        chunk = chunk.removeprefix(b"\n")
+    return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n"), chunk.endswith(b"\r")
 
 
 def _events(blocks: bytes) -> Sequence[ServerSentEvent]:

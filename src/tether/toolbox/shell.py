@@ -98,9 +98,8 @@ async def running_group(
                 await _end(process, grace)
         finally:
             _signal(process, signal.SIGKILL)
-            if process.stdout is not None:
-                with anyio.move_on_after(1, shield=True):
-                    await process.stdout.aclose()
+            with anyio.move_on_after(1, shield=True):
+                await _read_to_the_end(process)
 
 
 async def _follow(process: Process, kept: "_Output", context: ToolContext[Any]) -> None:
@@ -123,6 +122,15 @@ async def _follow(process: Process, kept: "_Output", context: ToolContext[Any]) 
             while not kept.is_quiet():  # noqa: ASYNC110 - nothing tells that no more will come
                 await anyio.sleep(_POLL)
         tasks.cancel_scope.cancel()
+
+
+async def _read_to_the_end(process: Process) -> None:
+    """Empty the pipe: asyncio closes its end only once it has read all, however full it was."""
+    if process.stdout is not None:
+        with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
+            async for _ in process.stdout:
+                pass
+        await process.stdout.aclose()
 
 
 async def _end(process: Process, grace: float) -> None:

@@ -1,0 +1,157 @@
+"""Commands: real processes, none of which is left behind."""
+
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from tether import Agent, Tool, ToolContext, ToolExecutionUpdate, ToolResult, ToolResultMessage
+from tether.testing import ScriptedModel, call
+from tether.toolbox.coding import changing_tools
+from tether.toolbox.confinement import Root
+from tether.toolbox.shell import command_tool
+
+GUARD = 15
+
+
+def shell(folder: Path, **options: Any) -> Tool:
+    return command_tool(Root(folder), **options)
+
+
+async def run(
+    folder: Path, command: str, updates: list[str] | None = None, **arguments: Any
+) -> ToolResult:
+    async def report(update: ToolExecutionUpdate) -> None:
+        if updates is not None:
+            updates.extend(block.text for block in update.content)  # type: ignore[union-attr]  # it is text
+
+    context: ToolContext[Any] = ToolContext(
+        call_id="c", name="run_command", deps=None, report=report, spend=lambda _: None
+    )
+    with anyio.fail_after(GUARD):
+        result = await shell(folder)(command=command, context=context, **arguments)
+    assert isinstance(result, ToolResult)
+    return result
+
+
+def text(result: ToolResult) -> str:
+    return "".join(getattr(block, "text", "") for block in result.content)
+
+
+def running(mark: str) -> list[str]:
+    """Processes that hold a mark and are more than zombies."""
+    listed = subprocess.run(
+        ["ps", "-eww", "-o", "stat=,args="], capture_output=True, text=True, check=True
+    ).stdout
+    return [line for line in listed.splitlines() if mark in line and not line.startswith("Z")]
+
+
+async def test_output_and_errors_come_in_order_with_the_exit_code(tmp_path: Path) -> None:
+    updates: list[str] = []
+    result = await run(tmp_path, "echo out; echo err >&2; pwd; exit 3", updates)
+    assert text(result) == f"out\nerr\n{tmp_path}\n\n[exit code 3]"
+    assert "".join(updates) == f"out\nerr\n{tmp_path}\n"
+    assert (result.outcome, result.details) == ("ok", {"exit_code": 3})
+
+
+async def test_there_is_no_standard_input(tmp_path: Path) -> None:
+    assert text(await run(tmp_path, "cat; echo done")) == "done\n"
+
+
+async def test_long_output_is_kept_at_both_ends(tmp_path: Path) -> None:
+    said = text(await run(tmp_path, "seq 100000"))
+    assert len(said) < 40_000
+    assert said.startswith("1\n2\n")
+    assert said.endswith("99999\n100000\n")
+    assert "characters left out; to see them, run the command again" in said
+
+
+async def test_a_timeout_ends_the_command_and_its_children(tmp_path: Path) -> None:
+    result = await run(tmp_path, "echo begun; sleep 71.1 & sleep 71.1", timeout=0.3)
+    assert (text(result), result.outcome) == ("begun\n\n[stopped after 0.3 s]", "timeout")
+    assert running("sleep 71.1") == []
+
+
+async def test_a_child_in_the_background_that_holds_the_pipe_is_not_waited_for(
+    tmp_path: Path,
+) -> None:
+    start = time.monotonic()
+    assert text(await run(tmp_path, "sleep 72.2 & echo done")) == "done\n"
+    assert time.monotonic() - start < 5
+    assert running("sleep 72.2") == []
+
+
+STUBBORN = (
+    "trap '' TERM; (trap '' TERM; while :; do sleep 0.05; done; : mark-{0}) & "
+    "while :; do sleep 0.05; done; : mark-{0}"
+)
+
+
+@pytest.mark.parametrize("twice", [False, True])
+async def test_a_cancelled_command_is_gone_with_all_that_ignores_it(
+    tmp_path: Path, twice: bool
+) -> None:
+    mark = f"{os.getpid()}-{twice}-{time.monotonic_ns()}"
+    agent = Agent(
+        ScriptedModel(call("run_command", command=STUBBORN.format(mark))),
+        tools=[shell(tmp_path, grace=0.3)],
+    )
+    start = 0.0
+    with anyio.fail_after(GUARD), anyio.CancelScope() as outer:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(agent.prompt, "go")
+            while not running(f"mark-{mark}"):
+                await anyio.sleep(0.02)
+            start = time.monotonic()
+            tasks.cancel_scope.cancel()
+            if twice:
+                outer.cancel()
+    assert time.monotonic() - start < 0.3 + 1
+    assert running(f"mark-{mark}") == []
+    [result] = [m for m in agent.messages if isinstance(m, ToolResultMessage)]
+    assert result.outcome == "interrupted"
+
+
+async def test_a_flood_is_held_up_by_a_slow_consumer(tmp_path: Path) -> None:
+    agent = Agent(
+        ScriptedModel(call("run_command", command="yes", timeout=60)),
+        tools=changing_tools(tmp_path),
+    )
+    updates = 0
+    with anyio.fail_after(GUARD):
+        async with agent.run("go", max_buffer_size=2) as run:
+            async for event in run:
+                if isinstance(event, ToolExecutionUpdate):
+                    updates += 1
+                    await anyio.wait_all_tasks_blocked()
+                    assert run.statistics().current_buffer_used <= 2
+                    if updates == 20:
+                        break
+    assert running(" yes") == [] or updates == 20
+
+
+def test_a_native_cancel_again_and_again_leaves_nothing(tmp_path: Path) -> None:
+    """Native cancellations pierce a shield; the group is ended all the same."""
+    import asyncio
+
+    mark = f"native-{time.monotonic_ns()}"
+
+    async def main() -> None:
+        agent = Agent(
+            ScriptedModel(call("run_command", command=STUBBORN.format(mark))),
+            tools=[shell(tmp_path, grace=5)],
+        )
+        task = asyncio.create_task(agent.prompt("go"))
+        while not running(f"mark-{mark}"):
+            await asyncio.sleep(0.02)
+        while not task.done():
+            task.cancel()
+            await asyncio.sleep(0.01)
+        assert task.cancelled()
+
+    asyncio.run(main())
+    assert running(f"mark-{mark}") == []
