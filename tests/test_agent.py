@@ -35,6 +35,7 @@ from tether import (
     ToolResultMessage,
     TurnEnd,
     TurnStart,
+    Usage,
     UsageError,
     UserMessage,
     tool,
@@ -846,3 +847,49 @@ def test_the_same_agent_serves_both_backends() -> None:
     anyio.run(agent.prompt, "first", backend="asyncio")
     anyio.run(agent.prompt, "second", backend="trio")
     assert len(agent.messages) == 4
+
+
+class TestAsATool:
+    async def test_a_child_runs_in_the_call_and_its_events_come_through_it(self) -> None:
+        child = Agent(ScriptedModel("from the child"), name="helper")
+        model = ScriptedModel(call("ask", id="c", request="what?"), "thanks")
+        agent = Agent(model, tools=[child.as_tool("ask", "Ask the helper.")])
+        events = await events_of(agent)
+        nested = [e for e in events if isinstance(e, ToolExecutionUpdate)]
+        assert {(e.call_id, e.path) for e in nested} == {("c", ("helper",))}
+        check_events([e.event for e in nested if e.event is not None])
+        [result] = results(agent)
+        assert result.text == "from the child"
+        assert [m["role"] for m in result.details["messages"]] == ["user", "assistant"]
+
+    async def test_children_run_side_by_side(self) -> None:
+        child = Agent(ScriptedModel("one", "two", "three"))
+        calls = [call("ask", request=str(n)) for n in range(3)]
+        agent = Agent(ScriptedModel(calls, "ok"), tools=[child.as_tool("ask", "Ask.")])
+        await events_of(agent)
+        assert sorted(result.text for result in results(agent)) == ["one", "three", "two"]
+
+    async def test_what_a_child_spends_counts(self) -> None:
+        spent = Usage(input_tokens=5, output_tokens=2)
+        child = Agent(ScriptedModel(AssistantMessage("x", usage=spent)))
+        agent = Agent(
+            ScriptedModel(call("ask", request="?"), "ok"), tools=[child.as_tool("ask", "Ask.")]
+        )
+        assert (await agent.prompt("go")).usage == spent
+
+    async def test_a_child_that_fails_is_a_result_that_says_so(self) -> None:
+        child = Agent(ScriptedModel(ModelError("child is busy", kind="overloaded")))
+        agent = Agent(
+            ScriptedModel(call("ask", request="?"), "ok"), tools=[child.as_tool("ask", "Ask.")]
+        )
+        await events_of(agent)
+        assert [(r.outcome, r.text) for r in results(agent)] == [
+            ("error", "ModelError: child is busy (overloaded)")
+        ]
+
+    async def test_agents_within_agents_are_bounded(self) -> None:
+        agent = Agent(ScriptedModel(*[call("deeper", request="on")] * 3, "end", "end", "end"))
+        agent.tools = [agent.as_tool("deeper", "Go deeper.", max_depth=2)]
+        await agent.prompt("go")
+        assert isinstance(agent.messages[-1], AssistantMessage)
+        assert len(results(agent)) == 1

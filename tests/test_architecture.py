@@ -32,6 +32,7 @@ PURE = (
 
 WIRE = (
     "models",
+    "models._secrets",
     "models._sse",
     "models._failures",
     "models._wire",

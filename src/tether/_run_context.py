@@ -46,7 +46,8 @@ class RunContext:
     """Where events go; given by the stream once the run begins."""
     limits: Limits = field(factory=Limits)
     spent: Spent = field(factory=Spent)
-    agent_path: tuple[str, ...] = ()
+    depth: int = 0
+    """How many agents stand above this one."""
     threads: anyio.CapacityLimiter = field(factory=lambda: anyio.CapacityLimiter(_THREADS))
 
     ending: End | None = None

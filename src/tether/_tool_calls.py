@@ -245,6 +245,7 @@ class ToolBatch:
             name=call.call.name,
             deps=self._settings.deps,
             transcript=self._context.transcript,
+            depth=self._context.depth,
             report=report,
             spend=spend,
         )

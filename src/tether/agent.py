@@ -4,11 +4,12 @@ An `Agent` holds configuration and a transcript, and nothing that belongs to an 
 can be used under `asyncio.run` now and under `trio.run` later.
 """
 
+import math
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import anyio
 from attrs import evolve, frozen
@@ -32,10 +33,11 @@ from tether.messages import (
 from tether.model import Model, ModelOptions, ThinkingLevel
 from tether.models.catalogue import model_from_name
 from tether.run import Run, RunResult
+from tether.serialize import to_builtins
 from tether.session import Session
 from tether.settings import DEFAULT_TOOL_TIMEOUT, Settings
 from tether.stream import EventSink, open_event_stream
-from tether.tools import Tool, tool
+from tether.tools import Tool, ToolContext, ToolResult, tool
 from tether.transcript import Transcript
 
 __all__ = ("Agent", "AgentState", "Prompt")
@@ -44,6 +46,16 @@ Prompt: TypeAlias = str | UserBlock | Iterable[UserBlock] | UserMessage | Custom
 """What can be said to an agent: text, blocks, or a message."""
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_REQUEST: Final = {
+    "type": "object",
+    "properties": {
+        "request": {"type": "string", "description": "what to ask, with all it needs to know"}
+    },
+    "required": ["request"],
+    "additionalProperties": False,
+}
+"""The parameters of an agent that is a tool."""
 
 
 @frozen(kw_only=True)
@@ -141,6 +153,7 @@ class Agent:
         for point, function in given.items():
             if function is not None:
                 self.hooks.add(point, function)
+        self._depth = 0
         self._clock = clock
         self._new_id = new_id
         self._inbox = Inbox(steering, follow_up)
@@ -328,6 +341,73 @@ class Agent:
         if self._run is not None:
             self._run.context.abort()
 
+    # As a part of another agent.
+
+    def as_tool(
+        self,
+        name: str,
+        description: str,
+        *,
+        timeout: float = math.inf,
+        limits: Limits | None = None,
+        max_depth: int = 4,
+    ) -> Tool:
+        """Make a tool of which each call is a run of an agent like this one, with a conversation of its own.
+
+        The child runs in the tool's scope and is cancelled with it. Its events come through the call, as
+        `ToolExecutionUpdate.event`; what it spends counts for the run that called it; its conversation is
+        in `details["messages"]` of the result.
+
+        Args:
+            name: what models call it.
+            description: what models are told it does.
+            timeout: seconds a call may take.
+            limits: what one call may spend; this agent's own limits if None.
+            max_depth: how many agents may stand above it; deeper calls are answered with an error.
+
+        Returns:
+            The tool.
+        """
+
+        async def ask(request: str, context: ToolContext[Any]) -> ToolResult:
+            if context.depth >= max_depth:
+                return ToolResult(f"{name} is {context.depth} agents deep already", outcome="error")
+            child = self._child(context.depth + 1, limits or self.limits)
+            async with child.run(request) as run:
+                try:
+                    async for event in run:
+                        await context.forward(event, (self.name,))
+                    result = await run.result()
+                finally:
+                    context.spend(run.usage)
+            details = {
+                "messages": [to_builtins(message) for message in child.messages],
+                "stop_reason": result.stop_reason,
+            }
+            return ToolResult(result.text, details=details)
+
+        made = tool(name=name, description=description, timeout=timeout)(ask)
+        return evolve(made, parameters=_REQUEST)
+
+    def _child(self, depth: int, limits: Limits) -> "Agent":
+        child = Agent(
+            self.model,
+            system=self.system,
+            tools=self.tools,
+            name=self.name,
+            options=self.options,
+            deps=self.deps,
+            limits=limits,
+            sequential=self.sequential,
+            tool_timeout=self.tool_timeout,
+            price=self.price,
+            clock=self._clock,
+            new_id=self._new_id,
+        )
+        child.hooks = self.hooks
+        child._depth = depth
+        return child
+
     # Changing what it does.
 
     def subscribe(self, listener: Callable[[Event], Awaitable[None] | None]) -> Callable[[], None]:
@@ -381,6 +461,7 @@ class Agent:
             new_id=self._new_id,
             record=self._record,
             limits=self.limits,
+            depth=self._depth,
         )
         self._run = _Going(context, prompts, self.price, self._over)
         return self._run

@@ -94,9 +94,10 @@ class ToolContext(Generic[Deps]):
         call_id: the id of the call.
         name: the name of the tool.
         deps: what the agent was given for its tools.
+        depth: how many agents stand above the one that calls.
     """
 
-    __slots__ = ("_report", "_spend", "_transcript", "call_id", "deps", "name")
+    __slots__ = ("_report", "_spend", "_transcript", "call_id", "deps", "depth", "name")
 
     def __init__(
         self,
@@ -105,12 +106,14 @@ class ToolContext(Generic[Deps]):
         name: str,
         deps: Deps,
         transcript: Sequence[Message] = (),
+        depth: int = 0,
         report: Callable[[ToolExecutionUpdate], Awaitable[None]],
         spend: Callable[[Usage], None],
     ) -> None:
         self.call_id = call_id
         self.name = name
         self.deps = deps
+        self.depth = depth
         self._transcript = transcript
         self._report = report
         self._spend = spend

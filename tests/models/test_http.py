@@ -1,13 +1,17 @@
 """A model over HTTP, against a real server on loopback: what goes wrong, and what it costs to leave."""
 
+import functools
 import gc
 import json
-from collections.abc import AsyncIterator, Callable
+import sys
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 from tests.models.replay import Exchange, Server, events, serving, until_closed
 
@@ -118,8 +122,32 @@ async def test_the_turns_of_a_run_share_a_connection() -> None:
         assert (len(server.exchanges), server.connections) == (2, 1)
 
 
-@pytest.mark.parametrize("way", ["break", "raise", "cancel"])
-async def test_leaving_early_closes_the_connection_at_once_and_leaks_nothing(way: str) -> None:
+@pytest.fixture
+def unfinished() -> Iterator[list[str]]:
+    """The async generators that nobody finished: trio warns of them, asyncio finishes them in silence."""
+    hooks = sys.get_asyncgen_hooks()
+    found: list[str] = []
+    yield found
+    sys.set_asyncgen_hooks(*hooks)
+
+
+def watch_generators(found: list[str]) -> None:
+    """Note each async generator of this thread that the garbage collector has to finish."""
+    theirs = sys.get_asyncgen_hooks()
+
+    def finalizer(generator: AsyncGenerator[Any, Any]) -> None:
+        found.append(repr(generator))
+        if theirs.finalizer is not None:
+            theirs.finalizer(generator)
+
+    sys.set_asyncgen_hooks(theirs.firstiter, finalizer)
+
+
+@pytest.mark.parametrize("way", ["break", "raise", "cancel", "read on"])
+async def test_leaving_early_closes_the_connection_at_once_and_leaks_nothing(
+    way: str, unfinished: list[str]
+) -> None:
+    watch_generators(unfinished)
     async with stalling(events(chunk("Hel"))) as (server, gone):
         with anyio.fail_after(GUARD), anyio.CancelScope() as scope:
             try:
@@ -132,12 +160,14 @@ async def test_leaving_early_closes_the_connection_at_once_and_leaks_nothing(way
                         if way == "raise":
                             raise LookupError
                         scope.cancel()
-                        await anyio.lowlevel.checkpoint()
+                        if way == "cancel":
+                            await anyio.lowlevel.checkpoint()
             except LookupError:
                 pass
         with anyio.fail_after(GUARD):
             await gone.wait()
     gc.collect()
+    assert unfinished == []
 
 
 @pytest.mark.parametrize(
@@ -208,11 +238,89 @@ async def test_an_answer_that_is_no_reply_has_its_kind_and_its_message(
     )
 
 
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        # What stands inside counts where the answer itself says that all is well.
+        ({"error": {"code": 429, "message": "m"}}, "rate_limit", 429),
+        ({"error": {"code": "context_length_exceeded", "message": "m"}}, "malformed", 200),
+    ],
+)
+async def test_an_error_that_is_answered_with_200_has_the_kind_it_names(
+    body: Any, kind: str, status: int
+) -> None:
+    handler = answering(json.dumps(body).encode(), kind="application/json; charset=utf-8")
+    async with serving(handler) as server:
+        error = await failure_of(model_at(server))
+    assert (error.kind, error.message, error.status) == (kind, "m", status)
+
+
+async def test_a_redirect_says_where_to() -> None:
+    handler = answering(b"", status=307, headers={"location": "https://elsewhere/v1"})
+    async with serving(handler) as server:
+        error = await failure_of(model_at(server))
+    assert (error.kind, error.status) == ("invalid_request", 307)
+    assert "https://elsewhere/v1" in error.message
+
+
+async def test_an_error_whose_body_breaks_off_is_still_that_error() -> None:
+    async def handler(exchange: Exchange) -> None:
+        await exchange.start(401, "application/json")
+        await exchange.send(b'{"error":{"message":"no')
+        await exchange.stream.aclose()
+
+    async with serving(handler) as server:
+        error = await failure_of(model_at(server))
+    assert (error.kind, error.status) == ("authentication", 401)
+
+
+async def test_the_body_of_an_error_is_bounded() -> None:
+    async def handler(exchange: Exchange) -> None:
+        await exchange.start(500, "text/plain")
+        while True:
+            await exchange.send(b"x" * 10_000)
+
+    async with serving(handler) as server:
+        error = await failure_of(model_at(server))
+    assert len(error.message) < 300
+
+
 async def test_a_key_is_in_no_error_and_no_repr() -> None:
     async with serving(answering(b"Wrong key: sk-secret", status=401, kind="text/plain")) as server:
         model = model_at(server)
         error = await failure_of(model)
     assert "sk-secret" not in f"{error} {error!r} {model!r}"
+
+
+@pytest.mark.parametrize("key", ["sk-secret\nx", "sk-s\u00e9cret", "sk-\x00secret"])
+async def test_a_key_that_no_header_can_carry_is_refused_without_showing_it(key: str) -> None:
+    async with serving(answering(WHOLE)) as server:
+        error = await failure_of(model_at(server, api_key=key))
+    assert (error.kind, server.exchanges) == ("authentication", [])
+    assert key not in f"{error} {error!r}"
+
+
+async def test_the_line_end_of_a_key_from_a_file_is_left_out() -> None:
+    async with serving(answering(WHOLE)) as server:
+        await text_of(model_at(server, api_key="sk-file\n"))
+    assert b"authorization: Bearer sk-file\r\n" in server.exchanges[0].head
+
+
+async def test_a_password_in_the_address_is_in_no_error_and_no_repr() -> None:
+    model = model_from_name("openai-chat:m", base_url="http://me:hidden@127.0.0.1:1", api_key="k")
+    error = await failure_of(model)
+    assert error.message.startswith("cannot connect to http://127.0.0.1:1")
+    assert "hidden" not in f"{error} {error!r} {model!r}"
+
+
+async def test_what_the_block_raises_leaves_it_as_it_is() -> None:
+    """Only what our own request raises is a ModelError: a consumer may use httpx as well."""
+    mistake = httpx.ReadError("the consumer's own")
+    async with serving(answering(WHOLE)) as server:
+        with pytest.raises(httpx.ReadError) as caught:
+            async with model_at(server).stream(REQUEST):
+                raise mistake
+    assert caught.value is mistake
 
 
 @pytest.mark.parametrize("body", [b"", WHOLE[:40], events(chunk("Hel"))])
@@ -243,13 +351,14 @@ async def test_a_server_that_goes_silent_is_a_timeout() -> None:
     async with stalling(events(chunk("Hel"))) as (server, _):
         error = await failure_of(model_at(server, idle_timeout=0.05))
     assert error.kind == "timeout"
-    assert "0.05 s within it" in error.message
+    assert error.message == "openai-chat:m was silent for 0.05 s within its answer"
 
 
 async def test_a_server_that_never_answers_is_a_timeout() -> None:
     async with serving(until_closed) as server:
         error = await failure_of(model_at(server, first_byte_timeout=0.05))
     assert error.kind == "timeout"
+    assert error.message == "openai-chat:m did not answer within 0.05 s"
 
 
 async def test_a_slow_consumer_does_not_trip_the_idle_timeout() -> None:
@@ -338,3 +447,65 @@ async def test_the_last_delta_carries_the_message() -> None:
         *_, last = [delta async for delta in deltas]
     assert isinstance(last, ReplyEnd)
     assert (last.message.text, last.message.response_id) == ("Hello", "r1")
+
+
+async def test_a_reply_is_whole_though_the_connection_breaks_behind_it() -> None:
+    async def handler(exchange: Exchange) -> None:
+        await exchange.start()
+        await exchange.send(WHOLE)
+        await exchange.stream.aclose()
+
+    async with serving(handler) as server:
+        assert await text_of(model_at(server)) == "Hello"
+
+
+async def test_a_reply_without_end_is_cut_off_where_it_grows_too_large() -> None:
+    async def handler(exchange: Exchange) -> None:
+        await exchange.start()
+        while True:
+            await exchange.send(events(chunk("x" * 1000)))
+
+    async with serving(handler) as server:
+        error = await failure_of(model_at(server, max_reply_size=50_000))
+    assert (error.kind, error.message) == ("malformed", "the reply is larger than it may be")
+
+
+async def test_an_event_without_end_is_refused() -> None:
+    async def handler(exchange: Exchange) -> None:
+        await exchange.start()
+        while True:
+            await exchange.send(b"data: " + b"x" * 1_000_000)
+
+    async with serving(handler) as server:
+        error = await failure_of(model_at(server))
+    assert error.kind == "malformed"
+    assert "more than 33,554,432 bytes" in error.message
+
+
+async def test_an_answer_that_is_packed_though_we_did_not_ask_for_it_is_read() -> None:
+    handler = answering(zlib.compress(WHOLE), headers={"content-encoding": "deflate"})
+    async with serving(handler) as server:
+        assert await text_of(model_at(server)) == "Hello"
+
+
+async def test_an_answer_that_is_packed_wrongly_is_malformed() -> None:
+    handler = answering(b"\xff\xfe not deflate", headers={"content-encoding": "deflate"})
+    async with serving(handler) as server:
+        assert (await failure_of(model_at(server))).kind == "malformed"
+
+
+async def test_a_text_with_half_a_surrogate_pair_can_be_sent() -> None:
+    request = ModelRequest(messages=[UserMessage("a\ud83db")])
+    async with serving(answering(WHOLE)) as server, model_at(server).stream(request) as deltas:
+        _ = [delta async for delta in deltas]
+    assert json.loads(server.exchanges[0].body)["messages"] == [{"role": "user", "content": "a?b"}]
+
+
+async def test_a_model_can_be_used_again_on_another_event_loop() -> None:
+    """It holds nothing between its uses: the same object runs here and in a thread with its own loop."""
+    async with serving(answering(WHOLE)) as server:
+        model = model_at(server)
+        assert await text_of(model) == "Hello"
+        for backend in ("asyncio", "trio"):
+            elsewhere = functools.partial(anyio.run, text_of, model, backend=backend)
+            assert await anyio.to_thread.run_sync(elsewhere) == "Hello"

@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import msgspec
+from attrs import frozen
 
 from tether.errors import ModelError
 from tether.messages import FailureKind
@@ -33,64 +34,88 @@ _BY_STATUS: Final[Mapping[int, FailureKind]] = {
     529: "overloaded",
 }
 
+_BY_CODE: Final[Sequence[tuple[str, FailureKind]]] = (
+    (r"context_length|context_window|exceed_context_size|request_too_large", "context_overflow"),
+    (r"content_?filter|content_policy|responsibleaipolicy", "content_filter"),
+    (r"overloaded|capacity|unavailable", "overloaded"),
+    (r"insufficient_(?:credits|balance)|billing|permission|forbidden", "permission"),
+    (r"rate_limit|resource_exhausted|quota|too_many_requests|throttl", "rate_limit"),
+    (r"api_key|authentication|unauthenticated|unauthorized", "authentication"),
+    (r"not_found", "not_found"),
+)
+"""The vendor's own names for a failure, looked for in its code, type and status. First match wins."""
+
 _BY_WORDS: Final[Sequence[tuple[str, FailureKind]]] = (
     (
-        r"context[ _](?:length|window)|maximum context|prompt is too long|input is too long"
-        r"|too many (?:input )?tokens|exceeds? the (?:maximum|limit).{0,40}tokens"
-        r"|input token count.{0,40}exceeds|reduce the length of the messages|request_too_large"
-        r"|tokens? exceed|exceed_context_size|max(?:imum)? (?:prompt|input|model) length"
-        r"|model_max_prompt_tokens|too large for model with \d+ maximum context",
+        r"context[ -](?:length|window|size|limit)|maximum context|model token limit|prompt (?:is )?too long"
+        r"|input is too long|too many (?:input |total )?tokens|reduce the length of the messages"
+        r"|(?:prompt|input|token count).{0,60}exceeds? the (?:maximum|limit|model)"
+        r"|maximum (?:prompt|input|model) length|must have less than \d+ tokens"
+        r"|tokens? .{0,40}must be <=|prompt.{0,40}too large for model",
         "context_overflow",
     ),
+    (r"content (?:filter|policy|management policy)|safety system", "content_filter"),
+    (r"overloaded|over capacity|at capacity|temporarily unavailable", "overloaded"),
+    (r"rate limit|too many requests|quota exceeded|exceeded your .{0,20}quota", "rate_limit"),
     (
-        r"content[ _](?:filter|policy|management)|responsibleaipolicy|safety system",
-        "content_filter",
-    ),
-    (
-        r"overloaded|over capacity|at capacity|service_unavailable|temporarily unavailable",
-        "overloaded",
-    ),
-    (r"rate[ _]?limit|too many requests|resource_exhausted|quota|throttl", "rate_limit"),
-    (
-        r"invalid[ _]api[ _]key|incorrect api key|api key not valid|authentication|unauthenticated"
-        r"|unauthorized|no auth credentials",
+        r"(?:invalid|incorrect|missing|no|wrong) api[ -]?key|api key (?:is )?(?:not valid|invalid|required)"
+        r"|no auth credentials|invalid (?:authentication|bearer)|unauthorized",
         "authentication",
     ),
-    (r"permission|forbidden|insufficient (?:credits|balance)|billing", "permission"),
-    (r"model_not_found|not_found_error|does not exist|no such model|is not found", "not_found"),
+    (
+        r"insufficient (?:credits|balance|funds)|do(?:es)? not have (?:access|permission)",
+        "permission",
+    ),
+    (
+        r"model .{0,120}(?:does not exist|not found|is not a valid model)|no such model"
+        r"|not a valid model id|unknown model|is not found for api version",
+        "not_found",
+    ),
 )
-"""First match wins; looked for in the vendor's code, type and message together."""
+"""The same in the sentences that come without a code, each no wider than vendors' own wording."""
 
-_REQUEST_IDS: Final = ("request-id", "x-request-id", "x-goog-request-id", "cf-ray")
+_MAY_MEAN_ANYTHING: Final = frozenset(
+    {None, "invalid_request", "permission", "not_found", "context_overflow"}
+)
+"""Kinds that a status alone does not settle: what the vendor says counts for more."""
+
+_REQUEST_IDS: Final = (
+    "request-id",
+    "x-request-id",
+    "x-goog-request-id",
+    "apim-request-id",
+    "x-amzn-requestid",
+    "mistral-correlation-id",
+    "cf-ray",
+)
+_LONGEST_MESSAGE: Final = 8_000
 
 
-def kind_of(status: int | None, words: str) -> FailureKind:
+def kind_of(status: int | None, code: str, message: str) -> FailureKind:
     """Sort a failure.
 
     Args:
-        status: the HTTP status or the code that stands for one, if there is one.
-        words: the vendor's code, type and message.
+        status: the HTTP status or the number that stands for one, if there is one.
+        code: what the vendor calls it: code, type and status.
+        message: what the vendor says about it.
 
     Returns:
         Its kind.
     """
-    told: FailureKind | None = next(
-        (kind for pattern, kind in _BY_WORDS if re.search(pattern, words, re.IGNORECASE)), None
-    )
-    known: FailureKind | None = _BY_STATUS.get(status or 0)
-    if known in {"authentication", "rate_limit", "overloaded", "timeout"}:
-        return known
-    if told is not None and known in {
-        None,
-        "invalid_request",
-        "permission",
-        "not_found",
-        "context_overflow",
-    }:
-        return told
+    known = _BY_STATUS.get(status or 0)
+    if known in _MAY_MEAN_ANYTHING:
+        told = _match(_BY_CODE, code) or _match(_BY_WORDS, message)
+        if told is not None:
+            return told
     if known is not None:
         return known
     return "invalid_request" if status is not None and 400 <= status < 500 else "server"
+
+
+def _match(patterns: Sequence[tuple[str, FailureKind]], text: str) -> FailureKind | None:
+    return next(
+        (kind for pattern, kind in patterns if re.search(pattern, text, re.IGNORECASE)), None
+    )
 
 
 def error_from_response(
@@ -107,62 +132,141 @@ def error_from_response(
     Returns:
         The error, with the vendor's message, or a short description of what came instead.
     """
-    message, words = _told(body)
-    kind = kind_of(status, words) if status >= 400 else "malformed"
+    told = _told(body)
+    kind: FailureKind = "malformed"
+    if status >= 400 or told.status is not None:
+        kind = kind_of(status if status >= 400 else told.status, told.code, told.words)
+    elif status >= 300:
+        kind = "invalid_request"
+    waiting = _retry_after(headers, now or datetime.now(UTC))
     return ModelError(
-        message or f"the server answered HTTP {status} {_described(body)}",
+        told.message or f"the server answered HTTP {status} {_described(headers, body)}",
         kind=kind,
-        status=status,
-        request_id=next((headers[name] for name in _REQUEST_IDS if name in headers), None),
-        retry_after=_retry_after(headers, now or datetime.now(UTC)),
+        status=status if status >= 400 or told.status is None else told.status,
+        request_id=_request_id(headers) or told.request_id,
+        retry_after=waiting if waiting is not None else told.retry_after,
     )
 
 
 def error_from_stream(error: object) -> ModelError:
-    """Make an exception of an error that came inside a stream that had begun well."""
-    message, words = _from_json({"error": error})
-    code = error.get("status_code", error.get("code")) if isinstance(error, dict) else None
-    status = code if isinstance(code, int) and 400 <= code < 600 else None
+    """Make an exception of an error that came inside a stream that had begun well.
+
+    Args:
+        error: what the vendor put in the place of an error.
+
+    Returns:
+        The error, with the vendor's message.
+    """
+    told = _read({"error": error})
     return ModelError(
-        message or "the server reported an error without a message",
-        kind=kind_of(status, words),
-        status=status,
+        told.message or "the server reported an error without a message",
+        kind=kind_of(told.status, told.code, told.words),
+        status=told.status,
+        request_id=told.request_id,
+        retry_after=told.retry_after,
     )
 
 
-def _told(body: bytes) -> tuple[str, str]:
+@frozen
+class _Told:
+    """What a vendor says about a failure."""
+
+    message: str = ""
+    code: str = ""
+    words: str = ""
+    """The message, and what a service behind the vendor said."""
+    status: int | None = None
+    """The HTTP status, where it stands inside."""
+    request_id: str | None = None
+    retry_after: float | None = None
+
+
+def _told(body: bytes) -> _Told:
     try:
-        return _from_json(msgspec.json.decode(body))
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return "", ""
+        return _read(msgspec.json.decode(body))
+    except (ValueError, RecursionError):
+        return _Told()
 
 
-def _from_json(answer: Any) -> tuple[str, str]:
-    """The vendor's message, and all its words, from the shapes that errors come in."""
-    while isinstance(answer, list) and answer:
-        answer = answer[0]
+def _read(answer: Any) -> _Told:
+    """Find one's way in the shapes that errors come in: an object, a text, a list of them, one in another."""
+    answer = _first(answer)
     if not isinstance(answer, dict):
-        return (answer, answer) if isinstance(answer, str) else ("", "")
-    error = answer.get("error") or answer.get("errors") or answer
-    while isinstance(error, list) and error:
-        error = error[0]
+        answer = {"error": answer} if isinstance(answer, str) else {}
+    error = _first(answer.get("error") or answer.get("errors") or answer)
     if not isinstance(error, dict):
-        return str(error), str(error)
+        error = {"message": error}
     message = next(
-        (str(error[key]) for key in ("message", "detail", "msg", "error") if error.get(key)), ""
+        (
+            text
+            for key in ("message", "detail", "msg", "error", "error_message")
+            if (text := _sentence(error.get(key)))
+        ),
+        "",
     )
-    words = " ".join(str(error[key]) for key in ("code", "type", "status") if error.get(key))
-    return message, f"{words} {message}"
+    metadata = error.get("metadata")
+    behind = _sentence(metadata.get("raw")) if isinstance(metadata, dict) else ""
+    named = (place.get(key) for place in (error, answer) for key in ("code", "type", "status"))
+    request_id = error.get("request_id") or answer.get("request_id")
+    return _Told(
+        message=message,
+        code=" ".join(str(name) for name in named if isinstance(name, str | int)),
+        words=f"{message} {behind}",
+        status=_status_in(error),
+        request_id=request_id if isinstance(request_id, str) else None,
+        retry_after=_retry_delay(error.get("details")),
+    )
 
 
-def _described(body: bytes) -> str:
+def _first(value: Any) -> Any:
+    while isinstance(value, list) and value:
+        value = value[0]
+    return value
+
+
+def _sentence(value: Any, depth: int = 4) -> str:
+    """Make a text of what stands where a text was expected."""
+    if depth == 0 or value is None:
+        return ""
+    if isinstance(value, dict):
+        return next(
+            (
+                text
+                for key in ("message", "detail", "msg")
+                if (text := _sentence(value.get(key), depth - 1))
+            ),
+            "",
+        )
+    if isinstance(value, list):
+        return "; ".join(filter(None, (_sentence(item, depth - 1) for item in value)))
+    text = str(value)
+    return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]} ..."
+
+
+def _status_in(error: Mapping[str, Any]) -> int | None:
+    for key in ("status_code", "code", "http_code"):
+        value = error.get(key)
+        if isinstance(value, str) and value.isdecimal() and len(value) == 3:
+            value = int(value)
+        if isinstance(value, int) and 400 <= value < 600:
+            return value
+    return None
+
+
+def _described(headers: Mapping[str, str], body: bytes) -> str:
+    if "location" in headers:
+        return f"and points to {headers['location']}: give the address that answers as base_url"
     text = body.decode(errors="replace").strip()
     if not text:
         return "with an empty body"
     if text[:200].lower().startswith(("<!doctype", "<html")):
-        title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
-        return f"with an HTML page{f': {title[1].strip()}' if title else ''}"
+        title = re.search(r"<title[^>]*>([^<]*)", text, re.IGNORECASE)
+        return f"with an HTML page{f': {title[1].strip()[:200]}' if title else ''}"
     return f"with: {text[:200]}"
+
+
+def _request_id(headers: Mapping[str, str]) -> str | None:
+    return next((headers[name] for name in _REQUEST_IDS if name in headers), None)
 
 
 def _retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
@@ -183,5 +287,14 @@ def _retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     return max(0.0, (date - now).total_seconds())
 
 
+def _retry_delay(details: Any) -> float | None:
+    """Seconds to wait, as Google gives them in the body (google.rpc.RetryInfo)."""
+    for detail in details if isinstance(details, list) else ():
+        delay = detail.get("retryDelay") if isinstance(detail, dict) else None
+        if isinstance(delay, str) and _is_number(delay.removesuffix("s")):
+            return float(delay.removesuffix("s"))
+    return None
+
+
 def _is_number(text: str) -> bool:
-    return re.fullmatch(r"\d+(?:\.\d+)?", text.strip()) is not None
+    return re.fullmatch(r"\d{1,9}(?:\.\d{1,9})?", text.strip()) is not None

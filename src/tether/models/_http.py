@@ -3,15 +3,19 @@
 One request is one response, streamed: bytes to events to deltas, each step a generator, and nothing is read
 before someone asks for the next delta. Leaving a stream early closes its connection; reading it to the end
 leaves the connection for the next request of the same `connected` model.
+
+A key is in no error, repr or log.
 """
 
 import functools
-import inspect
+import json
+import re
 import ssl
+import zlib
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final, TypeAlias
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
 
 import anyio
 import httpx
@@ -20,21 +24,28 @@ from attrs import evolve, field, frozen
 
 from tether.deltas import Delta
 from tether.errors import ModelError
+from tether.messages import FailureKind
 from tether.model import DeltaStream, Model, ModelRequest
 from tether.models._failures import error_from_response
+from tether.models._secrets import Key, resolved_key, without_key, without_password
 from tether.models._sse import frame_events
 from tether.models._wire import Decoder, WireApi
 from tether.models.retry import RetryPolicy
 
-__all__ = ("HttpModel", "Key", "respond_in_process")
-
-Key: TypeAlias = str | Callable[[], str | Awaitable[str]] | None
-"""A key, or a function that is asked for it at each request; None where the server wants none."""
+__all__ = ("HttpModel", "respond_in_process")
 
 _LONGEST_ERROR_BODY: Final = 64 * 1024
+_ERROR_BODY_TIME: Final = 10.0
 _CLOSING_TIME: Final = 2.0
 _LAST_BYTES_TIME: Final = 0.25
 """Seconds for what follows the end of a reply, so that its connection can be used again."""
+
+_LIMITS: Final = httpx.Limits(
+    # How many ask at once is for them to say, and a tool may run for a while between two requests.
+    max_connections=None,
+    max_keepalive_connections=20,
+    keepalive_expiry=60.0,
+)
 
 
 @frozen(kw_only=True)
@@ -50,7 +61,7 @@ class HttpModel:
     model: str
     """What the server calls it."""
     api: WireApi
-    base_url: str
+    base_url: str = field(repr=lambda url: repr(without_password(url)))
     key: Key = field(default=None, repr=False)
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     """Sent beside those of the API."""
@@ -59,9 +70,12 @@ class HttpModel:
     connect_timeout: float = 10.0
     """Seconds."""
     first_byte_timeout: float = 600.0
-    """Seconds until the server answers; models that think take long."""
-    idle_timeout: float = 120.0
-    """Seconds between two pieces of the answer, counted only while we wait for one."""
+    """Seconds until the server begins to answer; models that think may take long."""
+    idle_timeout: float = 300.0
+    """Seconds between two pieces of the answer, counted only while we wait for one. Some models think for
+    minutes within their answer, and show nothing of it."""
+    max_reply_size: int = 128 * 1024 * 1024
+    """Bytes of a reply on the wire, after which it is cut off."""
     transport: Callable[[], httpx.AsyncBaseTransport] | None = field(default=None, repr=False)
     """Makes what carries requests in place of a network connection."""
     _client: httpx.AsyncClient | None = field(default=None, repr=False, eq=False)
@@ -90,76 +104,80 @@ class HttpModel:
             async with self.connected() as connected, connected.stream(request) as deltas:
                 yield deltas
             return
-        key = await _resolved(self.key)
-        headers = {"accept": "text/event-stream", "accept-encoding": "identity"}
-        body = msgspec.json.encode(self.api.encode(request, self.model))
-        with self._translated(key):
-            async with self._client.stream(
-                "POST",
-                self.api.url(self.base_url, self.model),
-                content=body,
-                headers={
-                    "content-type": "application/json",
-                    **headers,
-                    **self.api.headers(key),
-                    **self.headers,
-                },
-            ) as response:
-                await _refuse_what_is_no_stream(response)
-                async with _unwinding(self._chunks(response)) as chunks:
-                    yield _Deltas(chunks, self.api.decode(self.model))
+        key = await resolved_key(self.key)
+        response = await self._send(self._client, request, key)
+        try:
+            await _refuse_what_is_no_stream(response, key)
+            # httpcore reads the timeout from here when the body is begun.
+            response.request.extensions["timeout"]["read"] = self.idle_timeout
+            async with _unwinding(_body(response)) as chunks:
+                yield _Deltas(
+                    chunks,
+                    self.api.decode(self.model),
+                    explain=functools.partial(self._explained, key=key, answered=True),
+                    unpack=_unpacker(response),
+                    room=self.max_reply_size,
+                )
+        finally:
+            with anyio.move_on_after(_CLOSING_TIME, shield=True):
+                await response.aclose()
 
     def _open(self) -> httpx.AsyncClient:
         timeout = httpx.Timeout(self.first_byte_timeout, connect=self.connect_timeout)
         if self.transport is not None:
             return httpx.AsyncClient(transport=self.transport(), timeout=timeout)
         secure = self.base_url.startswith("https")
-        return httpx.AsyncClient(verify=_trusted() if secure else False, timeout=timeout)
+        return httpx.AsyncClient(
+            verify=_trusted() if secure else False, timeout=timeout, limits=_LIMITS
+        )
 
-    def _chunks(self, response: httpx.Response) -> AsyncGenerator[bytes, None]:
-        # httpcore reads the timeout from here when the body is begun.
-        response.request.extensions["timeout"]["read"] = self.idle_timeout
-        encoded = response.headers.get("content-encoding", "identity") != "identity"
-        # What `aiter_raw` adds to the stream itself, counts and cuts, is not needed here.
-        stream: Any = response.stream
-        chunks: Any = response.aiter_bytes() if encoded else aiter(stream)
-        return chunks  # type: ignore[no-any-return]  # httpx says iterator, and gives a generator
-
-    @contextmanager
-    def _translated(self, key: str) -> Iterator[None]:
-        """Raise what httpx raises as `ModelError`, and never with the key in it."""
+    async def _send(
+        self, client: httpx.AsyncClient, request: ModelRequest, key: str
+    ) -> httpx.Response:
+        """Ask, and wait until the answer begins."""
+        headers = {
+            "content-type": "application/json",
+            "accept": "text/event-stream",
+            "accept-encoding": "identity",
+            **self.api.headers(key),
+            **self.headers,
+        }
+        body = _encoded(self.api.encode(request, self.model))
+        url = self.api.url(self.base_url, self.model)
         try:
-            yield
-        except ModelError as error:
-            if key and key in error.message:
-                error.message = error.message.replace(key, "[key]")
-                error.args = (error.message,)
-            raise
-        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
-            raise self._explained(error) from error
+            asked = client.build_request("POST", url, content=body, headers=headers)
+            return await client.send(asked, stream=True)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise self._explained(error, key=key, answered=False) from error
 
-    def _explained(self, error: Exception) -> ModelError:
+    def _explained(self, error: Exception, *, key: str, answered: bool) -> ModelError:
+        return without_key(self._in_words(error, answered=answered), key)
+
+    def _in_words(self, error: Exception, *, answered: bool) -> ModelError:
+        """Say what went wrong, and for a timeout which, and how long we waited."""
+        where = without_password(self.base_url)
+        told = str(error) or type(error).__name__
+        kind: FailureKind = "timeout" if isinstance(error, httpx.TimeoutException) else "connection"
         match error:
+            case ModelError():
+                return error
             case httpx.ConnectTimeout() | httpx.PoolTimeout():
-                waited = f"no connection to {self.base_url} within {self.connect_timeout:g} s"
-                return ModelError(waited, kind="timeout")
+                message = f"no connection to {where} within {self.connect_timeout:g} s"
+            case httpx.TimeoutException() if answered:
+                message = f"{self.name} was silent for {self.idle_timeout:g} s within its answer"
+            case httpx.WriteTimeout():
+                message = f"{self.name} did not take the request for {self.first_byte_timeout:g} s"
             case httpx.TimeoutException():
-                waited = (
-                    f"{self.name} was silent for too long: {self.first_byte_timeout:g} s before its "
-                    f"answer, or {self.idle_timeout:g} s within it"
-                )
-                return ModelError(waited, kind="timeout")
-            case httpx.ConnectError():
-                return ModelError(f"cannot connect to {self.base_url}: {error}", kind="connection")
+                message = f"{self.name} did not answer within {self.first_byte_timeout:g} s"
+            case httpx.ConnectError() | httpx.ProxyError():
+                message = f"cannot connect to {where}: {told}"
             case httpx.InvalidURL() | httpx.UnsupportedProtocol():
-                return ModelError(
-                    f"{self.base_url!r} is no base URL: {error}", kind="invalid_request"
-                )
+                message, kind = f"{where!r} is no base URL: {told}", "invalid_request"
+            case zlib.error():
+                message, kind = f"the answer of {self.name} cannot be unpacked: {told}", "malformed"
             case _:
-                return ModelError(
-                    f"the connection to {self.name} was lost: {error or type(error).__name__}",
-                    kind="connection",
-                )
+                message = f"the connection to {self.name} was lost: {told}"
+        return ModelError(message, kind=kind)
 
 
 def respond_in_process(
@@ -202,12 +220,33 @@ class _EventBody(httpx.AsyncByteStream):
 class _Deltas:
     """A reply as it arrives: reads on when what was read is used up."""
 
-    __slots__ = ("_chunks", "_decoder", "_error", "_frames", "_over", "_ready")
+    __slots__ = (
+        "_chunks",
+        "_decoder",
+        "_error",
+        "_explain",
+        "_frames",
+        "_over",
+        "_ready",
+        "_room",
+        "_unpack",
+    )
 
-    def __init__(self, chunks: AsyncIterator[bytes], decoder: Decoder) -> None:
+    def __init__(
+        self,
+        chunks: AsyncIterator[bytes],
+        decoder: Decoder,
+        *,
+        explain: Callable[[Exception], ModelError],
+        unpack: Callable[[bytes], bytes] | None,
+        room: int,
+    ) -> None:
         self._chunks = chunks
         self._frames = frame_events()
         self._decoder = decoder
+        self._explain = explain
+        self._unpack = unpack
+        self._room = room
         self._ready: deque[Delta] = deque()
         self._over = False
         self._error: ModelError | None = None
@@ -231,9 +270,17 @@ class _Deltas:
     async def _read(self) -> None:
         try:
             chunk = await self._chunks.__anext__()
+            if self._unpack is not None:
+                chunk = self._unpack(chunk)
         except StopAsyncIteration:
-            self._end()
+            self._end(None)
             return
+        except (httpx.HTTPError, httpx.StreamError, zlib.error) as error:
+            failure = self._explain(error)
+            failure.__cause__ = error
+            self._end(failure)
+            return
+        self._room -= len(chunk)
         decode, extend = self._decoder.send, self._ready.extend
         try:
             for event in self._frames.send(chunk):
@@ -242,23 +289,30 @@ class _Deltas:
             self._finish(end)
         except ModelError as error:
             # What came before it in the same read is still to be given out.
-            self._error = error
+            self._error = self._explain(error)
+        else:
+            if self._room < 0:
+                self._end(ModelError("the reply is larger than it may be", kind="malformed"))
 
-    def _end(self) -> None:
+    def _end(self, failure: ModelError | None) -> None:
+        """Tell the decoder that nothing more comes, and why."""
         try:
-            self._decoder.send(None)
+            if failure is None:
+                self._decoder.send(None)
+            else:
+                self._decoder.throw(failure)
         except StopIteration as end:
             self._finish(end)
         except ModelError as error:
-            self._error = error
+            self._error = self._explain(error)
 
     def _finish(self, end: StopIteration) -> None:
         self._over = True
         self._ready.extend(end.value)
 
     async def _read_to_the_end(self) -> None:
-        """Read what follows the reply, as a rule nothing but the end of the body."""
-        with anyio.move_on_after(_LAST_BYTES_TIME):
+        """Read what follows the reply, as a rule nothing but the end of the body; the reply is whole without it."""
+        with anyio.move_on_after(_LAST_BYTES_TIME), suppress(httpx.HTTPError, httpx.StreamError):
             async for _ in self._chunks:
                 pass
 
@@ -282,24 +336,51 @@ async def _unwinding(
                 pass
 
 
-async def _refuse_what_is_no_stream(response: httpx.Response) -> None:
+async def _refuse_what_is_no_stream(response: httpx.Response, key: str) -> None:
     kind = response.headers.get("content-type", "")
-    if response.status_code == 200 and not kind.startswith(("application/json", "text/html")):
+    if response.status_code == 200 and not re.match(r"application/(\S+\+)?json|text/html", kind):
         return
+    body = await _error_body(response)
+    raise without_key(error_from_response(response.status_code, response.headers, body), key)
+
+
+async def _error_body(response: httpx.Response) -> bytes:
+    """Read what explains an error, as far as it comes."""
     body = bytearray()
-    async with _unwinding(response.aiter_bytes()) as chunks:  # type: ignore[arg-type]  # as in `_chunks`
-        async for chunk in chunks:
-            body += chunk
-            if len(body) > _LONGEST_ERROR_BODY:
-                break
-    raise error_from_response(response.status_code, response.headers, bytes(body))
+    with anyio.move_on_after(_ERROR_BODY_TIME), suppress(httpx.HTTPError, httpx.StreamError):
+        async with _unwinding(_body(response)) as chunks:
+            async for chunk in chunks:
+                body += chunk
+                if len(body) > _LONGEST_ERROR_BODY:
+                    break
+    unpack = _unpacker(response)
+    with suppress(zlib.error):
+        return bytes(body) if unpack is None else unpack(bytes(body))[:_LONGEST_ERROR_BODY]
+    return b""
 
 
-async def _resolved(key: Key) -> str:
-    if callable(key):
-        answer = key()
-        return await answer if inspect.isawaitable(answer) else answer
-    return key or ""
+def _body(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    """The body as it arrives: what httpx would add to it, counts and cuts, is not needed here."""
+    stream: Any = response.stream
+    chunks: AsyncGenerator[bytes, None] = aiter(stream)
+    return chunks
+
+
+def _unpacker(response: httpx.Response) -> Callable[[bytes], bytes] | None:
+    """What undoes the packing of a body: nothing, as a rule, since we ask for none."""
+    packing = response.headers.get("content-encoding", "identity")
+    if packing == "identity":
+        return None
+    # Both of gzip and deflate, told apart by how they begin.
+    return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32).decompress
+
+
+def _encoded(body: Mapping[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(body)
+    except UnicodeEncodeError:
+        # Half a surrogate pair, as file names and cut-off texts may have: no JSON text can hold it.
+        return json.dumps(body, ensure_ascii=False).encode(errors="replace")
 
 
 @functools.cache

@@ -17,7 +17,8 @@ __all__ = ("MAX_DEPTH", "Decoder", "WireApi", "cut_short", "finished_call", "mal
 Decoder: TypeAlias = Generator[Sequence[Delta], ServerSentEvent | None, Sequence[Delta]]
 """Started with `next`; is sent server-sent events one at a time, and None when the stream ends; yields the
 deltas that follow from each, and returns the last ones: a `ReplyEnd` with the finished message, and what comes
-before it. It returns as soon as the reply is whole, since a server may keep the stream open. Raises `ModelError`."""
+before it. It returns as soon as the reply is whole, since a server may keep the stream open. Raises `ModelError`, with
+what had arrived as its `partial`; one that is thrown in, since the connection was lost, it raises like its own."""
 
 MAX_DEPTH = 64
 """How deep the arguments of a call may be nested."""
