@@ -534,7 +534,7 @@ async def open_event_stream(
             or a group of the two.
 
     Cancellation:
-        Cancels the producer, waits until it has cleaned up, and passes on.
+        Cancels the producer, waits until it has cleaned up, and passes on, whatever the producer fails with.
     """
     _check_size(max_buffer_size)
     joint: _Joint[E, R] = _Joint()
@@ -547,6 +547,9 @@ async def open_event_stream(
             tasks.cancel_scope.cancel()
     except BaseException as error:  # noqa: ASYNC103, BLE001 - raised below, outside the handler
         raised = error
+    if isinstance(raised, anyio.get_cancelled_exc_class()):
+        # What the producer failed with meanwhile must not stand for the cancellation.
+        raise raised
     unseen = None if joint.seen else joint.exception
     if raised is not None and unseen is not None:
         raised = plain(BaseExceptionGroup("a stream's block and producer", [raised, unseen]))

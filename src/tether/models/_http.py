@@ -146,6 +146,7 @@ class HttpModel:
         url = self.api.url(self.base_url, self.model)
         try:
             asked = client.build_request("POST", url, content=body, headers=headers)
+            asked.stream = _RequestBody(body)
             return await client.send(asked, stream=True)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self._explained(error, key=key, answered=False) from error
@@ -199,6 +200,24 @@ def respond_in_process(
         )
 
     return lambda: httpx.MockTransport(handle)
+
+
+class _RequestBody(httpx.AsyncByteStream):
+    """A body that is there as a whole.
+
+    httpx's own is an async generator, which a request that is cancelled while it is sent leaves unfinished.
+    """
+
+    def __init__(self, body: bytes) -> None:
+        self._pieces = iter((body,))
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        for piece in self._pieces:
+            return piece
+        raise StopAsyncIteration
 
 
 class _EventBody(httpx.AsyncByteStream):

@@ -24,6 +24,7 @@ MAX_TIMEOUT: Final = 3600.0
 _HEAD: Final = MAX_OUTPUT // 4
 _PIECE: Final = 16 * 1024
 _POLL: Final = 0.02
+_STARTING_TIME: Final = 10.0
 
 
 def command_tool(root: Root, *, grace: float = GRACE) -> Tool:
@@ -83,13 +84,15 @@ async def running_group(
         The group is asked to end, given its grace, and ended; then it passes on. Cancelled again
         meanwhile, the group is ended at once.
     """
-    process = await anyio.open_process(
-        command,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+    # asyncio loses a process that is cancelled while it starts: then nobody could end it.
+    with anyio.fail_after(_STARTING_TIME, shield=True):
+        process = await anyio.open_process(
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     try:
         yield process
     finally:
