@@ -2,6 +2,7 @@
 
 from tether._inbox import Queued, QueueMode, QueueName
 from tether.agent import Agent, AgentState, Prompt
+from tether.chat import Chat
 from tether.deltas import (
     BlockDelta,
     BlockEnd,
@@ -77,6 +78,7 @@ from tether.messages import (
     VendorItem,
 )
 from tether.model import (
+    ConnectableModel,
     DeltaStream,
     Model,
     ModelMessage,
@@ -87,8 +89,10 @@ from tether.model import (
     ToolSpec,
 )
 from tether.models.catalogue import model_from_name
+from tether.models.retry import RetryPolicy
 from tether.run import Run, RunResult
-from tether.serialize import from_json, to_json
+from tether.serialize import Serializable, from_builtins, from_json, to_builtins, to_json
+from tether.session import Entry, Session, SessionInfo, SessionStore, sessions
 from tether.stream import (
     EventSink,
     EventStream,
@@ -114,12 +118,15 @@ __all__ = (
     "Block",
     "BlockDelta",
     "BlockEnd",
+    "Chat",
+    "ConnectableModel",
     "ConsumerTooSlowError",
     "CustomMessage",
     "DecodeError",
     "Delta",
     "DeltaStream",
     "Deny",
+    "Entry",
     "Event",
     "EventSink",
     "EventStream",
@@ -155,9 +162,14 @@ __all__ = (
     "Queued",
     "ReplyEnd",
     "ReplyInfo",
+    "RetryPolicy",
     "Run",
     "RunEnd",
     "RunResult",
+    "Serializable",
+    "Session",
+    "SessionInfo",
+    "SessionStore",
     "StopReason",
     "StreamStatistics",
     "TetherError",
@@ -190,10 +202,13 @@ __all__ = (
     "VendorItem",
     "WhenFull",
     "create_event_stream",
+    "from_builtins",
     "from_json",
     "model_from_name",
     "open_event_stream",
     "repaired",
+    "sessions",
+    "to_builtins",
     "to_json",
     "tool",
 )
