@@ -23,7 +23,7 @@ def test_a_program_of_the_readme_runs(program: str) -> None:
     """It ends well, warns of nothing, and prints something."""
     environment = {key: value for key, value in os.environ.items() if not key.endswith("_API_KEY")}
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-X", "dev", "-c", program],
+        [sys.executable, "-W", "error", "-c", program],
         cwd=ROOT,
         env=environment,
         capture_output=True,
