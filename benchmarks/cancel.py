@@ -70,7 +70,10 @@ async def cancelled_soon(scope: anyio.CancelScope, first: Callable[[], Awaitable
 
 
 started: list[float] = []
-PROGRAMS: dict[str, Callable[[str, anyio.CancelScope], Awaitable[float]]] = {"httpx": plain, "tether": ours}
+PROGRAMS: dict[str, Callable[[str, anyio.CancelScope], Awaitable[float]]] = {
+    "httpx": plain,
+    "tether": ours,
+}
 
 
 async def once(name: str, url: str) -> float:
@@ -89,7 +92,9 @@ def main(runs: int = 200) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     heard, told = multiprocessing.Pipe(duplex=False)
-    server = multiprocessing.get_context("fork").Process(target=serve, args=(listener, told), daemon=True)
+    server = multiprocessing.get_context("fork").Process(
+        target=serve, args=(listener, told), daemon=True
+    )
     server.start()
     print(f"{'ms: median, 99th percentile':28} {'connection gone':>16} {'block left':>16}")
     for backend in ("asyncio", "trio"):
@@ -101,7 +106,9 @@ def main(runs: int = 200) -> None:
                 gone[name].append(heard.recv() - started[-1])
         for name in PROGRAMS:
             print(f"{name + ' on ' + backend:28} {shown(gone[name]):>16} {shown(left[name]):>16}")
-        ratios = [statistics.median(of["tether"]) / statistics.median(of["httpx"]) for of in (gone, left)]
+        ratios = [
+            statistics.median(of["tether"]) / statistics.median(of["httpx"]) for of in (gone, left)
+        ]
         print(f"{'ratio of the medians':28} {ratios[0]:>16.2f} {ratios[1]:>16.2f}")
     server.kill()
 
