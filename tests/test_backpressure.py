@@ -5,8 +5,8 @@ from typing import Any
 
 import anyio
 import pytest
-
 from tests.models.replay import Exchange, events, serving
+
 from tether import Agent, MessageUpdate, ToolContext, ToolExecutionUpdate, model_from_name, tool
 from tether.testing import ScriptedModel, call
 
