@@ -268,13 +268,13 @@ def test_a_conversation_is_written_as_the_api_has_it() -> None:
             "content": "Look.",
             "tool_calls": [
                 {
-                    "id": "a_b",
+                    "id": "a_b_806c5cd3",
                     "type": "function",
                     "function": {"name": "f", "arguments": '{"x": 1}'},
                 }
             ],
         },
-        {"role": "tool", "tool_call_id": "a_b", "content": "seen"},
+        {"role": "tool", "tool_call_id": "a_b_806c5cd3", "content": "seen"},
         {
             "role": "user",
             "content": [{"type": "text", "text": "The images that f returned:"}, image],

@@ -1,7 +1,10 @@
 """What a wire API is: how a request is written, and how a reply is read. No I/O."""
 
+import json
+import re
+import zlib
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 from attrs import frozen
@@ -12,7 +15,17 @@ from tether.messages import ToolCall
 from tether.model import ModelRequest
 from tether.models._sse import ServerSentEvent
 
-__all__ = ("MAX_DEPTH", "Decoder", "WireApi", "cut_short", "finished_call", "malformed")
+__all__ = (
+    "MAX_DEPTH",
+    "Decoder",
+    "WireApi",
+    "at",
+    "cut_short",
+    "finished_call",
+    "malformed",
+    "second_reading",
+    "valid_call_id",
+)
 
 Decoder: TypeAlias = Generator[Sequence[Delta], ServerSentEvent | None, Sequence[Delta]]
 """Started with `next`; is sent server-sent events one at a time, and None when the stream ends; yields the
@@ -22,6 +35,8 @@ what had arrived as its `partial`; one that is thrown in, since the connection w
 
 MAX_DEPTH = 64
 """How deep the arguments of a call may be nested."""
+
+_T = TypeVar("_T")
 
 
 @frozen
@@ -57,11 +72,60 @@ def finished_call(id_: str, name: str, arguments: str, details: Any = None) -> T
     for candidate in _readings(arguments):
         try:
             value = msgspec.json.decode(candidate)
-        except (msgspec.DecodeError, RecursionError):
+        except (ValueError, RecursionError):
             continue
         if isinstance(value, dict) and _depth_within(value, MAX_DEPTH):
             return ToolCall(id_, name, value, None, details)
     return ToolCall(id_, name, {}, arguments, details)
+
+
+def valid_call_id(call_id: str, *, longest: int = 64) -> str:
+    """Make the id of a call one that any server takes: letters, digits, _ and -.
+
+    Args:
+        call_id: the id, perhaps another vendor's.
+        longest: how many characters it may have.
+
+    Returns:
+        The id itself where it will do. Else always the same one for the same id, and another for another, so that
+        a call and its result stay together.
+    """
+    clean = re.sub(r"[^a-zA-Z0-9_-]", "_", call_id)
+    if clean == call_id and 0 < len(call_id) <= longest:
+        return call_id
+    return f"{clean[: longest - 9]}_{zlib.crc32(call_id.encode(errors='replace')):08x}"
+
+
+def at(base_url: str, path: str) -> str:
+    """Put a path behind a base URL, and before what it asks for, if it does (`?api-version=...`)."""
+    base, question, query = base_url.partition("?")
+    return f"{base.rstrip('/')}{path}{question}{query}"
+
+
+def second_reading(read: Callable[[bytes], _T], data: bytes, error: Exception) -> _T:
+    """Read JSON that a strict reader refused, as far as a lenient one can make something of it.
+
+    Bytes that are no UTF-8 are replaced, as the standard for event streams has it, and so is half a surrogate
+    pair, which some servers send where they cut a text between the halves.
+
+    Args:
+        read: the strict reader.
+        data: the JSON.
+        error: what it said the first time.
+
+    Returns:
+        What was read.
+
+    Raises:
+        ModelError: nothing can be made of it; the kind is `malformed`.
+    """
+    try:
+        value = json.loads(data.decode(errors="replace"), strict=False)
+        text = json.dumps(value, ensure_ascii=False)
+        return read(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode())
+    except (ValueError, RecursionError):
+        problem = f"the server sent data that cannot be read ({error})"
+        raise malformed(problem, data) from error
 
 
 def malformed(problem: str, data: bytes) -> ModelError:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from attrs import frozen
 
@@ -26,24 +27,47 @@ class Vendor:
     base_url: str | None = None
     key: str | None = None
     """The environment variable that holds the key; None where no key is needed."""
+    elsewhere: str | None = None
+    """The wire API at an address that is not the vendor's, where it is another."""
 
 
 _CHAT: Final = "openai_chat:OPENAI_CHAT"
+_LIKE_CHAT: Final = "openai_chat:COMPATIBLE_CHAT"
+_DEEPSEEK: Final = "openai_chat:DEEPSEEK_CHAT"
+_MISTRAL: Final = "openai_chat:MISTRAL_CHAT"
+_OPENROUTER: Final = "openai_chat:OPENROUTER_CHAT"
 
 VENDORS: Final[dict[str, Vendor]] = {
-    "openai-chat": Vendor(_CHAT, "https://api.openai.com/v1", "OPENAI_API_KEY"),
+    "openai-chat": Vendor(_CHAT, "https://api.openai.com/v1", "OPENAI_API_KEY", _LIKE_CHAT),
     "groq": Vendor(_CHAT, "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
-    "deepseek": Vendor(_CHAT, "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
-    "mistral": Vendor(_CHAT, "https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
-    "openrouter": Vendor(_CHAT, "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
+    "deepseek": Vendor(_DEEPSEEK, "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
+    "mistral": Vendor(_MISTRAL, "https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
+    "openrouter": Vendor(_OPENROUTER, "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
     "xai": Vendor(_CHAT, "https://api.x.ai/v1", "XAI_API_KEY"),
-    "together": Vendor(_CHAT, "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
+    "together": Vendor(_LIKE_CHAT, "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
     "cerebras": Vendor(_CHAT, "https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"),
-    "huggingface": Vendor(_CHAT, "https://router.huggingface.co/v1", "HF_TOKEN"),
-    "ollama": Vendor(_CHAT, "http://127.0.0.1:11434/v1"),
-    "vllm": Vendor(_CHAT, "http://127.0.0.1:8000/v1"),
+    "huggingface": Vendor(_LIKE_CHAT, "https://router.huggingface.co/v1", "HF_TOKEN"),
+    "ollama": Vendor(_LIKE_CHAT, "http://127.0.0.1:11434/v1"),
+    "vllm": Vendor(_LIKE_CHAT, "http://127.0.0.1:8000/v1"),
 }
 """Who can be named before the colon."""
+
+_OWN_HOSTS: Final = (".openai.com", ".azure.com")
+"""Where OpenAI's models are, though the address be given."""
+
+_MAKERS: Final = {
+    "gpt": "openai",
+    "o1": "openai",
+    "o3": "openai",
+    "o4": "openai",
+    "claude": "anthropic",
+    "gemini": "google",
+    "grok": "xai",
+    "deepseek": "deepseek",
+    "mistral": "mistral",
+    "magistral": "mistral",
+}
+"""How names of models begin, and whose they are."""
 
 
 def model_from_name(
@@ -82,7 +106,7 @@ def model_from_name(
     return _imported("_http:HttpModel")(  # type: ignore[no-any-return]  # it is the class
         name=name,
         model=model,
-        api=_imported(vendor.api),
+        api=_imported(vendor.api if own or _is_at_openai(url) else vendor.elsewhere or vendor.api),
         base_url=url,
         key=api_key if api_key is not None else _key_from_environment(vendor, needed=own),
         **settings,
@@ -109,13 +133,22 @@ def _key_from_environment(vendor: Vendor, *, needed: bool) -> Callable[[], str] 
     return key
 
 
+def _is_at_openai(url: str) -> bool:
+    return (urlsplit(url).hostname or "").endswith(_OWN_HOSTS)
+
+
 def _unknown(name: str, prefix: str) -> str:
-    known = [*VENDORS, "offline"]
-    close = difflib.get_close_matches(prefix, known, n=3, cutoff=0.5)
     if prefix in VENDORS:
         return f"{name!r} names a vendor but no model; write {prefix}:MODEL"
-    hint = f"; did you mean {' or '.join(close)}?" if close else ""
     return (
-        f"no model is called {name!r}{hint} A name is VENDOR:MODEL, where VENDOR is one of "
+        f"no model is called {name!r}{_hint(name, prefix)}. A name is VENDOR:MODEL, where VENDOR is one of "
         f"{', '.join(VENDORS)}; or offline"
     )
+
+
+def _hint(name: str, prefix: str) -> str:
+    whose = [maker for start, maker in _MAKERS.items() if prefix.lower().startswith(start)]
+    if ":" not in name and whose and whose[0] in VENDORS:
+        return f"; did you mean {whose[0]}:{name}"
+    close = difflib.get_close_matches(prefix.lower(), [*VENDORS, "offline"], n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(close)}" if close else ""
