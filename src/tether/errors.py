@@ -9,7 +9,6 @@
     |-- DecodeError                the data's: JSON that is no message or event, with the path
     |-- ModelError                 the vendor's, or the wire's: `kind` says which
     |-- ArgumentsError             the model's: arguments that do not fit; it is told, and may repair
-    |-- OutputError                the model's: no output of the type asked for, after all repairs
     `-- ConsumerTooSlowError       the consumer's: a branch with `when_full="fail"` fell behind
 
 What anyio has a name for keeps it: `anyio.ClosedResourceError`, `anyio.BrokenResourceError`,
@@ -27,7 +26,6 @@ __all__ = (
     "DecodeError",
     "ModelError",
     "NothingToContinueError",
-    "OutputError",
     "TetherError",
     "ToolDefinitionError",
     "UnknownModelError",
@@ -124,10 +122,6 @@ class ArgumentsError(TetherError):
     def __init__(self, faults: Sequence[str]) -> None:
         super().__init__("; ".join(faults))
         self.faults = tuple(faults)
-
-
-class OutputError(TetherError):
-    """The model gave no output of the type asked for, after all repairs it was allowed."""
 
 
 class ConsumerTooSlowError(TetherError):

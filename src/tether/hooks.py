@@ -11,8 +11,6 @@
     after_tool          the invocation, the result     a result to record instead
     should_stop         the turn's end                 True to end the run
     on_event            the event                      nothing
-    session_start       the agent                      nothing
-    session_end         the agent                      nothing
 
 A hook is a plain function or an async one; None as its answer changes nothing. Several on one point run
 in the order of their depth, lowest first, then in the order in which they were added; each is given
@@ -61,8 +59,6 @@ HookPoint: TypeAlias = Literal[
     "after_tool",
     "should_stop",
     "on_event",
-    "session_start",
-    "session_end",
 ]
 
 HOOK_POINTS: Final[tuple[HookPoint, ...]] = get_args(HookPoint)

@@ -32,9 +32,6 @@ class Exchange:
         if data:
             await self.stream.send(b"%x\r\n%b\r\n" % (len(data), data))
 
-    async def end(self) -> None:
-        await self.stream.send(b"0\r\n\r\n")
-
     async def answer(
         self,
         *pieces: bytes,
@@ -42,10 +39,10 @@ class Exchange:
         kind: str = SSE,
         headers: Mapping[str, str] | None = None,
     ) -> None:
+        """Answer with one chunk for each piece, all of them at once on the wire."""
         await self.start(status, kind, headers)
-        for piece in pieces:
-            await self.send(piece)
-        await self.end()
+        framed = [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces if piece]
+        await self.stream.send(b"".join([*framed, b"0\r\n\r\n"]))
 
 
 @define

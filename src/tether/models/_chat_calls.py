@@ -95,10 +95,11 @@ class CallAssembly:
             yield BlockEnd(finished_call(call.id, call.name, call.arguments), call.place)
 
     def unfinished(self) -> Iterator[Delta]:
-        """Say what has arrived so far, as if it had just come."""
+        """Say once more what has been told of calls that are not finished."""
         for call in self._calls:
-            yield ToolCallStart(call.id or call.given_id, call.name, call.place)
-            yield ToolCallDelta(call.arguments, call.place)
+            if call.id:
+                yield ToolCallStart(call.id, call.name, call.place)
+                yield ToolCallDelta(call.arguments, call.place)
 
     def _find(self, number: int | None, id_: str, name: str, arguments: str) -> _Call | None:
         """Find the call a fragment continues, if it does not begin another."""

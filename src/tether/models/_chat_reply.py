@@ -128,8 +128,8 @@ class Reply:
     _calls: CallAssembly = field(
         default=Factory(lambda self: CallAssembly(self._new_place), takes_self=True)
     )
-    # What the server ran by itself: its number, and its place among the blocks.
-    _items: dict[int, int] = field(factory=dict[int, int])
+    # What the server ran by itself, by its number, with its place among the blocks.
+    _items: dict[int, tuple[int, VendorItem]] = field(factory=dict[int, "tuple[int, VendorItem]"])
 
     def take(self, chunk: Chunk) -> Sequence[Delta]:
         """Take in a chunk, and say what it brings."""
@@ -161,11 +161,9 @@ class Reply:
         if self._reasoning_details:
             self._add("thinking", "", out)
             self._close_text(out)
-        out += [
-            BlockEnd(block, place)
-            for place in self._items.values()
-            if (block := self._blocks[place]) is not None
-        ]
+        for place, item in self._items.values():
+            self._blocks[place] = item
+            out.append(BlockEnd(item, place))
         for delta in self._calls.close():
             if isinstance(delta, BlockEnd):
                 self._blocks[delta.index] = delta.block
@@ -304,10 +302,11 @@ class Reply:
 
     def _add_item(self, item: dict[str, Any]) -> None:
         """Keep what the server ran by itself; Groq tells of it twice, the second time with its output."""
-        number = item.get("index", len(self._items))
-        if number not in self._items:
-            self._items[number] = self._new_place()
-        self._blocks[self._items[number]] = VendorItem(NAME, item)
+        number = item.get("index")
+        if not isinstance(number, int):
+            number = len(self._items)
+        place = self._items[number][0] if number in self._items else self._new_place()
+        self._items[number] = (place, VendorItem(NAME, item))
 
     def _add_image(self, image: Mapping[str, Any], out: list[Delta]) -> None:
         """Take in a picture the model made, which OpenRouter sends as a data URL."""

@@ -1,0 +1,188 @@
+"""Real requests whose history holds replies and results: ours, for the same history, mean the same."""
+
+import base64
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import frozen
+
+from tether import (
+    AssistantMessage,
+    Image,
+    ModelOptions,
+    ModelRequest,
+    Text,
+    ToolCall,
+    ToolResultMessage,
+    ToolSpec,
+    UserMessage,
+)
+from tether.models.catalogue import VENDORS, model_from_name
+
+FOLDER = Path(__file__).parents[2].parent / "shared" / "recordings"
+
+
+class NotOursError(Exception):
+    """The request holds what our messages have no word for."""
+
+
+@frozen
+class Api:
+    """How the requests of an API are read back, and what of them means nothing."""
+
+    has_history: Callable[[Any], bool]
+    read: Callable[[Any], ModelRequest]
+    normal: Callable[[Any], Any]
+    model: Callable[[str], str]
+    """The vendor's host, to the name of a model of ours."""
+
+
+# Chat completions.
+
+CHAT_HOSTS = {
+    "api.groq.com": "groq:m",
+    "openrouter.ai": "openrouter:m",
+    "api.mistral.ai": "mistral:m",
+    "router.huggingface.co": "huggingface:m",
+    "api.deepseek.com": "deepseek:m",
+}
+CHAT_OPTIONS = {"temperature", "stop", "tool_choice", "max_tokens", "max_completion_tokens"}
+CHAT_OURS = {"model", "messages", "tools", "stream", "stream_options"}
+
+
+def _chat_request(body: Any) -> ModelRequest:
+    names: dict[str, str] = {}
+    system = [m["content"] for m in body["messages"] if m["role"] in {"system", "developer"}]
+    if any(not isinstance(text, str) for text in system):
+        raise NotOursError
+    return ModelRequest(
+        system="\n\n".join(system) or None,
+        messages=[
+            _chat_message(m, names)
+            for m in body["messages"]
+            if m["role"] not in {"system", "developer"}
+        ],
+        tools=[
+            ToolSpec(f["name"], f.get("description", ""), f.get("parameters", {}))
+            for f in (tool["function"] for tool in body.get("tools", ()))
+        ],
+        options=ModelOptions(
+            temperature=body.get("temperature"),
+            max_output_tokens=body.get("max_completion_tokens") or body.get("max_tokens"),
+            stop_sequences=body.get("stop") or (),
+            tool_choice=_chat_choice(body.get("tool_choice")),
+            extra={k: v for k, v in body.items() if k not in CHAT_OPTIONS | CHAT_OURS},
+        ),
+    )
+
+
+def _chat_choice(choice: Any) -> Any:
+    return ("tool", choice["function"]["name"]) if isinstance(choice, dict) else choice
+
+
+def _chat_message(message: Any, names: dict[str, str]) -> Any:
+    content = message.get("content")
+    match message["role"]:
+        case "user":
+            return UserMessage(_chat_blocks(content))
+        case "assistant":
+            calls = message.get("tool_calls") or ()
+            names |= {call["id"]: call["function"]["name"] for call in calls}
+            return AssistantMessage(
+                [
+                    *(_chat_blocks(content) if content else ()),
+                    *(
+                        ToolCall(
+                            c["id"], c["function"]["name"], json.loads(c["function"]["arguments"])
+                        )
+                        for c in calls
+                    ),
+                ]
+            )
+        case "tool":
+            call_id = message["tool_call_id"]
+            return ToolResultMessage(call_id, names[call_id], _chat_blocks(content))
+    raise NotOursError
+
+
+def _chat_blocks(content: Any) -> Sequence[Text | Image]:
+    if isinstance(content, str):
+        return [Text(content)]
+    return [_chat_block(part) for part in content]
+
+
+def _chat_block(part: Any) -> Text | Image:
+    match part:
+        case {"type": "text", "text": text}:
+            return Text(text)
+        case {"type": "image_url", "image_url": {"url": url}} if url.startswith("data:"):
+            head, _, data = url.removeprefix("data:").partition(";base64,")
+            return Image(base64.b64decode(data), head)
+    raise NotOursError
+
+
+def _normal_chat(body: Any) -> Any:
+    """Leave out what is the same said otherwise, or only asks for the usage to be told."""
+    fields = {
+        k: v for k, v in body.items() if k not in {"model", "stream_options", "messages", "tools"}
+    }
+    if "max_tokens" in fields:
+        fields["max_completion_tokens"] = fields.pop("max_tokens")
+    fields["messages"] = [_normal_chat_message(m) for m in body["messages"]]
+    fields["tools"] = [
+        {k: v for k, v in tool["function"].items() if k != "strict"}
+        for tool in body.get("tools", ())
+    ]
+    return fields
+
+
+def _normal_chat_message(message: Any) -> Any:
+    normal = {k: v for k, v in message.items() if v}
+    match normal:
+        case {"content": [{"type": "text", "text": text}]}:
+            normal["content"] = text
+    for call in normal.get("tool_calls", ()):
+        call["function"]["arguments"] = json.loads(call["function"]["arguments"])
+    return normal
+
+
+APIS = {
+    "openai-chat": Api(
+        has_history=lambda body: (
+            {"assistant", "tool"} <= {m["role"] for m in body.get("messages", ())}
+        ),
+        read=_chat_request,
+        normal=_normal_chat,
+        model=lambda host: CHAT_HOSTS.get(host, "openai-chat:m"),
+    ),
+}
+
+
+def _requests() -> Iterator[Any]:
+    for folder, api in APIS.items():
+        for path in sorted((FOLDER / folder).glob("*/request.json")):
+            if api.has_history(json.loads(path.read_text())):
+                yield pytest.param(path.parent, api, id=f"{folder}/{path.parent.name}")
+
+
+REQUESTS = list(_requests())
+if not REQUESTS:
+    pytest.skip("the folder shared/recordings is not here", allow_module_level=True)
+
+
+@pytest.mark.parametrize(("folder", "api"), REQUESTS)
+def test_our_request_means_the_same_as_the_recorded_one(folder: Path, api: Api) -> None:
+    recorded = json.loads((folder / "request.json").read_text())
+    meta = json.loads((folder / "meta.json").read_text())
+    name = api.model(meta["vendor"])
+    assert name.partition(":")[0] in VENDORS
+    model: Any = model_from_name(name)
+    try:
+        request = api.read(recorded)
+    except NotOursError:
+        pytest.skip("holds what our messages have no word for, such as sound or files")
+    body = json.loads(json.dumps(model.api.encode(request, "m")))
+    assert api.normal(body) == api.normal(recorded) | {"stream": True}
