@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -202,6 +203,7 @@ def test_a_person_is_asked_before_something_changes(folder: Path, backend: str) 
     assert child.exitstatus == 0
 
 
+@pytest.mark.skipif(shutil.which("ps") is None, reason="ps is not installed")
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_ctrl_c_ends_the_command_and_its_processes(folder: Path, backend: str) -> None:
     command = "run sleep 61.5 & sleep 61.5"

@@ -23,11 +23,11 @@ def test_every_vendor_makes_a_model_that_speaks_to_it(vendor: str) -> None:
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("grok:llama", "did you mean groq"),
-        ("Groq:llama", "did you mean groq"),
-        ("offlin", "did you mean offline"),
-        ("grok-4", "did you mean xai:grok-4"),
-        ("deepseek-chat", "did you mean deepseek:deepseek-chat"),
+        ("grok:llama", "did you mean groq? A name is"),
+        ("Groq:llama", "did you mean groq? A name is"),
+        ("offlin", "did you mean offline? A name is"),
+        ("grok-4", "did you mean xai:grok-4? A name is"),
+        ("deepseek-chat", "did you mean deepseek:deepseek-chat? A name is"),
         ("groq:", "'groq:' names a vendor but no model; write groq:MODEL"),
         ("groq", "'groq' names a vendor but no model; write groq:MODEL"),
         ("", "no model is called ''. A name is VENDOR:MODEL, where VENDOR is one of openai"),

@@ -141,7 +141,7 @@ def _unknown(name: str, prefix: str) -> str:
     if prefix in VENDORS:
         return f"{name!r} names a vendor but no model; write {prefix}:MODEL"
     return (
-        f"no model is called {name!r}{_hint(name, prefix)}. A name is VENDOR:MODEL, where VENDOR is one of "
+        f"no model is called {name!r}{_hint(name, prefix)} A name is VENDOR:MODEL, where VENDOR is one of "
         f"{', '.join(VENDORS)}; or offline"
     )
 
@@ -149,6 +149,6 @@ def _unknown(name: str, prefix: str) -> str:
 def _hint(name: str, prefix: str) -> str:
     whose = [maker for start, maker in _MAKERS.items() if prefix.lower().startswith(start)]
     if ":" not in name and whose and whose[0] in VENDORS:
-        return f"; did you mean {whose[0]}:{name}"
+        return f"; did you mean {whose[0]}:{name}?"
     close = difflib.get_close_matches(prefix.lower(), [*VENDORS, "offline"], n=3, cutoff=0.5)
-    return f"; did you mean {' or '.join(close)}" if close else ""
+    return f"; did you mean {' or '.join(close)}?" if close else "."
