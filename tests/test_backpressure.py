@@ -26,7 +26,6 @@ async def test_the_bytes_a_server_can_write_stop_growing() -> None:
         while written < TOTAL:
             await exchange.send(PIECE)
             written += len(PIECE)
-        await exchange.end()
 
     async def settled() -> int:
         before = -1
