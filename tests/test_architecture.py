@@ -41,6 +41,8 @@ WIRE = (
     "models._chat_reply",
     "models._chat_dialects",
     "models.openai_chat",
+    "models._responses_reply",
+    "models.openai_responses",
     "models._http",
     "models.offline",
     "models.catalogue",

@@ -38,6 +38,9 @@ _MISTRAL: Final = "openai_chat:MISTRAL_CHAT"
 _OPENROUTER: Final = "openai_chat:OPENROUTER_CHAT"
 
 VENDORS: Final[dict[str, Vendor]] = {
+    "openai": Vendor(
+        "openai_responses:OPENAI_RESPONSES", "https://api.openai.com/v1", "OPENAI_API_KEY"
+    ),
     "openai-chat": Vendor(_CHAT, "https://api.openai.com/v1", "OPENAI_API_KEY", _LIKE_CHAT),
     "groq": Vendor(_CHAT, "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
     "deepseek": Vendor(_DEEPSEEK, "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
@@ -134,7 +137,10 @@ def _key_from_environment(vendor: Vendor, *, needed: bool) -> Callable[[], str] 
 
 
 def _is_at_openai(url: str) -> bool:
-    return (urlsplit(url).hostname or "").endswith(_OWN_HOSTS)
+    try:
+        return (urlsplit(url).hostname or "").endswith(_OWN_HOSTS)
+    except ValueError as error:
+        raise UsageError(f"base_url is no URL: {url!r} ({error})") from error
 
 
 def _unknown(name: str, prefix: str) -> str:
