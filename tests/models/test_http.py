@@ -7,13 +7,13 @@ import sys
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 import anyio
+import anyio.abc
 import httpx
 import pytest
-from tests.models.replay import Exchange, Server, events, serving, until_closed
+from tests.models.replay import SSE, Exchange, Server, events, serving, until_closed
 
 from tether import (
     Agent,
@@ -26,7 +26,6 @@ from tether import (
     UserMessage,
     model_from_name,
 )
-from tether.models._failures import error_from_response
 from tether.models.retry import RetryPolicy
 
 REQUEST = ModelRequest(messages=[UserMessage("hi")])
@@ -285,11 +284,20 @@ async def test_the_body_of_an_error_is_bounded() -> None:
     assert len(error.message) < 300
 
 
-async def test_a_key_is_in_no_error_and_no_repr() -> None:
-    async with serving(answering(b"Wrong key: sk-secret", status=401, kind="text/plain")) as server:
+@pytest.mark.parametrize(
+    ("body", "status", "kind"),
+    [
+        (b"Wrong key: sk-secret", 401, "text/plain"),
+        (events(chunk("Hel"), '{"error":{"message":"Wrong key: sk-secret"}}'), 200, SSE),
+        (events('{"sk-secret":'), 200, SSE),
+    ],
+)
+async def test_a_key_is_in_no_error_and_no_repr(body: bytes, status: int, kind: str) -> None:
+    async with serving(answering(body, status=status, kind=kind)) as server:
         model = model_at(server)
         error = await failure_of(model)
-    assert "sk-secret" not in f"{error} {error!r} {model!r}"
+    assert "[key]" in error.message
+    assert "sk-secret" not in f"{error} {error!r} {error.failure} {error.partial} {model!r}"
 
 
 @pytest.mark.parametrize("key", ["sk-secret\nx", "sk-s\u00e9cret", "sk-\x00secret"])
@@ -339,12 +347,80 @@ async def test_a_connection_that_breaks_is_a_lost_connection() -> None:
     async with serving(handler) as server:
         error = await failure_of(model_at(server))
     assert error.kind == "connection"
+    assert isinstance(error.__cause__, httpx.HTTPError)
+    assert error.partial is not None
+    assert (error.partial.text, error.partial.stop_reason) == ("Hel", "error")
 
 
 async def test_nobody_listening_is_a_connection_error() -> None:
     async with serving(answering()) as server:
         pass
-    assert (await failure_of(model_at(server))).kind == "connection"
+    error = await failure_of(model_at(server))
+    assert error.kind == "connection"
+    assert error.message.startswith(f"cannot connect to {server.url}: ")
+
+
+async def test_a_server_that_does_not_speak_tls_is_a_connection_error() -> None:
+    async def plainly(stream: anyio.abc.SocketStream) -> None:
+        async with stream:
+            await stream.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    url = f"https://127.0.0.1:{listener.extra(anyio.abc.SocketAttribute.local_port)}"
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, plainly)
+        error = await failure_of(model_from_name("openai-chat:m", base_url=url, api_key="k"))
+        tasks.cancel_scope.cancel()
+    assert error.kind == "connection"
+    assert error.message.startswith(f"cannot connect to {url}: ")
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind", "message"),
+    [
+        (httpx.ConnectTimeout(""), "timeout", "no connection to http://x within 3 s"),
+        (httpx.PoolTimeout(""), "timeout", "no connection to http://x within 3 s"),
+        (httpx.WriteTimeout(""), "timeout", "openai-chat:m did not take the request for 5 s"),
+        (httpx.ReadTimeout(""), "timeout", "openai-chat:m did not answer within 5 s"),
+        (httpx.ProxyError("407"), "connection", "cannot connect to http://x: 407"),
+        # So trio says that a name is too long; asyncio asks for its address, and finds none.
+        (
+            UnicodeError("label too long"),
+            "invalid_request",
+            "'http://x' is no base URL: label too long",
+        ),
+        (
+            httpx.RemoteProtocolError("Server disconnected"),
+            "connection",
+            "the connection to openai-chat:m was lost: Server disconnected",
+        ),
+        (httpx.ReadError(""), "connection", "the connection to openai-chat:m was lost: ReadError"),
+    ],
+)
+async def test_what_the_network_does_is_told_in_our_words(
+    raised: Exception, kind: str, message: str
+) -> None:
+    def handle(_: httpx.Request) -> httpx.Response:
+        raise raised
+
+    error = await failure_of(
+        model_from_name(
+            "openai-chat:m",
+            base_url="http://x",
+            api_key="k",
+            connect_timeout=3,
+            first_byte_timeout=5,
+            transport=lambda: httpx.MockTransport(handle),
+        )
+    )
+    assert (error.kind, error.message, error.__cause__) == (kind, message, raised)
+
+
+@pytest.mark.parametrize("url", ["http://a:b:c", "http:///x", "http://x\x00y", "http://\ufffd"])
+async def test_an_address_that_is_none_is_told(url: str) -> None:
+    error = await failure_of(model_from_name("vllm:m", base_url=url))
+    assert error.kind == "invalid_request"
+    assert error.message.startswith(f"{url!r} is no base URL: ")
 
 
 async def test_a_server_that_goes_silent_is_a_timeout() -> None:
@@ -352,6 +428,8 @@ async def test_a_server_that_goes_silent_is_a_timeout() -> None:
         error = await failure_of(model_at(server, idle_timeout=0.05))
     assert error.kind == "timeout"
     assert error.message == "openai-chat:m was silent for 0.05 s within its answer"
+    assert error.partial is not None
+    assert error.partial.text == "Hel"
 
 
 async def test_a_server_that_never_answers_is_a_timeout() -> None:
@@ -408,22 +486,6 @@ async def test_a_wait_named_by_the_server_is_kept_and_ends_at_once_when_cancelle
                     if isinstance(event, ModelRetry):
                         assert event.delay == 20
                         break
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        ("7", 7.0),
-        ("1.5", 1.5),
-        ("Fri, 20 Nov 2026 22:00:30 GMT", 30.0),
-        ("soon", None),
-        ("-3", None),
-    ],
-)
-def test_retry_after_is_read_in_both_its_forms(header: str, seconds: float | None) -> None:
-    now = datetime(2026, 11, 20, 22, 0, 0, tzinfo=UTC)
-    error = error_from_response(429, {"retry-after": header}, b"", now=now)
-    assert error.retry_after == seconds
 
 
 async def test_a_key_may_be_a_function_that_is_asked_at_each_request() -> None:

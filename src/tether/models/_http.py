@@ -126,29 +126,30 @@ class HttpModel:
         timeout = httpx.Timeout(self.first_byte_timeout, connect=self.connect_timeout)
         if self.transport is not None:
             return httpx.AsyncClient(transport=self.transport(), timeout=timeout)
-        secure = self.base_url.startswith("https")
-        return httpx.AsyncClient(
-            verify=_trusted() if secure else False, timeout=timeout, limits=_LIMITS
-        )
+        # An address without TLS makes no use of it, but httpx would build what it needs for each client.
+        tls = _tls(checked=self.base_url.startswith("https"))
+        return httpx.AsyncClient(verify=tls, timeout=timeout, limits=_LIMITS)
 
     async def _send(
         self, client: httpx.AsyncClient, request: ModelRequest, key: str
     ) -> httpx.Response:
         """Ask, and wait until the answer begins."""
-        headers = {
-            "content-type": "application/json",
-            "accept": "text/event-stream",
-            "accept-encoding": "identity",
-            **self.api.headers(key),
-            **self.headers,
-        }
+        headers = httpx.Headers(
+            {
+                "content-type": "application/json",
+                "accept": "text/event-stream",
+                "accept-encoding": "identity",
+                **self.api.headers(key),
+                **self.headers,
+            }
+        )
         body = _encoded(self.api.encode(request, self.model))
         url = self.api.url(self.base_url, self.model)
         try:
             asked = client.build_request("POST", url, content=body, headers=headers)
             asked.stream = _RequestBody(body)
             return await client.send(asked, stream=True)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             raise self._explained(error, key=key, answered=False) from error
 
     def _explained(self, error: Exception, *, key: str, answered: bool) -> ModelError:
@@ -172,7 +173,7 @@ class HttpModel:
                 message = f"{self.name} did not answer within {self.first_byte_timeout:g} s"
             case httpx.ConnectError() | httpx.ProxyError():
                 message = f"cannot connect to {where}: {told}"
-            case httpx.InvalidURL() | httpx.UnsupportedProtocol():
+            case httpx.InvalidURL() | httpx.UnsupportedProtocol() | UnicodeError():
                 message, kind = f"{where!r} is no base URL: {told}", "invalid_request"
             case zlib.error():
                 message, kind = f"the answer of {self.name} cannot be unpacked: {told}", "malformed"
@@ -403,6 +404,6 @@ def _encoded(body: Mapping[str, Any]) -> bytes:
 
 
 @functools.cache
-def _trusted() -> ssl.SSLContext:
-    """The certificates to trust: reading them takes longer than a whole turn, and they do not change."""
-    return httpx.create_ssl_context()
+def _tls(*, checked: bool) -> ssl.SSLContext:
+    """What a TLS connection trusts: reading it takes longer than a whole turn, and it does not change."""
+    return httpx.create_ssl_context(verify=checked)

@@ -3,7 +3,9 @@
 import inspect
 import re
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+from attrs import evolve
 
 from tether.errors import ModelError
 
@@ -11,6 +13,9 @@ __all__ = ("Key", "resolved_key", "without_key", "without_password")
 
 Key: TypeAlias = str | Callable[[], str | Awaitable[str]] | None
 """A key, or a function that is asked for it at each request; None where the server wants none."""
+
+_SHORTEST_SECRET: Final = 6
+"""Shorter keys, such as the `x` that some local servers want, are no secrets, but may be part of any word."""
 
 
 async def resolved_key(key: Key) -> str:
@@ -39,9 +44,11 @@ async def resolved_key(key: Key) -> str:
 
 def without_key(error: ModelError, key: str) -> ModelError:
     """Take a key out of the text of an error, where its vendor repeated it."""
-    if key and key in error.message:
+    if len(key) >= _SHORTEST_SECRET and key in error.message:
         error.message = error.message.replace(key, "[key]")
         error.args = (error.message,)
+        if error.partial is not None:
+            error.partial = evolve(error.partial, error=error.failure)
     return error
 
 
