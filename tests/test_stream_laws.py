@@ -105,13 +105,13 @@ class World:
 
     def result(self, consumer: Consumer) -> None:
         async def work() -> None:
+            if consumer.stream.statistics().tasks_waiting_receive == 0:
+                consumer.cut = consumer.cut or not self.over
             try:
                 self.results.append(await consumer.stream.result())
             except LookupError as error:
                 self.results.append(error)
 
-        if consumer.stream.statistics().tasks_waiting_receive == 0:
-            consumer.cut = consumer.cut or not self.over
         self.spawn(work)
 
     def branch(self) -> None:
