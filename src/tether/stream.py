@@ -25,7 +25,7 @@ import anyio
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 from attrs import frozen
 
-from tether._scopes import open_task_group, plain
+from tether._scopes import plain
 from tether.errors import ConsumerTooSlowError
 
 __all__ = (
@@ -541,10 +541,12 @@ async def open_event_stream(
     stream = EventStream(joint, max_buffer_size)
     raised: BaseException | None = None
     try:
-        async with open_task_group() as tasks:
+        async with anyio.create_task_group() as tasks:
             tasks.start_soon(_produce, producer, joint)
             yield stream
             tasks.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        raised = plain(group)
     except BaseException as error:  # noqa: ASYNC103, BLE001 - raised below, outside the handler
         raised = error
     if isinstance(raised, anyio.get_cancelled_exc_class()):

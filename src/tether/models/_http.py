@@ -350,10 +350,12 @@ async def _unwinding(
     try:
         yield chunks
     finally:
-        with anyio.CancelScope() as scope:  # noqa: ASYNC100 - each step of the generator is one
-            scope.cancel()
-            async for _ in chunks:  # noqa: ASYNC102 - it is there to be cancelled
-                pass
+        # What a cancellation or the end of the body has gone through is finished already.
+        if getattr(chunks, "ag_frame", chunks) is not None:
+            with anyio.CancelScope() as scope:  # noqa: ASYNC100 - each step of the generator is one
+                scope.cancel()
+                async for _ in chunks:  # noqa: ASYNC102 - it is there to be cancelled
+                    pass
 
 
 async def _refuse_what_is_no_stream(response: httpx.Response, key: str) -> None:
