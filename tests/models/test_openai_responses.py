@@ -1,0 +1,528 @@
+"""The Responses decoder and encoder, on streams no recording shows."""
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.models.replay import pieces
+
+from tether import (
+    AssistantMessage,
+    Delta,
+    Image,
+    Message,
+    ModelError,
+    ModelOptions,
+    ModelRequest,
+    PartialReply,
+    ReplyEnd,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResultMessage,
+    ToolSpec,
+    Usage,
+    UserMessage,
+    VendorItem,
+)
+from tether.messages import AssistantBlock
+from tether.models._sse import frame_events
+from tether.models.openai_responses import decode, encode
+
+
+def deltas_of(*events: Any) -> Iterator[Delta]:
+    """Decode events, then the end of the stream."""
+    decoder = decode("asked")
+    next(decoder)
+    try:
+        for event in events:
+            data = event if isinstance(event, bytes) else json.dumps(event).encode()
+            yield from decoder.send(("", data))
+        decoder.send(None)
+    except StopIteration as stop:
+        yield from stop.value
+        return
+    raise AssertionError("the decoder did not end")
+
+
+def decoded(*events: Any) -> AssistantMessage:
+    """Decode events; check on the way that the deltas fold to the message."""
+    partial = PartialReply(api="openai-responses", model="asked")
+    for delta in deltas_of(*events):
+        if isinstance(delta, ReplyEnd):
+            seen = partial.preview()
+            assert (seen.content, seen.model, seen.response_id, seen.usage) == (
+                delta.message.content,
+                delta.message.model,
+                delta.message.response_id,
+                delta.message.usage,
+            )
+        partial.add(delta)
+    message = partial.complete
+    assert message is not None
+    return message
+
+
+def failing(*events: Any) -> ModelError:
+    """Decode events that end badly; check that what had arrived is in the error."""
+    partial = PartialReply(api="openai-responses", model="asked")
+    with pytest.raises(ModelError) as caught:
+        for delta in deltas_of(*events):
+            partial.add(delta)
+    error = caught.value
+    assert error.partial == partial.cut("error", error.failure)
+    return error
+
+
+def added(index: int, **item: Any) -> dict[str, Any]:
+    return {"type": "response.output_item.added", "output_index": index, "item": item}
+
+
+def done(index: int, **item: Any) -> dict[str, Any]:
+    return {"type": "response.output_item.done", "output_index": index, "item": item}
+
+
+def more(kind: str, delta: str, index: int = 0, **at: Any) -> dict[str, Any]:
+    return {"type": f"response.{kind}.delta", "output_index": index, "delta": delta, **at}
+
+
+def ended(how: str = "completed", **response: Any) -> dict[str, Any]:
+    return {"type": f"response.{how}", "response": {"id": "r", "status": how, **response}}
+
+
+CREATED = {"type": "response.created", "response": {"id": "r", "model": "gpt-real", "output": []}}
+SAYS = added(0, type="message", id="m", content=[])
+CALLS = added(0, type="function_call", id="fc", call_id="c", name="f", arguments="")
+
+
+def test_text_with_its_usage_id_and_model() -> None:
+    usage = {
+        "input_tokens": 100,
+        "input_tokens_details": {"cached_tokens": 60},
+        "output_tokens": 30,
+        "output_tokens_details": {"reasoning_tokens": 20},
+    }
+    assert decoded(
+        CREATED,
+        SAYS,
+        more("output_text", "Hel", item_id="m", content_index=0),
+        more("output_text", "lo", item_id="m", content_index=0),
+        {"type": "response.output_text.done", "item_id": "m", "output_index": 0, "text": "Hello"},
+        done(0, type="message", id="m", content=[{"type": "output_text", "text": "Hello"}]),
+        ended(usage=usage),
+    ) == AssistantMessage(
+        [Text("Hello", {"id": "m"})],
+        model="gpt-real",
+        api="openai-responses",
+        usage=Usage(input_tokens=100, output_tokens=30, cache_read_tokens=60, reasoning_tokens=20),
+        response_id="r",
+    )
+
+
+def test_a_refusal_is_text_that_says_it_is_one() -> None:
+    reply = decoded(CREATED, SAYS, more("refusal", "I will not.", item_id="m"), ended())
+    assert reply.content == (Text("I will not.", {"id": "m", "refusal": True}),)
+    assert reply.stop_reason == "refusal"
+
+
+@pytest.mark.parametrize(
+    ("reason", "stop", "details"),
+    [
+        ("max_output_tokens", "length", None),
+        ("content_filter", "refusal", {"stop_reason": "content_filter"}),
+        ("something_new", "length", {"stop_reason": "something_new"}),
+    ],
+)
+def test_a_response_that_is_not_complete_says_why(
+    reason: str, stop: str, details: dict[str, Any] | None
+) -> None:
+    reply = decoded(
+        CREATED,
+        SAYS,
+        more("output_text", "half"),
+        ended("incomplete", incomplete_details={"reason": reason}),
+    )
+    assert (reply.text, reply.stop_reason, reply.details) == ("half", stop, details)
+
+
+def test_a_limit_within_a_call_leaves_its_arguments_unread() -> None:
+    reply = decoded(
+        CREATED,
+        CALLS,
+        more("function_call_arguments", '{"path": "/et'),
+        ended("incomplete", incomplete_details={"reason": "max_output_tokens"}),
+    )
+    [call] = reply.tool_calls
+    assert (call.id, call.name, call.malformed) == ("c", "f", '{"path": "/et')
+    assert reply.stop_reason == "length"
+
+
+def test_calls_whose_fragments_take_turns() -> None:
+    reply = decoded(
+        CREATED,
+        CALLS,
+        added(1, type="function_call", id="fd", call_id="d", name="g", arguments=""),
+        more("function_call_arguments", '{"x":', 0, item_id="fc"),
+        more("function_call_arguments", '{"y":', 1, item_id="fd"),
+        more("function_call_arguments", " 1}", 0, item_id="fc"),
+        more("function_call_arguments", " 2}", 1, item_id="fd"),
+        ended(),
+    )
+    calls = [(call.id, call.name, call.arguments) for call in reply.tool_calls]
+    assert calls == [("c", "f", {"x": 1}), ("d", "g", {"y": 2})]
+    assert reply.stop_reason == "tool_calls"
+
+
+def test_a_summary_in_several_parts_is_read_as_paragraphs_and_kept_as_it_came() -> None:
+    summary = [{"type": "summary_text", "text": text} for text in ("One.", "Two.")]
+    reply = decoded(
+        CREATED,
+        added(0, type="reasoning", id="rs", summary=[]),
+        more("reasoning_summary_text", "One.", item_id="rs", summary_index=0),
+        more("reasoning_summary_text", "Two.", item_id="rs", summary_index=1),
+        done(0, type="reasoning", id="rs", summary=summary, encrypted_content="sealed"),
+        ended(),
+    )
+    assert reply.content == (
+        Thinking("One.\n\nTwo.", "sealed", details={"id": "rs", "summary": summary}),
+    )
+
+
+def test_sealed_reasoning_without_a_word_is_redacted() -> None:
+    reply = decoded(
+        CREATED,
+        done(0, type="reasoning", id="rs", summary=[], encrypted_content="sealed"),
+        ended(),
+    )
+    assert reply.content == (Thinking("", "sealed", redacted=True, details={"id": "rs"}),)
+
+
+def test_what_the_server_ran_is_kept_as_it_came() -> None:
+    search = {"type": "web_search_call", "id": "ws", "status": "completed", "action": {"q": "x"}}
+    reply = decoded(
+        CREATED, added(0, **search), done(0, **search), SAYS | {"output_index": 1}, ended()
+    )
+    assert reply.content[0] == VendorItem("openai-responses", search)
+
+
+def test_citations_are_details_of_the_text_they_stand_in() -> None:
+    citation = {"type": "url_citation", "url": "https://example.org", "start_index": 0}
+    reply = decoded(
+        CREATED,
+        SAYS,
+        more("output_text", "Said.", item_id="m", content_index=0),
+        {
+            "type": "response.output_text.annotation.added",
+            "item_id": "m",
+            "output_index": 0,
+            "content_index": 0,
+            "annotation": citation,
+        },
+        ended(),
+    )
+    assert reply.content == (Text("Said.", {"id": "m", "annotations": [citation]}),)
+
+
+def test_a_reply_that_comes_only_at_the_end_is_whole() -> None:
+    """Servers that speak the API without its fragments send the items with the last event."""
+    output = [
+        {"type": "message", "id": "m", "content": [{"type": "output_text", "text": "Hi."}]},
+        {"type": "function_call", "call_id": "c", "name": "f", "arguments": '{"x": 1}'},
+    ]
+    reply = decoded(ended(output=output, model="n"))
+    assert (reply.text, reply.model) == ("Hi.", "n")
+    assert [call.arguments for call in reply.tool_calls] == [{"x": 1}]
+
+
+def test_an_item_may_have_another_id_in_each_event() -> None:
+    reply = decoded(
+        CREATED,
+        added(0, type="message", id="one", content=[]),
+        more("output_text", "a", item_id="two", content_index=0),
+        more("output_text", "b", item_id="three", content_index=0),
+        done(0, type="message", id="four", content=[{"type": "output_text", "text": "ab"}]),
+        ended(),
+    )
+    assert reply.text == "ab"
+
+
+def test_events_nobody_knows_are_passed_over() -> None:
+    strange = {"type": "response.telepathy.delta", "delta": "?", "output_index": 0}
+    reply = decoded(CREATED, strange, SAYS, more("output_text", "Hi."), strange, ended())
+    assert reply.text == "Hi."
+
+
+@pytest.mark.parametrize(
+    ("event", "kind", "message"),
+    [
+        (
+            {"type": "error", "code": "server_error", "message": "Oh."},
+            "server",
+            "Oh.",
+        ),
+        (
+            {
+                "type": "error",
+                "error": {"type": "tokens", "code": "rate_limit_exceeded", "message": "Slow."},
+            },
+            "rate_limit",
+            "Slow.",
+        ),
+        (
+            ended("failed", error={"code": "context_length_exceeded", "message": "Too long."}),
+            "context_overflow",
+            "Too long.",
+        ),
+        (
+            ended("cancelled"),
+            "server",
+            "the response is marked as cancelled",
+        ),
+    ],
+)
+def test_an_error_within_the_stream_keeps_what_had_arrived(
+    event: dict[str, Any], kind: str, message: str
+) -> None:
+    error = failing(CREATED, SAYS, more("output_text", "half"), event)
+    assert (error.kind, error.failure.message) == (kind, message)
+    assert error.partial is not None
+    assert (error.partial.text, error.partial.stop_reason) == ("half", "error")
+
+
+def test_a_stream_that_just_stops_is_a_lost_connection() -> None:
+    error = failing(CREATED, CALLS, more("function_call_arguments", '{"x"'))
+    assert error.kind == "connection"
+    assert error.partial is not None
+    assert error.partial.tool_calls == ()
+    assert error.partial.details == {
+        "unfinished_calls": [{"id": "c", "name": "f", "arguments": '{"x"'}]
+    }
+
+
+WHOLE = [
+    CREATED,
+    added(0, type="reasoning", id="rs", summary=[]),
+    more("reasoning_summary_text", "Hm.", item_id="rs", summary_index=0),
+    done(0, type="reasoning", id="rs", summary=[{"type": "summary_text", "text": "Hm."}]),
+    added(1, type="message", id="m", content=[]),
+    more("output_text", "Grüße ", 1, item_id="m", content_index=0),
+    more("output_text", "🌍", 1, item_id="m", content_index=0),
+    added(2, type="function_call", id="fc", call_id="c", name="f", arguments=""),
+    more("function_call_arguments", '{"x": 1}', 2, item_id="fc"),
+    ended(usage={"input_tokens": 1, "output_tokens": 2}),
+]
+BODY = b"".join(
+    b"event: %b\ndata: %b\n\n" % (event["type"].encode(), json.dumps(event).encode())
+    for event in WHOLE
+)
+
+
+def read(chunks: list[bytes]) -> PartialReply:
+    """Read pieces of a body, as far as they go; the end of the stream then says what is missing."""
+    partial, frames, decoder = PartialReply(), frame_events(), decode("asked")
+    next(frames)
+    next(decoder)
+    try:
+        for chunk in chunks:
+            for event in frames.send(chunk):
+                for delta in decoder.send(event):
+                    partial.add(delta)
+        decoder.send(None)
+    except StopIteration as stop:
+        for delta in stop.value:
+            partial.add(delta)
+    return partial
+
+
+@given(st.lists(st.integers(0, len(BODY)), max_size=30))
+def test_it_does_not_matter_where_the_bytes_are_cut(cuts: list[int]) -> None:
+    assert read(list(pieces(BODY, cuts))).complete == decoded(*WHOLE)
+
+
+@given(st.integers(0, len(BODY) - 1))
+def test_a_body_cut_off_anywhere_is_an_error_with_what_had_arrived(length: int) -> None:
+    whole = decoded(*WHOLE)
+    with pytest.raises(ModelError) as caught:
+        read([BODY[:length]])
+    assert caught.value.kind in {"connection", "malformed"}
+    assert caught.value.partial is not None
+    assert whole.text.startswith(caught.value.partial.text)
+
+
+EVENTS = st.sampled_from([*WHOLE, SAYS, CALLS, ended("incomplete"), ended("failed")])
+NOISE = st.one_of(
+    st.binary(max_size=60),
+    EVENTS.map(lambda event: json.dumps(event).encode()),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(
+                    ["type", "item", "part", "delta", "response", "output", "id", "error"]
+                ),
+                inner,
+                max_size=4,
+            )
+        ),
+        max_leaves=8,
+    ).map(lambda value: json.dumps(value).encode()),
+)
+
+
+@given(st.lists(NOISE, max_size=12))
+@settings(max_examples=300)
+def test_nothing_that_is_sent_raises_anything_but_a_model_error(events: list[bytes]) -> None:
+    partial = PartialReply()
+    with suppress(ModelError):
+        for delta in deltas_of(*events):
+            partial.add(delta)
+
+
+# Requests.
+
+PNG = Image(b"\x89PNG", "image/png")
+
+
+def written(*messages: Message, model: str = "o4", **options: Any) -> Any:
+    request = ModelRequest(messages=messages, options=ModelOptions(**options))  # type: ignore[arg-type]  # no custom ones
+    return encode(request, model)["input"]
+
+
+def test_a_conversation_is_written_as_items() -> None:
+    call = ToolCall("c", "f", {"x": 1})
+    assert written(
+        UserMessage(["Look:", PNG]),
+        AssistantMessage([Text("So."), call], api="anthropic"),
+        ToolResultMessage("c", "f", ["done", PNG]),
+        UserMessage("Thanks."),
+    ) == [
+        {
+            "role": "user",
+            "content": [
+                {"type": "input_text", "text": "Look:"},
+                {"type": "input_image", "image_url": "data:image/png;base64,iVBORw=="},
+            ],
+        },
+        {"role": "assistant", "content": "So."},
+        {"type": "function_call", "call_id": "c", "name": "f", "arguments": '{"x":1}'},
+        {
+            "type": "function_call_output",
+            "call_id": "c",
+            "output": [
+                {"type": "input_text", "text": "done"},
+                {"type": "input_image", "image_url": "data:image/png;base64,iVBORw=="},
+            ],
+        },
+        {"role": "user", "content": "Thanks."},
+    ]
+
+
+def test_a_reply_goes_back_as_it_came() -> None:
+    search = {"type": "web_search_call", "id": "ws", "status": "completed"}
+    summary = [{"type": "summary_text", "text": "Hm."}]
+    reply = decoded(
+        CREATED,
+        done(0, type="reasoning", id="rs", summary=summary, encrypted_content="sealed"),
+        done(1, **search),
+        added(2, type="message", id="m", content=[]),
+        more("output_text", "Found.", 2, item_id="m", content_index=0),
+        done(3, type="function_call", id="fc", call_id="c", name="f", arguments='{"x": 1}'),
+        ended(),
+    )
+    assert written(reply, ToolResultMessage("c", "f", "ok")) == [
+        {"type": "reasoning", "id": "rs", "summary": summary, "encrypted_content": "sealed"},
+        search,
+        {
+            "type": "message",
+            "id": "m",
+            "role": "assistant",
+            "status": "completed",
+            "content": [{"type": "output_text", "text": "Found.", "annotations": []}],
+        },
+        {"type": "function_call", "id": "fc", "call_id": "c", "name": "f", "arguments": '{"x":1}'},
+        {"type": "function_call_output", "call_id": "c", "output": "ok"},
+    ]
+
+
+def test_what_another_vendor_thought_or_ran_is_left_out() -> None:
+    foreign: list[AssistantBlock] = [
+        Thinking("hm", "theirs"),
+        VendorItem("anthropic-messages", {"type": "server_tool_use"}),
+        Text("Said."),
+    ]
+    assert written(AssistantMessage(foreign, api="anthropic-messages")) == [
+        {"role": "assistant", "content": "Said."}
+    ]
+
+
+def test_orphans_are_repaired_on_the_wire() -> None:
+    items = written(
+        UserMessage("go"),
+        AssistantMessage([ToolCall("a", "f")]),
+        ToolResultMessage("ghost", "g", "?"),
+        UserMessage("and?"),
+    )
+    assert [item.get("type") or item["role"] for item in items] == [
+        "user",
+        "function_call",
+        "function_call_output",
+        "user",
+    ]
+    assert "interrupted" in items[2]["output"]
+
+
+def test_options_become_the_apis_own() -> None:
+    request = ModelRequest(
+        messages=[UserMessage("go")],
+        system="Be brief.",
+        tools=[ToolSpec("f", "F.", {"type": "object"})],
+        options=ModelOptions(
+            temperature=0.5,
+            max_output_tokens=9,
+            stop_sequences=["x"],
+            thinking="low",
+            tool_choice=("tool", "f"),
+            extra={"tools": [{"type": "web_search"}], "truncation": "auto"},
+        ),
+    )
+    assert encode(request, "gpt-5") == {
+        "model": "gpt-5",
+        "stream": True,
+        "store": False,
+        "instructions": "Be brief.",
+        "include": ["reasoning.encrypted_content"],
+        "temperature": 0.5,
+        "max_output_tokens": 9,
+        "reasoning": {"effort": "low", "summary": "auto"},
+        "tool_choice": {"type": "function", "name": "f"},
+        "truncation": "auto",
+        "tools": [
+            {
+                "type": "function",
+                "name": "f",
+                "description": "F.",
+                "parameters": {"type": "object"},
+                "strict": False,
+            },
+            {"type": "web_search"},
+        ],
+        "input": [{"role": "user", "content": "go"}],
+    }
+    assert "include" not in encode(ModelRequest(messages=[]), "gpt-4o")
+
+
+def test_two_replies_may_bring_calls_of_the_same_id() -> None:
+    """Some servers begin to count anew in each reply."""
+    items = written(
+        AssistantMessage([ToolCall("call_0", "f")]),
+        ToolResultMessage("call_0", "f", "one"),
+        AssistantMessage([ToolCall("call_0", "f")]),
+        ToolResultMessage("call_0", "f", "two"),
+    )
+    ids = [item["call_id"] for item in items]
+    assert ids[0] == ids[1] != ids[2] == ids[3]
