@@ -16,6 +16,7 @@ from tether import (
     Deny,
     Event,
     Invocation,
+    JsonObject,
     Limits,
     Message,
     MessageEnd,
@@ -27,6 +28,8 @@ from tether import (
     NothingToContinueError,
     Text,
     TextDelta,
+    ToolCallDelta,
+    ToolCallStart,
     ToolContext,
     ToolExecutionEnd,
     ToolExecutionStart,
@@ -714,6 +717,32 @@ class TestChangesWhileRunning:
     async def test_two_tools_of_one_name_are_refused(self) -> None:
         with pytest.raises(UsageError, match="two tools are called 'add'"):
             Agent(ScriptedModel(), tools=[add, add])
+
+
+async def test_the_arguments_of_a_call_can_be_read_while_they_arrive() -> None:
+    more = [anyio.Event(), anyio.Event()]
+    reply = [
+        ToolCallStart("c", "add", 0),
+        ToolCallDelta('{"a": 1, "b', 0),
+        Pause(more[0]),
+        ToolCallDelta('": 2', 0),
+        Pause(more[1]),
+        ToolCallDelta("}", 0),
+    ]
+    agent = Agent(ScriptedModel(reply, "Three."), tools=[add])
+    seen: list[JsonObject] = []
+    with anyio.fail_after(GUARD):
+        async with agent.run("go") as run:
+            assert run.partial is None
+            async for event in run:
+                if isinstance(event, MessageUpdate) and isinstance(event.delta, ToolCallDelta):
+                    assert run.partial is not None
+                    seen.append(run.partial.tool_calls[0].arguments)
+                    if len(seen) <= len(more):
+                        more[len(seen) - 1].set()
+    assert seen == [{"a": 1}, {"a": 1, "b": 2}, {"a": 1, "b": 2}]
+    assert run.partial is not None
+    assert run.partial.text == "Three."
 
 
 class TestEndingEarly:
