@@ -721,7 +721,7 @@ class TestChangesWhileRunning:
 
 async def test_the_arguments_of_a_call_can_be_read_while_they_arrive() -> None:
     more = [anyio.Event(), anyio.Event()]
-    reply = [
+    reply: list[Part] = [
         ToolCallStart("c", "add", 0),
         ToolCallDelta('{"a": 1, "b', 0),
         Pause(more[0]),

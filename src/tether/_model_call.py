@@ -117,8 +117,13 @@ class ModelCall:
         return False if self._arrived else policy.wants(error)
 
     async def _retry(self, policy: RetryPolicy, request: ModelRequest, error: ModelError) -> None:
-        import stamina  # noqa: PLC0415 - only where something failed
+        import logging  # noqa: PLC0415 - only where something failed
 
+        import stamina  # noqa: PLC0415 - likewise
+
+        # Who has set up logging reads of retries there; a program that has not gets no stray lines.
+        if not (logger := logging.getLogger("stamina")).handlers:
+            logger.addHandler(logging.NullHandler())
         failed = error
         async for attempt in stamina.retry_context(
             on=lambda failure: self._may_retry(policy, failure),
