@@ -22,6 +22,7 @@ PURE = (
     "transcript",
     "serialize",
     "_schema",
+    "_parameters",
     "model",
     "tools",
     "limits",

@@ -20,7 +20,8 @@ from typing import Any, Generic, TypeVar, cast, overload
 import msgspec
 from attrs import field, frozen
 
-from tether._schema import documentation_of, parameters_of, raw_parameters
+from tether._parameters import parameters_from_schema, parameters_of
+from tether._schema import documentation_of, to_json_types
 from tether.errors import ToolDefinitionError
 from tether.events import Event, ToolExecutionUpdate
 from tether.messages import (
@@ -236,18 +237,12 @@ def as_tool_result(value: object) -> ToolResult:
         case [Text() | Image(), *_]:
             return ToolResult(cast("Sequence[UserBlock]", value))
     try:
-        return ToolResult(msgspec.json.encode(_dumped(value)).decode())
+        return ToolResult(msgspec.json.encode(value, enc_hook=to_json_types).decode())
     except TypeError as error:
         raise TypeError(
             f"a tool returned {type(value).__name__}, which is neither text, nor blocks, "
             f"nor a ToolResult, nor anything JSON can hold: {error}"
         ) from error
-
-
-def _dumped(value: object) -> object:
-    """Let a pydantic model describe itself; msgspec knows the rest."""
-    dump = getattr(value, "model_dump", None)
-    return dump(mode="json") if callable(dump) else value
 
 
 def _tool(
@@ -266,7 +261,7 @@ def _tool(
     parameters = (
         parameters_of(function, documentation, ToolContext)
         if schema is None
-        else raw_parameters(function, schema, ToolContext)
+        else parameters_from_schema(function, schema, ToolContext)
     )
     return Tool(
         name,
