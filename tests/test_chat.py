@@ -128,4 +128,4 @@ async def test_blocking_is_refused_where_it_would_stop_an_event_loop() -> None:
 
     agent = Agent(ScriptedModel(call("nested"), "ok"), tools=[nested])
     await agent.prompt("go")
-    assert "use anyio.from_thread.run(agent.prompt, ...)" in agent.messages[2].text  # type: ignore[union-attr]
+    assert "use anyio.from_thread.run(agent.prompt, ...)" in agent.messages[2].text

@@ -311,5 +311,10 @@ class CustomMessage:
     id: str = field(default="", kw_only=True)
     timestamp: float = field(default=0.0, kw_only=True)
 
+    @property
+    def text(self) -> str:
+        """No text: so that every message can be asked for its text."""
+        return ""
+
 
 Message: TypeAlias = UserMessage | AssistantMessage | ToolResultMessage | CustomMessage
