@@ -2,7 +2,8 @@
 
 A server in a process of its own sends a beginning and then waits for the connection to close; it says when it did,
 by the clock of the machine. Both clients are cancelled in the same way, in turns; medians and 99th percentiles are
-compared.
+compared. Then the same for a tree of processes that ignore being asked to end: how long after the time they are given
+for it they are gone.
 
     python benchmarks/cancel.py [RUNS]
 """
@@ -11,7 +12,9 @@ import json
 import multiprocessing
 import socket
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from multiprocessing.connection import Connection
@@ -19,7 +22,10 @@ from multiprocessing.connection import Connection
 import anyio
 import httpx
 
-from tether import Agent, MessageUpdate, model_from_name
+from tether import Agent, MessageUpdate, Text, ToolExecutionUpdate, model_from_name
+from tether.testing import ScriptedModel, call
+from tether.toolbox.coding import changing_tools
+from tether.toolbox.shell import GRACE
 
 CHUNK = {"choices": [{"index": 0, "delta": {"content": "word"}, "finish_reason": None}]}
 EVENT = b"data: " + json.dumps(CHUNK).encode() + b"\n\n"
@@ -84,6 +90,34 @@ async def once(name: str, url: str) -> float:
     return time.monotonic() - started[-1]
 
 
+async def ended_tree(folder: str) -> float:
+    """Cancel a command whose processes ignore SIGTERM; return the seconds beyond their grace until all are gone."""
+    stubborn = "trap '' TERM; echo $$; (while :; do sleep 1; done) & while :; do sleep 1; done"
+    agent = Agent(
+        ScriptedModel(call("run_command", command=stubborn)), tools=changing_tools(folder)
+    )
+    with anyio.CancelScope() as scope:
+        async with agent.run("go") as run:
+            async for event in run:
+                match event:
+                    case ToolExecutionUpdate(content=[Text(group)]):
+                        began = time.monotonic()
+                        scope.cancel()
+    took = time.monotonic() - began
+    while is_there(int(group)):
+        took = time.monotonic() - began
+    return took - GRACE
+
+
+def is_there(group: int) -> bool:
+    """Say whether a process of a group still runs. One that has ended and that nobody has noted yet does not."""
+    listed = subprocess.run(
+        ["ps", "-A", "-o", "pgid=,stat="], capture_output=True, text=True, check=True
+    )
+    rows = [line.split() for line in listed.stdout.splitlines()]
+    return any(int(row[0]) == group and not row[1].startswith("Z") for row in rows)
+
+
 def shown(values: list[float]) -> str:
     ordered = sorted(values)
     return f"{statistics.median(ordered) * 1e3:6.2f} {ordered[int(len(ordered) * 0.99)] * 1e3:6.2f}"
@@ -112,6 +146,13 @@ def main(runs: int = 200) -> None:
         ]
         print(f"{'ratio of the medians':28} {ratios[0]:>16.2f} {ratios[1]:>16.2f}")
     server.kill()
+    for backend in ("asyncio", "trio"):
+        with tempfile.TemporaryDirectory() as folder:
+            late = [
+                anyio.run(ended_tree, folder, backend=backend) for _ in range(max(1, runs // 50))
+            ]
+        worst = f"{max(late) * 1e3:.0f} ms after their grace"
+        print(f"{'processes gone, on ' + backend:28} {worst:>33}")
 
 
 if __name__ == "__main__":

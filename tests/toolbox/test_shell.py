@@ -122,6 +122,21 @@ async def test_a_cancelled_command_is_gone_with_all_that_ignores_it(
     assert result.outcome == "interrupted"
 
 
+async def test_processes_that_end_when_asked_are_not_waited_for_any_longer(tmp_path: Path) -> None:
+    """Also those whose shell ends before them, and of whose end nobody may take note for a while."""
+    agent = Agent(
+        ScriptedModel(call("run_command", command="sleep 1000 & sleep 1000 & echo up; wait")),
+        tools=[shell(tmp_path, grace=60)],
+    )
+    with anyio.fail_after(GUARD):
+        async with agent.run("go") as run:
+            async for event in run:
+                if isinstance(event, ToolExecutionUpdate):
+                    break
+    [result] = [m for m in agent.messages if isinstance(m, ToolResultMessage)]
+    assert result.outcome == "interrupted"
+
+
 async def test_a_flood_is_held_up_by_a_slow_consumer(tmp_path: Path) -> None:
     agent = Agent(
         ScriptedModel(call("run_command", command="yes", timeout=60)),
