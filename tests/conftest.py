@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -34,3 +35,15 @@ if sys.version_info >= (3, 12):
 def anyio_backend(request: pytest.FixtureRequest) -> Any:
     """The event loops that tether promises to run on."""
     return request.param
+
+
+@pytest.fixture(scope="module")
+def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Print a line also where the output of tests is not shown."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+
+    def show(line: str) -> None:
+        with capture.global_and_fixture_disabled() if capture is not None else nullcontext():
+            print(f"\n{line}")
+
+    return show

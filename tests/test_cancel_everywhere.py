@@ -366,11 +366,13 @@ def _check_that_nothing_said_is_lost(state: State) -> None:
 
 
 @pytest.fixture(scope="module")
-def points() -> Iterator[list[CancelReport]]:
+def points(tell: Callable[[str], None]) -> Iterator[list[CancelReport]]:
+    """Gather what was tried, and say at the end how much it was."""
     reports: list[CancelReport] = []
     yield reports
-    print(
-        f"\ncancel points tried: {sum(report.points for report in reports)} in {len(reports)} programs"
+    tried = sum(report.points for report in reports)
+    tell(
+        f"cancel points tried: {tried} in {len(reports)} trials of {len(CHEAP) + len(REAL)} programs"
     )
 
 

@@ -2,8 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -86,14 +85,12 @@ def _cuts(body: bytes, how: str) -> Iterable[int]:
 
 
 @pytest.fixture(scope="module")
-def replayed(request: pytest.FixtureRequest) -> Iterator[dict[str, set[str]]]:
-    """Note what was replayed, and say so at the end, also where nobody looks at the output of tests."""
+def replayed(tell: Callable[[str], None]) -> Iterator[dict[str, set[str]]]:
+    """Note what was replayed, and say so at the end."""
     seen: dict[str, set[str]] = {}
     yield seen
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled() if capture is not None else nullcontext():
-        told = ", ".join(f"{api} {len(names)}" for api, names in sorted(seen.items()))
-        print(f"\nrecordings replayed: {told}")
+    told = ", ".join(f"{api} {len(names)}" for api, names in sorted(seen.items()))
+    tell(f"recordings replayed: {told}")
 
 
 @pytest.mark.parametrize("how", ["whole", "bytes", "random"])
