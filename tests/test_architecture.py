@@ -44,6 +44,8 @@ WIRE = (
     "models.openai_chat",
     "models._responses_reply",
     "models.openai_responses",
+    "models._anthropic_reply",
+    "models.anthropic",
     "models._http",
     "models.offline",
     "models.catalogue",

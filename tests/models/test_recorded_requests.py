@@ -15,10 +15,12 @@ from tether import (
     ModelOptions,
     ModelRequest,
     Text,
+    Thinking,
     ToolCall,
     ToolResultMessage,
     ToolSpec,
     UserMessage,
+    VendorItem,
 )
 from tether.models.catalogue import VENDORS, model_from_name
 
@@ -149,6 +151,118 @@ def _normal_chat_message(message: Any) -> Any:
     return normal
 
 
+# Anthropic Messages.
+
+ANTHROPIC_OPTIONS = {"temperature", "stop_sequences", "tool_choice", "max_tokens"}
+ANTHROPIC_OURS = {"model", "messages", "tools", "stream", "system"}
+OWN_KINDS = ("_tool_use", "_tool_result")
+
+
+def _anthropic_request(body: Any) -> ModelRequest:
+    names: dict[str, str] = {}
+    local = [tool for tool in body.get("tools", ()) if "input_schema" in tool]
+    served = [tool for tool in body.get("tools", ()) if tool not in local]
+    rest = {k: v for k, v in body.items() if k not in ANTHROPIC_OPTIONS | ANTHROPIC_OURS}
+    if any(tool.keys() - {"name", "description", "input_schema"} for tool in local):
+        # What our tools have no word for is sent as it stands.
+        local, served = [], list(body["tools"])
+    return ModelRequest(
+        system=_anthropic_system(body.get("system")),
+        messages=[part for m in body["messages"] for part in _anthropic_message(m, names)],
+        tools=[ToolSpec(t["name"], t.get("description", ""), t["input_schema"]) for t in local],
+        options=ModelOptions(
+            temperature=body.get("temperature"),
+            max_output_tokens=body["max_tokens"],
+            stop_sequences=body.get("stop_sequences") or (),
+            tool_choice=(body.get("tool_choice") or {}).get("type"),
+            cache=False,
+            extra=rest | ({"tools": served} if served else {}),
+        ),
+    )
+
+
+def _anthropic_system(system: Any) -> Any:
+    if isinstance(system, list):
+        return "\n\n".join(block["text"] for block in system)
+    return system
+
+
+def _anthropic_message(message: Any, names: dict[str, str]) -> Iterator[Any]:
+    content = message["content"]
+    blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    if message["role"] == "assistant":
+        names |= {b["id"]: b["name"] for b in blocks if b["type"] == "tool_use"}
+        yield AssistantMessage([_anthropic_said(b) for b in blocks], api="anthropic-messages")
+        return
+    for block in blocks:
+        if block["type"] == "tool_result":
+            call_id, told = block["tool_use_id"], block.get("content") or ()
+            told = [{"type": "text", "text": told}] if isinstance(told, str) else told
+            outcome = "error" if block.get("is_error") else "ok"
+            parts = [_anthropic_block(b) for b in told]
+            yield ToolResultMessage(call_id, names[call_id], parts, outcome=outcome)  # type: ignore[arg-type]  # one of the two
+    asked = [_anthropic_block(b) for b in blocks if b["type"] != "tool_result"]
+    if asked:
+        yield UserMessage(asked)
+
+
+def _anthropic_block(block: Any) -> Text | Image:
+    match block:
+        case {"type": "text", "text": text}:
+            return Text(text)
+        case {"type": "image", "source": {"type": "base64", "data": data, "media_type": kind}}:
+            return Image(base64.b64decode(data), kind)
+    raise NotOursError
+
+
+def _anthropic_said(block: Any) -> Any:
+    match block:
+        case {"type": "text", "text": text}:
+            return Text(text, {"citations": block["citations"]} if block.get("citations") else None)
+        case {"type": "thinking", "thinking": text, "signature": signature}:
+            return Thinking(text, signature)
+        case {"type": "redacted_thinking", "data": data}:
+            return Thinking("", data, redacted=True)
+        case {"type": "tool_use"}:
+            return ToolCall(block["id"], block["name"], block["input"])
+        case {"type": kind} if kind.endswith(OWN_KINDS):
+            return VendorItem("anthropic-messages", block)
+    raise NotOursError
+
+
+def _normal_anthropic(body: Any) -> Any:
+    """Leave out what is the same said otherwise: nulls, texts as one block, marks for caches."""
+    fields = {k: v for k, v in body.items() if k != "model" and v is not None}
+    if isinstance(fields.get("system"), list):
+        fields["system"] = _anthropic_system(fields["system"])
+    fields["messages"] = [
+        {"role": m["role"], "content": _normal_content(m["content"])} for m in body["messages"]
+    ]
+    return _without_marks(fields)
+
+
+def _normal_content(content: Any) -> Any:
+    blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    return [
+        {**block, "content": _normal_content(block.get("content") or [])}
+        if block["type"] == "tool_result"
+        else block
+        for block in blocks
+    ]
+
+
+def _without_marks(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_marks(item) for item in value]
+    if isinstance(value, dict):
+        kept = {k: v for k, v in value.items() if k not in {"cache_control", "citations"} or v}
+        kept.pop("cache_control", None)
+        if kept.get("is_error") is False:
+            del kept["is_error"]
+        return {key: _without_marks(item) for key, item in kept.items()}
+    return value
+
+
 APIS = {
     "openai-chat": Api(
         has_history=lambda body: (
@@ -157,6 +271,12 @@ APIS = {
         read=_chat_request,
         normal=_normal_chat,
         model=lambda host: CHAT_HOSTS.get(host, "openai-chat:m"),
+    ),
+    "anthropic-messages": Api(
+        has_history=lambda body: "assistant" in {m["role"] for m in body.get("messages", ())},
+        read=_anthropic_request,
+        normal=_normal_anthropic,
+        model=lambda _: "anthropic:m",
     ),
 }
 

@@ -212,12 +212,15 @@ def _usage(raw: dict[str, Any]) -> tuple[int, int, int, int]:
         thought, tools = raw.get("thoughtsTokenCount", 0), raw.get("toolUsePromptTokenCount", 0)
         asked, answered = raw["promptTokenCount"] + tools, raw.get("candidatesTokenCount", 0)
         return asked, answered + thought, raw.get("cachedContentTokenCount", 0), thought
+    thought = _inner(raw, "output_tokens_details", "thinking_tokens")
+    if "cache_read_input_tokens" in raw:
+        read, written = (raw.get(f"cache_{how}_input_tokens", 0) for how in ("read", "creation"))
+        return raw["input_tokens"] + read + written, raw["output_tokens"], read, thought
     if "input_tokens_details" in raw or "output_tokens_details" in raw:
         cached = _inner(raw, "input_tokens_details", "cached_tokens")
         thought = _inner(raw, "output_tokens_details", "reasoning_tokens")
         return raw["input_tokens"], raw["output_tokens"], cached, thought
-    read, written = (raw.get(f"cache_{how}_input_tokens", 0) for how in ("read", "creation"))
-    return raw.get("input_tokens", 0) + read + written, raw.get("output_tokens", 0), read, 0
+    return raw.get("input_tokens", 0), raw.get("output_tokens", 0), 0, 0
 
 
 def _inner(raw: dict[str, Any], details: str, name: str) -> int:

@@ -74,6 +74,12 @@ _BY_WORDS: Final[Sequence[tuple[str, FailureKind]]] = (
 )
 """The same in the sentences that come without a code, each no wider than vendors' own wording."""
 
+_BY_VAGUE_CODE: Final[Sequence[tuple[str, FailureKind]]] = (
+    (r"timeout|deadline_exceeded", "timeout"),
+    (r"invalid_(?:request|argument|prompt)|bad_request|failed_precondition", "invalid_request"),
+)
+"""Names for a failure that say less than any sentence beside them."""
+
 _MAY_MEAN_ANYTHING: Final = frozenset(
     {None, "invalid_request", "permission", "not_found", "context_overflow"}
 )
@@ -109,7 +115,9 @@ def kind_of(status: int | None, code: str, message: str) -> FailureKind:
             return told
     if known is not None:
         return known
-    return "invalid_request" if status is not None and 400 <= status < 500 else "server"
+    if status is None:
+        return _match(_BY_VAGUE_CODE, code) or "server"
+    return "invalid_request" if 400 <= status < 500 else "server"
 
 
 def _match(patterns: Sequence[tuple[str, FailureKind]], text: str) -> FailureKind | None:

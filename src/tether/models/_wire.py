@@ -4,18 +4,20 @@ import json
 import re
 import zlib
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar
+from itertools import chain, count
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 from attrs import frozen
 
 from tether.deltas import Delta
 from tether.errors import ModelError
-from tether.messages import ToolCall
+from tether.messages import AssistantMessage, ToolCall
 from tether.model import ModelRequest
 from tether.models._sse import ServerSentEvent
 
 __all__ = (
+    "LONGEST_ID",
     "MAX_DEPTH",
     "Decoder",
     "WireApi",
@@ -24,6 +26,7 @@ __all__ = (
     "finished_call",
     "malformed",
     "second_reading",
+    "unique_call_ids",
     "valid_call_id",
 )
 
@@ -35,6 +38,9 @@ what had arrived as its `partial`; one that is thrown in, since the connection w
 
 MAX_DEPTH = 64
 """How deep the arguments of a call may be nested."""
+
+LONGEST_ID: Final = 64
+"""Characters. Some servers give out longer ids, and take none back."""
 
 _T = TypeVar("_T")
 
@@ -79,7 +85,7 @@ def finished_call(id_: str, name: str, arguments: str, details: Any = None) -> T
     return ToolCall(id_, name, {}, arguments, details)
 
 
-def valid_call_id(call_id: str, *, longest: int = 64) -> str:
+def valid_call_id(call_id: str, *, longest: int = LONGEST_ID) -> str:
     """Make the id of a call one that any server takes: letters, digits, _ and -.
 
     Args:
@@ -94,6 +100,28 @@ def valid_call_id(call_id: str, *, longest: int = 64) -> str:
     if clean == call_id and 0 < len(call_id) <= longest:
         return call_id
     return f"{clean[: longest - 9]}_{zlib.crc32(call_id.encode(errors='replace')):08x}"
+
+
+def unique_call_ids(message: AssistantMessage, taken: set[str], *, own: bool) -> dict[str, str]:
+    """Choose the ids of a reply's calls, each for one call of the conversation: some servers begin anew each time.
+
+    Args:
+        message: the reply.
+        taken: the ids chosen so far; the new ones are added.
+        own: whether the reply came over the API that the ids are for, which then takes them as they are.
+
+    Returns:
+        The ids as they were, and as they are to be sent.
+    """
+    chosen: dict[str, str] = {}
+    for call in message.tool_calls:
+        fits = own and 0 < len(call.id) <= LONGEST_ID
+        wanted = call.id if fits else valid_call_id(call.id)
+        names = (valid_call_id(f"{wanted}-{number}") for number in count(2))
+        name = next(name for name in chain([wanted], names) if name not in taken)
+        taken.add(name)
+        chosen[call.id] = name
+    return chosen
 
 
 def at(base_url: str, path: str) -> str:

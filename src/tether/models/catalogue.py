@@ -42,6 +42,9 @@ VENDORS: Final[dict[str, Vendor]] = {
         "openai_responses:OPENAI_RESPONSES", "https://api.openai.com/v1", "OPENAI_API_KEY"
     ),
     "openai-chat": Vendor(_CHAT, "https://api.openai.com/v1", "OPENAI_API_KEY", _LIKE_CHAT),
+    "anthropic": Vendor(
+        "anthropic:ANTHROPIC_MESSAGES", "https://api.anthropic.com", "ANTHROPIC_API_KEY"
+    ),
     "groq": Vendor(_CHAT, "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
     "deepseek": Vendor(_DEEPSEEK, "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
     "mistral": Vendor(_MISTRAL, "https://api.mistral.ai/v1", "MISTRAL_API_KEY"),

@@ -11,7 +11,7 @@ import base64
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain, count, groupby
+from itertools import groupby
 from typing import Any, Final
 
 import msgspec
@@ -32,16 +32,21 @@ from tether.messages import (
 )
 from tether.model import ModelOptions, ModelRequest, ToolSpec
 from tether.models._responses_reply import NAME, Event, Reply
-from tether.models._wire import Decoder, WireApi, at, cut_short, second_reading, valid_call_id
+from tether.models._wire import (
+    LONGEST_ID,
+    Decoder,
+    WireApi,
+    at,
+    cut_short,
+    second_reading,
+    unique_call_ids,
+)
 from tether.transcript import repaired
 
 __all__ = ("OPENAI_RESPONSES", "decode", "encode")
 
 _WITHOUT_REASONING: Final = re.compile(r"\bgpt-[34]|chatgpt")
 """Models that refuse to be asked for sealed reasoning."""
-
-_LONGEST_ID: Final = 64
-"""Characters. Some servers give out longer ids of items, and take none back."""
 
 
 def encode(request: ModelRequest, model: str) -> dict[str, Any]:
@@ -116,7 +121,7 @@ def _input(request: ModelRequest, *, stored: bool) -> Iterator[dict[str, Any]]:
                 call_id = call_ids[call_id]
                 yield {"type": "function_call_output", "call_id": call_id, "output": output}
             case AssistantMessage():
-                call_ids = _call_ids(message, taken)
+                call_ids = unique_call_ids(message, taken, own=message.api == NAME)
                 yield from _reply(message, call_ids, stored=stored)
             case _:
                 pass
@@ -136,19 +141,6 @@ def _part(block: UserBlock) -> dict[str, Any]:
         case Image(data, media_type):
             url = f"data:{media_type};base64,{base64.b64encode(data).decode()}"
             return {"type": "input_image", "image_url": url}
-
-
-def _call_ids(message: AssistantMessage, taken: set[str]) -> dict[str, str]:
-    """Choose the ids of a reply's calls, each for one call of the conversation: some servers begin anew each time."""
-    chosen: dict[str, str] = {}
-    for call in message.tool_calls:
-        own = message.api == NAME and 0 < len(call.id) <= _LONGEST_ID
-        wanted = call.id if own else valid_call_id(call.id)
-        names = (valid_call_id(f"{wanted}-{number}") for number in count(2))
-        name = next(name for name in chain([wanted], names) if name not in taken)
-        taken.add(name)
-        chosen[call.id] = name
-    return chosen
 
 
 def _reply(
@@ -205,7 +197,7 @@ def _item_of(block: AssistantBlock) -> object:
 
 def _item_id(details: Any) -> str | None:
     id_ = details.get("id") if isinstance(details, Mapping) else None
-    return id_ if isinstance(id_, str) and 0 < len(id_) <= _LONGEST_ID else None
+    return id_ if isinstance(id_, str) and 0 < len(id_) <= LONGEST_ID else None
 
 
 def _said(texts: Sequence[Text], *, own: bool) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,618 @@
+"""The Anthropic decoder and encoder, on streams no recording shows."""
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.models.replay import pieces
+
+from tether import (
+    AssistantMessage,
+    Delta,
+    Image,
+    Message,
+    ModelError,
+    ModelOptions,
+    ModelRequest,
+    PartialReply,
+    ReplyEnd,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResultMessage,
+    ToolSpec,
+    Usage,
+    UserMessage,
+    VendorItem,
+)
+from tether.messages import AssistantBlock
+from tether.models._sse import frame_events
+from tether.models.anthropic import ANTHROPIC_MESSAGES, decode, encode
+
+API = "anthropic-messages"
+
+
+def deltas_of(*events: Any) -> Iterator[Delta]:
+    """Decode events, then the end of the stream."""
+    decoder = decode("asked")
+    next(decoder)
+    try:
+        for event in events:
+            data = event if isinstance(event, bytes) else json.dumps(event).encode()
+            yield from decoder.send(("", data))
+        decoder.send(None)
+    except StopIteration as stop:
+        yield from stop.value
+        return
+    raise AssertionError("the decoder did not end")
+
+
+def decoded(*events: Any) -> AssistantMessage:
+    """Decode events; check on the way that the deltas fold to the message."""
+    partial = PartialReply(api=API, model="asked")
+    for delta in deltas_of(*events):
+        if isinstance(delta, ReplyEnd):
+            seen = partial.preview()
+            assert (seen.content, seen.model, seen.response_id, seen.usage) == (
+                delta.message.content,
+                delta.message.model,
+                delta.message.response_id,
+                delta.message.usage,
+            )
+        partial.add(delta)
+    message = partial.complete
+    assert message is not None
+    return message
+
+
+def failing(*events: Any) -> ModelError:
+    """Decode events that end badly; check that what had arrived is in the error."""
+    partial = PartialReply(api=API, model="asked")
+    with pytest.raises(ModelError) as caught:
+        for delta in deltas_of(*events):
+            partial.add(delta)
+    error = caught.value
+    assert error.partial == partial.cut("error", error.failure)
+    return error
+
+
+def start(index: int = 0, **block: Any) -> dict[str, Any]:
+    return {"type": "content_block_start", "index": index, "content_block": block}
+
+
+def more(kind: str, index: int = 0, **delta: Any) -> dict[str, Any]:
+    return {
+        "type": "content_block_delta",
+        "index": index,
+        "delta": {"type": f"{kind}_delta", **delta},
+    }
+
+
+def stop(index: int = 0) -> dict[str, Any]:
+    return {"type": "content_block_stop", "index": index}
+
+
+def end(reason: str = "end_turn", usage: Any = None, **facts: Any) -> list[dict[str, Any]]:
+    delta = {"stop_reason": reason, "stop_sequence": None, **facts}
+    return [
+        {"type": "message_delta", "delta": delta, "usage": usage or {}},
+        {"type": "message_stop"},
+    ]
+
+
+def says(*parts: str, index: int = 0) -> list[dict[str, Any]]:
+    return [
+        start(index, type="text", text=""),
+        *(more("text", index, text=part) for part in parts),
+        stop(index),
+    ]
+
+
+BEGIN = {
+    "type": "message_start",
+    "message": {"id": "msg", "model": "claude-real", "content": [], "usage": {"input_tokens": 3}},
+}
+PING = {"type": "ping"}
+
+
+def test_counts_are_of_the_whole_reply_and_hold_what_a_cache_held() -> None:
+    counts = {"cache_read_input_tokens": 50, "cache_creation_input_tokens": 7}
+    begin = {**BEGIN, "message": {**BEGIN["message"], "usage": {"input_tokens": 3, **counts}}}  # type: ignore[dict-item]  # a dict it is
+    usage = {
+        "input_tokens": None,
+        "output_tokens": 30,
+        "output_tokens_details": {"thinking_tokens": 20},
+    }
+    assert decoded(begin, PING, *says("Hel", "lo"), *end(usage=usage)) == AssistantMessage(
+        "Hello",
+        model="claude-real",
+        api=API,
+        response_id="msg",
+        usage=Usage(
+            input_tokens=60,
+            output_tokens=30,
+            cache_read_tokens=50,
+            cache_write_tokens=7,
+            reasoning_tokens=20,
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("reason", "ours", "details"),
+    [
+        ("end_turn", "stop", None),
+        ("stop_sequence", "stop", {"stop_sequence": "END"}),
+        ("max_tokens", "length", None),
+        (
+            "model_context_window_exceeded",
+            "length",
+            {"stop_reason": "model_context_window_exceeded"},
+        ),
+        ("pause_turn", "stop", {"stop_reason": "pause_turn"}),
+        ("refusal", "refusal", None),
+        ("something_new", "stop", {"stop_reason": "something_new"}),
+    ],
+)
+def test_a_reply_says_why_it_ended(reason: str, ours: str, details: Any) -> None:
+    sequence = {"stop_sequence": "END"} if reason == "stop_sequence" else {}
+    reply = decoded(BEGIN, *says("Hm."), *end(reason, **sequence))
+    assert (reply.stop_reason, reply.details) == (ours, details)
+
+
+def test_calls_side_by_side_with_their_arguments_in_pieces() -> None:
+    reply = decoded(
+        BEGIN,
+        start(0, type="tool_use", id="a", name="f", input={}),
+        start(1, type="tool_use", id="b", name="g", input={}),
+        more("input_json", 0, partial_json='{"x":'),
+        more("input_json", 1, partial_json=""),
+        more("input_json", 0, partial_json=" 1}"),
+        stop(0),
+        stop(1),
+        start(2, type="tool_use", id="c", name="h", input={"whole": True}, caller={"type": "x"}),
+        stop(2),
+        *end("tool_use"),
+    )
+    assert reply.content == (
+        ToolCall("a", "f", {"x": 1}),
+        ToolCall("b", "g", {}),
+        ToolCall("c", "h", {"whole": True}, details={"caller": {"type": "x"}}),
+    )
+    assert reply.stop_reason == "tool_calls"
+
+
+def test_a_limit_within_a_call_leaves_its_arguments_unread() -> None:
+    reply = decoded(
+        BEGIN,
+        start(0, type="tool_use", id="a", name="f", input={}),
+        more("input_json", 0, partial_json='{"path": "/et'),
+        stop(0),
+        *end("max_tokens"),
+    )
+    [call] = reply.tool_calls
+    assert (call.malformed, reply.stop_reason) == ('{"path": "/et', "length")
+
+
+def test_thinking_is_signed_or_sealed() -> None:
+    reply = decoded(
+        BEGIN,
+        start(0, type="thinking", thinking="", signature=""),
+        more("thinking", 0, thinking="Hm"),
+        more("thinking", 0, thinking="."),
+        more("signature", 0, signature="si"),
+        more("signature", 0, signature="gned"),
+        stop(0),
+        start(1, type="redacted_thinking", data="sealed"),
+        stop(1),
+        *says("Yes.", index=2),
+        *end(),
+    )
+    assert reply.content == (
+        Thinking("Hm.", "signed"),
+        Thinking("", "sealed", redacted=True),
+        Text("Yes."),
+    )
+
+
+def test_what_the_server_ran_and_what_nobody_knows_is_kept_as_it_came() -> None:
+    found = {"type": "web_search_tool_result", "tool_use_id": "s", "content": [{"url": "x"}]}
+    citation = {"type": "web_search_result_location", "url": "x", "cited_text": "y"}
+    reply = decoded(
+        BEGIN,
+        start(0, type="server_tool_use", id="s", name="web_search", input={}),
+        more("input_json", 0, partial_json='{"query": "q"}'),
+        stop(0),
+        start(1, **found),
+        stop(1),
+        start(2, type="text", text="", citations=[]),
+        more("text", 2, text="Said."),
+        more("citations", 2, citation=citation),
+        stop(2),
+        start(3, type="compaction", content=None),
+        more("compaction", 3, content="Long "),
+        more("compaction", 3, content="ago."),
+        stop(3),
+        {"type": "telepathy", "index": 9, "delta": {"type": "x"}},
+        *end(),
+    )
+    assert reply.content == (
+        VendorItem(
+            API,
+            {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "q"}},
+        ),
+        VendorItem(API, found),
+        Text("Said.", {"citations": [citation]}),
+        VendorItem(API, {"type": "compaction", "content": "Long ago."}),
+    )
+    body = encode(ModelRequest(messages=[UserMessage("?"), reply, UserMessage("!")]), "claude")
+    assert [block["type"] for block in body["messages"][1]["content"]] == [
+        "server_tool_use",
+        "web_search_tool_result",
+        "text",
+        "compaction",
+    ]
+
+
+def test_texts_without_a_word_are_left_out() -> None:
+    assert decoded(BEGIN, *says(), *says("Yes.", index=1), *end()).content == (Text("Yes."),)
+
+
+def test_blocks_that_were_never_stopped_are_whole_at_the_end() -> None:
+    reply = decoded(BEGIN, start(0, type="text", text="Al"), more("text", 0, text="l."), *end())
+    assert reply.text == "All."
+
+
+def test_a_stream_may_end_without_its_last_event_once_the_reason_is_known() -> None:
+    assert decoded(BEGIN, *says("Yes."), end()[0]).text == "Yes."
+    assert decoded(BEGIN, *says("Yes."), end()[0], b"[DONE]").text == "Yes."
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("overloaded_error", "overloaded"),
+        ("rate_limit_error", "rate_limit"),
+        ("api_error", "server"),
+        ("authentication_error", "authentication"),
+        ("permission_error", "permission"),
+        ("not_found_error", "not_found"),
+        ("invalid_request_error", "invalid_request"),
+        ("timeout_error", "timeout"),
+    ],
+)
+def test_an_error_within_the_stream_keeps_what_had_arrived(name: str, kind: str) -> None:
+    told = {"type": "error", "error": {"type": name, "message": "Oh."}, "request_id": "req"}
+    error = failing(BEGIN, start(0, type="text", text=""), more("text", 0, text="half"), told)
+    assert (error.kind, error.message, error.request_id) == (kind, "Oh.", "req")
+    assert error.partial is not None
+    assert (error.partial.text, error.partial.usage.input_tokens) == ("half", 3)
+
+
+def test_a_prompt_that_is_too_long_is_an_overflow() -> None:
+    told = {
+        "type": "invalid_request_error",
+        "message": "prompt is too long: 210000 tokens > 200000",
+    }
+    assert failing({"type": "error", "error": told}).kind == "context_overflow"
+
+
+def test_a_stream_that_just_stops_is_a_lost_connection() -> None:
+    call = start(0, type="tool_use", id="a", name="f", input={})
+    error = failing(BEGIN, call, more("input_json", 0, partial_json='{"x"'))
+    assert error.kind == "connection"
+    assert error.partial is not None
+    assert error.partial.details == {
+        "unfinished_calls": [{"id": "a", "name": "f", "arguments": '{"x"'}]
+    }
+
+
+WHOLE = [
+    BEGIN,
+    start(0, type="thinking", thinking="", signature=""),
+    more("thinking", 0, thinking="Hm."),
+    more("signature", 0, signature="signed"),
+    stop(0),
+    *says("Grüße ", "🌍", index=1),
+    start(2, type="tool_use", id="a", name="f", input={}),
+    more("input_json", 2, partial_json='{"x": 1}'),
+    stop(2),
+    *end("tool_use", {"output_tokens": 5}),
+]
+BODY = b"".join(
+    b"event: %b\ndata: %b\n\n" % (event["type"].encode(), json.dumps(event).encode())
+    for event in WHOLE
+)
+
+
+def read(chunks: list[bytes]) -> PartialReply:
+    """Read pieces of a body, as far as they go; the end of the stream then says what is missing."""
+    partial, frames, decoder = PartialReply(), frame_events(), decode("asked")
+    next(frames)
+    next(decoder)
+    try:
+        for chunk in chunks:
+            for event in frames.send(chunk):
+                for delta in decoder.send(event):
+                    partial.add(delta)
+        decoder.send(None)
+    except StopIteration as over:
+        for delta in over.value:
+            partial.add(delta)
+    return partial
+
+
+@given(st.lists(st.integers(0, len(BODY)), max_size=30))
+def test_it_does_not_matter_where_the_bytes_are_cut(cuts: list[int]) -> None:
+    assert read(list(pieces(BODY, cuts))).complete == decoded(*WHOLE)
+
+
+LENGTH_OF_THE_END = len(BODY) - BODY.index(b"event: message_stop")
+
+
+@given(st.integers(0, len(BODY) - LENGTH_OF_THE_END - 1))
+def test_a_body_cut_off_anywhere_is_an_error_with_what_had_arrived(length: int) -> None:
+    whole = decoded(*WHOLE)
+    with pytest.raises(ModelError) as caught:
+        read([BODY[:length]])
+    assert caught.value.kind in {"connection", "malformed"}
+    assert caught.value.partial is not None
+    assert whole.text.startswith(caught.value.partial.text)
+
+
+WORDS = ["type", "index", "delta", "content_block", "message", "usage", "text", "input", "error"]
+NOISE = st.one_of(
+    st.binary(max_size=60),
+    st.sampled_from(WHOLE).map(lambda event: json.dumps(event).encode()),
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.sampled_from(["content_block_start", "content_block_delta", "tool_use", "text"]),
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=4)
+        ),
+        max_leaves=8,
+    ).map(lambda value: json.dumps(value).encode()),
+)
+
+
+@given(st.lists(NOISE, max_size=12))
+@settings(max_examples=300)
+def test_nothing_that_is_sent_raises_anything_but_a_model_error(events: list[bytes]) -> None:
+    partial = PartialReply()
+    with suppress(ModelError):
+        for delta in deltas_of(*events):
+            partial.add(delta)
+
+
+# Requests.
+
+PNG = Image(b"\x89PNG", "image/png")
+SOURCE = {"type": "base64", "media_type": "image/png", "data": "iVBORw=="}
+
+
+def request(*messages: Message, **options: Any) -> ModelRequest:
+    return ModelRequest(messages=messages, options=ModelOptions(cache=False, **options))  # type: ignore[arg-type]  # no custom ones
+
+
+def written(*messages: Message, **options: Any) -> Any:
+    return encode(request(*messages, **options), "claude-sonnet-4-5")["messages"]
+
+
+def text(said: str) -> dict[str, Any]:
+    return {"type": "text", "text": said}
+
+
+def test_a_conversation_is_written_in_turns_with_results_first() -> None:
+    assert written(
+        UserMessage(["Look:", PNG]),
+        AssistantMessage([Text("So."), ToolCall("a", "f", {"x": 1}), ToolCall("b", "g")]),
+        ToolResultMessage("a", "f", ["done", PNG]),
+        ToolResultMessage("b", "g", "no luck", outcome="error"),
+        UserMessage("Well?"),
+        UserMessage(" "),
+    ) == [
+        {"role": "user", "content": [text("Look:"), {"type": "image", "source": SOURCE}]},
+        {
+            "role": "assistant",
+            "content": [
+                text("So."),
+                {"type": "tool_use", "id": "a", "name": "f", "input": {"x": 1}},
+                {"type": "tool_use", "id": "b", "name": "g", "input": {}},
+            ],
+        },
+        {
+            "role": "user",
+            "content": [
+                {
+                    "type": "tool_result",
+                    "tool_use_id": "a",
+                    "content": [text("done"), {"type": "image", "source": SOURCE}],
+                },
+                {
+                    "type": "tool_result",
+                    "tool_use_id": "b",
+                    "content": [text("no luck")],
+                    "is_error": True,
+                },
+                text("Well?"),
+            ],
+        },
+    ]
+
+
+def test_a_reply_goes_back_as_it_came_to_its_own_vendor_alone() -> None:
+    content: list[AssistantBlock] = [
+        Thinking("Hm.", "signed"),
+        Thinking("", "sealed", redacted=True),
+        Thinking("cut off"),
+        VendorItem(API, {"type": "server_tool_use", "id": "s", "name": "x", "input": {}}),
+        VendorItem(API, {"type": "x_tool_result", "tool_use_id": "s"}),
+        Text("Said.", {"citations": [{"url": "x"}]}),
+    ]
+    [_, own, _] = written(UserMessage("?"), AssistantMessage(content, api=API), UserMessage("!"))
+    assert own["content"] == [
+        {"type": "thinking", "thinking": "Hm.", "signature": "signed"},
+        {"type": "redacted_thinking", "data": "sealed"},
+        {"type": "server_tool_use", "id": "s", "name": "x", "input": {}},
+        {"type": "x_tool_result", "tool_use_id": "s"},
+        {"type": "text", "text": "Said.", "citations": [{"url": "x"}]},
+    ]
+    foreign: list[AssistantBlock] = [VendorItem("openai-responses", {"type": "web_search_call"})]
+    foreign += [block for block in content if not isinstance(block, VendorItem)]
+    [_, other, _] = written(
+        UserMessage("?"), AssistantMessage(foreign, api="openai-chat"), UserMessage("!")
+    )
+    assert other["content"] == [text("Said.")]
+
+
+def test_what_the_server_began_and_never_ended_is_left_out() -> None:
+    item = VendorItem(API, {"type": "server_tool_use", "id": "s", "name": "x", "input": {}})
+    cut_off = AssistantMessage([Text("So."), item], api=API, stop_reason="aborted")
+    [_, reply, _] = written(UserMessage("?"), cut_off, UserMessage("!"))
+    assert reply["content"] == [text("So.")]
+    [_, paused] = written(UserMessage("?"), AssistantMessage([Text("So."), item], api=API))
+    assert [block["type"] for block in paused["content"]] == ["text", "server_tool_use"]
+
+
+def test_a_conversation_begins_with_a_person_and_holds_no_empty_turn() -> None:
+    messages = written(AssistantMessage("Hello."), UserMessage("Hi."), AssistantMessage(""))
+    assert [message["role"] for message in messages] == ["user", "assistant", "user"]
+
+
+def test_ids_are_made_valid_and_different() -> None:
+    [_, first, result, second, _] = written(
+        UserMessage("?"),
+        AssistantMessage([ToolCall("a.b|c", "f")]),
+        ToolResultMessage("a.b|c", "f", "x"),
+        AssistantMessage([ToolCall("a.b|c", "f")]),
+        ToolResultMessage("a.b|c", "f", "y"),
+    )
+    ids = [turn["content"][0]["id"] for turn in (first, second)]
+    assert result["content"][0]["tool_use_id"] == ids[0] != ids[1]
+    assert all(id_.replace("_", "").replace("-", "").isalnum() for id_ in ids)
+
+
+def test_caches_are_marked_where_the_next_request_repeats_this_one() -> None:
+    asked = ModelRequest(
+        messages=[
+            UserMessage("one"),
+            AssistantMessage("two"),
+            UserMessage("three"),
+            AssistantMessage("four"),
+            UserMessage("five"),
+        ],
+        system="Be brief.",
+        tools=[ToolSpec("f", "F.", {"type": "object"})],
+    )
+    body = encode(asked, "claude-sonnet-4-5")
+    mark = {"cache_control": {"type": "ephemeral"}}
+    assert body["system"] == [text("Be brief.") | mark]
+    assert [turn["content"][-1].get("cache_control") is not None for turn in body["messages"]] == [
+        False,
+        False,
+        True,
+        False,
+        True,
+    ]
+    plain = encode(ModelRequest(messages=asked.messages, tools=asked.tools), "claude-sonnet-4-5")
+    assert plain["tools"][-1]["cache_control"] == {"type": "ephemeral"}
+
+
+def test_options_become_the_apis_own() -> None:
+    asked = ModelRequest(
+        messages=[UserMessage("go")],
+        tools=[ToolSpec("f", "F.", {"type": "object"})],
+        options=ModelOptions(
+            temperature=0.5,
+            max_output_tokens=9,
+            stop_sequences=["x"],
+            tool_choice=("tool", "f"),
+            cache=False,
+            extra={"tools": [{"type": "web_search_20250305"}], "top_k": 3},
+        ),
+    )
+    assert encode(asked, "m") == {
+        "model": "m",
+        "max_tokens": 9,
+        "stream": True,
+        "messages": [{"role": "user", "content": [text("go")]}],
+        "tools": [
+            {"name": "f", "description": "F.", "input_schema": {"type": "object"}},
+            {"type": "web_search_20250305"},
+        ],
+        "temperature": 0.5,
+        "stop_sequences": ["x"],
+        "tool_choice": {"type": "tool", "name": "f"},
+        "top_k": 3,
+    }
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "thinking"),
+    [
+        ("claude-sonnet-4-5", {"thinking": "medium"}, {"type": "enabled", "budget_tokens": 8192}),
+        (
+            "claude-opus-4-20250514",
+            {"thinking": "high", "max_output_tokens": 4000},
+            {"type": "enabled", "budget_tokens": 3999},
+        ),
+        ("claude-sonnet-4-5", {"thinking": "low", "max_output_tokens": 1024}, None),
+        ("claude-sonnet-4-5", {"thinking": "off"}, None),
+        ("claude-sonnet-4-5", {}, None),
+        ("claude-sonnet-4-5", {"thinking": "low", "tool_choice": "required"}, None),
+        ("claude-opus-4-7", {"thinking": "low"}, {"type": "adaptive", "display": "summarized"}),
+        (
+            "anthropic/claude-fable-5",
+            {"thinking": "high"},
+            {"type": "adaptive", "display": "summarized"},
+        ),
+        (
+            "claude-3-7-sonnet-latest",
+            {"thinking": "minimal"},
+            {"type": "enabled", "budget_tokens": 1024},
+        ),
+    ],
+)
+def test_thinking_is_asked_for_as_the_model_takes_it(
+    model: str, options: Any, thinking: Any
+) -> None:
+    body = encode(request(UserMessage("go"), temperature=0.5, **options), model)
+    assert body.get("thinking") == thinking
+    assert ("temperature" in body) == (thinking is None)
+
+
+def test_thinking_is_not_begun_between_a_call_and_what_follows_from_it() -> None:
+    calls = AssistantMessage([ToolCall("a", "f")], api="openai-chat")
+    result = ToolResultMessage("a", "f", "x")
+    cases: list[tuple[list[Message], bool]] = [
+        ([UserMessage("go"), calls, result], False),
+        ([UserMessage("go"), calls, result, UserMessage("and?")], False),
+        ([UserMessage("go"), calls, result, AssistantMessage("So."), UserMessage("?")], True),
+    ]
+    for messages, possible in cases:
+        body = encode(request(*messages, thinking="low"), "claude-sonnet-4-5")
+        assert ("thinking" in body) == possible
+
+
+@pytest.mark.parametrize(
+    ("model", "limit"),
+    [
+        ("claude-3-haiku-20240307", 4096),
+        ("claude-3-5-haiku-latest", 8192),
+        ("claude-opus-4-7", 32_000),
+    ],
+)
+def test_there_is_always_an_output_limit(model: str, limit: int) -> None:
+    assert encode(request(UserMessage("go")), model)["max_tokens"] == limit
+
+
+def test_the_address_may_have_a_version_or_none() -> None:
+    url = ANTHROPIC_MESSAGES.url
+    assert url("https://x", "m") == url("https://x/v1", "m") == "https://x/v1/messages"
+    assert ANTHROPIC_MESSAGES.headers("key")["x-api-key"] == "key"
