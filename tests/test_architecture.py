@@ -46,6 +46,8 @@ WIRE = (
     "models.openai_responses",
     "models._anthropic_reply",
     "models.anthropic",
+    "models._google_reply",
+    "models.google",
     "models._http",
     "models.offline",
     "models.catalogue",

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -263,6 +264,108 @@ def _without_marks(value: Any) -> Any:
     return value
 
 
+# Google Gemini.
+
+GOOGLE_OURS = {"contents", "systemInstruction", "tools"}
+VERBATIM = {"args", "response", "parameters", "parametersJsonSchema"}
+
+
+def _google_request(body: Any) -> ModelRequest:
+    body = _camel(body)
+    names: dict[str, str] = {}
+    tools = body.get("tools", ())
+    declared = [f for tool in tools for f in tool.get("functionDeclarations", ())]
+    served = [tool for tool in tools if "functionDeclarations" not in tool]
+    rest = {k: v for k, v in body.items() if k not in GOOGLE_OURS}
+    return ModelRequest(
+        system="".join(p["text"] for p in body.get("systemInstruction", {}).get("parts", ()))
+        or None,
+        messages=[part for c in body["contents"] for part in _google_message(c, names)],
+        tools=[ToolSpec(f["name"], f["description"], _google_schema(f)) for f in declared],
+        options=ModelOptions(extra=rest | ({"tools": served} if served else {})),
+    )
+
+
+def _camel(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_camel(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    named = {re.sub(r"_(\w)", lambda m: m[1].upper(), key): item for key, item in value.items()}
+    return {key: item if key in VERBATIM else _camel(item) for key, item in named.items()}
+
+
+def _google_schema(function: Any) -> Any:
+    return function.get("parametersJsonSchema") or _lower(function.get("parameters"))
+
+
+def _lower(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_lower(item) for item in schema]
+    if isinstance(schema, dict):
+        return {k: v.lower() if k == "type" else _lower(v) for k, v in schema.items()}
+    return schema
+
+
+def _google_message(content: Any, names: dict[str, str]) -> Iterator[Any]:
+    parts = content["parts"]
+    if content["role"] == "model":
+        yield AssistantMessage([_google_said(part) for part in parts], api="google-generate")
+        return
+    for part in parts:
+        if told := part.get("functionResponse"):
+            text = next(iter(told["response"].values()), None)
+            images = [_google_block(image) for image in told.get("parts", ())]
+            blocks = [*([Text(text)] if isinstance(text, str) else []), *images]
+            yield ToolResultMessage(told["id"], told["name"], blocks)
+    asked = [_google_block(part) for part in parts if "functionResponse" not in part]
+    if asked:
+        yield UserMessage(asked)
+
+
+def _google_block(part: Any) -> Text | Image:
+    match part:
+        case {"text": text}:
+            return Text(text)
+        case {"inlineData": {"data": data, "mimeType": kind}}:
+            return Image(base64.urlsafe_b64decode(data), kind)
+    raise NotOursError
+
+
+def _google_said(part: Any) -> Any:
+    signature = part.get("thoughtSignature")
+    sealed = {"thoughtSignature": signature} if signature else None
+    match part:
+        case {"functionCall": {"id": id_, "name": name, "args": arguments}}:
+            return ToolCall(id_, name, arguments, details=sealed)
+        case {"text": text, "thought": True}:
+            return Thinking(text, signature)
+        case {"text": text}:
+            return Text(text, sealed)
+    raise NotOursError
+
+
+def _normal_google(body: Any) -> Any:
+    """Leave out what is the same said otherwise: spelling, the two alphabets of base64, how a result is wrapped."""
+    body = _camel(body)
+    fields = {k: v for k, v in body.items() if v and k != "stream"}
+    fields.get("systemInstruction", {}).pop("role", None)
+    for tool in fields.get("tools", ()):
+        for function in tool.get("functionDeclarations", ()):
+            function["parametersJsonSchema"] = _google_schema(function)
+            function.pop("parameters", None)
+    for content in fields["contents"]:
+        for part in content["parts"]:
+            told = part.get("functionResponse", {})
+            if "response" in told:
+                told["response"] = [*told["response"].values()]
+            for image in [part, *told.get("parts", ())]:
+                if "inlineData" in image:
+                    data = image["inlineData"]["data"]
+                    image["inlineData"]["data"] = data.replace("-", "+").replace("_", "/")
+    return fields
+
+
 APIS = {
     "openai-chat": Api(
         has_history=lambda body: (
@@ -277,6 +380,12 @@ APIS = {
         read=_anthropic_request,
         normal=_normal_anthropic,
         model=lambda _: "anthropic:m",
+    ),
+    "google-generate": Api(
+        has_history=lambda body: "model" in {c["role"] for c in body.get("contents", ())},
+        read=_google_request,
+        normal=_normal_google,
+        model=lambda _: "google:gemini-3-flash",
     ),
 }
 
@@ -304,5 +413,5 @@ def test_our_request_means_the_same_as_the_recorded_one(folder: Path, api: Api) 
         request = api.read(recorded)
     except NotOursError:
         pytest.skip("holds what our messages have no word for, such as sound or files")
-    body = json.loads(json.dumps(model.api.encode(request, "m")))
-    assert api.normal(body) == api.normal(recorded) | {"stream": True}
+    body = json.loads(json.dumps(model.api.encode(request, meta["model"] or "m")))
+    assert api.normal(body) == api.normal(recorded | {"stream": True})

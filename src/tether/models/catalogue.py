@@ -27,6 +27,8 @@ class Vendor:
     base_url: str | None = None
     key: str | None = None
     """The environment variable that holds the key; None where no key is needed."""
+    other_key: str | None = None
+    """Another variable, for where that one is not set."""
     elsewhere: str | None = None
     """The wire API at an address that is not the vendor's, where it is another."""
 
@@ -41,9 +43,17 @@ VENDORS: Final[dict[str, Vendor]] = {
     "openai": Vendor(
         "openai_responses:OPENAI_RESPONSES", "https://api.openai.com/v1", "OPENAI_API_KEY"
     ),
-    "openai-chat": Vendor(_CHAT, "https://api.openai.com/v1", "OPENAI_API_KEY", _LIKE_CHAT),
+    "openai-chat": Vendor(
+        _CHAT, "https://api.openai.com/v1", "OPENAI_API_KEY", elsewhere=_LIKE_CHAT
+    ),
     "anthropic": Vendor(
         "anthropic:ANTHROPIC_MESSAGES", "https://api.anthropic.com", "ANTHROPIC_API_KEY"
+    ),
+    "google": Vendor(
+        "google:GOOGLE_GENERATE",
+        "https://generativelanguage.googleapis.com/v1beta",
+        "GEMINI_API_KEY",
+        other_key="GOOGLE_API_KEY",
     ),
     "groq": Vendor(_CHAT, "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
     "deepseek": Vendor(_DEEPSEEK, "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
@@ -131,7 +141,7 @@ def _key_from_environment(vendor: Vendor, *, needed: bool) -> Callable[[], str] 
         return None
 
     def key() -> str:
-        found = os.environ.get(variable, "")
+        found = os.environ.get(variable) or os.environ.get(vendor.other_key or "", "")
         if needed and not found:
             raise ModelError(f"no key: set {variable}, or give api_key", kind="authentication")
         return found
