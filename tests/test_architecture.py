@@ -38,6 +38,7 @@ WIRE = (
     "models._failures",
     "models._wire",
     "models.retry",
+    "models.knowledge",
     "models._chat_calls",
     "models._chat_reply",
     "models._chat_dialects",
@@ -51,6 +52,7 @@ WIRE = (
     "models._http",
     "models.offline",
     "models.catalogue",
+    "models.fallback",
 )
 """How models are reached. `_http` alone knows httpx."""
 

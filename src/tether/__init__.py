@@ -88,6 +88,8 @@ from tether.model import (
     ToolSpec,
 )
 from tether.models.catalogue import model_from_name
+from tether.models.fallback import fallback
+from tether.models.knowledge import context_window, known_models, price_of
 from tether.models.retry import RetryPolicy
 from tether.run import Run, RunResult
 from tether.serialize import Serializable, from_builtins, from_json, to_builtins, to_json
@@ -199,11 +201,15 @@ __all__ = (
     "UserMessage",
     "VendorItem",
     "WhenFull",
+    "context_window",
     "create_event_stream",
+    "fallback",
     "from_builtins",
     "from_json",
+    "known_models",
     "model_from_name",
     "open_event_stream",
+    "price_of",
     "repaired",
     "sessions",
     "to_builtins",

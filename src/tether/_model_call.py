@@ -19,7 +19,8 @@ from tether.messages import (
     Message,
     ToolCall,
 )
-from tether.model import DeltaStream, ModelMessage, ModelRequest
+from tether.model import DeltaStream, Model, ModelMessage, ModelRequest
+from tether.models.fallback import Fallback
 from tether.models.retry import RetryPolicy
 from tether.settings import Settings
 from tether.transcript import repaired
@@ -77,7 +78,7 @@ class ModelCall:
         if context.ending is None:
             with context.in_flight():
                 try:
-                    await self._follow_with_retries(await self._request())
+                    await self._ask(await self._request())
                 except ModelError as failure:
                     error = failure
             context.landed()
@@ -103,20 +104,38 @@ class ModelCall:
     async def _request(self) -> ModelRequest:
         return await build_request(self._context, self._settings)
 
-    async def _follow_with_retries(self, request: ModelRequest) -> None:
+    async def _ask(self, request: ModelRequest) -> None:
+        """Ask the model; of models that stand in for each other, one after the other."""
+        wanted = self._settings.model
+        if not isinstance(wanted, Fallback):
+            await self._follow_with_retries(wanted, request)
+            return
+        for number, model in enumerate(wanted.models, 1):
+            try:
+                await self._follow_with_retries(model, request)
+            except ModelError as error:
+                if self._arrived or not wanted.passes_on(model, error):
+                    raise
+                await self._context.publish(ModelRetry(number, 0.0, error.failure))
+            else:
+                return
+
+    async def _follow_with_retries(self, model: Model, request: ModelRequest) -> None:
         try:
-            await self._follow(request)
+            await self._follow(model, request)
         except ModelError as error:
-            policy: RetryPolicy | None = getattr(self._settings.model, "retry", None)
+            policy: RetryPolicy | None = getattr(model, "retry", None)
             if policy is None or not self._may_retry(policy, error):
                 raise
-            await self._retry(policy, request, error)
+            await self._retry(policy, model, request, error)
 
     def _may_retry(self, policy: RetryPolicy, error: Exception) -> bool | float:
         """Say whether to ask again, and after how long: never once something has arrived."""
         return False if self._arrived else policy.wants(error)
 
-    async def _retry(self, policy: RetryPolicy, request: ModelRequest, error: ModelError) -> None:
+    async def _retry(
+        self, policy: RetryPolicy, model: Model, request: ModelRequest, error: ModelError
+    ) -> None:
         import logging  # noqa: PLC0415 - only where something failed
 
         import stamina  # noqa: PLC0415 - likewise
@@ -137,7 +156,7 @@ class ModelCall:
                 if attempt.num == 1:
                     raise error
                 try:
-                    await self._follow(request)
+                    await self._follow(model, request)
                 except ModelError as again:
                     failed = again
                     raise
@@ -146,11 +165,10 @@ class ModelCall:
                 delay = failed.retry_after if failed.retry_after is not None else attempt.next_wait
                 await self._context.publish(ModelRetry(attempt.num, delay, failed.failure))
 
-    async def _follow(self, request: ModelRequest) -> None:
+    async def _follow(self, model: Model, request: ModelRequest) -> None:
         context = self._context
-        wanted = self._settings.model
-        self._partial = context.partial = PartialReply(model=wanted.name)
-        stream: _Stream = (await context.connected(wanted)).stream
+        self._partial = context.partial = PartialReply(model=model.name)
+        stream: _Stream = (await context.connected(model)).stream
         for advice in reversed(context.hooks.functions("around_model")):
             stream = _advised(advice, stream)
         async with stream(request) as deltas:

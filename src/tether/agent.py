@@ -32,6 +32,7 @@ from tether.messages import (
 )
 from tether.model import Model, ModelOptions, ThinkingLevel
 from tether.models.catalogue import model_from_name
+from tether.models.knowledge import price_of, require_prices
 from tether.run import Run, RunResult
 from tether.serialize import to_builtins
 from tether.session import Session
@@ -97,7 +98,8 @@ class Agent:
         before_tool: a hook.
         after_tool: a hook.
         should_stop: a hook.
-        price: what a reply cost, for `Limits.cost` and `RunResult.cost`.
+        price: what a reply cost, for `Limits.cost` and `RunResult.cost`, such as `tether.price_of`; which is what
+            is asked where there is a limit, if None.
         clock: seconds since the epoch.
         new_id: makes the ids of messages.
 
@@ -128,7 +130,7 @@ class Agent:
         before_tool: Callable[..., Any] | None = None,
         after_tool: Callable[..., Any] | None = None,
         should_stop: Callable[..., Any] | None = None,
-        price: Callable[[AssistantMessage], float] = lambda _: 0.0,
+        price: Callable[[AssistantMessage], float] | None = None,
         clock: Callable[[], float] = time.time,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
@@ -245,6 +247,7 @@ class Agent:
         Raises:
             AgentBusyError: a run of this agent is going already.
             NothingToContinueError: no prompt was given, and nothing waits for an answer.
+            UsageError: there is a limit of cost, and nobody knows prices.
             ModelError: the model failed, and nobody has seen it yet.
             Exception: what the block or a hook raised.
 
@@ -451,6 +454,7 @@ class Agent:
 
     def _begin(self, prompt: Prompt | None) -> "_Going":
         self._refuse_if_busy("start a second run")
+        priced = self._priced()
         prompts = self._prompts(prompt)
         context = RunContext(
             transcript=self._transcript,
@@ -463,8 +467,17 @@ class Agent:
             limits=self.limits,
             depth=self._depth,
         )
-        self._run = _Going(context, prompts, self.price, self._over)
+        self._run = _Going(context, prompts, priced, self._over)
         return self._run
+
+    def _priced(self) -> Callable[[AssistantMessage], float]:
+        """What a reply cost; looking it up takes a while the first time, so that is done only where it counts."""
+        if self.price is not None:
+            return self.price
+        if self.limits.cost is None:
+            return lambda _: 0.0
+        require_prices()
+        return lambda reply: price_of(reply, self._model.name.partition(":")[0])
 
     def _record(self, message: Message) -> None:
         if self.session is not None:

@@ -78,6 +78,7 @@ class ModelError(TetherError):
         request_id: the vendor's name for the request, where it gave one.
         retry_after: seconds the vendor asked us to wait, where it did.
         partial: the reply as far as it had arrived, where some had.
+        closest: names of models like the one that was not found, where some are known.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class ModelError(TetherError):
         request_id: str | None = None,
         retry_after: float | None = None,
         partial: AssistantMessage | None = None,
+        closest: Sequence[str] = (),
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -97,6 +99,7 @@ class ModelError(TetherError):
         self.request_id = request_id
         self.retry_after = retry_after
         self.partial = partial
+        self.closest = tuple(closest)
 
     @property
     def failure(self) -> Failure:
@@ -109,7 +112,8 @@ class ModelError(TetherError):
             about.append(f"HTTP {self.status}")
         if self.request_id is not None:
             about.append(f"request {self.request_id}")
-        return f"{self.message} ({', '.join(about)})"
+        hint = f"; did you mean {' or '.join(self.closest)}?" if self.closest else ""
+        return f"{self.message} ({', '.join(about)}){hint}"
 
 
 class ArgumentsError(TetherError):

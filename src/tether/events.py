@@ -99,7 +99,7 @@ class MessageEnd:
 
 @frozen
 class ModelRetry:
-    """The model could not be reached, and will be asked again after a wait."""
+    """The model failed before it said anything; it, or the one that stands in for it, is asked after a wait."""
 
     type: ClassVar = "model_retry"
 

@@ -30,6 +30,7 @@ from tether.models._failures import error_from_response
 from tether.models._secrets import Key, resolved_key, without_key, without_password
 from tether.models._sse import frame_events
 from tether.models._wire import Decoder, WireApi
+from tether.models.knowledge import closest_models
 from tether.models.retry import RetryPolicy
 
 __all__ = ("HttpModel", "respond_in_process")
@@ -107,7 +108,7 @@ class HttpModel:
         key = await resolved_key(self.key)
         response = await self._send(self._client, request, key)
         try:
-            await _refuse_what_is_no_stream(response, key)
+            await self._refuse_what_is_no_stream(response, key)
             # httpcore reads the timeout from here when the body is begun.
             response.request.extensions["timeout"]["read"] = self.idle_timeout
             async with _unwinding(_body(response)) as chunks:
@@ -151,6 +152,18 @@ class HttpModel:
             return await client.send(asked, stream=True)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             raise self._explained(error, key=key, answered=False) from error
+
+    async def _refuse_what_is_no_stream(self, response: httpx.Response, key: str) -> None:
+        kind = response.headers.get("content-type", "")
+        if response.status_code == 200 and not re.match(
+            r"application/(\S+\+)?json|text/html", kind
+        ):
+            return
+        body = await _error_body(response)
+        error = error_from_response(response.status_code, response.headers, body)
+        if error.kind == "not_found":
+            error.closest = closest_models(self.name)
+        raise without_key(error, key)
 
     def _explained(self, error: Exception, *, key: str, answered: bool) -> ModelError:
         return without_key(self._in_words(error, answered=answered), key)
@@ -356,14 +369,6 @@ async def _unwinding(
                 scope.cancel()
                 async for _ in chunks:  # noqa: ASYNC102 - it is there to be cancelled
                     pass
-
-
-async def _refuse_what_is_no_stream(response: httpx.Response, key: str) -> None:
-    kind = response.headers.get("content-type", "")
-    if response.status_code == 200 and not re.match(r"application/(\S+\+)?json|text/html", kind):
-        return
-    body = await _error_body(response)
-    raise without_key(error_from_response(response.status_code, response.headers, body), key)
 
 
 async def _error_body(response: httpx.Response) -> bytes:

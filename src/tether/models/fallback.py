@@ -1,0 +1,103 @@
+"""Models that stand in for each other. No I/O of its own."""
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
+
+from attrs import frozen
+
+from tether.deltas import Delta
+from tether.errors import ModelError, UsageError
+from tether.messages import FailureKind
+from tether.model import DeltaStream, Model, ModelRequest
+from tether.models.catalogue import model_from_name
+
+__all__ = ("TAKEN_OVER", "Fallback", "fallback")
+
+TAKEN_OVER: Final[frozenset[FailureKind]] = frozenset(
+    {"rate_limit", "overloaded", "server", "timeout", "connection"}
+)
+"""Kinds of failure that another model need not have."""
+
+
+@frozen
+class Fallback:
+    """A model that is the first of several that answers. Made by `fallback`.
+
+    An agent keeps each one's own policy for retries before it turns to the next, and tells of both as a
+    `ModelRetry` event. Alone, `stream` asks each once.
+    """
+
+    models: Sequence[Model]
+    on: Collection[FailureKind] = TAKEN_OVER
+
+    @property
+    def name(self) -> str:
+        """The names of all, in order."""
+        return " or ".join(model.name for model in self.models)
+
+    @asynccontextmanager
+    async def stream(self, request: ModelRequest) -> AsyncIterator[DeltaStream]:
+        """Ask one after the other, until one begins to answer; see `Model.stream`."""
+        async with AsyncExitStack() as opened:
+            yield await self._begun(request, opened)
+
+    async def _begun(self, request: ModelRequest, opened: AsyncExitStack) -> DeltaStream:
+        for model in self.models:
+            try:
+                async with AsyncExitStack() as trying:
+                    deltas = await trying.enter_async_context(model.stream(request))
+                    first = await _first(deltas)
+                    opened.push_async_exit(trying.pop_all())
+            except ModelError as error:
+                if not self.passes_on(model, error):
+                    raise
+            else:
+                return _Begun(first, deltas)
+        raise AssertionError("the last one either answers or raises")
+
+    def passes_on(self, model: Model, error: ModelError) -> bool:
+        """Say whether the next model is to be asked, where one failed before anything had arrived."""
+        return error.kind in self.on and model is not self.models[-1]
+
+
+def fallback(*models: Model | str, on: Collection[FailureKind] = TAKEN_OVER) -> Fallback:
+    """Make one model of several: where one fails, the next is asked.
+
+    Only a model of whose reply nothing has arrived is given up: no text comes twice.
+
+    Args:
+        *models: models or their names, in the order in which they are asked.
+        on: the kinds of failure that the next one takes over.
+
+    Returns:
+        The model.
+
+    Raises:
+        UsageError: there are fewer than two.
+        UnknownModelError: a name names nothing.
+    """
+    if len(models) < 2:
+        raise UsageError("fallback needs at least two models: the one to ask, and who stands in")
+    made = [model_from_name(model) if isinstance(model, str) else model for model in models]
+    return Fallback(tuple(made), frozenset(on))
+
+
+async def _first(deltas: DeltaStream) -> Delta:
+    async for delta in deltas:
+        return delta
+    raise ModelError("the reply stopped before it began", kind="malformed")
+
+
+class _Begun:
+    """A reply whose first delta has been looked at."""
+
+    def __init__(self, first: Delta, deltas: DeltaStream) -> None:
+        self._seen = [first]
+        self._deltas = deltas
+
+    def __aiter__(self) -> "_Begun":
+        return self
+
+    async def __anext__(self) -> Delta:
+        return self._seen.pop() if self._seen else await anext(self._deltas)
