@@ -61,6 +61,7 @@ AWAITING = (
     "stream",
     "hooks",
     "settings",
+    "_output",
     "_run_context",
     "_model_call",
     "_tool_calls",

@@ -22,6 +22,7 @@ from tether.errors import (
     DecodeError,
     ModelError,
     NothingToContinueError,
+    OutputError,
     TetherError,
     ToolDefinitionError,
     UnknownModelError,
@@ -91,7 +92,7 @@ from tether.models.catalogue import model_from_name
 from tether.models.fallback import fallback
 from tether.models.knowledge import context_window, known_models, price_of
 from tether.models.retry import RetryPolicy
-from tether.run import Run, RunResult
+from tether.run import OutputResult, Run, RunResult
 from tether.serialize import Serializable, from_builtins, from_json, to_builtins, to_json
 from tether.session import Entry, Session, SessionInfo, SessionStore, sessions
 from tether.stream import (
@@ -153,6 +154,8 @@ __all__ = (
     "ModelRetry",
     "NothingToContinueError",
     "Outcome",
+    "OutputError",
+    "OutputResult",
     "PartialReply",
     "ProceedModel",
     "ProceedTool",

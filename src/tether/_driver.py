@@ -25,6 +25,7 @@ from tether.loop import (
     Step,
     TakeMessages,
 )
+from tether.messages import UserMessage
 
 __all__ = ("Driver",)
 
@@ -93,7 +94,15 @@ class Driver:
         return outcome
 
     async def _asked_to_stop(self, turn: TurnEnd) -> bool:
-        for function in self._context.hooks.functions("should_stop"):
+        context = self._context
+        if context.output is not None:
+            # What a person has said meanwhile comes first, and the run goes on with it anyway.
+            waiting = context.inbox.waiting("steering") or context.inbox.waiting("follow_up")
+            if not waiting and (reminder := context.output.reminder(turn)):
+                context.inbox.put("steering", context.stamp(UserMessage(reminder)))
+            if context.output.over:
+                return True
+        for function in context.hooks.functions("should_stop"):
             if await answer_of(function, turn):
                 return True
         return False

@@ -12,6 +12,7 @@ import anyio
 from attrs import define, evolve, field
 
 from tether._inbox import Inbox, Queued
+from tether._output import Output
 from tether.deltas import PartialReply
 from tether.errors import ModelError
 from tether.events import Event
@@ -48,6 +49,8 @@ class RunContext:
     spent: Spent = field(factory=Spent)
     depth: int = 0
     """How many agents stand above this one."""
+    output: Output | None = None
+    """The result that the run is to have, where a type was asked for."""
     threads: anyio.CapacityLimiter = field(factory=lambda: anyio.CapacityLimiter(_THREADS))
 
     ending: End | None = None

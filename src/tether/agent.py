@@ -9,13 +9,14 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar, overload
 
 import anyio
 from attrs import evolve, frozen
 
 from tether._driver import Driver
 from tether._inbox import Inbox, Queued, QueueMode, QueueName
+from tether._output import Output
 from tether._run_context import RunContext
 from tether.chat import Chat
 from tether.errors import AgentBusyError, NothingToContinueError, UsageError
@@ -33,7 +34,7 @@ from tether.messages import (
 from tether.model import Model, ModelOptions, ThinkingLevel
 from tether.models.catalogue import model_from_name
 from tether.models.knowledge import price_of, require_prices
-from tether.run import Run, RunResult
+from tether.run import OutputResult, Run, RunResult
 from tether.serialize import to_builtins
 from tether.session import Session
 from tether.settings import DEFAULT_TOOL_TIMEOUT, Settings
@@ -47,6 +48,7 @@ Prompt: TypeAlias = str | UserBlock | Iterable[UserBlock] | UserMessage | Custom
 """What can be said to an agent: text, blocks, or a message."""
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 _REQUEST: Final = {
     "type": "object",
@@ -232,12 +234,20 @@ class Agent:
 
     @asynccontextmanager
     async def run(
-        self, prompt: Prompt | None = None, *, max_buffer_size: float = 64
+        self,
+        prompt: Prompt | None = None,
+        *,
+        output: Any = None,
+        output_attempts: int = 3,
+        max_buffer_size: float = 64,
     ) -> AsyncIterator[Run]:
         """Start a run, tied to the block it is used in.
 
         Args:
             prompt: what to say; None to continue from the conversation as it stands.
+            output: the type of the result that the run is to have: an attrs class, a dataclass, a TypedDict, a
+                pydantic model, or plain types. The model gives it by a tool that is added for this run.
+            output_attempts: how often the model may try, before `result()` raises `OutputError`.
             max_buffer_size: how many events the run may be ahead of who reads them.
 
         Returns:
@@ -255,18 +265,33 @@ class Agent:
             Closes the model's response and cancels the tools, waits until they have cleaned up, and passes
             on. The transcript is valid and may be continued.
         """
-        going = self._begin(prompt)
+        wanted = None if output is None else Output(output, output_attempts)
+        going = self._begin(prompt, wanted)
         try:
             async with open_event_stream(going.produce, max_buffer_size=max_buffer_size) as stream:
                 yield Run(going.context, stream, self.steer)
         finally:
             self._over(going)
 
-    async def prompt(self, prompt: Prompt | None = None) -> RunResult:
+    @overload
+    async def prompt(self, prompt: Prompt | None = None) -> RunResult: ...
+    @overload
+    async def prompt(
+        self, prompt: Prompt | None = None, *, output: type[T], output_attempts: int = 3
+    ) -> OutputResult[T]: ...
+    @overload
+    async def prompt(
+        self, prompt: Prompt | None = None, *, output: Any, output_attempts: int = 3
+    ) -> OutputResult[Any]: ...
+    async def prompt(
+        self, prompt: Prompt | None = None, *, output: Any = None, output_attempts: int = 3
+    ) -> RunResult:
         """Run to the end, and return just the result.
 
         Args:
             prompt: what to say; None to continue from the conversation as it stands.
+            output: the type that `output` of the result is to have; see `run`.
+            output_attempts: how often the model may try.
 
         Returns:
             How the run ended, and what it added to the conversation.
@@ -275,11 +300,12 @@ class Agent:
             AgentBusyError: a run of this agent is going already.
             NothingToContinueError: no prompt was given, and nothing waits for an answer.
             ModelError: the model failed; the transcript holds what had arrived.
+            OutputError: the run has ended without a result of that type.
 
         Cancellation:
             As in `run`.
         """
-        async with self.run(prompt) as run:
+        async with self.run(prompt, output=output, output_attempts=output_attempts) as run:
             return await run.result()
 
     def chat(self) -> Chat[Prompt]:
@@ -452,7 +478,7 @@ class Agent:
 
     # What the above is made of. None of it waits.
 
-    def _begin(self, prompt: Prompt | None) -> "_Going":
+    def _begin(self, prompt: Prompt | None, output: Output | None = None) -> "_Going":
         self._refuse_if_busy("start a second run")
         priced = self._priced()
         prompts = self._prompts(prompt)
@@ -460,7 +486,10 @@ class Agent:
             transcript=self._transcript,
             inbox=self._inbox,
             hooks=self.hooks,
-            settings=self._settings,
+            settings=self._settings
+            if output is None
+            else lambda: output.settings(self._settings()),
+            output=output,
             now=self._clock,
             new_id=self._new_id,
             record=self._record,
@@ -576,7 +605,12 @@ class _Going:
             end = await Driver(loop, context).drive()
             if context.error is not None:
                 raise context.error
-            return RunResult(
+            output = context.output
+            if output is not None and not output.given:
+                raise output.error(end.limit or end.stop_reason)
+            kind = RunResult if output is None else OutputResult[Any]
+            return kind(
+                output=None if output is None else output.value,
                 stop_reason=end.stop_reason,
                 limit=end.limit,
                 messages=context.transcript.messages[first:],

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
 import anyio
 import anyio.from_thread
@@ -21,7 +21,7 @@ from tether.agent import Agent, Prompt
 from tether.errors import UsageError
 from tether.events import Event
 from tether.messages import AssistantMessage, Usage
-from tether.run import Run, RunResult
+from tether.run import OutputResult, Run, RunResult
 
 __all__ = ("BlockingRun", "prompt", "run")
 
@@ -29,14 +29,43 @@ T = TypeVar("T")
 Backend = Literal["asyncio", "trio"]
 
 
+@overload
 def prompt(
     agent: Agent, request: Prompt | None = None, *, backend: Backend = "asyncio"
+) -> RunResult: ...
+@overload
+def prompt(
+    agent: Agent,
+    request: Prompt | None = None,
+    *,
+    output: type[T],
+    output_attempts: int = 3,
+    backend: Backend = "asyncio",
+) -> OutputResult[T]: ...
+@overload
+def prompt(
+    agent: Agent,
+    request: Prompt | None = None,
+    *,
+    output: Any,
+    output_attempts: int = 3,
+    backend: Backend = "asyncio",
+) -> OutputResult[Any]: ...
+def prompt(
+    agent: Agent,
+    request: Prompt | None = None,
+    *,
+    output: Any = None,
+    output_attempts: int = 3,
+    backend: Backend = "asyncio",
 ) -> RunResult:
     """Run an agent to the end, and return just the result.
 
     Args:
         agent: whom to ask.
         request: what to say; None to continue from the conversation as it stands.
+        output: the type that the result is to have; see `Agent.run`.
+        output_attempts: how often the model may try.
         backend: the event loop to use.
 
     Returns:
@@ -49,7 +78,9 @@ def prompt(
     Cancellation:
         KeyboardInterrupt ends the run, waits until its tools have cleaned up, and is raised.
     """
-    with run(agent, request, backend=backend) as going:
+    with run(
+        agent, request, output=output, output_attempts=output_attempts, backend=backend
+    ) as going:
         return going.result()
 
 
@@ -58,6 +89,8 @@ def run(
     agent: Agent,
     request: Prompt | None = None,
     *,
+    output: Any = None,
+    output_attempts: int = 3,
     backend: Backend = "asyncio",
     max_buffer_size: float = 64,
 ) -> Iterator["BlockingRun"]:
@@ -66,6 +99,8 @@ def run(
     Args:
         agent: whom to ask.
         request: what to say; None to continue from the conversation as it stands.
+        output: the type that the result is to have; see `Agent.run`.
+        output_attempts: how often the model may try.
         backend: the event loop to use.
         max_buffer_size: how many events the run may be ahead of who reads them.
 
@@ -84,7 +119,12 @@ def run(
     with (
         anyio.from_thread.start_blocking_portal(backend) as portal,
         portal.wrap_async_context_manager(
-            agent.run(request, max_buffer_size=max_buffer_size)
+            agent.run(
+                request,
+                output=output,
+                output_attempts=output_attempts,
+                max_buffer_size=max_buffer_size,
+            )
         ) as going,
     ):
         yield BlockingRun(portal, going)

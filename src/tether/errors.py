@@ -9,6 +9,7 @@
     |-- DecodeError                the data's: JSON that is no message or event, with the path
     |-- ModelError                 the vendor's, or the wire's: `kind` says which
     |-- ArgumentsError             the model's: arguments that do not fit; it is told, and may repair
+    |-- OutputError                the model's: no result of the type that was asked for
     `-- ConsumerTooSlowError       the consumer's: a branch with `when_full="fail"` fell behind
 
 What anyio has a name for keeps it: `anyio.ClosedResourceError`, `anyio.BrokenResourceError`,
@@ -26,6 +27,7 @@ __all__ = (
     "DecodeError",
     "ModelError",
     "NothingToContinueError",
+    "OutputError",
     "TetherError",
     "ToolDefinitionError",
     "UnknownModelError",
@@ -126,6 +128,18 @@ class ArgumentsError(TetherError):
     def __init__(self, faults: Sequence[str]) -> None:
         super().__init__("; ".join(faults))
         self.faults = tuple(faults)
+
+
+class OutputError(TetherError):
+    """A run has ended without a result of the type that was asked for; its transcript is valid.
+
+    Attributes:
+        attempts: what was wrong with each attempt.
+    """
+
+    def __init__(self, message: str, *, attempts: Sequence[str] = ()) -> None:
+        super().__init__("; ".join([message, *attempts]))
+        self.attempts = tuple(attempts)
 
 
 class ConsumerTooSlowError(TetherError):

@@ -1,7 +1,7 @@
 """A run that is going: its events, its result, and the handles to steer it by."""
 
 from collections.abc import AsyncIterator, Callable
-from typing import TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from attrs import field, frozen
 
@@ -12,7 +12,9 @@ from tether.events import Event, LimitName, MessageUpdate, RunEnd, ToolExecution
 from tether.messages import AssistantMessage, Message, Usage
 from tether.stream import EventStream, StreamStatistics, WhenFull
 
-__all__ = ("Run", "RunResult")
+__all__ = ("OutputResult", "Run", "RunResult")
+
+T = TypeVar("T")
 
 
 @frozen(kw_only=True)
@@ -29,6 +31,8 @@ class RunResult:
     cost: float = 0.0
     undelivered: tuple[Queued, ...] = ()
     """Steering and follow-ups that were accepted and did not make it into the conversation."""
+    output: Any = None
+    """The result, of the type that was asked for, where one was."""
 
     @property
     def reply(self) -> AssistantMessage | None:
@@ -40,6 +44,13 @@ class RunResult:
     def text(self) -> str:
         """The text of the last reply."""
         return "" if self.reply is None else self.reply.text
+
+
+@frozen(kw_only=True)
+class OutputResult(RunResult, Generic[T]):
+    """What came of a run that was asked for a result of a type."""
+
+    output: T
 
 
 RunStream: TypeAlias = EventStream[Event, RunResult]

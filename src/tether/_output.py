@@ -1,0 +1,101 @@
+"""Structured output: a tool that a run adds, and that the model must call with its result.
+
+A tool works with every vendor, where a format for replies does not. What does not fit is answered with every fault, as
+for any tool, and the model may repair it; where it answers in words instead, it is told what to do. Both a bounded
+number of times.
+
+No I/O.
+"""
+
+from typing import Any, Final
+
+from attrs import define, evolve, field
+
+from tether._schema import Field, ObjectSpec
+from tether.errors import ArgumentsError, OutputError, UsageError
+from tether.events import TurnEnd
+from tether.messages import JsonObject
+from tether.settings import Settings
+from tether.tools import Tool, ToolResult
+
+__all__ = ("Output",)
+
+_NAME: Final = "final_result"
+_DESCRIPTION: Final = "Give your final result. Call this once, when you are done; it ends the task."
+_REMINDER: Final = f"Give your result by calling the tool {_NAME}."
+
+
+def _described(kind: Any) -> ObjectSpec:
+    try:
+        return ObjectSpec([Field("result", kind, required=True)])
+    except TypeError as error:
+        raise UsageError(f"output cannot be described to a model: {error}") from error
+
+
+@define(eq=False)
+class Output:
+    """The result that one run is to have.
+
+    Args:
+        spec: its type.
+        attempts: how often the model may try.
+
+    Raises:
+        UsageError: the type cannot be described to a model, or there is no attempt.
+    """
+
+    spec: ObjectSpec = field(converter=_described)
+    attempts: int = 3
+    value: Any = None
+    given: bool = False
+    _faults: list[str] = field(factory=list[str])
+
+    def __attrs_post_init__(self) -> None:
+        if self.attempts < 1:
+            raise UsageError(f"output_attempts must be at least 1, not {self.attempts}")
+
+    @property
+    def over(self) -> bool:
+        """Whether the run may end: the result is there, or the model has tried often enough."""
+        return self.given or len(self._faults) >= self.attempts
+
+    def settings(self, settings: Settings) -> Settings:
+        """Add the tool, and have the model call tools, where it may be made to.
+
+        Raises:
+            UsageError: there is a tool of that name.
+        """
+        if _NAME in settings.tools:
+            raise UsageError(f"a tool is called {_NAME!r}, which is what the result is given by")
+        options = settings.options
+        # Vendors that let models think do not let them be forced meanwhile.
+        if options.tool_choice is None and options.thinking in {None, "off"}:
+            options = evolve(options, tool_choice="required" if settings.tools else ("tool", _NAME))
+        return evolve(settings, tools={**settings.tools, _NAME: self._tool()}, options=options)
+
+    def reminder(self, turn: TurnEnd) -> str | None:
+        """Say what to tell a model that has answered without a result; None where it goes on by itself."""
+        if self.given or turn.results or turn.message.cut_off:
+            return None
+        self._faults.append("it answered in words")
+        return None if self.over else _REMINDER
+
+    def error(self, end: str) -> OutputError:
+        """Make the exception for a run that has ended without a result."""
+        why = f"{self.attempts} attempts failed" if self.over else f"the run ended before ({end})"
+        return OutputError(f"there is no result: {why}", attempts=self._faults)
+
+    def _tool(self) -> Tool:
+        async def take(result: Any) -> ToolResult:
+            if not self.given:
+                self.value, self.given = result, True
+            return ToolResult("The result was taken.", terminate=True)
+
+        return Tool(_NAME, _DESCRIPTION, self.spec.schema, take, bind=self._bind)
+
+    def _bind(self, arguments: JsonObject) -> dict[str, Any]:
+        try:
+            return self.spec.check(arguments)
+        except ArgumentsError as error:
+            self._faults.append(str(error))
+            raise
