@@ -54,6 +54,7 @@ from tether.hooks import (
     Invocation,
     ProceedModel,
     ProceedTool,
+    TurnContext,
 )
 from tether.limits import Limits
 from tether.messages import (
@@ -195,6 +196,7 @@ __all__ = (
     "ToolResultMessage",
     "ToolSpec",
     "Transcript",
+    "TurnContext",
     "TurnEnd",
     "TurnStart",
     "UnknownModelError",

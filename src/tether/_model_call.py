@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import cast
+from typing import Literal, cast
 
 from attrs import evolve
 
 from tether._run_context import RunContext
 from tether.deltas import PartialReply, ReplyEnd, ReplyInfo
 from tether.errors import ModelError
-from tether.events import MessageStart, MessageUpdate, ModelRetry
-from tether.hooks import AroundModel, answer_of
+from tether.events import MessageEnd, MessageStart, MessageUpdate, ModelRetry
+from tether.hooks import AroundModel, TurnContext, answer_of, takes_two
 from tether.messages import (
     AssistantBlock,
     AssistantMessage,
@@ -78,7 +78,7 @@ class ModelCall:
         if context.ending is None:
             with context.in_flight():
                 try:
-                    await self._ask(await self._request())
+                    await self._ask_within_bounds()
                 except ModelError as failure:
                     error = failure
             context.landed()
@@ -101,8 +101,43 @@ class ModelCall:
         """The event that must still come before the end of the reply, if it has not been sent."""
         return None if self._announced else MessageStart(self._beginning())
 
-    async def _request(self) -> ModelRequest:
-        return await build_request(self._context, self._settings)
+    async def _ask_within_bounds(self) -> None:
+        """Ask; where the conversation is too long, let the hooks shorten it, once."""
+        request = await self._request("turn")
+        try:
+            await self._ask(request)
+        except ModelError as error:
+            if error.kind != "context_overflow" or self._arrived:
+                raise
+            shorter = await self._request("overflow")
+            if shorter.messages == request.messages:
+                raise
+            await self._context.publish(ModelRetry(1, 0.0, error.failure))
+            await self._ask(shorter)
+
+    async def _request(self, reason: Literal["turn", "overflow"]) -> ModelRequest:
+        turn = TurnContext(reason, self._settings.model, self._ask_beside, self._record)
+        return await build_request(self._context, self._settings, turn)
+
+    async def _ask_beside(self, request: ModelRequest) -> AssistantMessage:
+        """Ask something that is no part of the conversation."""
+        partial = PartialReply()
+        model = await self._context.connected(self._settings.model)
+        async with model.stream(request) as deltas:
+            async for delta in deltas:
+                partial.add(delta)
+        if partial.complete is None:
+            raise ModelError("the reply stopped before its end", kind="malformed")
+        self._context.spend(partial.complete)
+        return partial.complete
+
+    async def _record(self, message: CustomMessage) -> None:
+        context = self._context
+        stamped = context.stamp(message)
+        context.transcript.append(stamped)
+        await context.publish(MessageStart(stamped))
+        context.record(stamped)
+        await context.publish(MessageEnd(stamped))
 
     async def _ask(self, request: ModelRequest) -> None:
         """Ask the model; of models that stand in for each other, one after the other."""
@@ -204,7 +239,7 @@ class ModelCall:
         )
 
 
-async def build_request(context: RunContext, settings: Settings) -> ModelRequest:
+async def build_request(context: RunContext, settings: Settings, turn: TurnContext) -> ModelRequest:
     """Make of the transcript what the model is sent.
 
     The hooks see it in this order: `transform_context` the list of messages, `convert` each custom message
@@ -216,7 +251,8 @@ async def build_request(context: RunContext, settings: Settings) -> ModelRequest
     hooks = context.hooks
     messages: Sequence[Message] = list(context.transcript)
     for function in hooks.functions("transform_context"):
-        answer = await answer_of(function, messages)
+        given = (messages, turn) if takes_two(function) else (messages,)
+        answer = await answer_of(function, *given)
         messages = messages if answer is None else list(answer)
     request = ModelRequest(
         messages=await _converted(context, _without_cut_off_end(repaired(messages))),

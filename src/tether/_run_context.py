@@ -7,11 +7,12 @@ import math
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, AsyncExitStack, suppress
+from typing import TypeVar
 
 import anyio
 from attrs import define, evolve, field
 
-from tether._inbox import Inbox, Queued
+from tether._inbox import Inbox
 from tether._output import Output
 from tether.deltas import PartialReply
 from tether.errors import ModelError
@@ -19,13 +20,15 @@ from tether.events import Event
 from tether.hooks import Hooks, answer_of
 from tether.limits import Limits, Spent
 from tether.loop import End
-from tether.messages import Message
+from tether.messages import AssistantMessage, CustomMessage, Message, UserMessage
 from tether.model import ConnectableModel, Model
 from tether.settings import Settings
 from tether.stream import EventSink
 from tether.transcript import Transcript
 
 __all__ = ("RunContext",)
+
+M = TypeVar("M", UserMessage, CustomMessage)
 
 _THREADS = 40
 """Sync tools of one run at a time: as many as anyio's own limit for a whole program."""
@@ -41,6 +44,8 @@ class RunContext:
     settings: Callable[[], Settings]
     now: Callable[[], float]
     new_id: Callable[[], str]
+    price: Callable[[AssistantMessage], float] = field(default=lambda _: 0.0)
+    """What a reply cost."""
     record: Callable[[Message], object] = field(default=lambda _: None)
     """Keeps a message that is whole, before anybody is told of it."""
     sink: EventSink[Event] = field(init=False)
@@ -157,9 +162,14 @@ class RunContext:
         with suppress(anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
             self.sink.send_nowait(event)
 
+    def spend(self, reply: AssistantMessage) -> None:
+        """Count a reply that is no part of the conversation."""
+        self.spent.usage += reply.usage
+        self.spent.cost += self.price(reply)
+
     # Ids and times, from the sources the agent was given.
 
-    def stamp(self, message: Queued) -> Queued:
+    def stamp(self, message: M) -> M:
         """Give a message its id and time, unless it has them."""
         return evolve(
             message,

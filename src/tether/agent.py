@@ -492,11 +492,12 @@ class Agent:
             output=output,
             now=self._clock,
             new_id=self._new_id,
+            price=priced,
             record=self._record,
             limits=self.limits,
             depth=self._depth,
         )
-        self._run = _Going(context, prompts, priced, self._over)
+        self._run = _Going(context, prompts, self._over)
         return self._run
 
     def _priced(self) -> Callable[[AssistantMessage], float]:
@@ -574,19 +575,17 @@ class Agent:
 class _Going:
     """A run from the agent's side."""
 
-    __slots__ = ("_done", "_price", "_prompts", "context", "over")
+    __slots__ = ("_done", "_prompts", "context", "over")
 
     def __init__(
         self,
         context: RunContext,
         prompts: Sequence[Queued],
-        price: Callable[[AssistantMessage], float],
         done: Callable[["_Going"], None],
     ) -> None:
         self.context = context
         self.over = anyio.Event()
         self._prompts = prompts
-        self._price = price
         self._done = done
 
     async def produce(self, sink: EventSink[Event]) -> RunResult:
@@ -599,7 +598,7 @@ class _Going:
             self._prompts,
             limits=context.limits,
             spent=context.spent,
-            price=self._price,
+            price=context.price,
         )
         try:
             end = await Driver(loop, context).drive()

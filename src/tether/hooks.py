@@ -1,7 +1,8 @@
 """Named points at which a program changes what an agent does, and advice around the two things it does.
 
     point               given                          may return
-    transform_context   list of messages               the list to go on with
+    transform_context   list of messages, and, where   the list to go on with
+                        it takes two, a `TurnContext`
     convert             a custom message               messages for the model in its place; None: not mine
     before_model        the request                    a request to make instead
     around_model        the request, proceed           (see `AroundModel`)
@@ -31,8 +32,8 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
 from attrs import evolve, frozen
 
 from tether.errors import UsageError
-from tether.messages import JsonObject, ToolCall
-from tether.model import DeltaStream, ModelRequest
+from tether.messages import AssistantMessage, CustomMessage, JsonObject, ToolCall
+from tether.model import DeltaStream, Model, ModelRequest
 from tether.tools import Tool, ToolContext, ToolResult
 
 __all__ = (
@@ -45,7 +46,9 @@ __all__ = (
     "Invocation",
     "ProceedModel",
     "ProceedTool",
+    "TurnContext",
     "answer_of",
+    "takes_two",
 )
 
 HookPoint: TypeAlias = Literal[
@@ -96,6 +99,19 @@ AroundTool: TypeAlias = Callable[[Invocation, ProceedTool], Awaitable[ToolResult
 """Advice around a tool: it returns a result, and may get one from `proceed`, once, twice or not at all."""
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+@frozen
+class TurnContext:
+    """What a `transform_context` hook may know of the turn, and do besides."""
+
+    reason: Literal["turn", "overflow"]
+    """`overflow` where the model has refused the conversation, as it was transformed before, for its length."""
+    model: Model
+    ask: Callable[[ModelRequest], Awaitable[AssistantMessage]]
+    """Ask the model something beside the conversation. What it spends counts for the run; raises `ModelError`."""
+    record: Callable[[CustomMessage], Awaitable[None]]
+    """Put a message of the application's own into the transcript, and tell of it."""
 
 
 @frozen
@@ -174,6 +190,15 @@ async def answer_of(function: Callable[..., Any], *arguments: object) -> Any:
     """
     answer = function(*arguments)
     return await answer if inspect.isawaitable(answer) else answer
+
+
+def takes_two(function: Callable[..., Any]) -> bool:
+    """Say whether a function can be given two arguments by place."""
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError:
+        return False
+    return True
 
 
 def _unique_name(function: Callable[..., Any], taken: Set[str]) -> str:

@@ -50,7 +50,7 @@ class RunResult:
 class OutputResult(RunResult, Generic[T]):
     """What came of a run that was asked for a result of a type."""
 
-    output: T
+    output: T  # pyright: ignore[reportGeneralTypeIssues]  # it has no default, as it is always given
 
 
 RunStream: TypeAlias = EventStream[Event, RunResult]

@@ -270,6 +270,8 @@ def test_blocks_that_were_never_stopped_are_whole_at_the_end() -> None:
 def test_a_stream_may_end_without_its_last_event_once_the_reason_is_known() -> None:
     assert decoded(BEGIN, *says("Yes."), end()[0]).text == "Yes."
     assert decoded(BEGIN, *says("Yes."), end()[0], b"[DONE]").text == "Yes."
+    late = start(0, type="tool_use", id="a", name="f", input={})
+    assert decoded(BEGIN, end("tool_use")[0], late).tool_calls == (ToolCall("a", "f"),)
 
 
 @pytest.mark.parametrize(

@@ -289,6 +289,7 @@ def decode(model: str) -> Decoder:
             if received is None or received[1] == b"[DONE]":
                 if reply.stop is None:
                     raise cut_short()
+                deltas = ()
                 break
             try:
                 event = read(received[1])
