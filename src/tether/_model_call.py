@@ -116,7 +116,15 @@ class ModelCall:
             await self._ask(shorter)
 
     async def _request(self, reason: Literal["turn", "overflow"]) -> ModelRequest:
-        turn = TurnContext(reason, self._settings.model, self._ask_beside, self._record)
+        settings = self._settings
+        turn = TurnContext(
+            reason,
+            settings.model,
+            settings.system,
+            [tool.spec for tool in settings.tools.values()],
+            self._ask_beside,
+            self._record,
+        )
         return await build_request(self._context, self._settings, turn)
 
     async def _ask_beside(self, request: ModelRequest) -> AssistantMessage:

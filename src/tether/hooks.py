@@ -33,7 +33,7 @@ from attrs import evolve, frozen
 
 from tether.errors import UsageError
 from tether.messages import AssistantMessage, CustomMessage, JsonObject, ToolCall
-from tether.model import DeltaStream, Model, ModelRequest
+from tether.model import DeltaStream, Model, ModelRequest, ToolSpec
 from tether.tools import Tool, ToolContext, ToolResult
 
 __all__ = (
@@ -108,6 +108,8 @@ class TurnContext:
     reason: Literal["turn", "overflow"]
     """`overflow` where the model has refused the conversation, as it was transformed before, for its length."""
     model: Model
+    system: str | None
+    tools: Sequence[ToolSpec]
     ask: Callable[[ModelRequest], Awaitable[AssistantMessage]]
     """Ask the model something beside the conversation. What it spends counts for the run; raises `ModelError`."""
     record: Callable[[CustomMessage], Awaitable[None]]
