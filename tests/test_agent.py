@@ -1,6 +1,7 @@
 """What people know from other agent loops, on both backends."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -26,6 +27,7 @@ from tether import (
     ModelMessage,
     ModelRequest,
     NothingToContinueError,
+    Session,
     Text,
     TextDelta,
     ToolCallDelta,
@@ -915,6 +917,77 @@ class TestAsATool:
         assert [(r.outcome, r.text) for r in results(agent)] == [
             ("error", "ModelError: child is busy (overloaded)")
         ]
+
+    async def test_its_conversation_is_kept_beside_that_of_its_caller(self, tmp_path: Path) -> None:
+        child = Agent(ScriptedModel("one", "two"), name="helper", system="Help.")
+        calls = [call("ask", id=str(n), request=f"q{n}") for n in range(2)]
+        path = tmp_path / "s.jsonl"
+        with Session.open(path) as session:
+            agent = Agent(
+                ScriptedModel(calls, "Done."),
+                tools=[child.as_tool("ask", "Ask.")],
+                session=session,
+            )
+            await agent.prompt("go")
+            spoken = agent.messages
+        with Session.open(path) as session:
+            assert session.messages == spoken
+            begun = [entry for entry in session.entries.values() if entry.kind == "child"]
+            assert {(e.data["agent"], e.data["call_id"]) for e in begun} == {
+                ("helper", "0"),
+                ("helper", "1"),
+            }
+            said = []
+            for leaf in session.branches():
+                session.fork(leaf.id)
+                said.append([message.text for message in session.messages])
+        answers = [["q0", "one"], ["q1", "two"]], [["q0", "two"], ["q1", "one"]]
+        assert sorted(said[:-1]) in [sorted(pair) for pair in answers]
+        assert said[-1] == [message.text for message in spoken]
+
+    async def test_a_crash_within_a_child_does_not_make_it_the_conversation(
+        self, tmp_path: Path
+    ) -> None:
+        child = Agent(ScriptedModel(["Let me", Pause()]), name="helper")
+        path = tmp_path / "s.jsonl"
+        with Session.open(path) as session, anyio.move_on_after(GUARD):
+            agent = Agent(
+                ScriptedModel(call("ask", request="?")),
+                tools=[child.as_tool("ask", "Ask.")],
+                session=session,
+            )
+            async with agent.run("go") as run:
+                async for event in run:
+                    if isinstance(event, ToolExecutionUpdate) and isinstance(
+                        event.event, MessageUpdate
+                    ):
+                        break
+                crashed = path.read_bytes()
+        path.write_bytes(crashed)
+        with Session.open(path) as session:
+            assert [message.role for message in session.messages] == ["user", "assistant", "tool"]
+
+    async def test_limits_may_be_shared_with_its_caller(self) -> None:
+        spent = Usage(input_tokens=40)
+        script = [AssistantMessage([call("look", id=str(n))], usage=spent) for n in range(9)]
+
+        @tool
+        async def look() -> str:
+            """Look."""
+            return "seen"
+
+        for limits, asked in (("shared", 3), (None, 9)):
+            model = ScriptedModel(*script, "Done.")
+            child = Agent(model, tools=[look], limits=Limits(turns=9))
+            caller = Agent(
+                ScriptedModel(call("ask", request="?"), "Done."),
+                tools=[child.as_tool("ask", "Ask.", limits=limits)],  # type: ignore[arg-type]  # one of the two
+                limits=Limits(input_tokens=100),
+            )
+            result = await caller.prompt("go")
+            assert len(model.requests) == asked
+            assert (result.stop_reason, result.limit) == ("limit", "input_tokens")
+            assert result.usage.input_tokens == 40 * asked
 
     async def test_agents_within_agents_are_bounded(self) -> None:
         agent = Agent(ScriptedModel(*[call("deeper", request="on")] * 3, "end", "end", "end"))

@@ -24,8 +24,8 @@ PURE = (
     "_schema",
     "_parameters",
     "model",
-    "tools",
     "limits",
+    "tools",
     "_inbox",
     "loop",
 )

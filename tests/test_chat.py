@@ -129,3 +129,22 @@ async def test_blocking_is_refused_where_it_would_stop_an_event_loop() -> None:
     agent = Agent(ScriptedModel(call("nested"), "ok"), tools=[nested])
     await agent.prompt("go")
     assert "use anyio.from_thread.run(agent.prompt, ...)" in agent.messages[2].text
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_blocking_chat_is_a_generator(backend: Any) -> None:
+    agent = Agent(ScriptedModel("One.", ModelError("gone", kind="server"), "Two.", "Three."))
+    chat = blocking.chat(agent, backend=backend)
+    assert isinstance(chat, collections.abc.Generator)
+    assert chat.send(None) == ""
+    assert chat.send("first") == "One."
+    with pytest.raises(ModelError, match="gone"):
+        chat.send("second")
+    assert chat.send("second again") == "Two."
+    agent.follow_up("third")
+    assert list(chat) == ["Three."]
+    chat.close()
+    with pytest.raises(StopIteration):
+        chat.send("fourth")
+    with pytest.raises(LookupError, match="x"):
+        blocking.chat(agent).throw(LookupError("x"))

@@ -7,7 +7,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, AsyncExitStack, suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 from attrs import define, evolve, field
@@ -48,6 +48,8 @@ class RunContext:
     """What a reply cost."""
     record: Callable[[Message], object] = field(default=lambda _: None)
     """Keeps a message that is whole, before anybody is told of it."""
+    session: Any = None
+    """Where the conversation is kept, for tools that keep something too."""
     sink: EventSink[Event] = field(init=False)
     """Where events go; given by the stream once the run begins."""
     limits: Limits = field(factory=Limits)

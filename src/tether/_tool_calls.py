@@ -246,6 +246,9 @@ class ToolBatch:
             deps=self._settings.deps,
             transcript=self._context.transcript,
             depth=self._context.depth,
+            session=self._context.session,
+            limits=self._context.limits,
+            spent=self._context.spent,
             report=report,
             spend=spend,
         )

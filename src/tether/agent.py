@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeAlias, TypeVar, overload
+from typing import Any, Final, Literal, TypeAlias, TypeVar, overload
 
 import anyio
 from attrs import evolve, frozen
@@ -22,7 +22,7 @@ from tether.chat import Chat
 from tether.errors import AgentBusyError, NothingToContinueError, UsageError
 from tether.events import Event
 from tether.hooks import AroundModel, AroundTool, HookPoint, Hooks
-from tether.limits import Limits
+from tether.limits import Limits, Spent
 from tether.loop import agent_loop
 from tether.messages import (
     AssistantMessage,
@@ -158,6 +158,8 @@ class Agent:
             if function is not None:
                 self.hooks.add(point, function)
         self._depth = 0
+        # What is spent by several runs together; None where each counts for itself.
+        self._spent: Spent | None = None
         self._clock = clock
         self._new_id = new_id
         self._inbox = Inbox(steering, follow_up)
@@ -378,20 +380,21 @@ class Agent:
         description: str,
         *,
         timeout: float = math.inf,
-        limits: Limits | None = None,
+        limits: Limits | Literal["shared"] | None = None,
         max_depth: int = 4,
     ) -> Tool:
         """Make a tool of which each call is a run of an agent like this one, with a conversation of its own.
 
         The child runs in the tool's scope and is cancelled with it. Its events come through the call, as
         `ToolExecutionUpdate.event`; what it spends counts for the run that called it; its conversation is
-        in `details["messages"]` of the result.
+        in `details["messages"]` of the result, and where the caller has a session, in that: see `Session.child`.
 
         Args:
             name: what models call it.
             description: what models are told it does.
             timeout: seconds a call may take.
-            limits: what one call may spend; this agent's own limits if None.
+            limits: what one call may spend; this agent's own limits if None; `shared` for what is left to the run
+                that calls, its turns and calls included.
             max_depth: how many agents may stand above it; deeper calls are answered with an error.
 
         Returns:
@@ -401,14 +404,15 @@ class Agent:
         async def ask(request: str, context: ToolContext[Any]) -> ToolResult:
             if context.depth >= max_depth:
                 return ToolResult(f"{name} is {context.depth} agents deep already", outcome="error")
-            child = self._child(context.depth + 1, limits or self.limits)
+            child = self._child(context, limits)
             async with child.run(request) as run:
                 try:
                     async for event in run:
                         await context.forward(event, (self.name,))
                     result = await run.result()
                 finally:
-                    context.spend(run.usage)
+                    if limits != "shared":
+                        context.spend(run.usage)
             details = {
                 "messages": [to_builtins(message) for message in child.messages],
                 "stop_reason": result.stop_reason,
@@ -418,7 +422,10 @@ class Agent:
         made = tool(name=name, description=description, timeout=timeout)(ask)
         return evolve(made, parameters=_REQUEST)
 
-    def _child(self, depth: int, limits: Limits) -> "Agent":
+    def _child(
+        self, context: ToolContext[Any], limits: Limits | Literal["shared"] | None
+    ) -> "Agent":
+        shared = limits == "shared"
         child = Agent(
             self.model,
             system=self.system,
@@ -426,7 +433,8 @@ class Agent:
             name=self.name,
             options=self.options,
             deps=self.deps,
-            limits=limits,
+            limits=context.limits if limits == "shared" else limits or self.limits,
+            session=context.session and context.session.child(self.name, context.call_id),
             sequential=self.sequential,
             tool_timeout=self.tool_timeout,
             price=self.price,
@@ -434,7 +442,8 @@ class Agent:
             new_id=self._new_id,
         )
         child.hooks = self.hooks
-        child._depth = depth
+        child._depth = context.depth + 1
+        child._spent = context.spent if shared else None
         return child
 
     # Changing what it does.
@@ -494,7 +503,9 @@ class Agent:
             new_id=self._new_id,
             price=priced,
             record=self._record,
+            session=self.session,
             limits=self.limits,
+            spent=Spent() if self._spent is None else self._spent,
             depth=self._depth,
         )
         self._run = _Going(context, prompts, self._over)

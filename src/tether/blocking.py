@@ -8,9 +8,10 @@ Ctrl-C, in the thread that waits, ends the run as leaving its block would, and i
 """
 
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from types import TracebackType
 from typing import Any, Literal, TypeVar, overload
 
 import anyio
@@ -18,12 +19,12 @@ import anyio.from_thread
 from anyio.from_thread import BlockingPortal
 
 from tether.agent import Agent, Prompt
-from tether.errors import UsageError
+from tether.errors import NothingToContinueError, UsageError
 from tether.events import Event
 from tether.messages import AssistantMessage, Usage
 from tether.run import OutputResult, Run, RunResult
 
-__all__ = ("BlockingRun", "prompt", "run")
+__all__ = ("BlockingChat", "BlockingRun", "chat", "prompt", "run")
 
 T = TypeVar("T")
 Backend = Literal["asyncio", "trio"]
@@ -128,6 +129,82 @@ def run(
         ) as going,
     ):
         yield BlockingRun(portal, going)
+
+
+class BlockingChat(Generator[str, Prompt | None, None]):
+    """A conversation as a generator to send prompts to. Made by `chat`.
+
+    It may be primed like any generator, and need not be. Iterating it gives the answers to messages that wait in
+    the agent's queues, until none waits. Between two sends nothing is open.
+    """
+
+    __slots__ = ("_agent", "_backend", "_closed")
+
+    def __init__(self, agent: Agent, backend: Backend) -> None:
+        self._agent = agent
+        self._backend: Backend = backend
+        self._closed = False
+
+    def send(self, value: Prompt | None, /) -> str:
+        """Say something, and return what is answered.
+
+        Args:
+            value: what to say; None continues the conversation, if there is something to continue.
+
+        Returns:
+            The text of the last reply; "" for None where there is nothing to continue.
+
+        Raises:
+            StopIteration: the chat was closed.
+            Exception: what `Agent.prompt` raises; the conversation may go on.
+
+        Cancellation:
+            KeyboardInterrupt ends the run, and is raised; the conversation stays valid.
+        """
+        if self._closed:
+            raise StopIteration
+        try:
+            return prompt(self._agent, value, backend=self._backend).text
+        except NothingToContinueError:
+            return ""
+
+    def __next__(self) -> str:
+        """Answer what waits in the agent's queues.
+
+        Raises:
+            StopIteration: nothing waits, or the chat was closed.
+        """
+        if self._closed:
+            raise StopIteration
+        try:
+            return prompt(self._agent, None, backend=self._backend).text
+        except NothingToContinueError:
+            raise StopIteration from None
+
+    def throw(self, typ: Any, val: Any = None, tb: TracebackType | None = None, /) -> str:
+        """Close the chat and raise, as a generator does that handles nothing."""
+        self._closed = True
+        error = typ if isinstance(typ, BaseException) else val
+        if not isinstance(error, BaseException):
+            error = typ()
+        raise error.with_traceback(tb)
+
+    def close(self) -> None:
+        """Close the chat: the next send raises StopIteration. The agent is not touched."""
+        self._closed = True
+
+
+def chat(agent: Agent, *, backend: Backend = "asyncio") -> BlockingChat:
+    """Make a conversation of an agent's: a generator to send prompts to.
+
+    Args:
+        agent: whom to speak to.
+        backend: the event loop to use.
+
+    Returns:
+        The generator.
+    """
+    return BlockingChat(agent, backend)
 
 
 class BlockingRun:

@@ -5,7 +5,9 @@
     {"id": "...", "parent": "...", "kind": "label", "time": ..., "data": {"text": "..."}}
 
 Each entry names the one before it, so the log is a tree, and a conversation is the path from a leaf to the root.
-A fork is nothing but a new entry behind an older one: it copies nothing and loses nothing.
+A fork is nothing but a new entry behind an older one: it copies nothing and loses nothing. What an agent within the
+agent says is a conversation of its own: it begins with an entry of the kind `child`, at the root, and is never the one
+that goes on when a session is opened.
 
 Nothing that was written is ever changed. What a crash leaves half written at the end is set aside, in a file of its
 own beside the log, and reported; everything before it is there. Lines without a header, each a message, are
@@ -15,6 +17,7 @@ Writing is done in place, without a thread: an append takes microseconds. With `
 disk does.
 """
 
+import copy
 import json
 import os
 import time
@@ -106,7 +109,9 @@ class Session:
         self._now = now
         self._new_id = new_id
         self._entries = {entry.id: entry for entry in store.entries()}
-        self._head = next(reversed(self._entries), None)
+        self._head = _last_of_the_main_conversation(self._entries)
+        # What `note` said last of each kind, on the path to the head.
+        self._noted: dict[str, JsonObject] = self._find_notes()
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, fsync: bool = False) -> "Session":
@@ -180,6 +185,7 @@ class Session:
         self._store.append(entry)
         self._entries[entry.id] = entry
         self._head = entry.id
+        self._noted[kind] = data
         return entry
 
     def record(self, message: Message) -> Entry:
@@ -188,8 +194,7 @@ class Session:
 
     def note(self, kind: str, data: JsonObject) -> None:
         """Write an entry, unless the last of its kind on this path says the same."""
-        last = next((e for e in self._towards_root(self._head) if e.kind == kind), None)
-        if last is None or last.data != data:
+        if self._noted.get(kind) != data:
             self.append(kind, data)
 
     def label(self, text: str) -> Entry:
@@ -206,6 +211,23 @@ class Session:
             UsageError: there is no such entry.
         """
         self._head = None if entry is None else self._find(entry)
+        self._noted = self._find_notes()
+
+    def child(self, agent: str, call_id: str) -> "Session":
+        """Begin the conversation of an agent that works for this one.
+
+        Args:
+            agent: its name.
+            call_id: the call that it works for.
+
+        Returns:
+            A session over the same log, with a head of its own; it need not be closed.
+        """
+        child = copy.copy(self)
+        child._head = None  # noqa: SLF001 - it is one of us
+        child._noted = {}  # noqa: SLF001
+        child.append("child", {"agent": agent, "call_id": call_id, "of": self._head})
+        return child
 
     def branches(self) -> Sequence[Entry]:
         """Return the leaves: the last entries of all conversations, oldest first."""
@@ -243,6 +265,9 @@ class Session:
             yield found
             entry = found.parent
 
+    def _find_notes(self) -> dict[str, JsonObject]:
+        return {entry.kind: entry.data for entry in self.path}
+
     def _find(self, wanted: str) -> str:
         if wanted in self._entries:
             return wanted
@@ -250,6 +275,16 @@ class Session:
             if entry.kind == "message" and entry.data.get("id") == wanted:
                 return entry.id
         raise UsageError(f"the session has no entry or message {wanted!r}")
+
+
+def _last_of_the_main_conversation(entries: Mapping[str, Entry]) -> str | None:
+    last, aside = None, set[str]()
+    for entry in entries.values():
+        if entry.kind == "child" or entry.parent in aside:
+            aside.add(entry.id)
+        else:
+            last = entry.id
+    return last
 
 
 @frozen

@@ -24,6 +24,7 @@ from tether._parameters import parameters_from_schema, parameters_of
 from tether._schema import documentation_of, to_json_types
 from tether.errors import ToolDefinitionError
 from tether.events import Event, ToolExecutionUpdate
+from tether.limits import Limits, Spent
 from tether.messages import (
     Image,
     JsonObject,
@@ -96,9 +97,23 @@ class ToolContext(Generic[Deps]):
         name: the name of the tool.
         deps: what the agent was given for its tools.
         depth: how many agents stand above the one that calls.
+        session: where the conversation is kept (a `Session`), or None.
+        limits: what the run may spend.
+        spent: what it has spent so far.
     """
 
-    __slots__ = ("_report", "_spend", "_transcript", "call_id", "deps", "depth", "name")
+    __slots__ = (
+        "_report",
+        "_spend",
+        "_transcript",
+        "call_id",
+        "deps",
+        "depth",
+        "limits",
+        "name",
+        "session",
+        "spent",
+    )
 
     def __init__(
         self,
@@ -108,6 +123,9 @@ class ToolContext(Generic[Deps]):
         deps: Deps,
         transcript: Sequence[Message] = (),
         depth: int = 0,
+        session: Any = None,
+        limits: Limits | None = None,
+        spent: Spent | None = None,
         report: Callable[[ToolExecutionUpdate], Awaitable[None]],
         spend: Callable[[Usage], None],
     ) -> None:
@@ -115,6 +133,9 @@ class ToolContext(Generic[Deps]):
         self.name = name
         self.deps = deps
         self.depth = depth
+        self.session = session
+        self.limits = limits or Limits()
+        self.spent = spent or Spent()
         self._transcript = transcript
         self._report = report
         self._spend = spend

@@ -48,6 +48,8 @@ _INTRODUCTION: Final = (
 )
 _LONGEST: Final = 4_000
 """Characters of a tool's result that are shown to whoever writes the summary."""
+_FITS_EVERYWHERE: Final = 4_000
+"""Tokens that any model can be sent."""
 _TOKENS_OF_AN_IMAGE: Final = 1_500
 _CHARACTERS_OF_A_TOKEN: Final = 4
 
@@ -87,8 +89,10 @@ def compact(
 
     async def transform(messages: Sequence[Message], turn: TurnContext) -> Sequence[Message]:
         seen = _View.of(messages)
-        limit = window or context_window(turn.model.name)
-        full = limit is not None and seen.tokens() > threshold * limit
+        tokens = seen.tokens()
+        # Looking the window up takes a while the first time, and most conversations are short.
+        limit = window or (context_window(turn.model.name) if tokens > _FITS_EVERYWHERE else None)
+        full = limit is not None and tokens > threshold * limit
         if turn.reason == "turn" and not full:
             return seen.messages
         older = seen.before(keep) or (seen.before(1) if turn.reason == "overflow" else ())

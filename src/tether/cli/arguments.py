@@ -14,6 +14,7 @@ examples:
   tether "read README.md and list src"
   tether --model groq:llama-3.3-70b-versatile "what does this project build?"
   tether --model openai-chat:any --base-url http://127.0.0.1:8000/v1 "hello"
+  tether --session work.jsonl "read README.md" && tether --session work.jsonl "go on"
   git diff | tether "review this change:" -
   echo "list tests" | tether
   tether --json "search TODO in src" | jq -r .type
@@ -35,6 +36,7 @@ class Arguments:
     backend: str
     system: str | None
     max_turns: int | None
+    session: str | None
     json: bool
     yes: bool
 
@@ -69,6 +71,7 @@ def parse(argv: Sequence[str], stdin: TextIO) -> Arguments:
         backend=said.backend,
         system=said.system,
         max_turns=said.max_turns,
+        session=said.session,
         json=said.json,
         yes=said.yes,
     )
@@ -92,6 +95,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--backend", choices=("asyncio", "trio"), default="asyncio", help="the event loop")
     add("--system", metavar="TEXT", help="the system prompt")
     add("--max-turns", metavar="N", type=_positive, help="ask the model at most so often")
+    add(
+        "--session",
+        metavar="FILE",
+        help="keep the conversation there, and go on with what it holds",
+    )
     add("--json", action="store_true", help="print every event as one line of JSON")
     add("--yes", action="store_true", help="let tools write files and run commands unasked")
     add("--version", action=_Version, nargs=0, help="say which version this is")

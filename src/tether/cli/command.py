@@ -1,15 +1,25 @@
 """The command: from the words on the command line to an exit code."""
 
-import logging
 import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import Final
 
 import anyio
 
-from tether import Agent, Limits, Model, ModelError, UsageError, model_from_name
+from tether import (
+    Agent,
+    DecodeError,
+    Limits,
+    Model,
+    ModelError,
+    Session,
+    UsageError,
+    model_from_name,
+)
+from tether.advice.compaction import compact
 from tether.cli.arguments import Arguments, parse, warn
 from tether.cli.display import Display, JsonLines, Screen
 from tether.cli.permission import ask_at_terminal, refuse
@@ -43,13 +53,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 answered, 1 the model failed, 2 wrong usage, 130 interrupted.
     """
-    logging.getLogger("stamina").setLevel(logging.ERROR)  # retries are shown as events
     arguments = parse(sys.argv[1:] if argv is None else argv, sys.stdin)
-    try:
-        agent = _agent(arguments, _model(arguments, os.environ))
-    except UsageError as error:
-        warn(str(error))
-        return WRONG_USAGE
+    with ExitStack() as opened:
+        try:
+            session = arguments.session and opened.enter_context(_session(arguments.session))
+            agent = _agent(arguments, _model(arguments, os.environ), session or None)
+        except (UsageError, DecodeError, OSError) as error:
+            warn(str(error))
+            return WRONG_USAGE
+        return _run(agent, arguments)
+
+
+def _run(agent: Agent, arguments: Arguments) -> int:
     display: Display = JsonLines(sys.stdout) if arguments.json else _screen()
     try:
         return anyio.run(_answer, agent, arguments.request, display, backend=arguments.backend)
@@ -60,6 +75,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return WRONG_USAGE
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _session(path: str) -> Session:
+    session = Session.open(path)
+    if session.torn:
+        warn(f"the last entry of {path} was half written; it is set aside in {path}.torn")
+    return session
 
 
 def _model(arguments: Arguments, environ: Mapping[str, str]) -> Model:
@@ -74,13 +96,15 @@ def _model(arguments: Arguments, environ: Mapping[str, str]) -> Model:
     return model_from_name(name, base_url=arguments.base_url)
 
 
-def _agent(arguments: Arguments, model: Model) -> Agent:
+def _agent(arguments: Arguments, model: Model, session: Session | None) -> Agent:
     changing = changing_tools(".")
     agent = Agent(
         model,
         system=arguments.system,
         tools=[*reading_tools("."), *changing],
         limits=Limits(turns=arguments.max_turns),
+        session=session,
+        transform_context=compact(),
     )
     if not arguments.yes:
         names = {tool.name for tool in changing}
