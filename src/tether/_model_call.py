@@ -23,7 +23,7 @@ from tether.model import DeltaStream, Model, ModelMessage, ModelRequest
 from tether.models.fallback import Fallback
 from tether.models.retry import RetryPolicy
 from tether.settings import Settings
-from tether.transcript import repaired
+from tether.transcript import Repaired, repaired
 
 __all__ = ("ModelCall",)
 
@@ -257,13 +257,15 @@ async def build_request(context: RunContext, settings: Settings, turn: TurnConte
         Exception: what a hook raised.
     """
     hooks = context.hooks
-    messages: Sequence[Message] = list(context.transcript)
-    for function in hooks.functions("transform_context"):
+    functions = hooks.functions("transform_context")
+    messages: Sequence[Message] = list(context.transcript) if functions else ()
+    for function in functions:
         given = (messages, turn) if takes_two(function) else (messages,)
         answer = await answer_of(function, *given)
         messages = messages if answer is None else list(answer)
+    valid = repaired(messages) if functions else context.transcript.for_model()
     request = ModelRequest(
-        messages=await _converted(context, _without_cut_off_end(repaired(messages))),
+        messages=await _converted(context, _without_cut_off_end(valid)),
         system=settings.system,
         tools=[tool.spec for tool in settings.tools.values()],
         options=settings.options,
@@ -277,22 +279,26 @@ def _advised(advice: AroundModel, proceed: _Stream) -> _Stream:
     return lambda request: advice(request, proceed)
 
 
-def _without_cut_off_end(messages: Sequence[Message]) -> Sequence[Message]:
+def _without_cut_off_end(messages: Repaired) -> Repaired:
     """Leave out a cut-off reply when nothing has followed it: it is asked for again."""
-    match messages:
-        case [*before, AssistantMessage() as last] if last.cut_off:
-            return before
-    return messages
+    last = messages[-1] if messages else None
+    cut_off = isinstance(last, AssistantMessage) and last.cut_off
+    return Repaired(messages[:-1]) if cut_off else messages
 
 
-async def _converted(context: RunContext, messages: Sequence[Message]) -> Sequence[ModelMessage]:
+async def _converted(context: RunContext, messages: Repaired) -> Sequence[ModelMessage]:
+    if not any(type(message) is CustomMessage for message in messages):
+        return cast("Sequence[ModelMessage]", messages)
     converted: list[ModelMessage] = []
+    added = False
     for message in messages:
         if isinstance(message, CustomMessage):
-            converted += await _convert(context, message)
+            given = await _convert(context, message)
+            converted += given
+            added = added or bool(given)
         else:
             converted.append(message)
-    return converted
+    return converted if added else cast("Sequence[ModelMessage]", Repaired(converted))
 
 
 async def _convert(context: RunContext, message: CustomMessage) -> Sequence[ModelMessage]:

@@ -27,10 +27,16 @@ from tether.messages import (
     UserMessage,
 )
 
-__all__ = ("Transcript", "repaired", "unanswered")
+__all__ = ("Repaired", "Transcript", "repaired", "unanswered")
 
 _NOT_RUN = "This call was not run: the run ended before it could begin."
 _CUT_OFF = "This call was interrupted: it may have run in part, and its result is not known."
+
+
+class Repaired(tuple[Message, ...]):
+    """Messages that are known to be valid for a model, so that nobody repairs them again."""
+
+    __slots__ = ()
 
 
 class Transcript(Sequence[Message]):
@@ -41,13 +47,17 @@ class Transcript(Sequence[Message]):
             model without changing it here.
     """
 
-    __slots__ = ("_messages", "_open", "_slots")
+    __slots__ = ("_last_reply", "_messages", "_open", "_repaired", "_repaired_until", "_slots")
 
     def __init__(self, messages: Iterable[Message] = ()) -> None:
         self._messages = list(messages)
         # Where the results of the last reply's calls stand, and which calls still have none.
         self._slots: dict[str, int] = {}
         self._open: set[str] = set()
+        self._last_reply = 0
+        # What `for_model` made of all before that reply, which cannot change any more.
+        self._repaired: list[Message] = []
+        self._repaired_until = 0
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -70,9 +80,18 @@ class Transcript(Sequence[Message]):
                 raise ValueError("two tool calls of one reply have the same id")
             self._slots = slots
             self._open = set(slots)
+            self._last_reply = len(self._messages)
             self._messages += [message, *results]
         else:
             self._messages.append(message)
+
+    def for_model(self) -> Repaired:
+        """Return the same as `repaired(self)`, at the cost of what is new since the last time."""
+        done, last = self._repaired_until, self._last_reply
+        if done < last:
+            self._repaired += repaired(self._messages[done:last])
+            self._repaired_until = last
+        return Repaired([*self._repaired, *repaired(self._messages[last:])])
 
     def begin(self, call_id: str) -> None:
         """Note that a call is running: from now on, cutting it off leaves it `interrupted`.
@@ -151,7 +170,7 @@ def unanswered(
     )
 
 
-def repaired(messages: Iterable[Message]) -> tuple[Message, ...]:
+def repaired(messages: Iterable[Message]) -> Repaired:
     """Make any list of messages valid for a model, without touching the list.
 
     Calls without a result are answered as interrupted, results without a call are left out, results are
@@ -166,8 +185,10 @@ def repaired(messages: Iterable[Message]) -> tuple[Message, ...]:
     Returns:
         The valid conversation; a valid one comes back as it was, less its empty cut-off replies.
     """
+    if isinstance(messages, Repaired):
+        return messages
     kept = (message for message in messages if not _holds_nothing(message))
-    return tuple(message for part in _by_reply(kept) for message in _answered(part))
+    return Repaired(message for part in _by_reply(kept) for message in _answered(part))
 
 
 def _holds_nothing(message: Message) -> bool:
@@ -208,7 +229,14 @@ def _results(
         if place is None:
             yield lost
         else:
-            yield evolve(given.pop(place), call_id=lost.call_id, name=lost.name)
+            yield _answering(given.pop(place), lost)
+
+
+def _answering(result: ToolResultMessage, lost: ToolResultMessage) -> ToolResultMessage:
+    """The result as that of the call that `lost` stands for; itself, where it is that already."""
+    if (result.call_id, result.name) == (lost.call_id, lost.name):
+        return result
+    return evolve(result, call_id=lost.call_id, name=lost.name)
 
 
 def _with_unique_calls(reply: AssistantMessage) -> AssistantMessage:

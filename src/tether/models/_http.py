@@ -8,7 +8,6 @@ A key is in no error, repr or log.
 """
 
 import functools
-import json
 import re
 import ssl
 import zlib
@@ -29,7 +28,7 @@ from tether.model import DeltaStream, Model, ModelRequest
 from tether.models._failures import error_from_response
 from tether.models._secrets import Key, resolved_key, without_key, without_password
 from tether.models._sse import frame_events
-from tether.models._wire import Decoder, WireApi
+from tether.models._wire import AFRESH, Decoder, WireApi, Write, Written, json_text
 from tether.models.knowledge import closest_models
 from tether.models.retry import RetryPolicy
 
@@ -80,6 +79,7 @@ class HttpModel:
     transport: Callable[[], httpx.AsyncBaseTransport] | None = field(default=None, repr=False)
     """Makes what carries requests in place of a network connection."""
     _client: httpx.AsyncClient | None = field(default=None, repr=False, eq=False)
+    _written: Write = field(default=AFRESH, repr=False, eq=False)
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[Model]:
@@ -93,7 +93,7 @@ class HttpModel:
         """
         client = self._open()
         try:
-            yield evolve(self, client=client)
+            yield evolve(self, client=client, written=Written())
         finally:
             with anyio.move_on_after(_CLOSING_TIME, shield=True):
                 await client.aclose()
@@ -144,7 +144,7 @@ class HttpModel:
                 **self.headers,
             }
         )
-        body = _encoded(self.api.encode(request, self.model))
+        body = json_text(self.api.encode(request, self.model, self._written))
         url = self.api.url(self.base_url, self.model)
         try:
             asked = client.build_request("POST", url, content=body, headers=headers)
@@ -400,14 +400,6 @@ def _unpacker(response: httpx.Response) -> Callable[[bytes], bytes] | None:
         return None
     # Both of gzip and deflate, told apart by how they begin.
     return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32).decompress
-
-
-def _encoded(body: Mapping[str, Any]) -> bytes:
-    try:
-        return msgspec.json.encode(body)
-    except UnicodeEncodeError:
-        # Half a surrogate pair, as file names and cut-off texts may have: no JSON text can hold it.
-        return json.dumps(body, ensure_ascii=False).encode(errors="replace")
 
 
 @functools.cache

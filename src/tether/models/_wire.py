@@ -3,9 +3,9 @@
 import json
 import re
 import zlib
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from itertools import chain, count
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 import msgspec
 from attrs import frozen
@@ -17,13 +17,18 @@ from tether.model import ModelRequest
 from tether.models._sse import ServerSentEvent
 
 __all__ = (
+    "AFRESH",
     "LONGEST_ID",
     "MAX_DEPTH",
     "Decoder",
+    "Encode",
     "WireApi",
+    "Write",
+    "Written",
     "at",
     "cut_short",
     "finished_call",
+    "json_text",
     "malformed",
     "second_reading",
     "unique_call_ids",
@@ -45,13 +50,97 @@ LONGEST_ID: Final = 64
 _T = TypeVar("_T")
 
 
+class Write:
+    """Writes messages as JSON values, whatever was written before. It keeps nothing."""
+
+    __slots__ = ()
+
+    def __call__(
+        self, message: object, about: object, make: Callable[[], Iterable[Any]], /
+    ) -> Sequence[Any]:
+        """Write a message.
+
+        Args:
+            message: the message.
+            about: what else the writing depends on.
+            make: makes the items of JSON that stand for it.
+
+        Returns:
+            The items, each as JSON values or as JSON text.
+        """
+        return list(make())
+
+    def begun(self, messages: tuple[Any, ...]) -> tuple[int, list[Any], Any]:
+        """Say how many of the first messages were written before, as what, and what was noted of them."""
+        return 0, [], None
+
+    def remember(self, messages: tuple[Any, ...], items: Sequence[Any], note: Any) -> None:
+        """Keep what the first messages of a conversation were written as."""
+
+
+class Written(Write):
+    """Writes each message once, however often it is sent: as JSON text, which is kept.
+
+    Messages are told apart by identity; they are kept too, so that it is theirs alone.
+    """
+
+    __slots__ = ("_begun", "_known")
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[object, object, Sequence[Any]]] = {}
+        self._begun: tuple[tuple[Any, ...], Sequence[Any], Any] = ((), (), None)
+
+    def __call__(
+        self, message: object, about: object, make: Callable[[], Iterable[Any]], /
+    ) -> Sequence[Any]:
+        """Write a message; see `Write`."""
+        known = self._known.get(id(message))
+        if known is not None and known[0] is message and known[1] == about:
+            return known[2]
+        made = [msgspec.Raw(json_text(item)) for item in make()]
+        self._known[id(message)] = (message, about, made)
+        return made
+
+    def begun(self, messages: tuple[Any, ...]) -> tuple[int, list[Any], Any]:
+        """Say how many of the first messages were written before; see `Write`."""
+        before, items, note = self._begun
+        # Tuples of the same objects are compared in no time.
+        if messages[: len(before)] != before:
+            return 0, [], None
+        return len(before), list(items), note
+
+    def remember(self, messages: tuple[Any, ...], items: Sequence[Any], note: Any) -> None:
+        """Keep what the first messages of a conversation were written as."""
+        self._begun = (messages, items, note)
+
+
+AFRESH: Final = Write()
+"""Keeps nothing, so that there need be but one."""
+
+
+class Encode(Protocol):
+    """Writes a request."""
+
+    def __call__(self, request: ModelRequest, model: str, write: Write = ..., /) -> dict[str, Any]:
+        """Make the body of a request; see `WireApi`."""
+        ...
+
+
+def json_text(value: Any) -> bytes:
+    """Write JSON, also where a text holds half a surrogate pair, which no JSON text can hold."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return json.dumps(value, ensure_ascii=False).encode(errors="replace")
+
+
 @frozen
 class WireApi:
     """One way of speaking to models over HTTP."""
 
     name: str
-    encode: Callable[[ModelRequest, str], dict[str, Any]]
-    """A request and the model's name, to the JSON body."""
+    encode: "Encode"
+    """A request and the model's name, to the JSON body; with what was written of its messages before."""
     decode: Callable[[str], Decoder]
     """The model's name, to a decoder for one reply."""
     url: Callable[[str, str], str]

@@ -33,7 +33,16 @@ from tether.messages import (
 )
 from tether.model import ModelOptions, ModelRequest, ThinkingLevel, ToolSpec
 from tether.models._anthropic_reply import NAME, Event, Reply
-from tether.models._wire import Decoder, WireApi, at, cut_short, second_reading, unique_call_ids
+from tether.models._wire import (
+    AFRESH,
+    Decoder,
+    WireApi,
+    Write,
+    at,
+    cut_short,
+    second_reading,
+    unique_call_ids,
+)
 from tether.transcript import repaired
 
 __all__ = ("ANTHROPIC_MESSAGES", "decode", "encode")
@@ -64,7 +73,7 @@ _BEGINNING: Final = {"role": "user", "content": [{"type": "text", "text": "Go on
 """What stands before a conversation that begins with a reply, which the API does not take."""
 
 
-def encode(request: ModelRequest, model: str) -> dict[str, Any]:
+def encode(request: ModelRequest, model: str, _: Write = AFRESH) -> dict[str, Any]:
     """Write a request.
 
     Where thinking cannot be asked for, it is left out: beside a tool that must be called, with an output limit that

@@ -31,7 +31,14 @@ from tether.messages import (
 )
 from tether.model import ModelOptions, ModelRequest, ThinkingLevel, ToolSpec
 from tether.models._google_reply import NAME, SIGNATURE, Chunk, Reply
-from tether.models._wire import Decoder, WireApi, cut_short, second_reading
+from tether.models._wire import (
+    AFRESH,
+    Decoder,
+    WireApi,
+    Write,
+    cut_short,
+    second_reading,
+)
 from tether.transcript import repaired
 
 __all__ = ("GOOGLE_GENERATE", "decode", "encode")
@@ -54,7 +61,7 @@ _BEGINNING: Final = {"role": "user", "parts": [{"text": "Go on."}]}
 """What stands before a conversation that begins with a reply, which the API does not take."""
 
 
-def encode(request: ModelRequest, model: str) -> dict[str, Any]:
+def encode(request: ModelRequest, model: str, _: Write = AFRESH) -> dict[str, Any]:
     """Write a request.
 
     Args:

@@ -13,7 +13,7 @@ No I/O.
 import base64
 import functools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -39,7 +39,15 @@ from tether.models._chat_dialects import (
     Dialect,
 )
 from tether.models._chat_reply import NAME, Chunk, Reply
-from tether.models._wire import Decoder, WireApi, at, cut_short, second_reading
+from tether.models._wire import (
+    AFRESH,
+    Decoder,
+    WireApi,
+    Write,
+    at,
+    cut_short,
+    second_reading,
+)
 from tether.transcript import repaired
 
 __all__ = (
@@ -54,12 +62,15 @@ __all__ = (
 )
 
 
-def encode(request: ModelRequest, model: str, dialect: Dialect = OPENAI) -> dict[str, Any]:
+def encode(
+    request: ModelRequest, model: str, write: Write = AFRESH, dialect: Dialect = OPENAI
+) -> dict[str, Any]:
     """Write a request.
 
     Args:
         request: what is asked.
         model: the model's name for the server.
+        write: writes each message; see `Write`.
         dialect: what the server wants otherwise than OpenAI.
 
     Returns:
@@ -67,7 +78,7 @@ def encode(request: ModelRequest, model: str, dialect: Dialect = OPENAI) -> dict
     """
     body: dict[str, Any] = {
         "model": model,
-        "messages": list(_messages(request, dialect)),
+        "messages": _messages(request, dialect, write),
         "stream": True,
     }
     if dialect.asks_for_usage:
@@ -110,32 +121,51 @@ def encode_message(message: ModelMessage, dialect: Dialect = OPENAI) -> dict[str
             return _assistant(message, dialect)
 
 
-def _messages(request: ModelRequest, dialect: Dialect) -> Iterator[dict[str, Any]]:
-    if request.system:
-        yield {"role": "system", "content": request.system}
-    before = ""
-    for encoded in _conversation(request, dialect):
-        if dialect.bridge and (before, encoded["role"]) == ("tool", "user"):
-            yield {"role": "assistant", "content": dialect.bridge}
-        yield encoded
-        before = encoded["role"]
-
-
-def _conversation(request: ModelRequest, dialect: Dialect) -> Iterator[dict[str, Any]]:
+def _messages(request: ModelRequest, dialect: Dialect, write: Write) -> list[Any]:
+    messages = repaired(request.messages)
+    count, items, before = write.begun(messages)
     images: list[UserBlock] = []
-    for message in repaired(request.messages):
-        if isinstance(message, ToolResultMessage):
-            found = _images(message)
-            if found:
-                images += [Text(f"The images that {message.name} returned:"), *found]
+    for place in range(count, len(messages)):
+        message = messages[place]
+        kind = type(message)
+        if kind is ToolResultMessage:
+            images += _announced_images(message)  # type: ignore[arg-type]  # so it is
         elif images:
-            yield {"role": "user", "content": _user_content(images)}
-            images = []
-        encoded = encode_message(message, dialect)  # type: ignore[arg-type]  # `repaired` adds no other kind
-        if encoded["role"] != "assistant" or encoded.get("content") or encoded.get("tool_calls"):
-            yield encoded
+            # Behind all results of a reply, which must stand side by side.
+            items += [*_bridge(dialect), {"role": "user", "content": _user_content(images)}]
+            images, before = [], UserMessage
+        if kind is UserMessage and before is ToolResultMessage:
+            items += _bridge(dialect)
+        elif kind is AssistantMessage:
+            # What comes before a reply stays as it is, whatever follows.
+            write.remember(messages[:place], tuple(items), before)
+        if written := write(message, None, functools.partial(_written, message, dialect)):
+            items += written
+            before = kind
     if images:
-        yield {"role": "user", "content": _user_content(images)}
+        items += [*_bridge(dialect), {"role": "user", "content": _user_content(images)}]
+    system = [{"role": "system", "content": request.system}] if request.system else []
+    return [*system, *items]
+
+
+def _bridge(dialect: Dialect) -> Iterator[dict[str, Any]]:
+    """What has to stand between a result and what a person says, where something has."""
+    if dialect.bridge:
+        yield {"role": "assistant", "content": dialect.bridge}
+
+
+def _written(message: Any, dialect: Dialect) -> Iterator[dict[str, Any]]:
+    """Write a message, or nothing for a reply that holds nothing this API has a place for."""
+    encoded = encode_message(message, dialect)
+    if encoded["role"] != "assistant" or encoded.get("content") or encoded.get("tool_calls"):
+        yield encoded
+
+
+def _announced_images(message: ToolResultMessage) -> list[UserBlock]:
+    if len(message.content) == 1 and type(message.content[0]) is Text:
+        return []  # as nearly all are
+    found = _images(message)
+    return [Text(f"The images that {message.name} returned:"), *found] if found else []
 
 
 def _user_content(content: Sequence[UserBlock]) -> str | list[dict[str, Any]]:
@@ -248,9 +278,7 @@ def decode(model: str) -> Decoder:
 
 
 def _speaking(dialect: Dialect) -> WireApi:
-    encoder: Callable[[ModelRequest, str], dict[str, Any]] = functools.partial(
-        encode, dialect=dialect
-    )
+    encoder: Any = functools.partial(encode, dialect=dialect)
     return WireApi(
         name=NAME,
         encode=encoder,

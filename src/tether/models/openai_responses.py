@@ -11,6 +11,7 @@ import base64
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from typing import Any, Final
 
@@ -33,9 +34,11 @@ from tether.messages import (
 from tether.model import ModelOptions, ModelRequest, ToolSpec
 from tether.models._responses_reply import NAME, Event, Reply
 from tether.models._wire import (
+    AFRESH,
     LONGEST_ID,
     Decoder,
     WireApi,
+    Write,
     at,
     cut_short,
     second_reading,
@@ -49,13 +52,14 @@ _WITHOUT_REASONING: Final = re.compile(r"\bgpt-[34]|chatgpt")
 """Models that refuse to be asked for sealed reasoning."""
 
 
-def encode(request: ModelRequest, model: str) -> dict[str, Any]:
+def encode(request: ModelRequest, model: str, write: Write = AFRESH) -> dict[str, Any]:
     """Write a request. Stop sequences are left out, since the API has none.
 
     Args:
         request: what is asked. The `tools` of its `extra`, which are those that the server runs by itself, are
             added to the request's own; whatever else is in `extra` takes the place of what would be sent.
         model: the model's name for the server.
+        write: writes each message; see `Write`.
 
     Returns:
         The body of the request.
@@ -70,7 +74,7 @@ def encode(request: ModelRequest, model: str) -> dict[str, Any]:
     if tools := [*map(_tool, request.tools), *(extra.get("tools") or ())]:
         body["tools"] = tools
     if "input" not in extra:
-        body["input"] = list(_input(request, stored=body["store"] is not False))
+        body["input"] = list(_input(request, write, stored=body["store"] is not False))
     return body
 
 
@@ -108,23 +112,32 @@ def _tool(tool: ToolSpec) -> dict[str, Any]:
     }
 
 
-def _input(request: ModelRequest, *, stored: bool) -> Iterator[dict[str, Any]]:
+def _input(request: ModelRequest, write: Write, *, stored: bool) -> Iterator[Any]:
     call_ids: dict[str, str] = {}
     taken: set[str] = set()
     for message in repaired(request.messages):
         match message:
-            case UserMessage(content):
-                yield {"role": "user", "content": _content(content)}
-            case ToolResultMessage(call_id):
-                output = _content(message.content) if message.content else ""
+            case UserMessage():
+                yield from write(message, None, partial(_asked, message))
+            case ToolResultMessage():
                 # A valid conversation has the result right behind the reply that made the call.
-                call_id = call_ids[call_id]
-                yield {"type": "function_call_output", "call_id": call_id, "output": output}
+                call_id = call_ids[message.call_id]
+                yield from write(message, call_id, partial(_result, message, call_id))
             case AssistantMessage():
                 call_ids = unique_call_ids(message, taken, own=message.api == NAME)
-                yield from _reply(message, call_ids, stored=stored)
+                about = (stored, tuple(call_ids.values()))
+                yield from write(message, about, partial(_reply, message, call_ids, stored=stored))
             case _:
                 pass
+
+
+def _asked(message: UserMessage) -> Iterator[dict[str, Any]]:
+    yield {"role": "user", "content": _content(message.content)}
+
+
+def _result(message: ToolResultMessage, call_id: str) -> Iterator[dict[str, Any]]:
+    output = _content(message.content) if message.content else ""
+    yield {"type": "function_call_output", "call_id": call_id, "output": output}
 
 
 def _content(content: Sequence[UserBlock]) -> str | list[dict[str, Any]]:
