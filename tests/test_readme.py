@@ -16,11 +16,18 @@ PROGRAMS = re.findall(
 EXPECTED = re.compile(r"print\(.*\)  # (?P<output>.*)$", re.MULTILINE)
 
 
-@pytest.mark.parametrize(
-    "program", PROGRAMS, ids=[f"program-{n}" for n in range(1, len(PROGRAMS) + 1)]
-)
+ON_TRIO = "import functools, anyio\nanyio.run = functools.partial(anyio.run, backend='trio')\n"
+RUNS = [
+    pytest.param(before + program, id=f"program-{number}-{backend}")
+    for number, program in enumerate(PROGRAMS, 1)
+    for backend, before in (("asyncio", ""), ("trio", ON_TRIO))
+    if backend == "asyncio" or "anyio.run(" in program
+]
+
+
+@pytest.mark.parametrize("program", RUNS)
 def test_a_program_of_the_readme_runs(program: str) -> None:
-    """It ends well, warns of nothing, and prints something."""
+    """It ends well, warns of nothing, and prints something; on both backends, where it names none."""
     environment = {key: value for key, value in os.environ.items() if not key.endswith("_API_KEY")}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
