@@ -467,7 +467,7 @@ async def wait_for(waiting: Waiting) -> object:
     async def wait() -> None:
         await waiting.wait()
 
-    await asyncio.wait_for(wait(), 0.02)
+    await asyncio.wait_for(wait(), 0.1)
     return "not cancelled"
 
 

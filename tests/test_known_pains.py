@@ -578,7 +578,7 @@ class TestEnds:
         [
             (Limits(turns=1), "turns"),
             (Limits(tool_calls=1), "tool_calls"),
-            (Limits(seconds=0.05), "seconds"),
+            (Limits(seconds=0.5), "seconds"),
         ],
     )
     async def test_every_limit_leaves_what_was_done(self, limits: Limits, limit: str) -> None:
