@@ -60,6 +60,7 @@ AWAITING = (
     "_scopes",
     "stream",
     "hooks",
+    "approvals",
     "settings",
     "_output",
     "_run_context",

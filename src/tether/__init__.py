@@ -2,6 +2,7 @@
 
 from tether._inbox import Queued, QueueMode, QueueName
 from tether.agent import Agent, AgentState, Prompt
+from tether.approvals import Approve, Verdict, approval
 from tether.chat import Chat
 from tether.deltas import (
     BlockDelta,
@@ -113,6 +114,7 @@ __all__ = (
     "AgentEnd",
     "AgentStart",
     "AgentState",
+    "Approve",
     "ArgumentsError",
     "AroundModel",
     "AroundTool",
@@ -205,7 +207,9 @@ __all__ = (
     "UserBlock",
     "UserMessage",
     "VendorItem",
+    "Verdict",
     "WhenFull",
+    "approval",
     "context_window",
     "create_event_stream",
     "fallback",

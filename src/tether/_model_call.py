@@ -104,16 +104,20 @@ class ModelCall:
     async def _ask_within_bounds(self) -> None:
         """Ask; where the conversation is too long, let the hooks shorten it, once."""
         request = await self._request("turn")
+        refusal: ModelError | None = None
         try:
             await self._ask(request)
         except ModelError as error:
             if error.kind != "context_overflow" or self._arrived:
                 raise
-            shorter = await self._request("overflow")
-            if shorter.messages == request.messages:
-                raise
-            await self._context.publish(ModelRetry(1, 0.0, error.failure))
-            await self._ask(shorter)
+            refusal = error
+        if refusal is None:
+            return
+        shorter = await self._request("overflow")
+        if shorter.messages == request.messages:
+            raise refusal
+        await self._context.publish(ModelRetry(1, 0.0, refusal.failure))
+        await self._ask(shorter)
 
     async def _request(self, reason: Literal["turn", "overflow"]) -> ModelRequest:
         settings = self._settings
@@ -159,9 +163,10 @@ class ModelCall:
             except ModelError as error:
                 if self._arrived or not wanted.passes_on(model, error):
                     raise
-                await self._context.publish(ModelRetry(number, 0.0, error.failure))
+                failure = error.failure
             else:
                 return
+            await self._context.publish(ModelRetry(number, 0.0, failure))
 
     async def _follow_with_retries(self, model: Model, request: ModelRequest) -> None:
         try:

@@ -123,10 +123,9 @@ class ToolBatch:
 
     async def _run(self, call: _Call) -> None:
         with call.scope:
-            async with self._slots.get(call.call.name, nullcontext()):
-                if not self._told_to_stop():
-                    result = await self._result(call)
-                    self._settle(call, self._message(call, result), terminate=result.terminate)
+            if not self._told_to_stop():
+                result = await self._result(call)
+                self._settle(call, self._message(call, result), terminate=result.terminate)
         if call.answer is None:
             self._settle(call, self._unanswered(call))
         await self._end(call)
@@ -150,11 +149,15 @@ class ToolBatch:
         """The result of a call that was kept from starting, or cut off."""
         if self._context.transcript.result(call.call.id).outcome == "interrupted":
             return self._message(call, ToolResult(_INTERRUPTED, outcome="interrupted"))
+        return self._message(call, self._skipped())
+
+    def _skipped(self) -> ToolResult:
+        """What becomes of a call that was not begun."""
         if self._context.inbox.waiting("steering"):
             why = "the user has said something new"
         else:
             why = "it was cancelled before it could begin"
-        return self._message(call, ToolResult(_SKIPPED.format(why=why), outcome="skipped"))
+        return ToolResult(_SKIPPED.format(why=why), outcome="skipped")
 
     def _message(self, call: _Call, result: ToolResult) -> ToolResultMessage:
         """Make the result into the message that takes the call's place in the transcript."""
@@ -201,8 +204,18 @@ class ToolBatch:
             return _failed(f"The arguments do not fit: {error}")
         if tool.context_parameter is not None:
             arguments[tool.context_parameter] = invocation.context
+        # Not before the hooks: a call that waits for a person holds nobody up.
+        async with self._slots.get(tool.name, nullcontext()):
+            if self._told_to_stop():
+                return self._skipped()
+            return await self._timed(tool, arguments, timeout, invocation)
+
+    async def _timed(
+        self, tool: Tool, arguments: dict[str, Any], seconds: float, invocation: Invocation
+    ) -> ToolResult:
+        """Run the tool within its deadline; from here on it counts as begun."""
         self._context.transcript.begin(invocation.call.id)
-        deadline = anyio.CancelScope(deadline=anyio.current_time() + timeout)
+        deadline = anyio.CancelScope(deadline=anyio.current_time() + seconds)
         try:
             with deadline:
                 return as_tool_result(await self._function(tool, arguments))
@@ -215,9 +228,9 @@ class ToolBatch:
             return _failed(_described(error))
         finally:
             if deadline.cancelled_caught:
-                _log.debug("tool %s timed out after %s s", tool.name, timeout)
+                _log.debug("tool %s timed out after %s s", tool.name, seconds)
         return ToolResult(
-            f"{tool.name} took longer than {timeout:g} s and was stopped.", outcome="timeout"
+            f"{tool.name} took longer than {seconds:g} s and was stopped.", outcome="timeout"
         )
 
     async def _function(self, tool: Tool, arguments: dict[str, Any]) -> object:

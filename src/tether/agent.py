@@ -18,10 +18,11 @@ from tether._driver import Driver
 from tether._inbox import Inbox, Queued, QueueMode, QueueName
 from tether._output import Output
 from tether._run_context import RunContext
+from tether.approvals import Approve, approval
 from tether.chat import Chat
 from tether.errors import AgentBusyError, NothingToContinueError, UsageError
 from tether.events import Event
-from tether.hooks import AroundModel, AroundTool, HookPoint, Hooks
+from tether.hooks import AroundModel, AroundTool, HookPoint, Hooks, answer_of
 from tether.limits import Limits, Spent
 from tether.loop import agent_loop
 from tether.messages import (
@@ -49,6 +50,9 @@ Prompt: TypeAlias = str | UserBlock | Iterable[UserBlock] | UserMessage | Custom
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
+
+_CLOSING_TIME: Final = 5.0
+"""Seconds that hooks have at the end of a session."""
 
 _REQUEST: Final = {
     "type": "object",
@@ -100,6 +104,7 @@ class Agent:
         before_tool: a hook.
         after_tool: a hook.
         should_stop: a hook.
+        approve: is asked before a tool runs; see `tether.approvals`.
         price: what a reply cost, for `Limits.cost` and `RunResult.cost`, such as `tether.price_of`; which is what
             is asked where there is a limit, if None.
         clock: seconds since the epoch.
@@ -132,6 +137,7 @@ class Agent:
         before_tool: Callable[..., Any] | None = None,
         after_tool: Callable[..., Any] | None = None,
         should_stop: Callable[..., Any] | None = None,
+        approve: Approve | None = None,
         price: Callable[[AssistantMessage], float] | None = None,
         clock: Callable[[], float] = time.time,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
@@ -157,6 +163,9 @@ class Agent:
         for point, function in given.items():
             if function is not None:
                 self.hooks.add(point, function)
+        if approve is not None:
+            # Innermost, so that what is asked about is what will run.
+            self.hooks.add("around_tool", approval(approve), name="approve", depth=1000)
         self._depth = 0
         # What is spent by several runs together; None where each counts for itself.
         self._spent: Spent | None = None
@@ -313,6 +322,31 @@ class Agent:
     def chat(self) -> Chat[Prompt]:
         """Make a conversation of this agent's: an async generator to send prompts to."""
         return Chat(self.prompt, self.run)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator["Agent"]:
+        """Tell hooks that the agent is taken into use, and at the end that it is not any more.
+
+        A run does not need it: it is for hooks at `session_start` and `session_end`, which open and close what they
+        need for longer than a run.
+
+        Returns:
+            A context manager that gives the agent.
+
+        Raises:
+            Exception: what a hook raised.
+
+        Cancellation:
+            Passes on once the hooks at `session_end` are done, which have a few seconds for it.
+        """
+        for function in self.hooks.functions("session_start"):
+            await answer_of(function, self)
+        try:
+            yield self
+        finally:
+            with anyio.move_on_after(_CLOSING_TIME, shield=True):
+                for function in self.hooks.functions("session_end"):
+                    await answer_of(function, self)
 
     async def wait_idle(self) -> None:
         """Wait until no run is going, its listeners included.

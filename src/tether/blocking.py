@@ -184,10 +184,9 @@ class BlockingChat(Generator[str, Prompt | None, None]):
     def throw(self, typ: Any, val: Any = None, tb: TracebackType | None = None, /) -> str:
         """Close the chat and raise, as a generator does that handles nothing."""
         self._closed = True
-        error = typ if isinstance(typ, BaseException) else val
-        if not isinstance(error, BaseException):
-            error = typ()
-        raise error.with_traceback(tb)
+        if isinstance(val, BaseException):
+            raise val.with_traceback(tb)
+        raise typ() if isinstance(typ, type) else typ
 
     def close(self) -> None:
         """Close the chat: the next send raises StopIteration. The agent is not touched."""

@@ -12,6 +12,10 @@
     after_tool          the invocation, the result     a result to record instead
     should_stop         the turn's end                 True to end the run
     on_event            the event                      nothing
+    session_start       the agent                      nothing
+    session_end         the agent                      nothing
+
+The last two come with `Agent.opened`: when its block is entered, and when it is left, however that is.
 
 A hook is a plain function or an async one; None as its answer changes nothing. Several on one point run
 in the order of their depth, lowest first, then in the order in which they were added; each is given
@@ -62,6 +66,8 @@ HookPoint: TypeAlias = Literal[
     "after_tool",
     "should_stop",
     "on_event",
+    "session_start",
+    "session_end",
 ]
 
 HOOK_POINTS: Final[tuple[HookPoint, ...]] = get_args(HookPoint)
