@@ -61,6 +61,7 @@ AWAITING = (
     "stream",
     "hooks",
     "approvals",
+    "commands",
     "settings",
     "_output",
     "_run_context",

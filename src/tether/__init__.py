@@ -4,6 +4,7 @@ from tether._inbox import Queued, QueueMode, QueueName
 from tether.agent import Agent, AgentState, Prompt
 from tether.approvals import Approve, Verdict, approval
 from tether.chat import Chat
+from tether.commands import Command, CommandParameter, Commands, Complete
 from tether.deltas import (
     BlockDelta,
     BlockEnd,
@@ -124,6 +125,10 @@ __all__ = (
     "BlockDelta",
     "BlockEnd",
     "Chat",
+    "Command",
+    "CommandParameter",
+    "Commands",
+    "Complete",
     "ConnectableModel",
     "ConsumerTooSlowError",
     "CustomMessage",

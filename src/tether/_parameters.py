@@ -14,7 +14,7 @@ from tether._schema import Documentation, Field, ObjectSpec, at_any_depth, joine
 from tether.errors import ArgumentsError, ToolDefinitionError
 from tether.messages import JsonObject
 
-__all__ = ("Parameters", "parameters_from_schema", "parameters_of")
+__all__ = ("Parameters", "hints_of", "parameters_from_schema", "parameters_of")
 
 
 @frozen
@@ -45,7 +45,7 @@ def parameters_of(
     Raises:
         ToolDefinitionError: a parameter cannot be one of a tool; the text names it.
     """
-    hints = _hints(function)
+    hints = hints_of(function)
     context = _context_in(function, hints, context_type)
     fields = [
         _field(function, parameter, hints, documentation)
@@ -82,7 +82,7 @@ def parameters_from_schema(
         ToolDefinitionError: it is no JSON Schema of an object, or does not fit the function.
     """
     faults_in = _checker(function, schema)
-    context = _context_in(function, _hints(function), context_type)
+    context = _context_in(function, hints_of(function), context_type)
     own = [p for p in inspect.signature(function).parameters.values() if p.name != context]
     as_one = len(own) == 1 and _takes_mapping(own[0], schema)
     if not as_one:
@@ -182,7 +182,12 @@ def _context_in(
     return next(found, None)
 
 
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the types of a function's parameters, wherever they are named.
+
+    Raises:
+        ToolDefinitionError: an annotation names what is not to be found.
+    """
     target = inspect.unwrap(function)
     while isinstance(target, functools.partial):
         target = target.func
