@@ -29,6 +29,7 @@ __all__ = (
     "cut_short",
     "finished_call",
     "json_text",
+    "last_settled",
     "malformed",
     "second_reading",
     "unique_call_ids",
@@ -70,6 +71,10 @@ class Write:
         """
         return list(make())
 
+    def settle(self, items: Sequence[Any]) -> Sequence[Any]:
+        """Write items of JSON that will not change any more."""
+        return items
+
     def begun(self, messages: tuple[Any, ...]) -> tuple[int, list[Any], Any]:
         """Say how many of the first messages were written before, as what, and what was noted of them."""
         return 0, [], None
@@ -97,9 +102,13 @@ class Written(Write):
         known = self._known.get(id(message))
         if known is not None and known[0] is message and known[1] == about:
             return known[2]
-        made = [msgspec.Raw(json_text(item)) for item in make()]
+        made = self.settle(list(make()))
         self._known[id(message)] = (message, about, made)
         return made
+
+    def settle(self, items: Sequence[Any]) -> Sequence[Any]:
+        """Write items of JSON as text."""
+        return [msgspec.Raw(json_text(item)) for item in items]
 
     def begun(self, messages: tuple[Any, ...]) -> tuple[int, list[Any], Any]:
         """Say how many of the first messages were written before; see `Write`."""
@@ -124,6 +133,29 @@ class Encode(Protocol):
     def __call__(self, request: ModelRequest, model: str, write: Write = ..., /) -> dict[str, Any]:
         """Make the body of a request; see `WireApi`."""
         ...
+
+
+def last_settled(messages: Sequence[Any], start: int, *, before: int) -> int:
+    """Find a place behind which nothing changes how what stands before it is written.
+
+    That is before a reply that makes calls and follows no other reply: neither can be left out, or merged.
+
+    Args:
+        messages: a valid conversation.
+        start: where to begin to look.
+        before: how many such replies are to follow.
+
+    Returns:
+        The place; `start` where there is none.
+    """
+    found = [
+        place
+        for place in range(max(start, 1), len(messages))
+        if isinstance(messages[place], AssistantMessage)
+        and messages[place].tool_calls
+        and not isinstance(messages[place - 1], AssistantMessage)
+    ]
+    return found[-before] if len(found) >= before else start
 
 
 def json_text(value: Any) -> bytes:

@@ -40,6 +40,7 @@ from tether.models._wire import (
     Write,
     at,
     cut_short,
+    last_settled,
     second_reading,
     unique_call_ids,
 )
@@ -69,11 +70,14 @@ _EFFORTS: Final[Mapping[ThinkingLevel, str]] = {
 """For models that decide themselves how much to think."""
 
 _MARK: Final = {"cache_control": {"type": "ephemeral"}}
+_OPEN_REPLIES: Final = 3
+"""How many of the last replies are written anew each time: marks, and what may still be missing, stand among them."""
+
 _BEGINNING: Final = {"role": "user", "content": [{"type": "text", "text": "Go on."}]}
 """What stands before a conversation that begins with a reply, which the API does not take."""
 
 
-def encode(request: ModelRequest, model: str, _: Write = AFRESH) -> dict[str, Any]:
+def encode(request: ModelRequest, model: str, write: Write = AFRESH) -> dict[str, Any]:
     """Write a request.
 
     Where thinking cannot be asked for, it is left out: beside a tool that must be called, with an output limit that
@@ -83,18 +87,18 @@ def encode(request: ModelRequest, model: str, _: Write = AFRESH) -> dict[str, An
         request: what is asked. The `tools` of its `extra`, which are those that the server runs by itself, are
             added to the request's own; whatever else is in `extra` takes the place of what would be sent.
         model: the model's name for the server.
+        write: writes the conversation; see `Write`.
 
     Returns:
         The body of the request.
     """
     options = request.options
     extra = dict(options.extra)
-    messages = _messages(request.messages)
+    before, messages = _messages(request.messages, write)
     body: dict[str, Any] = {
         "model": model,
         "max_tokens": options.max_output_tokens or _output_limit(model),
         "stream": True,
-        "messages": messages,
     }
     if request.system:
         body["system"] = [{"type": "text", "text": request.system}]
@@ -105,8 +109,8 @@ def encode(request: ModelRequest, model: str, _: Write = AFRESH) -> dict[str, An
     if thinking:
         body.pop("temperature", None)
     if options.cache:
-        _mark(body)
-    return body | thinking | extra
+        _mark(body, messages)
+    return body | {"messages": [*before, *messages]} | thinking | extra
 
 
 def _output_limit(model: str) -> int:
@@ -172,13 +176,12 @@ def _goes_on_thinking(messages: Sequence[Mapping[str, Any]]) -> bool:
     return True
 
 
-def _mark(body: dict[str, Any]) -> None:
+def _mark(body: dict[str, Any], messages: list[dict[str, Any]]) -> None:
     """Mark what the next request will repeat: the tools and the system prompt, and the conversation up to now."""
     if "system" in body:
         body["system"] = [body["system"][0] | _MARK]
     elif "tools" in body:
         body["tools"] = [*body["tools"][:-1], body["tools"][-1] | _MARK]
-    messages = body["messages"]
     spoken = [place for place, message in enumerate(messages) if message["role"] == "user"]
     for place in spoken[-2:]:
         *before, last = messages[place]["content"]
@@ -188,22 +191,45 @@ def _mark(body: dict[str, Any]) -> None:
 # Messages.
 
 
-def _messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
+def _messages(
+    messages: Sequence[Message], write: Write
+) -> tuple[Sequence[Any], list[dict[str, Any]]]:
+    """Write the turns of a conversation.
+
+    Returns:
+        Those that were written before, and those behind them; the marks for caches go to the last of these.
+    """
+    valid = repaired(messages)
+    count, before, note = write.begun(valid)
+    taken = set(note or ())
+    settled = last_settled(valid, count, before=_OPEN_REPLIES)
+    if settled > count:
+        turns = _turns(valid[count:settled], taken, is_first=count == 0, is_last=False)
+        before += write.settle(turns)
+        write.remember(valid[:settled], tuple(before), frozenset(taken))
+    return before, _turns(valid[settled:], taken, is_first=settled == 0, is_last=True)
+
+
+def _turns(
+    messages: Sequence[Message], taken: set[str], *, is_first: bool, is_last: bool
+) -> list[dict[str, Any]]:
     turns = [
         {"role": role, "content": [block for _, content in group for block in content]}
-        for role, group in groupby(_spoken(messages), itemgetter(0))
+        for role, group in groupby(_spoken(messages, taken), itemgetter(0))
     ]
-    for place, turn in enumerate(turns[:-1]):
+    for place, turn in enumerate(turns[:-1] if is_last else turns):
         if turn["role"] == "assistant":
             turns[place] = {**turn, "content": _without_unanswered(turn["content"])}
     turns = [turn for turn in turns if turn["content"]]
-    return [_BEGINNING, *turns] if turns and turns[0]["role"] == "assistant" else turns
+    begins_with_reply = is_first and bool(turns) and turns[0]["role"] == "assistant"
+    return [_BEGINNING, *turns] if begins_with_reply else turns
 
 
-def _spoken(messages: Sequence[Message]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+def _spoken(
+    messages: Sequence[Message], taken: set[str]
+) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     call_ids: dict[str, str] = {}
-    taken: set[str] = set()
-    for message in repaired(messages):
+    for message in messages:
         match message:
             case UserMessage(content):
                 blocks = [_block(block) for block in content if not _is_blank(block)]

@@ -37,6 +37,7 @@ from tether.models._wire import (
     WireApi,
     Write,
     cut_short,
+    last_settled,
     second_reading,
 )
 from tether.transcript import repaired
@@ -61,7 +62,7 @@ _BEGINNING: Final = {"role": "user", "parts": [{"text": "Go on."}]}
 """What stands before a conversation that begins with a reply, which the API does not take."""
 
 
-def encode(request: ModelRequest, model: str, _: Write = AFRESH) -> dict[str, Any]:
+def encode(request: ModelRequest, model: str, write: Write = AFRESH) -> dict[str, Any]:
     """Write a request.
 
     Args:
@@ -69,12 +70,13 @@ def encode(request: ModelRequest, model: str, _: Write = AFRESH) -> dict[str, An
             added to the request's own; objects in it, such as `generationConfig`, are merged with what would be
             sent; whatever else is in it takes the place of that.
         model: the model's name for the server.
+        write: writes the conversation; see `Write`.
 
     Returns:
         The body of the request.
     """
     extra = dict(request.options.extra)
-    body: dict[str, Any] = {"contents": _contents(request.messages, model)}
+    body: dict[str, Any] = {"contents": _contents(request.messages, model, write)}
     if request.system:
         body["systemInstruction"] = {"parts": [{"text": request.system}]}
     own = [{"functionDeclarations": [*map(_tool, request.tools)]}] if request.tools else []
@@ -149,12 +151,22 @@ def _has_levels(model: str) -> bool:
 # Messages.
 
 
-def _contents(messages: Sequence[Message], model: str) -> list[dict[str, Any]]:
-    contents = [
+def _contents(messages: Sequence[Message], model: str, write: Write) -> list[Any]:
+    valid = repaired(messages)
+    count, contents, _ = write.begun(valid)
+    settled = last_settled(valid, count, before=1)
+    if settled > count:
+        contents += write.settle(_turns(valid[count:settled], model, is_first=count == 0))
+        write.remember(valid[:settled], tuple(contents), None)
+    return [*contents, *_turns(valid[settled:], model, is_first=settled == 0)]
+
+
+def _turns(messages: Sequence[Message], model: str, *, is_first: bool) -> list[dict[str, Any]]:
+    turns = [
         {"role": role, "parts": [part for _, parts in group for part in parts]}
         for role, group in groupby(_spoken(messages, model), itemgetter(0))
     ]
-    return [_BEGINNING, *contents] if contents and contents[0]["role"] == "model" else contents
+    return [_BEGINNING, *turns] if is_first and turns and turns[0]["role"] == "model" else turns
 
 
 def _spoken(
@@ -162,7 +174,7 @@ def _spoken(
 ) -> Iterator[tuple[str, Sequence[dict[str, Any]]]]:
     signed = _has_levels(model)
     images: list[dict[str, Any]] = []
-    for message in repaired(messages):
+    for message in messages:
         if images and not isinstance(message, ToolResultMessage):
             # Behind all results of a reply, which must stand side by side.
             yield "user", images

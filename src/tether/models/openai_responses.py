@@ -74,7 +74,7 @@ def encode(request: ModelRequest, model: str, write: Write = AFRESH) -> dict[str
     if tools := [*map(_tool, request.tools), *(extra.get("tools") or ())]:
         body["tools"] = tools
     if "input" not in extra:
-        body["input"] = list(_input(request, write, stored=body["store"] is not False))
+        body["input"] = _input(request, write, stored=body["store"] is not False)
     return body
 
 
@@ -112,23 +112,31 @@ def _tool(tool: ToolSpec) -> dict[str, Any]:
     }
 
 
-def _input(request: ModelRequest, write: Write, *, stored: bool) -> Iterator[Any]:
+def _input(request: ModelRequest, write: Write, *, stored: bool) -> list[Any]:
+    messages = repaired(request.messages)
+    count, items, note = write.begun(messages)
+    was_stored, known_ids = note or (stored, frozenset[str]())
+    if was_stored != stored:
+        count, items, known_ids = 0, [], frozenset()
     call_ids: dict[str, str] = {}
-    taken: set[str] = set()
-    for message in repaired(request.messages):
-        match message:
+    taken = set(known_ids)
+    for place in range(count, len(messages)):
+        match message := messages[place]:
             case UserMessage():
-                yield from write(message, None, partial(_asked, message))
+                items += write(message, None, partial(_asked, message))
             case ToolResultMessage():
                 # A valid conversation has the result right behind the reply that made the call.
                 call_id = call_ids[message.call_id]
-                yield from write(message, call_id, partial(_result, message, call_id))
+                items += write(message, call_id, partial(_result, message, call_id))
             case AssistantMessage():
+                # What comes before a reply stays as it is, whatever follows.
+                write.remember(messages[:place], tuple(items), (stored, frozenset(taken)))
                 call_ids = unique_call_ids(message, taken, own=message.api == NAME)
                 about = (stored, tuple(call_ids.values()))
-                yield from write(message, about, partial(_reply, message, call_ids, stored=stored))
+                items += write(message, about, partial(_reply, message, call_ids, stored=stored))
             case _:
                 pass
+    return items
 
 
 def _asked(message: UserMessage) -> Iterator[dict[str, Any]]:
