@@ -93,6 +93,12 @@ def replayed(tell: Callable[[str], None]) -> Iterator[dict[str, set[str]]]:
     tell(f"recordings replayed: {told}")
 
 
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    """The two; that tasks may begin eagerly is tried elsewhere."""
+    return request.param
+
+
 @pytest.mark.parametrize("how", ["whole", "bytes", "random"])
 @pytest.mark.parametrize(("folder", "vendor"), RECORDINGS)
 async def test_a_recording_is_decoded_as_by_its_vendors_sdk(

@@ -39,6 +39,7 @@ class Arguments:
     session: str | None
     json: bool
     yes: bool
+    no_init: bool
 
 
 def parse(argv: Sequence[str], stdin: TextIO) -> Arguments:
@@ -74,6 +75,7 @@ def parse(argv: Sequence[str], stdin: TextIO) -> Arguments:
         session=said.session,
         json=said.json,
         yes=said.yes,
+        no_init=said.no_init,
     )
 
 
@@ -102,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--json", action="store_true", help="print every event as one line of JSON")
     add("--yes", action="store_true", help="let tools write files and run commands unasked")
+    add("--no-init", action="store_true", help="load no init file and no extensions")
     add("--version", action=_Version, nargs=0, help="say which version this is")
     return parser
 

@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Final
 
 import anyio
@@ -17,11 +18,11 @@ from tether import (
     ModelError,
     Session,
     UsageError,
-    model_from_name,
 )
 from tether.advice.compaction import compact
 from tether.cli.arguments import Arguments, parse, warn
 from tether.cli.display import Display, JsonLines, Screen
+from tether.cli.extensions import App, configuration_folder, load_extensions
 from tether.cli.permission import ask_at_terminal, refuse
 from tether.toolbox.coding import changing_tools, reading_tools
 
@@ -57,7 +58,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     with ExitStack() as opened:
         try:
             session = arguments.session and opened.enter_context(_session(arguments.session))
-            agent = _agent(arguments, _model(arguments, os.environ), session or None)
+            agent = _agent(arguments, session or None)
+            app = App(agent)
+            if not arguments.no_init:
+                _extend(app)
+            agent.model = _model(arguments, app, os.environ)
         except (UsageError, DecodeError, OSError) as error:
             warn(str(error))
             return WRONG_USAGE
@@ -84,22 +89,47 @@ def _session(path: str) -> Session:
     return session
 
 
-def _model(arguments: Arguments, environ: Mapping[str, str]) -> Model:
+def _extend(app: App) -> None:
+    load_extensions(
+        app, folder=configuration_folder(), project=Path.cwd(), ask=_is_trusted, tell=warn
+    )
+
+
+def _is_trusted(init: Path) -> bool:
+    if not _at_terminal():
+        warn(f"{init} is not run, since nobody has said that it may be; call tether at a terminal")
+        return False
+    print(
+        f"{init} extends tether in this folder. Run it, now and later? [y/N] ",
+        end="",
+        file=sys.stderr,
+    )
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def _at_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _model(arguments: Arguments, app: App, environ: Mapping[str, str]) -> Model:
     name = arguments.model or environ.get("TETHER_MODEL")
+    if name is None and app.agent.model.name != "offline":
+        return app.agent.model  # an extension has chosen
     if name is None:
         name = next((model for key, model in _DEFAULTS.items() if environ.get(key)), None)
     if name is None:
-        name = "offline"
         warn(
             "no key is set, such as OPENAI_API_KEY: using the offline model, which knows only rules"
         )
-    return model_from_name(name, base_url=arguments.base_url)
+        return app.agent.model
+    return app.model_named(name, base_url=arguments.base_url)
 
 
-def _agent(arguments: Arguments, model: Model, session: Session | None) -> Agent:
+def _agent(arguments: Arguments, session: Session | None) -> Agent:
     changing = changing_tools(".")
     agent = Agent(
-        model,
+        "offline",
         system=arguments.system,
         tools=[*reading_tools("."), *changing],
         limits=Limits(turns=arguments.max_turns),
@@ -108,8 +138,7 @@ def _agent(arguments: Arguments, model: Model, session: Session | None) -> Agent
     )
     if not arguments.yes:
         names = {tool.name for tool in changing}
-        interactive = sys.stdin.isatty() and sys.stderr.isatty()
-        agent.hooks.add("before_tool", ask_at_terminal(names) if interactive else refuse(names))
+        agent.hooks.add("before_tool", ask_at_terminal(names) if _at_terminal() else refuse(names))
     return agent
 
 
