@@ -201,7 +201,7 @@ def _messages(
     """
     valid = repaired(messages)
     count, before, note = write.begun(valid)
-    taken = set(note or ())
+    taken: set[str] = set(note or ())
     settled = last_settled(valid, count, before=_OPEN_REPLIES)
     if settled > count:
         turns = _turns(valid[count:settled], taken, is_first=count == 0, is_last=False)
