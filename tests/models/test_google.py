@@ -2,25 +2,23 @@
 
 import base64
 import json
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.models.decoding import Decoding
 from tests.models.replay import pieces
 
 from tether import (
     AssistantMessage,
-    Delta,
     Image,
     Message,
     ModelError,
     ModelOptions,
     ModelRequest,
     PartialReply,
-    ReplyEnd,
     Text,
     Thinking,
     ToolCall,
@@ -31,54 +29,12 @@ from tether import (
     VendorItem,
 )
 from tether.messages import AssistantBlock
-from tether.models._sse import frame_events
 from tether.models.google import GOOGLE_GENERATE, decode, encode
 
 API = "google-generate"
-
-
-def deltas_of(*chunks: Any) -> Iterator[Delta]:
-    """Decode chunks, then the end of the stream."""
-    decoder = decode("asked")
-    next(decoder)
-    try:
-        for chunk in chunks:
-            data = chunk if isinstance(chunk, bytes) else json.dumps(chunk).encode()
-            yield from decoder.send(("", data))
-        decoder.send(None)
-    except StopIteration as stop:
-        yield from stop.value
-        return
-    raise AssertionError("the decoder did not end")
-
-
-def decoded(*chunks: Any) -> AssistantMessage:
-    """Decode chunks; check on the way that the deltas fold to the message."""
-    partial = PartialReply(api=API, model="asked")
-    for delta in deltas_of(*chunks):
-        if isinstance(delta, ReplyEnd):
-            seen = partial.preview()
-            assert (seen.content, seen.model, seen.response_id, seen.usage) == (
-                delta.message.content,
-                delta.message.model,
-                delta.message.response_id,
-                delta.message.usage,
-            )
-        partial.add(delta)
-    message = partial.complete
-    assert message is not None
-    return message
-
-
-def failing(*chunks: Any) -> ModelError:
-    """Decode chunks that end badly; check that what had arrived is in the error."""
-    partial = PartialReply(api=API, model="asked")
-    with pytest.raises(ModelError) as caught:
-        for delta in deltas_of(*chunks):
-            partial.add(delta)
-    error = caught.value
-    assert error.partial == partial.cut("error", error.failure)
-    return error
+DECODING = Decoding(API, decode)
+deltas_of, decoded = DECODING.deltas_of, DECODING.decoded
+failing, read = DECODING.failing, DECODING.read
 
 
 def chunk(*parts: Any, finish: str | None = None, **more: Any) -> dict[str, Any]:
@@ -301,23 +257,6 @@ WHOLE = [
     chunk(finish="STOP", usageMetadata={"promptTokenCount": 1, "candidatesTokenCount": 2}),
 ]
 BODY = b"".join(b"data: %b\r\n\r\n" % json.dumps(event).encode() for event in WHOLE)
-
-
-def read(chunks: list[bytes]) -> PartialReply:
-    """Read pieces of a body, as far as they go; the end of the stream then says what is missing."""
-    partial, frames, decoder = PartialReply(), frame_events(), decode("asked")
-    next(frames)
-    next(decoder)
-    try:
-        for piece in chunks:
-            for event in frames.send(piece):
-                for delta in decoder.send(event):
-                    partial.add(delta)
-        decoder.send(None)
-    except StopIteration as over:
-        for delta in over.value:
-            partial.add(delta)
-    return partial
 
 
 @given(st.lists(st.integers(0, len(BODY)), max_size=30))

@@ -2,24 +2,23 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.models.decoding import Decoding
 from tests.models.replay import pieces
 
 from tether import (
     AssistantMessage,
-    Delta,
     Image,
     Message,
     ModelError,
     ModelOptions,
     ModelRequest,
-    PartialReply,
     ReplyEnd,
     Text,
     Thinking,
@@ -42,49 +41,9 @@ from tether.models.openai_chat import (
     encode,
 )
 
-
-def deltas_of(*chunks: Any) -> Iterator[Delta]:
-    """Decode chunks, then the end of the stream."""
-    decoder = decode("asked")
-    next(decoder)
-    try:
-        for chunk in chunks:
-            data = chunk if isinstance(chunk, bytes) else json.dumps(chunk).encode()
-            yield from decoder.send(("", data))
-        decoder.send(None)
-    except StopIteration as stop:
-        yield from stop.value
-        return
-    raise AssertionError("the decoder did not end")
-
-
-def decoded(*chunks: Any) -> AssistantMessage:
-    """Decode chunks; check on the way that the deltas fold to the message."""
-    partial = PartialReply(api="openai-chat", model="asked")
-    for delta in deltas_of(*chunks):
-        if isinstance(delta, ReplyEnd):
-            seen = partial.preview()
-            assert (seen.content, seen.model, seen.response_id, seen.usage) == (
-                delta.message.content,
-                delta.message.model,
-                delta.message.response_id,
-                delta.message.usage,
-            )
-        partial.add(delta)
-    message = partial.complete
-    assert message is not None
-    return message
-
-
-def failing(*chunks: Any) -> ModelError:
-    """Decode chunks that end badly; check that what had arrived is in the error."""
-    partial = PartialReply(api="openai-chat", model="asked")
-    with pytest.raises(ModelError) as caught:
-        for delta in deltas_of(*chunks):
-            partial.add(delta)
-    error = caught.value
-    assert error.partial == partial.cut("error", error.failure)
-    return error
+DECODING = Decoding("openai-chat", decode)
+deltas_of, decoded = DECODING.deltas_of, DECODING.decoded
+failing, read = DECODING.failing, DECODING.read
 
 
 def part(finish: str | None = None, **delta: Any) -> dict[str, Any]:

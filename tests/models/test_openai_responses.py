@@ -1,25 +1,23 @@
 """The Responses decoder and encoder, on streams no recording shows."""
 
 import json
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.models.decoding import Decoding
 from tests.models.replay import pieces
 
 from tether import (
     AssistantMessage,
-    Delta,
     Image,
     Message,
     ModelError,
     ModelOptions,
     ModelRequest,
     PartialReply,
-    ReplyEnd,
     Text,
     Thinking,
     ToolCall,
@@ -30,52 +28,11 @@ from tether import (
     VendorItem,
 )
 from tether.messages import AssistantBlock
-from tether.models._sse import frame_events
 from tether.models.openai_responses import decode, encode
 
-
-def deltas_of(*events: Any) -> Iterator[Delta]:
-    """Decode events, then the end of the stream."""
-    decoder = decode("asked")
-    next(decoder)
-    try:
-        for event in events:
-            data = event if isinstance(event, bytes) else json.dumps(event).encode()
-            yield from decoder.send(("", data))
-        decoder.send(None)
-    except StopIteration as stop:
-        yield from stop.value
-        return
-    raise AssertionError("the decoder did not end")
-
-
-def decoded(*events: Any) -> AssistantMessage:
-    """Decode events; check on the way that the deltas fold to the message."""
-    partial = PartialReply(api="openai-responses", model="asked")
-    for delta in deltas_of(*events):
-        if isinstance(delta, ReplyEnd):
-            seen = partial.preview()
-            assert (seen.content, seen.model, seen.response_id, seen.usage) == (
-                delta.message.content,
-                delta.message.model,
-                delta.message.response_id,
-                delta.message.usage,
-            )
-        partial.add(delta)
-    message = partial.complete
-    assert message is not None
-    return message
-
-
-def failing(*events: Any) -> ModelError:
-    """Decode events that end badly; check that what had arrived is in the error."""
-    partial = PartialReply(api="openai-responses", model="asked")
-    with pytest.raises(ModelError) as caught:
-        for delta in deltas_of(*events):
-            partial.add(delta)
-    error = caught.value
-    assert error.partial == partial.cut("error", error.failure)
-    return error
+DECODING = Decoding("openai-responses", decode)
+deltas_of, decoded = DECODING.deltas_of, DECODING.decoded
+failing, read = DECODING.failing, DECODING.read
 
 
 def added(index: int, **item: Any) -> dict[str, Any]:
@@ -319,23 +276,6 @@ BODY = b"".join(
     b"event: %b\ndata: %b\n\n" % (event["type"].encode(), json.dumps(event).encode())
     for event in WHOLE
 )
-
-
-def read(chunks: list[bytes]) -> PartialReply:
-    """Read pieces of a body, as far as they go; the end of the stream then says what is missing."""
-    partial, frames, decoder = PartialReply(), frame_events(), decode("asked")
-    next(frames)
-    next(decoder)
-    try:
-        for chunk in chunks:
-            for event in frames.send(chunk):
-                for delta in decoder.send(event):
-                    partial.add(delta)
-        decoder.send(None)
-    except StopIteration as stop:
-        for delta in stop.value:
-            partial.add(delta)
-    return partial
 
 
 @given(st.lists(st.integers(0, len(BODY)), max_size=30))

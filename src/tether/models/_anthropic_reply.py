@@ -36,7 +36,7 @@ from tether.messages import (
     VendorItem,
 )
 from tether.models._failures import error_from_stream
-from tether.models._wire import finished_call
+from tether.models._wire import count_in, finished_call, word
 
 __all__ = ("NAME", "Event", "Reply")
 
@@ -176,9 +176,9 @@ class Reply:
     def _note_start(self, message: Any, out: list[Delta]) -> None:
         if not isinstance(message, dict):
             return
-        self._id = _word(message.get("id")) or self._id
-        self.model = _word(message.get("model")) or self.model
-        self._count(message.get("usage"))
+        self._id = word(message.get("id")) or self._id
+        self.model = word(message.get("model")) or self.model
+        self.count_in(message.get("usage"))
         out.append(ReplyInfo(model=self.model, api=NAME, response_id=self._id, usage=self._usage()))
         # Whole already, where somebody answers with a message as one event.
         for number, block in enumerate(message.get("content") or ()):
@@ -187,44 +187,44 @@ class Reply:
 
     def _note_end(self, event: Event, out: list[Delta]) -> None:
         told = event.delta if isinstance(event.delta, dict) else {}
-        reason = _word(told.get("stop_reason"))
+        reason = word(told.get("stop_reason"))
         if reason:
             self.stop = _STOP_REASONS.get(reason, "stop")
             if reason not in _PLAIN_ENDS:
                 self._details["stop_reason"] = reason
         facts = {**told, "context_management": event.context_management}
         self._details |= {key: facts[key] for key in _FACTS_OF_THE_END if facts.get(key)}
-        self._count(event.usage)
+        self.count_in(event.usage)
         out.append(ReplyInfo(usage=self._usage()))
 
-    def _count(self, usage: Any) -> None:
+    def count_in(self, usage: Any) -> None:
         """Take in counts; each is of the whole reply so far, and takes the place of the one before."""
         if isinstance(usage, dict):
             self._counts |= {key: value for key, value in usage.items() if value is not None}
 
     def _usage(self) -> Usage:
-        read = _count(self._counts, "cache_read_input_tokens")
-        written = _count(self._counts, "cache_creation_input_tokens")
+        read = count_in(self._counts, "cache_read_input_tokens")
+        written = count_in(self._counts, "cache_creation_input_tokens")
         return Usage(
             # The API's own count leaves out what a cache was read from or written to.
-            input_tokens=_count(self._counts, "input_tokens") + read + written,
-            output_tokens=_count(self._counts, "output_tokens"),
+            input_tokens=count_in(self._counts, "input_tokens") + read + written,
+            output_tokens=count_in(self._counts, "output_tokens"),
             cache_read_tokens=read,
             cache_write_tokens=written,
-            reasoning_tokens=_count(self._counts, "output_tokens_details", "thinking_tokens"),
+            reasoning_tokens=count_in(self._counts, "output_tokens_details", "thinking_tokens"),
         )
 
     # Blocks.
 
     def _begin(self, event: Event, out: list[Delta]) -> None:
         facts = event.content_block if isinstance(event.content_block, dict) else {}
-        block = _Block(_word(facts.get("type")), len(self._blocks), facts)
+        block = _Block(word(facts.get("type")), len(self._blocks), facts)
         # A server that numbers two blocks alike means the later one.
         self._finish(self._open.get(event.index), out)
         self._open[event.index] = block
         self._blocks.append(block)
         if block.type == "tool_use":
-            out.append(ToolCallStart(self._call_id(block), _word(facts.get("name")), block.place))
+            out.append(ToolCallStart(self._call_id(block), word(facts.get("name")), block.place))
         elif block.type == "text":
             self._add(block, facts.get("text"), out)
             block.citations += facts.get("citations") or ()
@@ -232,7 +232,7 @@ class Reply:
             self._add(block, facts.get("thinking"), out)
 
     def _call_id(self, block: _Block) -> str:
-        return _word(block.facts.get("id")) or f"toolu_{block.place}"
+        return word(block.facts.get("id")) or f"toolu_{block.place}"
 
     def _add(self, block: _Block, text: object, out: list[Delta]) -> None:
         if isinstance(text, str) and text:
@@ -278,10 +278,10 @@ class Reply:
             case "text":
                 return Text(block.text, {"citations": block.citations} if block.citations else None)
             case "thinking":
-                sealed = "".join(block.signature) or _word(block.facts.get("signature"))
+                sealed = "".join(block.signature) or word(block.facts.get("signature"))
                 return Thinking(block.text, sealed or None)
             case "redacted_thinking":
-                return Thinking("", _word(block.facts.get("data")), redacted=True)
+                return Thinking("", word(block.facts.get("data")), redacted=True)
             case "tool_use":
                 return _call(block, self._call_id(block))
             case _:
@@ -292,7 +292,7 @@ def _call(block: _Block, call_id: str) -> ToolCall:
     known = {"type", "id", "name", "input"}
     details = {key: value for key, value in block.facts.items() if key not in known and value}
     arguments = block.text or json.dumps(block.facts.get("input") or {})
-    return finished_call(call_id, _word(block.facts.get("name")), arguments, details or None)
+    return finished_call(call_id, word(block.facts.get("name")), arguments, details or None)
 
 
 def _with_input(block: _Block) -> dict[str, Any]:
@@ -326,8 +326,8 @@ def _again(block: _Block) -> Iterator[Delta]:
         yield BlockEnd(block.finished, block.place)
         return
     if block.type == "tool_use":
-        call_id = _word(block.facts.get("id")) or f"toolu_{block.place}"
-        yield ToolCallStart(call_id, _word(block.facts.get("name")), block.place)
+        call_id = word(block.facts.get("id")) or f"toolu_{block.place}"
+        yield ToolCallStart(call_id, word(block.facts.get("name")), block.place)
     if block.type in {"text", "thinking", "tool_use"} and block.fragments:
         yield _delta(block.type, block.text, block.place)
 
@@ -340,14 +340,3 @@ def _delta(kind: str, text: str, place: int) -> Delta:
             return ThinkingDelta(text, place)
         case _:
             return TextDelta(text, place)
-
-
-def _word(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _count(counts: Mapping[str, Any], *path: str) -> int:
-    value: Any = counts
-    for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return int(value) if isinstance(value, int | float) else 0

@@ -34,6 +34,7 @@ from tether.messages import (
 )
 from tether.models._chat_calls import CallAssembly
 from tether.models._failures import error_from_stream
+from tether.models._wire import count_in
 
 __all__ = ("NAME", "Chunk", "Reply")
 
@@ -384,25 +385,18 @@ def _image(image: Mapping[str, Any]) -> Image | None:
 
 def _usage(counts: Mapping[str, Any]) -> Usage:
     """Count as everywhere: some servers leave reasoning out of the tokens of the completion."""
-    prompt, completion = _count(counts, "prompt_tokens"), _count(counts, "completion_tokens")
-    reasoning = _count(counts, "completion_tokens_details", "reasoning_tokens")
-    if reasoning and _count(counts, "total_tokens") == prompt + completion + reasoning:
+    prompt, completion = count_in(counts, "prompt_tokens"), count_in(counts, "completion_tokens")
+    reasoning = count_in(counts, "completion_tokens_details", "reasoning_tokens")
+    if reasoning and count_in(counts, "total_tokens") == prompt + completion + reasoning:
         completion += reasoning
     return Usage(
         input_tokens=prompt,
         output_tokens=completion,
         cache_read_tokens=(
-            _count(counts, "prompt_tokens_details", "cached_tokens")
-            or _count(counts, "prompt_cache_hit_tokens")
-            or _count(counts, "cached_tokens")
+            count_in(counts, "prompt_tokens_details", "cached_tokens")
+            or count_in(counts, "prompt_cache_hit_tokens")
+            or count_in(counts, "cached_tokens")
         ),
-        cache_write_tokens=_count(counts, "prompt_tokens_details", "cache_write_tokens"),
+        cache_write_tokens=count_in(counts, "prompt_tokens_details", "cache_write_tokens"),
         reasoning_tokens=reasoning,
     )
-
-
-def _count(counts: Mapping[str, Any], *path: str) -> int:
-    value: Any = counts
-    for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return int(value) if isinstance(value, int | float) else 0

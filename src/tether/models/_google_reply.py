@@ -42,7 +42,7 @@ from tether.messages import (
     VendorItem,
 )
 from tether.models._failures import error_from_stream
-from tether.models._wire import finished_call
+from tether.models._wire import count_in, finished_call, word
 
 __all__ = ("NAME", "SIGNATURE", "Chunk", "Reply")
 
@@ -185,17 +185,17 @@ class Reply:
         return partial.cut("error", failure)
 
     def _note(self, chunk: Chunk, out: list[Delta]) -> None:
-        model = _word(chunk.modelVersion) or self.model
-        id_ = self._id if self._id is not None else (_word(chunk.responseId) or None)
+        model = word(chunk.modelVersion) or self.model
+        id_ = self._id if self._id is not None else (word(chunk.responseId) or None)
         usage = _usage(chunk.usageMetadata) or self._usage
         if (model, id_, usage) != (self.model, self._id, self._usage):
             self.model, self._id, self._usage = model, id_, usage
             out.append(ReplyInfo(model=model, api=NAME, response_id=id_, usage=usage))
 
     def _refuse_blocked(self, feedback: Mapping[str, Any]) -> None:
-        reason = _word(feedback.get("blockReason"))
+        reason = word(feedback.get("blockReason"))
         if reason:
-            told = _word(feedback.get("blockReasonMessage"))
+            told = word(feedback.get("blockReasonMessage"))
             raise ModelError(
                 f"the prompt was blocked ({reason}){f': {told}' if told else ''}",
                 kind="content_filter",
@@ -209,9 +209,9 @@ class Reply:
                 self._take_part(part, out)
         facts = {key: candidate[key] for key in _FACTS_OF_A_CANDIDATE if candidate.get(key)}
         self._details |= facts
-        reason = _word(candidate.get("finishReason"))
+        reason = word(candidate.get("finishReason"))
         if reason in _FAILURES:
-            told = _word(candidate.get("finishMessage"))
+            told = word(candidate.get("finishMessage"))
             raise ModelError(
                 f"the reply ended with {reason}{f': {told}' if told else ''}", kind="malformed"
             )
@@ -224,7 +224,7 @@ class Reply:
 
     def _take_part(self, part: dict[str, Any], out: list[Delta]) -> None:
         text = part.get("text")
-        signature = _word(part.get(SIGNATURE))
+        signature = word(part.get(SIGNATURE))
         if type(text) is str:
             self._add(text, signature, out, kind="thinking" if part.get("thought") else "text")
         elif isinstance(part.get("functionCall"), dict):
@@ -255,8 +255,8 @@ class Reply:
         if opened is None or opened.kind != "call" or call.get("name"):
             self._close(out)
             place = self._new_place()
-            id_ = _word(call.get("id")) or f"{self._id or 'call'}-{place}"
-            opened = self._open = _Open("call", place, id=id_, name=_word(call.get("name")))
+            id_ = word(call.get("id")) or f"{self._id or 'call'}-{place}"
+            opened = self._open = _Open("call", place, id=id_, name=word(call.get("name")))
             out.append(ToolCallStart(opened.id, opened.name, place))
         opened.signature = signature or opened.signature
         arguments = call.get("args")
@@ -313,7 +313,7 @@ def _put_in(arguments: dict[str, Any], piece: Mapping[str, Any]) -> None:
     """Put a piece of arguments where its path says (`$.place.city`); pieces of one string follow each other."""
     values = ("stringValue", "numberValue", "boolValue", "nullValue")
     key = next((name for name in values if name in piece), None)
-    path = re.findall(r"\.(\w+)|\[(\d+)\]|\['([^']*)'\]", _word(piece.get("jsonPath")))
+    path = re.findall(r"\.(\w+)|\[(\d+)\]|\['([^']*)'\]", word(piece.get("jsonPath")))
     if key is None or not path or len(path) > 32:
         return
     value = None if key == "nullValue" else piece[key]
@@ -363,20 +363,12 @@ def _usage(counts: Any) -> Usage | None:
     """Read counts; each is of the whole reply so far."""
     if not isinstance(counts, dict):
         return None
-    thought = _count(counts, "thoughtsTokenCount")
+    thought = count_in(counts, "thoughtsTokenCount")
     return Usage(
         # What tools of the vendor's own brought in was read by the model, too.
-        input_tokens=_count(counts, "promptTokenCount") + _count(counts, "toolUsePromptTokenCount"),
-        output_tokens=_count(counts, "candidatesTokenCount") + thought,
-        cache_read_tokens=_count(counts, "cachedContentTokenCount"),
+        input_tokens=count_in(counts, "promptTokenCount")
+        + count_in(counts, "toolUsePromptTokenCount"),
+        output_tokens=count_in(counts, "candidatesTokenCount") + thought,
+        cache_read_tokens=count_in(counts, "cachedContentTokenCount"),
         reasoning_tokens=thought,
     )
-
-
-def _count(counts: Mapping[str, Any], key: str) -> int:
-    value = counts.get(key)
-    return int(value) if isinstance(value, int | float) else 0
-
-
-def _word(value: object) -> str:
-    return value if isinstance(value, str) else ""

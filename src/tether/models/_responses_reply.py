@@ -38,7 +38,7 @@ from tether.messages import (
     VendorItem,
 )
 from tether.models._failures import error_from_stream
-from tether.models._wire import finished_call
+from tether.models._wire import count_in, finished_call, word
 
 __all__ = ("NAME", "Event", "Reply")
 
@@ -142,11 +142,11 @@ class _Item:
 
     @property
     def type(self) -> str:
-        return _word(self.facts.get("type"))
+        return word(self.facts.get("type"))
 
     @property
     def id(self) -> str:
-        return _word(self.facts.get("id"))
+        return word(self.facts.get("id"))
 
     def texts(self, kind: str) -> Sequence[str]:
         return [part.text for part in self.parts.values() if part.kind == kind and part.text]
@@ -283,8 +283,8 @@ class Reply:
     def _read_item(
         self, event: Event, given: Mapping[str, Any], out: list[Delta], *, done: bool
     ) -> None:
-        id_ = _word(given.get("id")) or event.item_id or ""
-        item = self._find(id_, event.output_index, _word(given.get("type")))
+        id_ = word(given.get("id")) or event.item_id or ""
+        item = self._find(id_, event.output_index, word(given.get("type")))
         if item is None or (item.done and not done):
             item = self._new_item(given, event.output_index)
         if done:
@@ -362,7 +362,7 @@ class Reply:
     def _announce(self, item: _Item, out: list[Delta], *, force: bool = False) -> None:
         """Tell of a call once its id and name are known, with what has come of its arguments."""
         facts = item.facts
-        given, name = _word(facts.get("call_id")), _word(facts.get("name"))
+        given, name = word(facts.get("call_id")), word(facts.get("name"))
         if item.type != "function_call" or item.call_id or not (force or (given and name)):
             return
         item.call_id = self._unique(given or item.id or f"call_{len(self._call_ids) + 1}")
@@ -419,7 +419,7 @@ class Reply:
             raise error_from_stream(response.error or f"the response is marked as {status}")
         self._finish_items(response.output or (), out)
         if status == "incomplete" or response.incomplete_details:
-            reason = _word((response.incomplete_details or {}).get("reason"))
+            reason = word((response.incomplete_details or {}).get("reason"))
             self._stop = "refusal" if reason == "content_filter" else "length"
             if reason and reason != "max_output_tokens":
                 self._details["stop_reason"] = reason
@@ -429,7 +429,7 @@ class Reply:
         counts: Counter[str] = Counter()
         known = list(self._items)
         for given in output:
-            type_ = _word(given.get("type"))
+            type_ = word(given.get("type"))
             alike = [item for item in known if item.type == type_]
             number = counts[type_]
             counts[type_] += 1
@@ -451,7 +451,7 @@ def _blocks_of(item: _Item) -> Iterator[tuple[int, AssistantBlock]]:
             yield item.place, _thinking(item)
         case "function_call":
             arguments = "".join(item.texts("arguments"))
-            name, details = _word(item.facts.get("name")), _rest(item, _CALL_FIELDS)
+            name, details = word(item.facts.get("name")), _rest(item, _CALL_FIELDS)
             yield item.place, finished_call(item.call_id, name, arguments, details or None)
         case _:
             yield item.place, VendorItem(NAME, item.facts)
@@ -472,7 +472,7 @@ def _thinking(item: _Item) -> Thinking:
     if reasoning:
         details["content"] = [{"type": "reasoning_text", "text": text} for text in reasoning]
     text = _BLANK_LINE.join(summary or reasoning)
-    sealed = _word(item.facts.get("encrypted_content")) or None
+    sealed = word(item.facts.get("encrypted_content")) or None
     return Thinking(text, sealed, redacted=bool(sealed and not text), details=details or None)
 
 
@@ -495,7 +495,7 @@ def _given_parts(item: _Item) -> Iterator[Mapping[str, Any]]:
 
 
 def _kind(part: Mapping[str, Any]) -> str:
-    kind = _word(part.get("type"))
+    kind = word(part.get("type"))
     return "output_text" if kind == "text" else kind
 
 
@@ -521,22 +521,11 @@ def _delta(part: _Part, text: str) -> Delta:
             return TextDelta(text, part.place)
 
 
-def _word(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
 def _usage(counts: Mapping[str, Any]) -> Usage:
     return Usage(
-        input_tokens=_count(counts, "input_tokens"),
-        output_tokens=_count(counts, "output_tokens"),
-        cache_read_tokens=_count(counts, "input_tokens_details", "cached_tokens"),
-        cache_write_tokens=_count(counts, "input_tokens_details", "cache_write_tokens"),
-        reasoning_tokens=_count(counts, "output_tokens_details", "reasoning_tokens"),
+        input_tokens=count_in(counts, "input_tokens"),
+        output_tokens=count_in(counts, "output_tokens"),
+        cache_read_tokens=count_in(counts, "input_tokens_details", "cached_tokens"),
+        cache_write_tokens=count_in(counts, "input_tokens_details", "cache_write_tokens"),
+        reasoning_tokens=count_in(counts, "output_tokens_details", "reasoning_tokens"),
     )
-
-
-def _count(counts: Mapping[str, Any], *path: str) -> int:
-    value: Any = counts
-    for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return int(value) if isinstance(value, int | float) else 0

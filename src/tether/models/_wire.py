@@ -1,6 +1,7 @@
 """What a wire API is: how a request is written, and how a reply is read. No I/O."""
 
 import json
+import math
 import re
 import zlib
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -26,14 +27,16 @@ __all__ = (
     "Write",
     "Written",
     "at",
+    "count_in",
     "cut_short",
     "finished_call",
     "json_text",
     "last_settled",
+    "lenient",
     "malformed",
-    "second_reading",
     "unique_call_ids",
     "valid_call_id",
+    "word",
 )
 
 Decoder: TypeAlias = Generator[Sequence[Delta], ServerSentEvent | None, Sequence[Delta]]
@@ -251,23 +254,29 @@ def at(base_url: str, path: str) -> str:
     return f"{base.rstrip('/')}{path}{question}{query}"
 
 
-def second_reading(read: Callable[[bytes], _T], data: bytes, error: Exception) -> _T:
-    """Read JSON that a strict reader refused, as far as a lenient one can make something of it.
+def lenient(read: Callable[[bytes], _T]) -> Callable[[bytes], _T]:
+    """Make of a strict reader of JSON one that reads as far as something can be made of it.
 
     Bytes that are no UTF-8 are replaced, as the standard for event streams has it, and so is half a surrogate
     pair, which some servers send where they cut a text between the halves.
 
     Args:
         read: the strict reader.
-        data: the JSON.
-        error: what it said the first time.
 
     Returns:
-        What was read.
-
-    Raises:
-        ModelError: nothing can be made of it; the kind is `malformed`.
+        The reader. It raises `ModelError` of the kind `malformed` where nothing can be made of it.
     """
+
+    def reading(data: bytes) -> _T:
+        try:
+            return read(data)
+        except (ValueError, RecursionError) as error:
+            return _second_reading(read, data, error)
+
+    return reading
+
+
+def _second_reading(read: Callable[[bytes], _T], data: bytes, error: Exception) -> _T:
     try:
         value = json.loads(data.decode(errors="replace"), strict=False)
         text = json.dumps(value, ensure_ascii=False)
@@ -275,6 +284,21 @@ def second_reading(read: Callable[[bytes], _T], data: bytes, error: Exception) -
     except (ValueError, RecursionError):
         problem = f"the server sent data that cannot be read ({error})"
         raise malformed(problem, data) from error
+
+
+def word(value: object) -> str:
+    """Take a text where one should be; "" where something else is."""
+    return value if isinstance(value, str) else ""
+
+
+def count_in(counts: object, *path: str) -> int:
+    """Take a number out of what a server counts; 0 where there is none."""
+    value: Any = counts
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    if isinstance(value, float):
+        return int(value) if math.isfinite(value) else 0
+    return value if isinstance(value, int) else 0
 
 
 def malformed(problem: str, data: bytes) -> ModelError:

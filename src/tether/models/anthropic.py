@@ -41,7 +41,7 @@ from tether.models._wire import (
     at,
     cut_short,
     last_settled,
-    second_reading,
+    lenient,
     unique_call_ids,
 )
 from tether.transcript import repaired
@@ -315,7 +315,7 @@ def decode(model: str) -> Decoder:
         A decoder; see `Decoder`.
     """
     reply = Reply(model)
-    read = msgspec.json.Decoder(Event).decode
+    read = lenient(msgspec.json.Decoder(Event).decode)
     deltas: Sequence[Delta] = ()
     whole = False
     try:
@@ -326,10 +326,7 @@ def decode(model: str) -> Decoder:
                     raise cut_short()
                 deltas = ()
                 break
-            try:
-                event = read(received[1])
-            except (ValueError, RecursionError) as error:
-                event = second_reading(read, received[1], error)
+            event = read(received[1])
             event.type = event.type or received[0]
             deltas, whole = reply.take(event)
     except ModelError as error:

@@ -38,7 +38,7 @@ from tether.models._wire import (
     Write,
     cut_short,
     last_settled,
-    second_reading,
+    lenient,
 )
 from tether.transcript import repaired
 
@@ -263,14 +263,11 @@ def decode(model: str) -> Decoder:
         the sources of what was said, belongs to the reply.
     """
     reply = Reply(model)
-    read = msgspec.json.Decoder(Chunk).decode
+    read = lenient(msgspec.json.Decoder(Chunk).decode)
     deltas: Sequence[Delta] = ()
     try:
         while (received := (yield deltas)) is not None and received[1] != b"[DONE]":
-            try:
-                chunk = read(received[1])
-            except (ValueError, RecursionError) as error:
-                chunk = second_reading(read, received[1], error)
+            chunk = read(received[1])
             deltas = reply.take(chunk)
         if reply.stop is None:
             raise cut_short()

@@ -46,7 +46,7 @@ from tether.models._wire import (
     Write,
     at,
     cut_short,
-    second_reading,
+    lenient,
 )
 from tether.transcript import repaired
 
@@ -256,17 +256,14 @@ def decode(model: str) -> Decoder:
         A decoder; see `Decoder`.
     """
     reply = Reply(model)
-    read = msgspec.json.Decoder(Chunk).decode
+    read = lenient(msgspec.json.Decoder(Chunk).decode)
     deltas: Sequence[Delta] = ()
     try:
         while (event := (yield deltas)) is not None:
             data = event[1]
             if data == b"[DONE]":
                 break
-            try:
-                chunk = read(data)
-            except (ValueError, RecursionError) as error:
-                chunk = second_reading(read, data, error)
+            chunk = read(data)
             deltas = reply.take(chunk)
         else:
             if reply.stop is None:

@@ -41,7 +41,7 @@ from tether.models._wire import (
     Write,
     at,
     cut_short,
-    second_reading,
+    lenient,
     unique_call_ids,
 )
 from tether.transcript import repaired
@@ -271,7 +271,7 @@ def decode(model: str) -> Decoder:
         A decoder; see `Decoder`.
     """
     reply = Reply(model)
-    read = msgspec.json.Decoder(Event).decode
+    read = lenient(msgspec.json.Decoder(Event).decode)
     deltas: Sequence[Delta] = ()
     whole = False
     try:
@@ -279,10 +279,7 @@ def decode(model: str) -> Decoder:
             received = yield deltas
             if received is None or received[1] == b"[DONE]":
                 raise cut_short()
-            try:
-                event = read(received[1])
-            except (ValueError, RecursionError) as error:
-                event = second_reading(read, received[1], error)
+            event = read(received[1])
             event.type = event.type or received[0]
             deltas, whole = reply.take(event)
     except ModelError as error:
