@@ -6,6 +6,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.waiting import until_blocked
 
 from tether import (
     Agent,
@@ -694,7 +695,7 @@ class TestOneRunAtATime:
         agent = Agent(ScriptedModel(["hi", Pause(going)]))
         async with agent.run("go"), anyio.create_task_group() as tasks:
             tasks.start_soon(agent.wait_idle)
-            await anyio.wait_all_tasks_blocked()
+            await until_blocked()
             assert agent.state.running
             going.set()
         assert not agent.state.running
@@ -769,7 +770,7 @@ class TestEndingEarly:
         agent = Agent(ScriptedModel([TextDelta("Hel"), Pause()]))
         with anyio.fail_after(GUARD):
             async with agent.run("go", max_buffer_size=0) as run:
-                await anyio.wait_all_tasks_blocked()
+                await until_blocked()
                 agent.abort()
                 agent.steer("unheard")
                 result = await run.result()
@@ -810,7 +811,7 @@ class TestEndingEarly:
         async with agent.run("go") as run:
             async for event in run:
                 if isinstance(event, ToolExecutionStart):
-                    await anyio.wait_all_tasks_blocked()
+                    await until_blocked()
                     break
         assert ended == ["hang"]
         assert [result.outcome for result in results(agent)] == ["interrupted"]

@@ -6,6 +6,7 @@ from typing import Any
 import anyio
 import pytest
 from tests.models.replay import Exchange, events, serving
+from tests.waiting import until_blocked
 
 from tether import Agent, MessageUpdate, ToolContext, ToolExecutionUpdate, model_from_name, tool
 from tether.testing import ScriptedModel, call
@@ -69,7 +70,7 @@ async def test_a_tool_that_floods_its_updates_is_held_up(size: int) -> None:
             async for event in run:
                 if isinstance(event, ToolExecutionUpdate):
                     taken += 1
-                    await anyio.wait_all_tasks_blocked()
+                    await until_blocked()
                     assert sent <= taken + size + 1
                     if taken == 20:
                         break

@@ -18,6 +18,7 @@ import anyio
 import pytest
 import trio
 from attrs import define, field, frozen
+from tests.waiting import until_blocked
 
 from tether import Agent, AssistantMessage, MessageUpdate, ModelRequest, Text, UserMessage, tool
 from tether.testing import Pause, ScriptedModel, call, check_transcript
@@ -348,9 +349,9 @@ async def test_one_of_a_hundred_is_cancelled_and_the_others_go_on() -> None:
             for number in range(100):
                 tasks.start_soon(run, number)
             await waiting.wait()
-            await anyio.wait_all_tasks_blocked()
+            await until_blocked()
             scopes[42].cancel()
-            await anyio.wait_all_tasks_blocked()
+            await until_blocked()
             assert [n for n, agent in enumerate(agents) if not agent.state.running] == [42]
             release.set()
     assert texts == {n: f"Hello {n}." for n in range(100) if n != 42}
@@ -718,7 +719,7 @@ async def test_two_that_fail_at_once_come_as_a_group_of_both() -> None:
 
     with pytest.raises(ExceptionGroup) as caught:
         async with agent.run("go"):
-            await anyio.wait_all_tasks_blocked()
+            await until_blocked()
             raise ValueError("block")
     assert {type(error) for error in caught.value.exceptions} == {LookupError, ValueError}
     check_transcript(agent.messages)
@@ -751,7 +752,7 @@ async def test_an_error_that_was_on_its_way_is_not_turned_into_a_cancellation() 
             with suppress(LookupError):
                 try:
                     async with agent.run("go"):
-                        await anyio.wait_all_tasks_blocked()
+                        await until_blocked()
                         raise LookupError("block")
                 except BaseException as error:
                     caught.append(error)

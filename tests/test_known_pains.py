@@ -17,6 +17,7 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 import pytest
+from tests.waiting import until_blocked
 
 from tether import (
     Agent,
@@ -95,10 +96,10 @@ class TestLeaving:
             async with agent.run("go") as run:
                 async for event in run:
                     if isinstance(event, ToolExecutionStart):
-                        await anyio.wait_all_tasks_blocked()
+                        await until_blocked()
                         break
             then = list(happened)
-            await anyio.wait_all_tasks_blocked()
+            await until_blocked()
         assert then.count("started") == then.count("ended") == 2
         assert happened == then
 
@@ -172,7 +173,7 @@ class TestLeaving:
             async with agent.run("go") as run:
                 async for event in run:
                     if isinstance(event, ToolExecutionStart):
-                        await anyio.wait_all_tasks_blocked()
+                        await until_blocked()
                         break
         assert closed == ["model", "tool"]
         assert span.get() == "none"
@@ -203,7 +204,7 @@ class TestTranscripts:
         agent = Agent(ScriptedModel(calls, "Gone on."), tools=[done, hang])
         with anyio.fail_after(GUARD), anyio.CancelScope() as scope:
             async with agent.run("go"):
-                await anyio.wait_all_tasks_blocked()
+                await until_blocked()
                 scope.cancel()
                 await anyio.lowlevel.checkpoint()
         assert [result.outcome for result in results(agent)] == ["ok"] * finished + [
@@ -234,7 +235,7 @@ class TestTranscripts:
                         case ToolExecutionEnd(name=name, result=result):
                             seen[name] = result.outcome
                             if len(seen) == 3:
-                                await anyio.wait_all_tasks_blocked()
+                                await until_blocked()
                                 agent.abort()
         assert seen == {
             "done": "ok",
@@ -257,7 +258,7 @@ class TestTranscripts:
         with anyio.fail_after(GUARD), anyio.CancelScope() as scope:
             async with agent.run("go") as run:
                 await stop.wait()
-                await anyio.wait_all_tasks_blocked()
+                await until_blocked()
                 with anyio.move_on_after(0):
                     async for event in run:
                         match event:
@@ -347,8 +348,8 @@ class TestQueues:
 
                 async def control() -> None:
                     while not run.running_tools:
-                        await anyio.wait_all_tasks_blocked()
-                    await anyio.wait_all_tasks_blocked()
+                        await until_blocked()
+                    await until_blocked()
                     agent.steer("Now this.")
                     agent.follow_up("Then that.")
                     run.cancel_tool(run.running_tools[0])
@@ -391,7 +392,7 @@ class TestQueues:
                 async for event in run:
                     if isinstance(event, MessageUpdate):
                         break
-                await anyio.wait_all_tasks_blocked()
+                await until_blocked()
                 assert pulled <= 16 + 4
                 assert run.statistics().current_buffer_used <= 16
 
@@ -463,7 +464,7 @@ def test_a_tool_that_exits_the_program_does(backend: str) -> None:
     @tool
     async def leave() -> None:
         """Leave."""
-        await anyio.wait_all_tasks_blocked()
+        await until_blocked()
         raise SystemExit(3)
 
     agent = Agent(ScriptedModel([call("leave"), call("hang")]), tools=[leave, hang])

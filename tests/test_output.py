@@ -8,6 +8,7 @@ import anyio
 import attrs
 import pydantic
 import pytest
+from tests.waiting import until_blocked
 
 from tether import (
     Agent,
@@ -246,7 +247,7 @@ async def test_an_abort_is_no_result() -> None:
     async with anyio.create_task_group() as tasks:
 
         async def abort() -> None:
-            await anyio.wait_all_tasks_blocked()
+            await until_blocked()
             agent.abort()
 
         tasks.start_soon(abort)

@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
+from tests.waiting import until_blocked
 
 from tether import (
     ConsumerTooSlowError,
@@ -88,7 +89,7 @@ class TestPrograms:
 
         async with open_event_stream(producer, max_buffer_size=3) as stream:
             for number in range(20):
-                await anyio.wait_all_tasks_blocked()
+                await until_blocked()
                 assert len(sent) <= number + 3
                 assert stream.statistics().current_buffer_used <= 3
                 assert await stream.__anext__() == number
@@ -153,7 +154,7 @@ class TestExceptions:
     async def test_a_failure_nobody_saw_leaves_the_block_plain(self) -> None:
         with pytest.raises(LookupError, match="producer"):
             async with open_event_stream(failing):
-                await anyio.wait_all_tasks_blocked()
+                await until_blocked()
 
     async def test_the_consumers_own_leaves_the_block_as_itself(self) -> None:
         with pytest.raises(ZeroDivisionError) as caught:
@@ -166,7 +167,7 @@ class TestExceptions:
     async def test_two_that_failed_come_as_a_group_of_two(self) -> None:
         with pytest.raises(ExceptionGroup) as caught:
             async with open_event_stream(failing):
-                await anyio.wait_all_tasks_blocked()
+                await until_blocked()
                 raise ZeroDivisionError
         assert [type(error) for error in caught.value.exceptions] == [
             ZeroDivisionError,
@@ -182,7 +183,7 @@ class TestExceptions:
 
         with pytest.raises(LookupError, match="clean-up"):
             async with open_event_stream(untidy):
-                await anyio.wait_all_tasks_blocked()
+                await until_blocked()
 
     async def test_a_cancellation_stays_one(self) -> None:
         with anyio.move_on_after(0.01) as scope:
@@ -251,7 +252,7 @@ class TestLeaving:
 
         async with open_event_stream(producer) as stream:
             await stream.aclose()
-            await anyio.wait_all_tasks_blocked()
+            await until_blocked()
             with pytest.raises(anyio.ClosedResourceError):
                 await stream.__anext__()
         assert told == ["every consumer of this sink has closed its stream"]
@@ -281,7 +282,7 @@ class TestSink:
         async with anyio.create_task_group() as tasks:
             for number in range(1, 6):
                 tasks.start_soon(sink.send, number)
-                await anyio.wait_all_tasks_blocked()
+                await until_blocked()
             assert stream.statistics().tasks_waiting_send == 5
             assert [await stream.__anext__() for _ in range(6)] == [0, 1, 2, 3, 4, 5]
 
@@ -297,7 +298,7 @@ class TestSink:
         await sink.send(0)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(send)
-            await anyio.wait_all_tasks_blocked()
+            await until_blocked()
             assert await stream.__anext__() == 0
             tasks.cancel_scope.cancel()
         sink.end()
@@ -312,7 +313,7 @@ class TestSink:
                     await sink.send(1)
 
             tasks.start_soon(send)
-            await anyio.wait_all_tasks_blocked()
+            await until_blocked()
             sink.end()
 
 
@@ -336,7 +337,7 @@ class TestResult:
 
         async def iterate(stream: EventStream[int, str]) -> None:
             async for event in stream:
-                await anyio.wait_all_tasks_blocked()
+                await until_blocked()
                 seen.append(event)
 
         async with (
@@ -344,7 +345,7 @@ class TestResult:
             anyio.create_task_group() as tasks,
         ):
             tasks.start_soon(iterate, stream)
-            await anyio.wait_all_tasks_blocked()
+            await until_blocked()
             assert await stream.result() == "counted"
         assert seen == [0, 1, 2, 3, 4]
 
@@ -421,7 +422,7 @@ class TestOneConsumer:
         sink, stream = create_event_stream()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(stream.__anext__)
-            await anyio.wait_all_tasks_blocked()
+            await until_blocked()
             with pytest.raises(anyio.BusyResourceError):
                 await stream.__anext__()
             sink.send_nowait(1)

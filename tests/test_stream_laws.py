@@ -7,6 +7,7 @@ import anyio
 from attrs import define, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.waiting import until_blocked
 
 from tether import EventSink, EventStream, create_event_stream
 
@@ -162,7 +163,7 @@ class World:
             while not consumer.ended and not consumer.cut:
                 before = len(consumer.got)
                 self.receive(consumer)
-                await anyio.wait_all_tasks_blocked()
+                await until_blocked()
                 assert consumer.ended or len(consumer.got) > before
             if not consumer.cut:
                 assert consumer.got == self.delivered[consumer.since :]
@@ -179,11 +180,11 @@ async def test_each_consumer_gets_a_prefix_and_the_whole_if_nobody_cut_it_off(
             for op, which in ops:
                 world.do(op, which)
                 if which % 2:
-                    await anyio.wait_all_tasks_blocked()
+                    await until_blocked()
                     world.check()
-            await anyio.wait_all_tasks_blocked()
+            await until_blocked()
             world.finish(None)
-            await anyio.wait_all_tasks_blocked()
+            await until_blocked()
             await world.drain()
             world.check()
             tasks.cancel_scope.cancel()

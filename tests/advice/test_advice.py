@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.waiting import until_blocked
 
 import tether.advice
 from tether import (
@@ -155,7 +156,7 @@ async def test_calls_are_asked_about_at_once_and_answered_in_any_order_and_hold_
                 await anyio.sleep(0.1)  # longer than the tool may take
                 assert (sorted(waiting), done) == (["a", "b"], ["c"])
                 answers["b"].set()
-                await anyio.wait_all_tasks_blocked()
+                await until_blocked()
                 answers["a"].set()
 
             tasks.start_soon(person)

@@ -9,6 +9,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.waiting import until_blocked
 
 from tether import (
     AssistantMessage,
@@ -241,7 +242,7 @@ async def test_a_pause_waits_for_ever_until_it_is_cancelled() -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(answers, model)
             await reached.wait()
-            await anyio.wait_all_tasks_blocked()
+            await until_blocked()
             tasks.cancel_scope.cancel()
     model.expect_done()
 

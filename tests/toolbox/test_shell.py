@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.waiting import until_blocked
 
 from tether import Agent, Tool, ToolContext, ToolExecutionUpdate, ToolResult, ToolResultMessage
 from tether.testing import ScriptedModel, call
@@ -148,7 +149,7 @@ async def test_a_flood_is_held_up_by_a_slow_consumer(tmp_path: Path) -> None:
             async for event in run:
                 if isinstance(event, ToolExecutionUpdate):
                     updates += 1
-                    await anyio.wait_all_tasks_blocked()
+                    await until_blocked()
                     assert run.statistics().current_buffer_used <= 2
                     if updates == 20:
                         break
