@@ -12,7 +12,7 @@ import pytest
 def _loop_factory(*, eager: bool) -> Callable[[], asyncio.AbstractEventLoop]:
     def make() -> asyncio.AbstractEventLoop:
         loop = asyncio.new_event_loop()
-        loop.set_debug(enabled=True)
+        loop.set_debug(enabled=not eager)
         loop.slow_callback_duration = 60
         if eager and sys.version_info >= (3, 12):
             loop.set_task_factory(asyncio.eager_task_factory)
