@@ -91,7 +91,7 @@ from tether.model import (
     ToolChoice,
     ToolSpec,
 )
-from tether.models.catalogue import model_from_name
+from tether.models.catalogue import model_from_name, vendors
 from tether.models.fallback import fallback
 from tether.models.knowledge import context_window, known_models, price_of
 from tether.models.retry import RetryPolicy
@@ -229,4 +229,5 @@ __all__ = (
     "to_builtins",
     "to_json",
     "tool",
+    "vendors",
 )

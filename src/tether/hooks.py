@@ -204,7 +204,7 @@ def takes_two(function: Callable[..., Any]) -> bool:
     """Say whether a function can be given two arguments by place."""
     try:
         inspect.signature(function).bind(None, None)
-    except TypeError:
+    except (TypeError, ValueError):  # the latter where nothing is known of it
         return False
     return True
 

@@ -19,6 +19,10 @@ examples:
   echo "list tests" | tether
   tether --json "search TODO in src" | jq -r .type
 
+  tether models [VENDOR]      list vendors and their keys, or a vendor's models
+  tether sessions [FOLDER]    list the conversations that are kept in a folder
+  tether config               tell where init files are looked for
+
 Tools that read are always at hand. Tools that write files or run commands ask first; where there is no
 terminal to ask at, they are refused unless --yes is given.
 

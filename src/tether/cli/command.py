@@ -23,6 +23,7 @@ from tether.advice.compaction import compact
 from tether.cli.arguments import Arguments, parse, warn
 from tether.cli.display import Display, JsonLines, Screen
 from tether.cli.extensions import App, configuration_folder, load_extensions
+from tether.cli.inquiries import INQUIRIES
 from tether.cli.permission import ask_at_terminal, refuse
 from tether.toolbox.coding import changing_tools, reading_tools
 
@@ -54,7 +55,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 answered, 1 the model failed, 2 wrong usage, 130 interrupted.
     """
-    arguments = parse(sys.argv[1:] if argv is None else argv, sys.stdin)
+    words = sys.argv[1:] if argv is None else argv
+    if words and words[0] in INQUIRIES and not any(" " in word for word in words):
+        for line in INQUIRIES[words[0]](words[1:]):
+            print(line)
+        return ANSWERED
+    arguments = parse(words, sys.stdin)
     with ExitStack() as opened:
         try:
             session = arguments.session and opened.enter_context(_session(arguments.session))

@@ -15,7 +15,7 @@ from attrs import frozen
 from tether.errors import ModelError, UnknownModelError, UsageError
 from tether.model import Model
 
-__all__ = ("VENDORS", "Vendor", "model_from_name")
+__all__ = ("VENDORS", "Vendor", "model_from_name", "vendors")
 
 
 @frozen
@@ -84,6 +84,18 @@ _MAKERS: Final = {
     "magistral": "mistral",
 }
 """How names of models begin, and whose they are."""
+
+
+def vendors() -> dict[str, tuple[str, ...]]:
+    """List who can be named before the colon.
+
+    Returns:
+        Their names, and the environment variables that may hold their keys; none where no key is needed.
+    """
+    return {
+        name: tuple(key for key in (vendor.key, vendor.other_key) if key is not None)
+        for name, vendor in VENDORS.items()
+    }
 
 
 def model_from_name(
