@@ -766,6 +766,27 @@ class TestEndingEarly:
         assert isinstance(last, AssistantMessage)
         assert (last.text, last.stop_reason) == ("Hel", "aborted")
 
+    async def test_a_cut_keeps_what_there_is_and_goes_on_where_there_is_something_to_go_on_with(
+        self,
+    ) -> None:
+        @tool
+        async def hang() -> None:
+            """Hang."""
+            await anyio.sleep_forever()
+
+        agent = Agent(ScriptedModel(call("hang"), ["Hel", Pause()]), tools=[hang])
+        with anyio.fail_after(GUARD):
+            async with agent.run("go") as run:
+                async for event in run:
+                    if isinstance(event, ToolExecutionStart):
+                        await until_blocked()
+                        run.cut()
+                    if isinstance(event, MessageUpdate) and isinstance(event.delta, TextDelta):
+                        run.cut()
+                result = await run.result()
+        assert [r.outcome for r in results(agent)] == ["interrupted"]
+        assert (result.text, result.stop_reason) == ("Hel", "aborted")
+
     async def test_an_abort_works_with_a_buffer_of_zero_and_nobody_reading(self) -> None:
         agent = Agent(ScriptedModel([TextDelta("Hel"), Pause()]))
         with anyio.fail_after(GUARD):

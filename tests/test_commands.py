@@ -44,6 +44,11 @@ def commands() -> Commands:
         """Say something."""
         return " ".join(words).upper() if loud else " ".join(words)
 
+    @known.command(raw=True)
+    def echo(text: str) -> str:
+        """Say it as it is."""
+        return text
+
     return known
 
 
@@ -59,6 +64,7 @@ def commands() -> Commands:
         ("say", ""),
         ("say a b --loud", "a b --loud"),
         ("say a -- b", "a -- b"),
+        ('echo it\'s "so" --loud', 'it\'s "so" --loud'),
         ("say --loud a 'b c'", "A B C"),
         ("say --loud=false a", "a"),
     ],
@@ -90,7 +96,7 @@ async def test_what_does_not_fit_is_told(commands: Commands, line: str, told: st
 @pytest.mark.parametrize(
     ("line", "completions"),
     [
-        ("", ["fork", "paint-it", "say"]),
+        ("", ["echo", "fork", "paint-it", "say"]),
         ("f", ["fork"]),
         ("fork ", ["3f2a", "3f2b", "77"]),
         ("fork 3", ["3f2a", "3f2b"]),
@@ -111,6 +117,7 @@ def test_the_last_word_is_completed(commands: Commands, line: str, completions: 
 
 def test_help_comes_from_signature_and_docstring(commands: Commands) -> None:
     assert commands.help().splitlines() == [
+        "echo text                          Say it as it is.",
         "fork entry [all|none] [--dry-run]  Go back to an earlier entry.",
         "paint-it red|blue [times]          Paint it.",
         "say [--loud] [words ...]           Say something.",
@@ -132,7 +139,7 @@ def test_commands_are_replaced_and_removed(commands: Commands) -> None:
         """Say something else."""
 
     assert commands["say"].help == "Say something else."
-    assert len(commands) == 3
+    assert len(commands) == 4
     commands.remove("say")
     assert "say" not in commands
     with pytest.raises(UsageError, match="no command 'say'"):

@@ -23,12 +23,12 @@ No I/O.
 import difflib
 import inspect
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar, Union, get_args, get_origin
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from tether._parameters import hints_of
 from tether._schema import EMPTY, Field, ObjectSpec, documentation_of
@@ -95,6 +95,8 @@ class Command:
     """All there is to say."""
     parameters: tuple[CommandParameter, ...] = ()
     context_parameter: str | None = None
+    raw: bool = False
+    """All that stands behind the name goes to its one parameter as it is."""
 
     @property
     def usage(self) -> str:
@@ -191,7 +193,8 @@ class Commands:
         name: str | None = None,
         *,
         help: str | None = None,
-        complete: dict[str, Complete] | None = None,
+        complete: Mapping[str, Complete] | None = None,
+        raw: bool = False,
     ) -> Callable[[F], F]:
         """Make the decorated function a command; one of the same name is replaced.
 
@@ -199,13 +202,14 @@ class Commands:
             name: what it is called; the function's name if None.
             help: one line; the first of the docstring if None.
             complete: how words for its parameters are completed, by their names.
+            raw: give all that stands behind the name to its one parameter as it is, quotes and all.
 
         Returns:
             A decorator that returns the function as it is.
         """
 
         def add(function: F) -> F:
-            self.add(self._made(function, name, help, complete or {}))
+            self.add(evolve(self._made(function, name, help, complete or {}), raw=raw))
             return function
 
         return add
@@ -263,8 +267,9 @@ class Commands:
         Cancellation:
             Inside the function, where that awaits.
         """
-        name, *words = _words(line) or [""]
+        name, _, text = line.strip().partition(" ")
         command = self[name]
+        words = [text.strip()] if command.raw and text.strip() else _words(text)
         rest, arguments = command.bind(words)
         if command.context_parameter is not None:
             arguments[command.context_parameter] = context
@@ -299,7 +304,7 @@ class Commands:
         function: Callable[..., Any],
         name: str | None,
         told: str | None,
-        complete: dict[str, Complete],
+        complete: Mapping[str, Complete],
     ) -> Command:
         about = documentation_of(function)
         hints = hints_of(function)

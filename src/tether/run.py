@@ -132,6 +132,14 @@ class Run:
         """End the run in order: what is in flight is cut off, and the closing events are delivered."""
         self._context.abort()
 
+    def cut(self) -> None:
+        """Cut off what is in flight: the reply that is arriving, or the calls that are running.
+
+        The run goes on with what there is: calls are answered as interrupted, and the model is asked again; behind a
+        reply that was cut off it ends, unless something waits to be said.
+        """
+        self._context.cut()
+
     def cancel_tool(self, call_id: str) -> None:
         """Cancel one running call; it is answered as interrupted, and the run goes on.
 

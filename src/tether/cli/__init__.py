@@ -1,4 +1,4 @@
-"""The command `tether`: one request, answered and shown as it happens."""
+"""The command `tether`: one request, answered and shown as it happens, or a conversation."""
 
 from tether.cli.command import main
 

@@ -11,6 +11,7 @@ __all__ = ("Arguments", "parse")
 
 _EXAMPLES = """\
 examples:
+  tether                      talk; /help tells of the commands there
   tether "read README.md and list src"
   tether --model groq:llama-3.3-70b-versatile "what does this project build?"
   tether --model openai-chat:any --base-url http://127.0.0.1:8000/v1 "hello"
@@ -35,6 +36,7 @@ class Arguments:
     """One call of the command."""
 
     request: str
+    """Empty, where a person is there to talk to."""
     model: str | None
     base_url: str | None
     backend: str
@@ -52,6 +54,7 @@ def parse(argv: Sequence[str], stdin: TextIO) -> Arguments:
     Args:
         argv: the words behind the command's name.
         stdin: read when there are no words of a request and it is piped, or where a word is `-`.
+            A terminal is not read: no words there begin a conversation.
 
     Returns:
         What was said.
@@ -63,11 +66,9 @@ def parse(argv: Sequence[str], stdin: TextIO) -> Arguments:
     said = parser.parse_args(argv)
     words: list[str] = said.request
     if not words:
-        if stdin.isatty():
-            parser.error('say what you want, such as: tether "read README.md"')
-        words = ["-"]
+        words = [] if stdin.isatty() else ["-"]
     request = " ".join(stdin.read() if word == "-" else word for word in words).strip()
-    if not request:
+    if words and not request:
         parser.error("the request is empty")
     return Arguments(
         request=request,

@@ -18,13 +18,17 @@ from tether import (
     ModelError,
     Session,
     UsageError,
+    approval,
 )
 from tether.advice.compaction import compact
 from tether.cli.arguments import Arguments, parse, warn
+from tether.cli.conversation import Conversation
 from tether.cli.display import Display, JsonLines, Screen
 from tether.cli.extensions import App, configuration_folder, load_extensions
 from tether.cli.inquiries import INQUIRIES
 from tether.cli.permission import ask_at_terminal, refuse
+from tether.cli.talk import talk_commands
+from tether.cli.terminal import edited_lines, is_dumb, plain_lines, printing_above
 from tether.toolbox.coding import changing_tools, reading_tools
 
 __all__ = ("main",)
@@ -65,20 +69,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             session = arguments.session and opened.enter_context(_session(arguments.session))
             agent = _agent(arguments, session or None)
-            app = App(agent)
+            app = App(agent, talk_commands())
             if not arguments.no_init:
                 _extend(app)
             agent.model = _model(arguments, app, os.environ)
         except (UsageError, DecodeError, OSError) as error:
             warn(str(error))
             return WRONG_USAGE
-        return _run(agent, arguments)
+        return _run(app, arguments)
 
 
-def _run(agent: Agent, arguments: Arguments) -> int:
-    display: Display = JsonLines(sys.stdout) if arguments.json else _screen()
+def _run(app: App, arguments: Arguments) -> int:
     try:
-        return anyio.run(_answer, agent, arguments.request, display, backend=arguments.backend)
+        if not arguments.request:
+            return anyio.run(_talk, app, arguments, backend=arguments.backend)
+        display: Display = JsonLines(sys.stdout) if arguments.json else _screen()
+        return anyio.run(_answer, app.agent, arguments.request, display, backend=arguments.backend)
     except ModuleNotFoundError as error:
         if error.name != "trio":
             raise
@@ -142,14 +148,34 @@ def _agent(arguments: Arguments, session: Session | None) -> Agent:
         session=session,
         transform_context=compact(),
     )
-    if not arguments.yes:
+    if not arguments.yes and arguments.request:
         names = {tool.name for tool in changing}
         agent.hooks.add("before_tool", ask_at_terminal(names) if _at_terminal() else refuse(names))
     return agent
 
 
 def _screen() -> Screen:
-    return Screen(sys.stdout, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+    plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+    return Screen(sys.stdout, colour=sys.stdout.isatty() and not plain)
+
+
+async def _talk(app: App, arguments: Arguments) -> int:
+    """Hold a conversation."""
+    with printing_above():
+        talk = Conversation(
+            app,
+            _screen(),
+            tell=lambda text: print(text, flush=True),
+            reload=lambda: None if arguments.no_init else _extend(app),
+        )
+        if not arguments.yes:
+            names = {tool.name for tool in changing_tools(".")}
+            app.agent.around_tool(approval(talk.approve, tools=names))
+        history = configuration_folder() / "history"
+        source = plain_lines() if is_dumb() else edited_lines(talk, history)
+        async with source as inputs:
+            await talk.hold(inputs)
+    return ANSWERED
 
 
 async def _answer(agent: Agent, request: str, display: Display) -> int:

@@ -7,6 +7,7 @@ from attrs import define, field
 
 from tether import (
     AgentEnd,
+    AgentStart,
     Event,
     MessageEnd,
     MessageUpdate,
@@ -65,6 +66,8 @@ class Screen:
     def show(self, event: Event) -> None:
         """Show what happened."""
         match event:
+            case AgentStart():
+                self._turns = 0
             case MessageUpdate(TextDelta(text)):
                 self._write(text)
             case MessageUpdate(ThinkingDelta(text)):

@@ -18,7 +18,7 @@ import json
 import os
 import runpy
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -112,13 +112,14 @@ class App:
         name: str | None = None,
         *,
         help: str | None = None,
-        complete: dict[str, Complete] | None = None,
+        complete: Mapping[str, Complete] | None = None,
+        raw: bool = False,
     ) -> Callable[[F], F]:
         """Make the decorated function a command; see `Commands.command`."""
 
         def add(function: F) -> F:
             before = list(self.commands)
-            self.commands.command(name, help=help, complete=complete)(function)
+            self.commands.command(name, help=help, complete=complete, raw=raw)(function)
             [made] = [one for one in self.commands if one not in before]
             replaced = [one for one in before if one.name == made.name]
             self._undo += [lambda one=one: self.commands.add(one) for one in replaced]  # type: ignore[misc]  # bound now
