@@ -33,14 +33,14 @@ from attrs import evolve, field, frozen
 from tether._parameters import hints_of
 from tether._schema import EMPTY, Field, ObjectSpec, documentation_of
 from tether.errors import ArgumentsError, UsageError
-from tether.hooks import answer_of
+from tether.hooks import answer_of, takes_two
 
 __all__ = ("Command", "CommandParameter", "Commands", "Complete")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-Complete: TypeAlias = Callable[[str], Sequence[str]]
-"""Is given what was typed of a word so far, and says what it may become."""
+Complete: TypeAlias = Callable[[str], Sequence[str]] | Callable[[str, Any], Sequence[str]]
+"""Is given what was typed of a word so far (and the context, if it takes two), and says what it may become."""
 
 _UNIONS: Final = {Union, UnionType}
 
@@ -150,11 +150,12 @@ class Command:
                 raise ArgumentsError([f"{word!r} is one word too many"])
         return given, rest
 
-    def complete(self, words: Sequence[str]) -> Sequence[str]:
+    def complete(self, words: Sequence[str], context: object = None) -> Sequence[str]:
         """Say what the last word may become.
 
         Args:
             words: what stands behind the command's name; the last is still being typed, perhaps empty.
+            context: what a call would be given.
 
         Returns:
             Whole words, in order.
@@ -166,15 +167,15 @@ class Command:
         if before and before[-1] in flags:
             named = {f"--{p.name.replace('_', '-')}": p for p in self.parameters}
             if not named[before[-1]].is_flag:
-                return _completed(named[before[-1]], last)
+                return _completed(named[before[-1]], last, context)
         by_place = [p for p in self.parameters if not p.is_flag]
         spoken = len([word for word in before if not word.startswith("--")])
         if not by_place:
             return []
         place = min(spoken, len(by_place) - 1)
-        return (
-            _completed(by_place[place], last) if place == spoken or by_place[-1].takes_rest else []
-        )
+        if place != spoken and not by_place[-1].takes_rest:
+            return []
+        return _completed(by_place[place], last, context)
 
 
 class Commands:
@@ -276,13 +277,19 @@ class Commands:
         before = _given_before(command.function, arguments) if rest else []
         return await answer_of(lambda: command.function(*before, *rest, **arguments))
 
-    def complete(self, line: str) -> Sequence[str]:
-        """Say what the last word of a line may become: a command's name, or a word for a parameter."""
+    def complete(self, line: str, context: object = None) -> Sequence[str]:
+        """Say what the last word of a line may become: a command's name, or a word for a parameter.
+
+        Args:
+            line: what was typed so far.
+            context: as for `run`; given to functions that complete words and take it.
+        """
         words = line.split(" ")
         if len(words) == 1:
             return [command.name for command in self if command.name.startswith(words[0])]
         try:
-            return self[words[0]].complete([word for word in words[1:-1] if word] + [words[-1]])
+            before = [word for word in words[1:-1] if word]
+            return self[words[0]].complete([*before, words[-1]], context)
         except UsageError:
             return []
 
@@ -368,8 +375,12 @@ def _words(line: str) -> list[str]:
         raise UsageError(f"{line!r} cannot be read: {str(error).lower()}") from error
 
 
-def _completed(parameter: CommandParameter, last: str) -> Sequence[str]:
-    words = parameter.complete(last) if parameter.complete is not None else parameter.choices
+def _completed(parameter: CommandParameter, last: str, context: object) -> Sequence[str]:
+    complete: Callable[..., Sequence[str]] | None = parameter.complete
+    if complete is None:
+        words: Sequence[str] = parameter.choices
+    else:
+        words = complete(last, context) if takes_two(complete) else complete(last)
     return [word for word in words if word.startswith(last)]
 
 

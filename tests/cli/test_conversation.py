@@ -24,9 +24,9 @@ from tether import (
 )
 from tether.cli.conversation import Closed, Conversation, Input, Interrupted, Pressed, Said
 from tether.cli.display import Screen
+from tether.cli.editor import KEYS, completions
 from tether.cli.extensions import App
 from tether.cli.talk import talk_commands
-from tether.cli.terminal import completions
 from tether.testing import Pause, ScriptedModel, call, check_transcript
 
 GUARD = 10
@@ -215,9 +215,10 @@ async def test_commands_of_a_conversation(tmp_path: Path) -> None:
             assert "tokens in" in told
             page = tmp_path / "talk.html"
             assert await does(f"/export {page}") == [f"written to {page}"]
-            assert "## user\n\nfirst" in page.read_text()
+            assert "<p>first</p>" in page.read_text()
             assert await does("/eval len(agent.messages)") == ["2"]
             assert await does("/eval x = await agent.wait_idle()") == []
+            assert await does("/eval y = 1; [x, y]") == ["[None, 1]"]
             assert await does("/hooks") == ["there are none"]
             [told] = await does("/help fork")
             assert told.startswith("fork entry")
@@ -229,15 +230,17 @@ async def test_commands_of_a_conversation(tmp_path: Path) -> None:
 async def test_everything_can_be_described() -> None:
     agent = Agent(ScriptedModel(), tools=[hang])
     agent.around_tool(_noted)
-    async with talking(agent, keys={"c-t": _noted}) as person:
+    async with talking(agent, keys={"c-t": _noted}, prompts={"ask": "What?"}) as person:
         names = [command.name for command in person.talk.app.commands]
-        for name in (*names, *get_args(HookPoint), "hang", "_noted", "c-t"):
+        assert set(KEYS) >= {"c-c", "c-q", "tab", "escape enter"}
+        for name in (*names, *get_args(HookPoint), *KEYS, "hang", "_noted", "c-t"):
             [told] = await person.does(f"/describe {name}")
             assert not told.startswith("!"), told
             assert len(told) > len(name) + 20
         [told] = await person.does("/describe hang")
         assert "advised by _noted" in told
         assert "test_conversation.py" in told
+        assert await person.does("/describe ask") == ["prompt /ask: What?"]
         [told] = await person.does("/describe nothing")
         assert told.startswith("! nothing is called 'nothing'")
 
@@ -245,6 +248,54 @@ async def test_everything_can_be_described() -> None:
 async def _noted(invocation: Any, proceed: Any) -> Any:
     """Note it."""
     return await proceed(invocation)
+
+
+async def test_a_command_that_takes_its_time_holds_up_neither_a_person_nor_what_follows() -> None:
+    agent = Agent(ScriptedModel("One."))
+    async with talking(agent) as person:
+        await person.does("/eval import anyio; go_on = anyio.Event(); await go_on.wait()", "hi")
+        assert agent.messages == ()
+        assert await person.does(Interrupted()) == ["(cut off)"]
+        assert texts(agent) == ["hi", "One."]
+
+
+async def test_a_prompt_is_said_by_its_name() -> None:
+    agent = Agent(ScriptedModel("One.", "Two."))
+    async with talking(agent, prompts={"ask": "What is"}) as person:
+        await person.does("/ask", "/ask  a tether?")
+        [told] = await person.does("/help")
+        assert told.endswith("prompts: /ask")
+    assert texts(agent)[::2] == ["What is", "What is a tether?"]
+
+
+async def test_words_are_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    await anyio.Path("b c.txt").touch()
+    await anyio.Path("sub").mkdir()
+    await anyio.Path("sub/.hidden").touch()
+    await anyio.Path("sub/d").touch()
+    with Session.open(tmp_path / "s.jsonl") as session:
+        agent = Agent(ScriptedModel("One."), tools=[hang], session=session)
+        app: dict[str, Any] = {"prompts": {"recap": "?"}, "models": {"mine": lambda: agent.model}}
+        async with talking(agent, **app) as person:
+            await person.does("hi")
+            head = session.head or ""
+            for line, words in {
+                "/re": ["/recap", "/reload", "/retry"],
+                "/help des": ["describe"],
+                "/thinking m": ["minimal", "medium"],
+                "/model min": ["mine"],
+                "/model groq": ["groq:"],
+                f"/fork {head[:6]}": [head[:8]],
+                "/describe han": ["hang"],
+                "/describe before_t": ["before_tool"],
+                "/export sub/": ["sub/d"],
+                "see @sub/.": ["@sub/.hidden"],
+                "see @su": ["@sub/"],
+                "see @nowhere/": [],
+                "nothing": [],
+            }.items():
+                assert list(completions(person.talk, line)) == words, line
 
 
 async def test_a_key_of_an_extension_is_pressed() -> None:

@@ -1,37 +1,28 @@
-"""The conversation at a real terminal."""
+"""The conversation at a real terminal, seen and typed as by a person."""
 
-import os
 import re
 import shutil
+import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pexpect
 import pytest
+from tests.cli.screen import Terminal, terminal
 
 BACKENDS = ["asyncio", "trio"]
 
 INIT = '''\
-from tether.testing import Pause, ScriptedModel, call
-
-@app.model("mine")
-def mine():
-    return ScriptedModel(call("shout", text="hi"), "Done.", ["Never", Pause()], "Gone on.")
-
+from tether.testing import ScriptedModel, call
+app.model("mine")(lambda: ScriptedModel(call("shout", text="hi"), "Done."))
 @app.tool
 def shout(text: str) -> str:
     """Shout."""
     return text.upper()
-
 app.hook("before_tool")(lambda invocation: print("hooked"))
-
 @app.around_tool
 async def twice(invocation, proceed):
     return (await proceed(invocation)).content[0].text * 2
-
 @app.command()
 def greet(name: str) -> str:
     """Greet."""
@@ -39,106 +30,351 @@ def greet(name: str) -> str:
 '''
 
 
-@contextmanager
-def terminal(folder: Path, *arguments: str, term: str = "xterm") -> Iterator[Any]:
-    kept = {k: v for k, v in os.environ.items() if not k.endswith("_API_KEY")}
-    told = {
-        "TETHER_CONFIG_HOME": str(folder / "config"),
-        "TERM": term,
-        "PROMPT_TOOLKIT_NO_CPR": "1",
-    }
-    child = pexpect.spawn(
-        sys.executable,
-        ["-m", "tether.cli", *arguments],
-        cwd=str(folder),
-        env={**kept, **told},
-        timeout=20,
-        encoding="utf-8",
-        dimensions=(40, 120),
-    )
-    try:
-        child.expect(">" if term != "dumb" else "offline model")
-        yield child
-    finally:
-        child.close(force=True)
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "a.txt").write_text("one\ntwo\n")
+    (tmp_path / "config").mkdir()
     return tmp_path
+
+
+def scripted(folder: Path, *replies: str, before: str = "") -> None:
+    """Have the model `mine` say what is written here, as Python."""
+    (folder / "config" / "init.py").write_text(
+        "import anyio, tether\n"
+        "from tether.testing import Pause, ScriptedModel, call\n"
+        "tether.go_on = go_on = anyio.Event()\n"
+        f"{before}\n"
+        f"app.model('mine')(lambda: ScriptedModel({', '.join(replies)}))\n"
+    )
+
+
+def evaluated(there: Terminal, code: str, value: str) -> None:
+    there.says(f"/eval {code}")
+    there.until(lambda: value in there.lines())
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_conversation_is_held(folder: Path, backend: str) -> None:
-    with terminal(folder, "--backend", backend) as child:
-        child.sendline("read a.txt")
-        child.expect(r"\* read_file")
-        child.expect("2 turns")
-        child.sendline("/eval 6 * 7")
-        child.expect("42")
-        child.sendline("/mod\t")
-        child.expect("offline")
-        child.sendline("write hello to b.txt")
-        child.expect("run it")
-        child.sendline("y")
-        child.expect(r"\* write_file")
-        child.expect("2 turns")
-        child.sendline("/quit")
-        child.expect(pexpect.EOF)
-        child.close()
-        assert child.exitstatus == 0
+    with terminal(folder, "--backend", backend) as there:
+        there.says("read a.txt")
+        there.until("* read_file(path='a.txt')")
+        there.until("2 turns")
+        there.says("write hello to b.txt")
+        there.until("run it?")
+        there.says("y")
+        there.until("* write_file")
+        there.until(lambda: there.text().count("2 turns") == 2)
+        there.until("offline | context")
+        there.says("/quit")
+        assert there.until_gone() == 0
     assert (folder / "b.txt").read_text().strip() == "hello"
 
 
-@pytest.mark.skipif(shutil.which("sleep") is None, reason="there is no command `sleep`")
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_ctrl_c_cuts_off_what_runs_and_asks_before_it_leaves(folder: Path, backend: str) -> None:
-    with terminal(folder, "--backend", backend, "--yes") as child:
-        child.sendline("run echo begun; sleep 1000")
-        child.expect(r"\| begun")
-        child.sendintr()
-        child.expect("interrupted")
-        child.expect("2 turns")
-        child.sendintr()
-        child.expect("once more")
-        child.sendintr()
-        child.expect(pexpect.EOF)
-        child.close()
-        assert child.exitstatus == 0
+def test_a_reply_is_markdown_while_it_streams(folder: Path, backend: str) -> None:
+    scripted(folder, '["# Plan\\n\\nIt is **bold", Pause(go_on), "er** than `code`.\\n\\n- one"]')
+    with terminal(folder, "--backend", backend, "--model", "mine") as there:
+        there.says("go")
+        there.until("It is **bold")
+        [title] = [row for row, line in enumerate(there.lines()) if line.strip() == "Plan"]
+        assert any(there.screen.buffer[title][column].bold for column in range(120))
+        there.says("/eval tether.go_on.set()")
+        there.until("It is bolder than code.")
+        there.until(" • one")
+        there.until("1 turn,")
+        assert "**" not in there.text().replace("> /eval", "")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_is_typed_meanwhile_steers_and_a_second_key_queues(folder: Path, backend: str) -> None:
+    scripted(folder, '["Long", Pause(go_on), " story."]', '"Short."', '"Bye."')
+    with terminal(folder, "--backend", backend, "--model", "mine") as there:
+        there.says("tell")
+        there.until("Long")
+        there.until("Enter steers, Ctrl-Q queues")
+        there.says("Shorter!")
+        there.until("heard as soon as it can be")
+        there.types("Then say bye.\x11")
+        there.until("heard when it would stop")
+        there.says("/eval tether.go_on.set()")
+        there.until("3 turns")
+        evaluated(there, "[m.text for m in agent.messages]", repr(
+            ["tell", "Long story.", "Shorter!", "Short.", "Then say bye.", "Bye."]
+        ))  # fmt: skip
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_ctrl_c_cuts_off_then_ends_then_asks_to_leave(folder: Path, backend: str) -> None:
+    scripted(
+        folder,
+        'call("hang")',
+        '["Never", Pause()]',
+        '"Still here."',
+        before='@app.tool\nasync def hang() -> None:\n    """Hang."""\n    await anyio.sleep_forever()',
+    )
+    with terminal(folder, "--backend", backend, "--model", "mine") as there:
+        there.says("go")
+        there.until(lambda: re.search(r"hang\(\) 0\.\d s", there.text()) is not None)
+        there.types("\x03")
+        there.until("! hang()")
+        there.until("Never")
+        there.types("\x03")
+        there.until("; aborted")
+        there.says("are you there?")
+        there.until("Still here.")
+        there.until("1 turn,")
+        there.types("half a line")
+        there.until("> half a line")
+        there.types("\x03")
+        there.until(lambda: not any("half a line" in line for line in there.lines()))
+        there.types("\x03")
+        there.until("once more")
+        there.types("\x03")
+        assert there.until_gone() == 0
+
+
+@pytest.mark.skipif(shutil.which("sleep") is None, reason="there is no command `sleep`")
+def test_ctrl_c_cuts_off_a_command(folder: Path) -> None:
+    with terminal(folder, "--yes") as there:
+        there.says("run echo begun; sleep 1000")
+        there.until("| begun")
+        there.types("\x03")
+        there.until("interrupted")
+        there.until("2 turns")
+
+
+def test_a_command_that_takes_long_is_cut_off_too(folder: Path) -> None:
+    with terminal(folder) as there:
+        there.says("/eval await __import__('anyio').sleep_forever()")
+        there.says("/tools")
+        there.types("\x03")
+        there.until("(cut off)")
+        there.until("read_file: ")
+
+
+def test_several_tools_run_at_once_each_with_its_own_output(folder: Path) -> None:
+    tool = """
+@app.tool
+async def work(name: str, context: tether.ToolContext[None]) -> str:
+    '''Work.'''
+    for number in range(100):
+        await context.update(f"{name} {number} \\x1b[2J")
+    await tether.go_on.wait()
+    return name
+"""
+    calls = ", ".join(f'call("work", name="{name}")' for name in "abc")
+    scripted(folder, f"[{calls}]", '"All done."', before=tool)
+    with terminal(folder, "--model", "mine") as there:
+        there.says("go")
+        there.until(lambda: all(f"| {name} 99" in there.text() for name in "abc"))
+        drawn = [line for line in there.lines() if "work(" in line or "  | " in line]
+        assert [line[2] for line in drawn[::6]] == ["w", "w", "w"], drawn
+        assert [line.strip() for line in drawn[1:6]] == [f"| a {n}" for n in range(95, 100)]
+        there.says("/eval tether.go_on.set()")
+        there.until("All done.")
+        there.until("2 turns")
+        settled = there.text().partition("* work(")[2]
+        assert settled.count("... 95 lines") == 3
+        for name in "abc":
+            assert settled.count(f"| {name} 99") == 1
+
+
+def test_ten_thousand_lines_of_output_do_no_harm(folder: Path) -> None:
+    with terminal(folder, "--yes") as there:
+        sizes = []
+        for turns in (1, 2, 3):
+            there.says("run seq 10000")
+            there.until(lambda turns=turns: there.text().count("2 turns") == turns)  # type: ignore[misc]  # bound
+            sizes.append(_resident(there))
+        assert there.text().count("... 9,995 lines") == 3
+        assert sizes[2] - sizes[0] < 8_000, f"KiB after each: {sizes}"
+        before = there.received
+        there.says("/eval '\\n'.join(map(str, range(10_000)))")
+        there.until("\n9999\n")
+        assert there.received - before < 2_000_000
+
+
+def _resident(there: Terminal) -> int:
+    status = Path(f"/proc/{there.child.pid}/status")
+    if not status.exists():
+        pytest.skip("there is no /proc to read the memory of a process from")
+    return int(re.findall(r"VmRSS:\s+(\d+)", status.read_text())[0])
+
+
+def test_wide_characters_and_another_size(folder: Path) -> None:
+    line = "漢字かな" * 20
+    scripted(folder, f'"{line}"', f'["{line}", Pause(go_on), "!"]', '"narrow **and** fine"')
+    with terminal(folder, "--model", "mine", columns=61) as there:
+        there.says("wide")
+        there.until("1 turn,")
+        # pyte keeps an empty cell behind a wide character.
+        assert _kanji(there) == [30, 30, 20]
+        there.says("again")
+        there.until(lambda: _kanji(there) == [30, 30, 20] * 2)
+        there.resize(41, 40)
+        there.until(lambda: _kanji(there)[-4:] == [20, 20, 20, 20])
+        there.says("/eval tether.go_on.set()")
+        there.until(lambda: there.text().count("1 turn,") == 2)
+        there.resize(100, 40)
+        there.says("last")
+        there.until("narrow and fine")
+        assert _kanji(there)[-4:] == [20, 20, 20, 20]
+
+
+def _kanji(there: Terminal) -> list[int]:
+    return [len(found) for found in re.findall("[漢字かな]+", there.text())]
+
+
+def test_what_is_pasted_is_one_text(folder: Path) -> None:
+    scripted(folder, '"Fine."')
+    with terminal(folder, "--model", "mine") as there:
+        there.types("\x1b[200~first\n  second\t漢字\nthird\x1b[201~")
+        there.until("third")
+        there.says(" and more")
+        there.until("Fine.")
+        there.says("/eval repr(agent.messages[0].text)")
+        there.until(repr("first\n  second\t漢字\nthird and more"))
+
+
+def test_completion_of_commands_files_models_and_ids(folder: Path) -> None:
+    scripted(folder, '"One."', '"Two."')
+    with terminal(folder, "--model", "mine") as there:
+        there.types("/thi\t high\r")
+        there.until("thinking: high")
+        there.types("see @a.t\t\r")
+        there.until("> see @a.txt")
+        there.until("1 turn,")
+        there.types("/model min\t\r")
+        there.until("> /model mine")
+        there.says("/eval agent.session.head[:8]")
+        there.until(lambda: bool(re.findall("^[0-9a-f]{8}$", there.text(), re.MULTILINE)))
+        [head] = re.findall("^[0-9a-f]{8}$", there.text(), re.MULTILINE)
+        there.types(f"/fork {head[:5]}\t\r")
+        there.until(f"> /fork {head}")
+        there.until("2 messages on this branch")
 
 
 def test_an_init_file_of_fifteen_lines_makes_it_ones_own(folder: Path) -> None:
-    (folder / "config").mkdir()
     (folder / "config" / "init.py").write_text(INIT)
-    assert len([line for line in INIT.splitlines() if line.strip()]) <= 18
-    with terminal(folder, "--model", "mine") as child:
-        child.sendline("go")
-        child.expect("hooked")
-        child.expect(r"\* shout")
-        child.expect("Done.")
-        child.sendline("/greet Ada")
-        child.expect("Hello, Ada!")
-        child.sendline("/eval agent.messages[2].text")
-        child.expect("HIHI")
-        child.sendline("stop me")
-        child.expect("Never")
-        child.sendline("/steer Go on.")
-        child.expect("Gone on.")
-        (folder / "config" / "init.py").write_text("1 / 0")
-        child.sendline("/reload")
-        child.expect("ZeroDivisionError")
-        child.sendline("/greet Ada")
-        child.expect("no command 'greet'")
-        child.sendline("/eval len(agent.messages)")
-        child.expect("8")
+    assert len(INIT.splitlines()) <= 15
+    with terminal(folder, "--model", "mine") as there:
+        there.says("go")
+        there.until("hooked")
+        there.until("* shout(text='hi')")
+        there.until("Done.")
+        there.says("/greet Ada")
+        there.until("Hello, Ada!")
+        evaluated(there, "agent.messages[2].text", "HIHI")
+        there.says("/describe shout")
+        there.until("advised by twice")
+        there.until("init.py:")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_conversation_is_forked_and_reloaded_and_exported(folder: Path, backend: str) -> None:
+    scripted(folder, '"One."', '"Two."', '"Three."', before='app.prompt("ask", "What is")')
+    with terminal(folder, "--backend", backend, "--model", "mine") as there:
+        there.says("first")
+        there.until("One.")
+        there.says("/ask second")
+        there.until("Two.")
+        there.says("/undo")
+        there.until("2 messages are left")
+        there.says("third")
+        there.until("Three.")
+        there.says("/tree")
+        there.until(lambda: bool(re.findall(r"(?m)^    \w{8} user +What is second$", there.text())))
+        there.until(
+            lambda: re.search(r"^\*   \w{8} user +third$", there.text(), re.MULTILINE) is not None
+        )
+        (folder / "config" / "init.py").write_text("app.prompt('other', 'x')\n1 / 0")
+        there.says("/reload")
+        there.until("ZeroDivisionError")
+        there.says("/ask again")
+        there.until("there is no command 'ask'")
+        evaluated(there, "len(agent.messages), *app.prompts", "(4, 'other')")
+        there.says("/export talk.html")
+        there.until("written to talk.html")
+        there.says("/export talk.md")
+        there.until("written to talk.md")
+    assert "<p>Three.</p>" in (folder / "talk.html").read_text()
+    assert "## user\n\nthird" in (folder / "talk.md").read_text()
+
+
+def test_a_broken_init_file_is_shown_and_the_rest_works(folder: Path) -> None:
+    scripted(folder, '"Works."', before="")
+    init = folder / "config" / "init.py"
+    init.write_text(f"{init.read_text()}\nraise LookupError('so there')\n")
+    with terminal(folder, "--model", "mine") as there:
+        assert "LookupError: so there" in there.text()
+        assert 'init.py", line' in there.text()
+        there.says("hello")
+        there.until("Works.")
+
+
+def test_a_key_of_ones_own_leaves_the_line_alone(folder: Path) -> None:
+    key = "@app.key('c-t')\ndef told(talk):\n    '''Tell.'''\n    talk.tell('pressed')"
+    scripted(folder, '"Heard."', before=key)
+    with terminal(folder, "--model", "mine") as there:
+        there.types("hel\x14")
+        there.until("pressed")
+        there.says("lo")
+        there.until("> hello")
+        there.until("Heard.")
+        there.says("/describe c-t")
+        there.until("key c-t: Tell.")
+
+
+def test_a_conversation_is_kept_and_gone_on_with(folder: Path) -> None:
+    with terminal(folder) as there:
+        there.says("list .")
+        there.until("2 turns")
+        there.types("\x04")
+        assert there.until_gone() == 0
+    with terminal(folder, "resume") as there:
+        there.until("(4 messages; the last were:)\n> list .")
+        there.says("read a.txt")
+        there.until("2 turns")
+        there.says("/quit")
+        assert there.until_gone() == 0
+    with terminal(folder) as there:
+        there.says("/quit")  # without a word
+        assert there.until_gone() == 0
+    [kept] = (folder / "data").rglob("*.jsonl")
+    there_again = terminal(folder, "resume", kept.stem[:-2], "--backend", "trio")
+    with there_again as there:
+        there.until("(8 messages; the last were:)\n> read a.txt")
 
 
 def test_a_dumb_terminal_will_do(folder: Path) -> None:
-    with terminal(folder, term="dumb") as child:
-        child.sendline("list .")
-        child.expect("a.txt")
-        child.expect("2 turns")
-        child.sendeof()
-        child.expect(pexpect.EOF)
-        assert not re.search(r"\x1b\[", child.before or "")
+    with terminal(folder, term="dumb", ready="offline model") as there:
+        before = there.received
+        there.child.sendline("list .")
+        there.until("a.txt")
+        there.until("2 turns")
+        there.child.sendline("/cost")
+        there.until("tokens in")
+        there.child.sendeof()
+        assert there.until_gone() == 0
+        assert "\x1b" not in there.raw
+        assert there.received > before
+
+
+def test_lines_that_are_piped_are_a_request(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tether.cli", "--no-init"],
+        input="list .",
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+    assert "a.txt" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_an_id_that_nobody_has_is_told(folder: Path) -> None:
+    told = "no conversation that begins with 'zz' is kept"
+    with pytest.raises(pexpect.EOF, match=told), terminal(folder, "resume", "zz"):
+        pass

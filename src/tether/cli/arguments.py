@@ -20,8 +20,9 @@ examples:
   echo "list tests" | tether
   tether --json "search TODO in src" | jq -r .type
 
+  tether resume [ID]          go on with the last conversation in this folder, or with another
+  tether sessions [FOLDER]    list the conversations that were held in this folder, or are kept in another
   tether models [VENDOR]      list vendors and their keys, or a vendor's models
-  tether sessions [FOLDER]    list the conversations that are kept in a folder
   tether config               tell where init files are looked for
 
 Tools that read are always at hand. Tools that write files or run commands ask first; where there is no
@@ -43,6 +44,9 @@ class Arguments:
     system: str | None
     max_turns: int | None
     session: str | None
+    no_session: bool
+    resume: str | None
+    """The beginning of an id; empty for the last conversation; None where none is gone on with."""
     json: bool
     yes: bool
     no_init: bool
@@ -63,8 +67,14 @@ def parse(argv: Sequence[str], stdin: TextIO) -> Arguments:
         SystemExit: with code 2 for wrong usage, with 0 for `--help` and `--version`.
     """
     parser = _parser()
+    resume = None
+    if argv and argv[0] == "resume" and not any(" " in word for word in argv):
+        resume = argv[1] if len(argv) > 1 and not argv[1].startswith("-") else ""
+        argv = argv[2 if resume else 1 :]
     said = parser.parse_args(argv)
     words: list[str] = said.request
+    if resume is not None and (said.session or said.no_session):
+        parser.error("`resume` says which session it is; leave out --session and --no-session")
     if not words:
         words = [] if stdin.isatty() else ["-"]
     request = " ".join(stdin.read() if word == "-" else word for word in words).strip()
@@ -78,6 +88,8 @@ def parse(argv: Sequence[str], stdin: TextIO) -> Arguments:
         system=said.system,
         max_turns=said.max_turns,
         session=said.session,
+        no_session=said.no_session,
+        resume=resume,
         json=said.json,
         yes=said.yes,
         no_init=said.no_init,
@@ -105,8 +117,10 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--session",
         metavar="FILE",
-        help="keep the conversation there, and go on with what it holds",
+        help="keep the conversation there, and go on with what it holds; where nobody says, conversations are kept"
+        " where `tether config` tells, and single requests are not",
     )
+    add("--no-session", action="store_true", help="keep nothing")
     add("--json", action="store_true", help="print every event as one line of JSON")
     add("--yes", action="store_true", help="let tools write files and run commands unasked")
     add("--no-init", action="store_true", help="load no init file and no extensions")

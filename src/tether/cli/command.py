@@ -1,10 +1,11 @@
 """The command: from the words on the command line to an exit code."""
 
 import os
+import shutil
 import signal
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -23,12 +24,15 @@ from tether import (
 from tether.advice.compaction import compact
 from tether.cli.arguments import Arguments, parse, warn
 from tether.cli.conversation import Conversation
-from tether.cli.display import Display, JsonLines, Screen
+from tether.cli.display import Display, JsonLines, Screen, printable
+from tether.cli.editor import edited_lines, printing_above
 from tether.cli.extensions import App, configuration_folder, load_extensions
 from tether.cli.inquiries import INQUIRIES
+from tether.cli.kept import find_kept, new_path
+from tether.cli.live import Live
 from tether.cli.permission import ask_at_terminal, refuse
 from tether.cli.talk import talk_commands
-from tether.cli.terminal import edited_lines, is_dumb, plain_lines, printing_above
+from tether.cli.terminal import is_dumb, plain_lines
 from tether.toolbox.coding import changing_tools, reading_tools
 
 __all__ = ("main",)
@@ -67,8 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse(words, sys.stdin)
     with ExitStack() as opened:
         try:
-            session = arguments.session and opened.enter_context(_session(arguments.session))
-            agent = _agent(arguments, session or None)
+            path = _session_path(arguments)
+            session = None if path is None else opened.enter_context(_session(path))
+            agent = _agent(arguments, session)
             app = App(agent, talk_commands())
             if not arguments.no_init:
                 _extend(app)
@@ -76,13 +81,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         except (UsageError, DecodeError, OSError) as error:
             warn(str(error))
             return WRONG_USAGE
-        return _run(app, arguments)
+        return _run(app, arguments, path)
 
 
-def _run(app: App, arguments: Arguments) -> int:
+def _run(app: App, arguments: Arguments, path: Path | None) -> int:
     try:
         if not arguments.request:
-            return anyio.run(_talk, app, arguments, backend=arguments.backend)
+            return anyio.run(_talk, app, arguments, path, backend=arguments.backend)
         display: Display = JsonLines(sys.stdout) if arguments.json else _screen()
         return anyio.run(_answer, app.agent, arguments.request, display, backend=arguments.backend)
     except ModuleNotFoundError as error:
@@ -94,11 +99,28 @@ def _run(app: App, arguments: Arguments) -> int:
         return INTERRUPTED
 
 
-def _session(path: str) -> Session:
-    session = Session.open(path)
-    if session.torn:
-        warn(f"the last entry of {path} was half written; it is set aside in {path}.torn")
-    return session
+def _session_path(arguments: Arguments) -> Path | None:
+    """Say where this conversation is kept, if it is."""
+    if arguments.session is not None:
+        return Path(arguments.session)
+    if arguments.resume is not None:
+        return find_kept(Path.cwd(), arguments.resume or None)
+    if arguments.no_session or arguments.request:
+        return None
+    return new_path(Path.cwd())
+
+
+@contextmanager
+def _session(path: Path) -> Iterator[Session]:
+    """Open a session; a new one in which nothing was said leaves nothing behind."""
+    new = not path.exists()
+    with Session.open(path) as session:
+        if session.torn:
+            warn(f"the last entry of {path} was half written; it is set aside in {path}.torn")
+        yield session
+        said = any(entry.kind == "message" for entry in session.entries.values())
+    if new and not said:
+        path.unlink(missing_ok=True)
 
 
 def _extend(app: App) -> None:
@@ -159,23 +181,35 @@ def _screen() -> Screen:
     return Screen(sys.stdout, colour=sys.stdout.isatty() and not plain)
 
 
-async def _talk(app: App, arguments: Arguments) -> int:
+async def _talk(app: App, arguments: Arguments, path: Path | None) -> int:
     """Hold a conversation."""
-    with printing_above():
+    dumb = is_dumb()
+    with nullcontext() if dumb else printing_above():
+        live = Live(sys.stdout, width=lambda: shutil.get_terminal_size().columns)
         talk = Conversation(
             app,
-            _screen(),
-            tell=lambda text: print(text, flush=True),
+            _screen() if dumb else live,
+            # Others wrote most of what is told: models, tools, files.
+            tell=lambda text: print(printable(text), flush=True),
             reload=lambda: None if arguments.no_init else _extend(app),
+            kept_in=path,
         )
         if not arguments.yes:
             names = {tool.name for tool in changing_tools(".")}
             app.agent.around_tool(approval(talk.approve, tools=names))
+        if app.agent.messages:
+            talk.tell(_last_said(app.agent))
         history = configuration_folder() / "history"
-        source = plain_lines() if is_dumb() else edited_lines(talk, history)
-        async with source as inputs:
+        async with plain_lines() if dumb else edited_lines(talk, live, history) as inputs:
             await talk.hold(inputs)
     return ANSWERED
+
+
+def _last_said(agent: Agent) -> str:
+    """Remind a person of where they were."""
+    said = [m for m in agent.messages if m.role in {"user", "assistant"} and m.text]
+    lines = [f"{'> ' if m.role == 'user' else ''}{m.text}" for m in said[-2:]]
+    return "\n".join([f"({len(agent.messages)} messages; the last were:)", *lines])
 
 
 async def _answer(agent: Agent, request: str, display: Display) -> int:

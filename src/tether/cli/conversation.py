@@ -4,6 +4,7 @@ It knows no terminal: what a person does comes as a stream of inputs, and what h
 line by line. Commands are functions in a registry like any others; see `tether.cli.talk`.
 """
 
+import math
 import mimetypes
 import re
 import traceback
@@ -105,9 +106,14 @@ class Conversation:
     """The run that is going."""
     leaving: bool = False
     """Set by whoever ends the conversation."""
+    kept_in: Path | None = None
+    """The file of the session, where there is one."""
+    names: dict[str, Any] = field(factory=dict)
+    """What /eval has assigned."""
     _going: bool = False
     _cut: bool = False
     _asked_to_leave: bool = False
+    _command: anyio.CancelScope | None = None
     _questions: list["_Question"] = field(factory=list)
     _tasks: TaskGroup = field(init=False)
 
@@ -115,6 +121,11 @@ class Conversation:
     def agent(self) -> Agent:
         """The agent."""
         return self.app.agent
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is anything that Ctrl-C would cut off."""
+        return self._going or self._command is not None
 
     async def hold(self, inputs: AsyncIterable[Input]) -> None:
         """Go on until the person leaves. A run that still goes then is cancelled.
@@ -125,12 +136,34 @@ class Conversation:
         Cancellation:
             Cancels the run, waits until its tools have cleaned up, and passes on.
         """
-        async with self.agent.opened(), anyio.create_task_group() as self._tasks:
-            async for one in inputs:
-                await self._take(one)
-                if self.leaving:
-                    break
-            self._tasks.cancel_scope.cancel()
+        # A command may take its time: what is said meanwhile waits for it, but for what it or a person cannot wait for.
+        later, todo = anyio.create_memory_object_stream[Input](math.inf)
+        with later, todo:
+            async with self.agent.opened(), anyio.create_task_group() as self._tasks:
+                self._tasks.start_soon(self._take_all, todo)
+                async for one in inputs:
+                    if not self._taken_at_once(one):
+                        await later.send(one)
+                    if isinstance(one, Closed):
+                        break
+                later.close()
+
+    async def _take_all(self, inputs: AsyncIterable[Input]) -> None:
+        async for one in inputs:
+            await self._take(one)
+            if self.leaving:
+                break
+        self._tasks.cancel_scope.cancel()
+
+    def _taken_at_once(self, one: Input) -> bool:
+        match one:
+            case Interrupted() if self._command is not None:
+                self._command.cancel()
+            case Said(text) if self._questions:
+                self._questions.pop(0).answer(text.strip())
+            case _:
+                return False
+        return True
 
     async def _take(self, one: Input) -> None:
         again, self._asked_to_leave = self._asked_to_leave, False
@@ -146,20 +179,32 @@ class Conversation:
                     self.tell("Press Ctrl-C once more to leave, or type /quit.")
             case Pressed(key):
                 await self._safely(self.app.keys[key], self)
-            case Said(text) if self._questions:
-                self._questions.pop(0).answer(text.strip())
-            case Said(text) if text.startswith("/"):
-                await self._safely(self.app.commands.run, text[1:], self)
-            case Said(text) if not text.strip():
+            case Said(text) if self._taken_at_once(one) or not text.strip():
                 pass
-            case Said(text, queued) if self._going:
-                say = self.agent.follow_up if queued else self.agent.steer
-                say(_message(text))
-                self.tell(
-                    "(heard when it would stop)" if queued else "(heard as soon as it can be)"
-                )
-            case Said(text):
-                self.start(_message(text))
+            case Said(text, queued) if text.startswith("/"):
+                if (prompt := self.app.prompted(text[1:])) is not None:
+                    self.say(prompt, queued=queued)
+                else:
+                    await self._safely(self.app.commands.run, text[1:], self)
+            case Said(text, queued):
+                self.say(text, queued=queued)
+
+    def say(self, text: str, *, queued: bool = False) -> None:
+        """Say something to the agent: it begins a run, or is heard by the one that goes.
+
+        Args:
+            text: what to say; files and images behind an `@` are attached.
+            queued: to be heard when the agent would stop, and not before.
+        """
+        message = _message(text)
+        if not self._going:
+            self.start(message)
+        elif queued:
+            self.agent.follow_up(message)
+            self.tell("(heard when it would stop)")
+        else:
+            self.agent.steer(message)
+            self.tell("(heard as soon as it can be)")
 
     async def approve(self, invocation: Invocation) -> Verdict:
         """Ask the person whether a call may run; what they say next is the answer.
@@ -194,6 +239,7 @@ class Conversation:
             self.tell("".join(traceback.format_exception(error)).rstrip())
         finally:
             self.run, self._going, self._cut = None, False, False
+            self.display.stop()
 
     def _interrupt(self) -> None:
         """Once: cut off what is in flight. Twice: end the run."""
@@ -208,16 +254,20 @@ class Conversation:
     async def _safely(self, function: Callable[..., Any], *arguments: object) -> None:
         """Call what a person has called, and tell what comes of it."""
         try:
-            answer = function(*arguments)
-            if hasattr(answer, "__await__"):
-                answer = await answer
+            with anyio.CancelScope() as self._command:
+                answer = function(*arguments)
+                if hasattr(answer, "__await__"):
+                    answer = await answer
+                if answer is not None:
+                    self.tell(str(answer))
+            if self._command.cancelled_caught:
+                self.tell("(cut off)")
         except TetherError as error:
             self.tell(f"! {error}")
         except Exception as error:  # noqa: BLE001 - the conversation goes on
             self.tell("".join(traceback.format_exception(error)).rstrip())
-        else:
-            if answer is not None:
-                self.tell(str(answer))
+        finally:
+            self._command = None
 
 
 def _message(text: str) -> UserMessage:

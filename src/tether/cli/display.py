@@ -1,7 +1,8 @@
-"""What a run looks like on a terminal, and as lines of JSON."""
+"""What a run looks like as plain text, and as lines of JSON. See `tether.cli.live` for terminals that can do more."""
 
-from collections.abc import Mapping
-from typing import Protocol, TextIO
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol, TextIO
 
 from attrs import define, field
 
@@ -21,10 +22,28 @@ from tether import (
     to_json,
 )
 
-__all__ = ("Display", "JsonLines", "Screen")
+__all__ = (
+    "DIM",
+    "PLAIN",
+    "Display",
+    "JsonLines",
+    "Screen",
+    "brief",
+    "call_line",
+    "end_line",
+    "printable",
+    "progress_lines",
+    "result_line",
+    "retry_line",
+)
 
-_DIM, _RED, _PLAIN = "\x1b[2m", "\x1b[31m", "\x1b[0m"
-_LONGEST_VALUE = 60
+DIM: Final = "\x1b[2m"
+PLAIN: Final = "\x1b[0m"
+_LONGEST_VALUE: Final = 60
+_ESCAPES: Final = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[PX^_][^\x1b]*\x1b\\|[ -/]*[0-~])"
+)
+_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Display(Protocol):
@@ -32,6 +51,10 @@ class Display(Protocol):
 
     def show(self, event: Event) -> None:
         """Show what happened."""
+        ...
+
+    def stop(self) -> None:
+        """Take it that a run is over, also where no event said so."""
         ...
 
 
@@ -46,6 +69,9 @@ class JsonLines:
         self.out.write(to_json(event).decode() + "\n")
         self.out.flush()
 
+    def stop(self) -> None:
+        """Do nothing: what was written stands."""
+
 
 @define
 class Screen:
@@ -53,7 +79,7 @@ class Screen:
 
     Args:
         out: where to write.
-        colour: whether it understands escape sequences.
+        colour: whether it is a terminal that understands escape sequences: ours are written, others' are not.
     """
 
     out: TextIO
@@ -76,29 +102,28 @@ class Screen:
                 self._turns += 1
                 self._line_start()
             case ToolExecutionStart(call_id, name, arguments):
-                self._calls[call_id] = f"{name}({_shown(arguments)})"
-            case ToolExecutionUpdate(content=content):
-                for block in content:
-                    self._update(getattr(block, "text", "[image]"))
-            case ToolExecutionEnd(call_id, result=result, duration=duration):
-                outcome = f" {result.outcome}: {_brief(result.text)}" if result.is_error else ""
-                mark = "!" if result.is_error else "*"
-                self._line(f"{mark} {self._calls.pop(call_id)} {duration:.2f} s{outcome}")
-            case ModelRetry(attempt, delay, error):
-                self._line(f"! attempt {attempt}: {_brief(error.message)}; again in {delay:.0f} s")
+                self._calls[call_id] = call_line(name, arguments)
+            case ToolExecutionUpdate():
+                self._update(event)
+            case ToolExecutionEnd(call_id):
+                self._line(result_line(self._calls.pop(call_id), event))
+            case ModelRetry():
+                self._line(retry_line(event))
             case AgentEnd():
-                self._end(event)
+                self._line(end_line(event, self._turns))
             case _:
                 pass
 
-    def _end(self, end: AgentEnd) -> None:
-        why = {"limit": f"; stopped at the limit of {end.limit}", "aborted": "; aborted"}
-        turns = f"{self._turns} turn{'s' if self._turns != 1 else ''}"
-        self._line(f"- {turns}, {_tokens(end.usage)}{why.get(end.stop_reason, '')}")
+    def stop(self) -> None:
+        """End the line."""
+        self._calls.clear()
+        self._line_start()
 
-    def _update(self, text: str) -> None:
-        for line in text.splitlines():
-            self._line(f"  | {line}")
+    def _update(self, update: ToolExecutionUpdate) -> None:
+        # Where several calls run at once, each line says whose it is.
+        whose = "" if len(self._calls) == 1 else f"{brief(self._calls[update.call_id])} "
+        for line in progress_lines(update):
+            self._line(f"  {whose}| {line}")
 
     def _line(self, text: str) -> None:
         self._line_start()
@@ -111,24 +136,67 @@ class Screen:
     def _write(self, text: str, *, dim: bool = False) -> None:
         if not text:
             return
-        if self.colour and dim != self._dim:
-            self.out.write(_DIM if dim else _PLAIN)
-            self._dim = dim
+        if self.colour:
+            text = printable(text)
+            if dim != self._dim:
+                self.out.write(DIM if dim else PLAIN)
+                self._dim = dim
         self.out.write(text)
         if self.colour and dim and text.endswith("\n"):
-            self.out.write(_PLAIN)
+            self.out.write(PLAIN)
             self._dim = False
         self.out.flush()
         self._at_line_start = text.endswith("\n")
 
 
-def _shown(arguments: Mapping[str, object]) -> str:
-    return ", ".join(f"{name}={_brief(repr(value))}" for name, value in arguments.items())
+def call_line(name: str, arguments: Mapping[str, object]) -> str:
+    """Write a call in a line."""
+    shown = ", ".join(f"{name}={brief(repr(value))}" for name, value in arguments.items())
+    return f"{name}({shown})"
 
 
-def _brief(text: str) -> str:
+def progress_lines(update: ToolExecutionUpdate) -> Sequence[str]:
+    """Write what a running tool reports; of an agent within it, what it calls."""
+    match update.event:
+        case ToolExecutionStart(_, name, arguments):
+            return [f"{' > '.join(update.path)}: {call_line(name, arguments)}"]
+        case _:
+            texts = [getattr(block, "text", "[image]") for block in update.content]
+            return [line for text in texts for line in text.splitlines()]
+
+
+def result_line(call: str, end: ToolExecutionEnd) -> str:
+    """Write what came of a call in a line."""
+    result = end.result
+    outcome = f" {result.outcome}: {brief(result.text)}" if result.is_error else ""
+    return f"{'!' if result.is_error else '*'} {call} {end.duration:.2f} s{outcome}"
+
+
+def retry_line(retry: ModelRetry) -> str:
+    """Tell why the model is asked again."""
+    return f"! attempt {retry.attempt}: {brief(retry.error.message)}; again in {retry.delay:.0f} s"
+
+
+def end_line(end: AgentEnd, turns: int) -> str:
+    """Tell how a run ended."""
+    why = {"limit": f"; stopped at the limit of {end.limit}", "aborted": "; aborted"}
+    counted = f"{turns} turn{'s' if turns != 1 else ''}"
+    return f"- {counted}, {_tokens(end.usage)}{why.get(end.stop_reason, '')}"
+
+
+def brief(text: str) -> str:
+    """Shorten a text to a part of a line."""
     line = " ".join(text.split())
     return line if len(line) <= _LONGEST_VALUE else f"{line[: _LONGEST_VALUE - 3]}..."
+
+
+def printable(text: str) -> str:
+    """Take out what would move a terminal's cursor, or worse: escape sequences (ECMA-48) and control characters.
+
+    Returns:
+        The text, with its tabs and newlines.
+    """
+    return _CONTROLS.sub("", _ESCAPES.sub("", text))
 
 
 def _tokens(usage: Usage) -> str:

@@ -133,12 +133,27 @@ class App:
         return self._entry(self.models, name)
 
     def key(self, key: str) -> Callable[[F], F]:
-        """Have the decorated function called when a key is pressed."""
+        """Have the decorated function called with the conversation when a key is pressed.
+
+        Args:
+            key: as prompt-toolkit writes it: `c-t`, `f2`, `escape enter`.
+        """
         return self._entry(self.keys, key)
 
     def prompt(self, name: str, text: str) -> None:
-        """Keep a text that people ask by its name."""
+        """Keep a text that people say by its name, as `/name`; what stands behind the name is added to it."""
         self._entry(self.prompts, name)(text)
+
+    def prompted(self, line: str) -> str | None:
+        """Find the text that a line asks for by its name.
+
+        Returns:
+            It, with what stands behind the name; None where the line begins with no such name.
+        """
+        name, _, more = line.strip().partition(" ")
+        if name not in self.prompts:
+            return None
+        return f"{self.prompts[name]} {more.strip()}".rstrip()
 
     def _entry(self, entries: dict[str, Any], name: str) -> Callable[[Any], Any]:
         def add(entry: Any) -> Any:

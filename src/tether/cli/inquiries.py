@@ -8,6 +8,7 @@ from typing import Final
 
 from tether import context_window, known_models, sessions, vendors
 from tether.cli.extensions import configuration_folder
+from tether.cli.kept import kept_folder, kept_sessions
 
 __all__ = ("INQUIRIES",)
 
@@ -39,15 +40,23 @@ def _keys(keys: Sequence[str]) -> str:
 
 
 def list_sessions(words: Sequence[str]) -> Iterator[str]:
-    """List the sessions in folders, or in the current one, those written to last first."""
-    for folder in map(Path, words or ["."]):
-        found = sessions(folder)
-        for info in found:
-            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(info.time))
-            about = f"{when}  {info.messages:5} messages  {info.size / 1024:8.1f} KiB"
-            yield f"{about}  {info.path}  {info.title}"
-        if not found:
-            yield f"no session is in {folder.resolve()}; `tether --session work.jsonl ...` makes one"
+    """List the conversations that were held in this folder, or are kept in others, those written to last first."""
+    found = (
+        [info for folder in words for info in sessions(folder)]
+        if words
+        else [*kept_sessions(Path.cwd()), *sessions(".")]
+    )
+    for info in found:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(info.time))
+        about = f"{when}  {info.messages:5} messages  {info.size / 1024:8.1f} KiB"
+        name = str(info.path) if info.path.parent != kept_folder(Path.cwd()) else info.path.stem
+        yield f"{name}  {about}  {info.title}"
+    if not found:
+        where = " or ".join(words) if words else str(Path.cwd())
+        yield f"no conversation is kept for {where}; `tether` begins one"
+    elif not words:
+        yield ""
+        yield "`tether resume ID` goes on with one; the beginning of an id will do."
 
 
 def config(_: Sequence[str]) -> Iterator[str]:
@@ -58,6 +67,7 @@ def config(_: Sequence[str]) -> Iterator[str]:
         ("init file", folder / "init.py"),
         ("trusted projects", folder / "trusted.json"),
         ("this project's init file", Path.cwd() / ".tether" / "init.py"),
+        ("conversations held here", kept_folder(Path.cwd())),
     ):
         yield f"{what:26}{path}{'' if path.exists() else '  (not there)'}"
     chosen = os.environ.get("TETHER_MODEL")

@@ -2,9 +2,8 @@
 # ruff: noqa: D417 - the conversation is no argument of the command
 
 import ast
-import html
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -13,8 +12,11 @@ from tether import (
     Agent,
     AssistantMessage,
     Commands,
+    Complete,
+    Entry,
     HookPoint,
     Message,
+    Session,
     Tool,
     Usage,
     UsageError,
@@ -25,6 +27,9 @@ from tether import (
 )
 from tether.advice.compaction import compact
 from tether.cli.conversation import Conversation
+from tether.cli.display import brief
+from tether.cli.editor import KEYS, file_names
+from tether.cli.export import as_html, as_markdown
 
 __all__ = ("talk_commands",)
 
@@ -35,17 +40,10 @@ def talk_commands() -> Commands:
     """Make the registry."""
     commands = Commands(Conversation)
     for function in _COMMANDS:
-        complete = {"name": _models} if function is model else {}
-        raw = function in {eval_, steer}
+        complete = _COMPLETE.get(function, {})
+        raw = function in {eval_, steer, describe}
         commands.command(function.__name__.rstrip("_"), complete=complete, raw=raw)(function)
     return commands
-
-
-def _models(begun: str) -> list[str]:
-    vendor, colon, _ = begun.partition(":")
-    if not colon:
-        return [f"{name}:" for name in vendors()]
-    return [f"{vendor}:{model}" for model in known_models(vendor)]
 
 
 def help_(talk: Conversation, command: str | None = None) -> str:
@@ -54,7 +52,14 @@ def help_(talk: Conversation, command: str | None = None) -> str:
     Args:
         command: which one
     """
-    return talk.app.commands.help(command)
+    told = talk.app.commands.help(command)
+    if command is None and talk.app.prompts:
+        told += f"\n\nprompts: {', '.join(f'/{name}' for name in talk.app.prompts)}"
+    return told
+
+
+def _command_names(_: str, talk: Conversation) -> list[str]:
+    return [command.name for command in talk.app.commands]
 
 
 def model(talk: Conversation, name: str | None = None) -> str:
@@ -66,6 +71,13 @@ def model(talk: Conversation, name: str | None = None) -> str:
     if name is not None:
         talk.agent.model = talk.app.model_named(name)
     return talk.agent.model.name
+
+
+def _models(begun: str, talk: Conversation) -> list[str]:
+    vendor, colon, _ = begun.partition(":")
+    if not colon:
+        return [*talk.app.models, "offline", *(f"{name}:" for name in vendors())]
+    return [f"{vendor}:{model}" for model in known_models(vendor)]
 
 
 def tools(talk: Conversation) -> str:
@@ -88,28 +100,42 @@ def session(talk: Conversation) -> str:
     """Tell what is kept of this conversation, and where."""
     kept = talk.agent.session
     if kept is None:
-        return "nothing is kept; start with `tether --session FILE`"
-    return f"{len(kept.entries)} entries, {len(kept.branches())} branches, at {kept.head}"
+        return "nothing is kept of this conversation"
+    where = f" in {talk.kept_in}" if talk.kept_in else ""
+    return f"{len(kept.entries)} entries, {len(kept.branches())} branches, at {kept.head}{where}"
 
 
 def tree(talk: Conversation) -> str:
-    """Show the messages of this conversation, and where it has branches."""
+    """Show all that was said, on every branch; a * stands before what belongs to this one."""
     kept = talk.agent.session
     if kept is None:
-        lines = [_line(m.id, m) for m in talk.agent.messages]
+        lines = [f"* {_line(m.id, m)}" for m in talk.agent.messages]
     else:
         here = {entry.id for entry in kept.path}
         lines = [
-            f"{'*' if entry.id in here else ' '} {_line(entry.id, message)}"
-            for entry in kept.entries.values()
+            f"{'*' if entry.id in here else ' '} {'  ' * depth}{_line(entry.id, message)}"
+            for entry, depth in _in_order_of_branches(kept)
             if (message := entry.message) is not None
         ]
     return "\n".join(lines) or "nothing was said yet"
 
 
+def _in_order_of_branches(kept: Session) -> Iterator[tuple[Entry, int]]:
+    """Give every entry behind the one it follows; where several follow the same one, those go deeper."""
+    following: dict[str | None, list[Entry]] = {}
+    for entry in kept.entries.values():
+        following.setdefault(entry.parent, []).append(entry)
+    waiting = [(entry, 0) for entry in reversed(following.get(None, []))]
+    while waiting:
+        entry, depth = waiting.pop()
+        yield entry, depth
+        after = following.get(entry.id, [])
+        waiting += [(one, depth + (len(after) > 1)) for one in reversed(after)]
+
+
 def _line(id_: str, message: Message) -> str:
-    text = " ".join(message.text.split())
-    return f"{id_[:8]} {message.role:9} {text[:60]}"
+    calls = [f"{call.name}(...)" for call in getattr(message, "tool_calls", ())]
+    return f"{id_[:8]} {message.role:9} {brief(' '.join([message.text, *calls]))}"
 
 
 def fork(talk: Conversation, entry: str) -> str:
@@ -120,7 +146,7 @@ def fork(talk: Conversation, entry: str) -> str:
     """
     kept = talk.agent.session
     if kept is None:
-        raise UsageError("there is no session to fork; start with `tether --session FILE`")
+        raise UsageError("nothing is kept of this conversation, so it has no branches")
     found = [id_ for id_ in kept.entries if id_.startswith(entry)]
     if len(found) != 1:
         raise UsageError(f"{len(found)} entries begin with {entry!r}; /tree shows them")
@@ -128,6 +154,12 @@ def fork(talk: Conversation, entry: str) -> str:
     kept.fork(found[0])
     talk.agent.reset(kept.messages)
     return f"{len(talk.agent.messages)} messages on this branch"
+
+
+def _entries(_: str, talk: Conversation) -> list[str]:
+    kept = talk.agent.session
+    entries = kept.entries.values() if kept is not None else ()
+    return [entry.id[:8] for entry in entries if entry.kind == "message"]
 
 
 def undo(talk: Conversation) -> str:
@@ -198,43 +230,44 @@ def export(talk: Conversation, file: Path) -> str:
     Args:
         file: what it is called: *.html is a page by itself, all else is Markdown
     """
-    text = "\n\n".join(_markdown(talk.agent.messages))
-    if file.suffix == ".html":
-        text = f"<!doctype html><meta charset=utf-8><title>tether</title><pre>{html.escape(text)}</pre>"
-    file.write_text(f"{text}\n", encoding="utf-8")
+    write = as_html if file.suffix in {".html", ".htm"} else as_markdown
+    file.write_text(write(talk.agent.messages), encoding="utf-8")
     return f"written to {file}"
 
 
-def _markdown(messages: tuple[Message, ...]) -> Iterator[str]:
-    for message in messages:
-        yield f"## {message.role}"
-        if message.text:
-            yield message.text
-        if isinstance(message, AssistantMessage):
-            for call in message.tool_calls:
-                yield f"`{call.name}({dict(call.arguments)})`"
+def _files(begun: str) -> list[str]:
+    return list(file_names(begun))
 
 
 async def eval_(talk: Conversation, code: str) -> Any:
     """Run Python in this process; `talk`, `app`, `agent`, `session`, `run` and `tether` are there, and await works.
 
+    What is assigned stays for the next time.
+
     Args:
-        code: an expression, or statements
+        code: statements; the value of the last is told, if it is an expression
     """
-    names = {
-        "talk": talk,
-        "app": talk.app,
-        "agent": talk.agent,
-        "session": talk.agent.session,
-        "run": talk.run,
-        "tether": tether,
-    }
-    awaiting = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-    try:
-        compiled = compile(code, "<eval>", "eval", flags=awaiting)
-    except SyntaxError:
-        compiled = compile(code, "<eval>", "exec", flags=awaiting)
-    value = eval(compiled, names)
+    names = talk.names
+    names.update(
+        talk=talk,
+        app=talk.app,
+        agent=talk.agent,
+        session=talk.agent.session,
+        run=talk.run,
+        tether=tether,
+    )
+    body = ast.parse(code, "<eval>").body
+    match body:
+        case [*before, ast.Expr(value)]:
+            await _evaluated(ast.Module(before, type_ignores=[]), names)
+            return await _evaluated(ast.Expression(value), names)
+        case _:
+            return await _evaluated(ast.Module(body, type_ignores=[]), names)
+
+
+async def _evaluated(code: ast.Module | ast.Expression, names: dict[str, Any]) -> Any:
+    mode = "exec" if isinstance(code, ast.Module) else "eval"
+    value = eval(compile(code, "<eval>", mode, flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
     return await value if inspect.isawaitable(value) else value
 
 
@@ -252,7 +285,9 @@ def describe(talk: Conversation, name: str) -> str:
     """
     found = list(_described(talk, name))
     if not found:
-        raise UsageError(f"nothing is called {name!r}; see /help, /tools and /hooks")
+        raise UsageError(
+            f"nothing is called {name!r}; see /help, /tools and /hooks; keys are {', '.join(KEYS)}"
+        )
     return "\n\n".join(found)
 
 
@@ -276,6 +311,22 @@ def _described(talk: Conversation, name: str) -> Iterator[str]:
         yield f"hook point {' '.join(about.split())}\nthere is {there}"
     if name in talk.app.keys:
         yield f"key {name}: {inspect.getdoc(talk.app.keys[name]) or ''}\n{_place(talk.app.keys[name])}"
+    elif name in KEYS:
+        yield f"key {name}: {KEYS[name]}"
+    if plain in talk.app.prompts:
+        yield f"prompt /{plain}: {talk.app.prompts[plain]}"
+
+
+def _describable(_: str, talk: Conversation) -> list[str]:
+    return [
+        *(command.name for command in talk.app.commands),
+        *(made.name for made in talk.agent.tools),
+        *(hook.name for hook in talk.agent.hooks),
+        *get_args(HookPoint),
+        *talk.app.keys,
+        *KEYS,
+        *talk.app.prompts,
+    ]
 
 
 def _place(thing: Callable[..., Any] | Tool) -> str:
@@ -318,3 +369,11 @@ _COMMANDS: tuple[Callable[..., Any], ...] = (
     reload,
     quit_,
 )
+
+_COMPLETE: Mapping[Callable[..., Any], Mapping[str, Complete]] = {
+    help_: {"command": _command_names},
+    model: {"name": _models},
+    fork: {"entry": _entries},
+    export: {"file": _files},
+    describe: {"name": _describable},
+}

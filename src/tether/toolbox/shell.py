@@ -1,6 +1,7 @@
 """A tool that runs commands, and leaves none of their processes behind."""
 
 import codecs
+import math
 import os
 import signal
 import subprocess
@@ -22,6 +23,8 @@ GRACE: Final = 1.0
 MAX_OUTPUT: Final = 32 * 1024
 MAX_TIMEOUT: Final = 3600.0
 _HEAD: Final = MAX_OUTPUT // 4
+_LINE_TIME: Final = 0.1
+"""Seconds after which the beginning of a line is shown."""
 _PIECE: Final = 16 * 1024
 _POLL: Final = 0.02
 _PROC: Final = Path("/proc")
@@ -116,12 +119,26 @@ async def _follow(process: Process, kept: "_Output", context: ToolContext[Any]) 
 
         async def read() -> None:
             assert process.stdout is not None
+            line = ""
             while True:
-                try:
-                    piece = await process.stdout.receive(_PIECE)
-                except (anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError):
-                    return
-                await context.update(kept.add(piece))
+                # Whole lines are passed on; the beginning of one when nothing follows it for a while.
+                with anyio.move_on_after(_LINE_TIME if line else math.inf) as waiting:
+                    try:
+                        piece = await process.stdout.receive(_PIECE)
+                    except (
+                        anyio.EndOfStream,
+                        anyio.ClosedResourceError,
+                        anyio.BrokenResourceError,
+                    ):
+                        break
+                    line += kept.add(piece)
+                whole = waiting.cancelled_caught or len(line) > _PIECE
+                end = len(line) if whole else line.rfind("\n") + 1
+                if end:
+                    await context.update(line[:end])
+                    line = line[end:]
+            if line:
+                await context.update(line)
 
         tasks.start_soon(read)
         await process.wait()

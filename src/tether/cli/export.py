@@ -1,0 +1,120 @@
+"""A conversation as a document: Markdown, or a page of HTML by itself."""
+
+import base64
+import html
+import json
+from collections.abc import Iterator, Sequence
+from typing import Final, assert_never
+
+from tether import (
+    AssistantMessage,
+    Block,
+    CustomMessage,
+    Image,
+    Message,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResultMessage,
+    UserMessage,
+    VendorItem,
+)
+
+__all__ = ("as_html", "as_markdown")
+
+_STYLE: Final = """\
+:root { color-scheme: light dark; }
+body { max-width: 48rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.5 system-ui, sans-serif; }
+article { margin: 1.5rem 0; padding-left: 1rem; border-left: 3px solid #8888; }
+article.user { border-color: #47c; } article.tool { border-color: #7a4; }
+h2 { margin: 0; font-size: .8rem; font-weight: normal; opacity: .6; }
+pre { overflow-x: auto; padding: .5rem; background: #8882; } img { max-width: 100%; }
+details { opacity: .7; } table { border-collapse: collapse; } td, th { border: 1px solid #8888; padding: .2rem .5rem; }
+"""
+
+
+def as_markdown(messages: Sequence[Message]) -> str:
+    """Write a conversation as Markdown (CommonMark), images as data URIs."""
+    parts = [part for message in messages for part in (f"## {_heading(message)}", *_parts(message))]
+    return "\n\n".join(parts) + "\n"
+
+
+def as_html(messages: Sequence[Message], title: str = "tether") -> str:
+    """Write a conversation as a page that needs nothing beside it.
+
+    Args:
+        messages: the conversation.
+        title: what the window says.
+
+    Returns:
+        HTML. What was said is shown as text: HTML in it is not HTML of the page.
+    """
+    from markdown_it import MarkdownIt  # noqa: PLC0415 - for this command alone
+
+    # It is others who have written it: no HTML of theirs, and nothing that is fetched from elsewhere.
+    markdown = MarkdownIt(options_update={"html": False}).enable("table")
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    articles = (
+        f'<article class="{message.role}"><h2>{html.escape(_heading(message))}</h2>\n'
+        f"{''.join(markdown.render(part) for part in _parts(message))}</article>\n"
+        for message in messages
+    )
+    return (
+        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        f"<style>\n{_STYLE}</style>\n{''.join(articles)}</html>\n"
+    )
+
+
+def _heading(message: Message) -> str:
+    match message:
+        case UserMessage():
+            return "user"
+        case AssistantMessage(stop_reason="stop" | "tool_use"):
+            return f"assistant ({message.model})" if message.model else "assistant"
+        case AssistantMessage(stop_reason=reason):
+            return f"assistant ({message.model}; {reason})"
+        case ToolResultMessage(outcome="ok"):
+            return f"tool {message.name}"
+        case ToolResultMessage(outcome=outcome):
+            return f"tool {message.name} ({outcome})"
+        case CustomMessage(kind):
+            return kind
+        case _:
+            assert_never(message)
+
+
+def _parts(message: Message) -> Iterator[str]:
+    match message:
+        case ToolResultMessage():
+            for block in message.content:
+                yield _fenced(block.text) if isinstance(block, Text) else _part(block)
+        case CustomMessage():
+            yield _fenced(json.dumps(message.data, indent=2, default=str), "json")
+        case _:
+            yield from (part for block in message.content if (part := _part(block)))
+
+
+def _part(block: Block) -> str:
+    match block:
+        case Text(text):
+            return text
+        case Thinking(text):
+            return "\n".join(f"> {line}" for line in text.splitlines())
+        case Image(data, media_type):
+            return f"![image](data:{media_type};base64,{base64.b64encode(data).decode()})"
+        case ToolCall():
+            arguments = block.malformed or json.dumps(dict(block.arguments), ensure_ascii=False)
+            return f"Calls `{block.name}`:\n\n{_fenced(arguments, 'json')}"
+        case VendorItem(api):
+            return f"*(something of {api}'s own)*"
+        case _:
+            assert_never(block)
+
+
+def _fenced(text: str, language: str = "") -> str:
+    """Put text in a fence that is longer than any within."""
+    ticks = "```"
+    while ticks in text:
+        ticks += "`"
+    return f"{ticks}{language}\n{text.rstrip(chr(10))}\n{ticks}"

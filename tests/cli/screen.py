@@ -1,0 +1,134 @@
+"""A terminal with a screen, in which the command runs: what a person would see, and type."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pyte
+
+__all__ = ("Terminal", "terminal")
+
+_PATIENCE = 20
+"""Seconds."""
+
+
+class _Screen(pyte.HistoryScreen):
+    """Answers what programs ask of a terminal, as xterm does."""
+
+    def __init__(self, columns: int, lines: int, answer: Callable[[str], object]) -> None:
+        super().__init__(columns, lines, history=10_000, ratio=0.5)
+        self._answer = answer
+
+    def write_process_input(self, data: str) -> None:
+        self._answer(data)
+
+
+class Terminal:
+    """A command in a terminal."""
+
+    def __init__(self, child: Any, columns: int, lines: int) -> None:
+        self.child = child
+        self.screen = _Screen(columns, lines, child.send)
+        self._stream = pyte.Stream(self.screen)
+        self.raw = ""
+        """What the command has written last."""
+        self.received = 0
+        """Characters that it has written in all."""
+
+    def lines(self) -> list[str]:
+        """What stands on the screen, from the top."""
+        return [line.rstrip() for line in self.screen.display]
+
+    def text(self) -> str:
+        """All there is, what has left the screen at the top too."""
+        columns = range(self.screen.columns)
+        gone = (
+            "".join(line[column].data for column in columns).rstrip()
+            for line in self.screen.history.top
+        )
+        return "\n".join([*gone, *self.lines()])
+
+    def until(self, met: str | Callable[[], bool]) -> None:
+        """Read until a text stands somewhere, or something holds.
+
+        Raises:
+            pexpect.TIMEOUT, pexpect.EOF: it never did; the text tells what was there.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        while not (met in self.text() if isinstance(met, str) else met()):
+            try:
+                # The command draws its clock again and again, so that reading alone never runs out of time.
+                self._read(deadline - time.monotonic())
+            except (pexpect.TIMEOUT, pexpect.EOF) as error:
+                raise type(error)(f"waited for {met}; there was:\n{self.text()}") from None
+
+    def until_gone(self) -> int:
+        """Read until the command has ended; return its exit code."""
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                self._read(deadline - time.monotonic())
+            except pexpect.EOF:
+                self.child.close()
+                code: int = self.child.exitstatus
+                return code
+
+    def _read(self, timeout: float) -> None:
+        if timeout < 0:
+            raise pexpect.TIMEOUT("it took too long")
+        some = self.child.read_nonblocking(65536, timeout=timeout)
+        self.raw = f"{self.raw}{some}"[-100_000:]
+        self.received += len(some)
+        self._stream.feed(some)
+
+    def says(self, line: str) -> None:
+        """Type a line, and Enter."""
+        self.child.send(f"{line}\r")
+
+    def types(self, keys: str) -> None:
+        """Type, without Enter."""
+        self.child.send(keys)
+
+    def resize(self, columns: int, lines: int) -> None:
+        """Change the window's size."""
+        self.screen.resize(lines, columns)
+        self.child.setwinsize(lines, columns)
+
+
+@contextmanager
+def terminal(
+    folder: Path,
+    *arguments: str,
+    term: str = "xterm",
+    columns: int = 120,
+    lines: int = 40,
+    ready: str = ">",
+) -> Iterator[Terminal]:
+    """Run the command in a folder, with its configuration and data below it."""
+    kept = {k: v for k, v in os.environ.items() if not k.endswith("_API_KEY") and k != "NO_COLOR"}
+    told = {
+        "TETHER_CONFIG_HOME": str(folder / "config"),
+        "TETHER_DATA_HOME": str(folder / "data"),
+        "TERM": term,
+    }
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "tether.cli", *arguments],
+        cwd=str(folder),
+        env={**kept, **told},
+        timeout=20,
+        encoding="utf-8",
+        dimensions=(lines, columns),
+    )
+    child.delaybeforesend = None
+    try:
+        there = Terminal(child, columns, lines)
+        there.until(ready)
+        yield there
+    finally:
+        child.close(force=True)

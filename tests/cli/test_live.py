@@ -1,0 +1,121 @@
+"""What is drawn while a run goes, and what stays."""
+
+import io
+
+from attrs import evolve
+
+from tether import (
+    AgentEnd,
+    AgentStart,
+    AssistantMessage,
+    Event,
+    MessageEnd,
+    MessageUpdate,
+    Text,
+    TextDelta,
+    ThinkingDelta,
+    ToolExecutionEnd,
+    ToolExecutionStart,
+    ToolExecutionUpdate,
+    ToolResultMessage,
+)
+from tether.cli.display import DIM, PLAIN, printable
+from tether.cli.live import Live
+
+
+class Seen:
+    def __init__(self) -> None:
+        self.out = io.StringIO()
+        self.drawn = 0
+        self.now = 100.0
+        self.live = Live(self.out, lambda: 40, now=lambda: self.now)
+        self.live.redraw = self.redraw
+
+    def redraw(self) -> None:
+        self.drawn += 1
+
+    def shown(self, *events: Event) -> str:
+        """Show events; return what was printed by them."""
+        before = len(self.out.getvalue())
+        for event in events:
+            self.live.show(event)
+        return self.out.getvalue()[before:]
+
+
+def said(text: str) -> MessageUpdate:
+    return MessageUpdate(TextDelta(text))
+
+
+def update(call_id: str, text: str) -> ToolExecutionUpdate:
+    return ToolExecutionUpdate(call_id, "work", (Text(text),))
+
+
+def test_thinking_is_dimmed_line_by_line_and_text_follows() -> None:
+    seen = Seen()
+    assert seen.shown(AgentStart(), MessageUpdate(ThinkingDelta("Let me "))) == ""
+    assert seen.live.above(40, 10) == f"{DIM}Let me {PLAIN}\n"
+    assert seen.shown(MessageUpdate(ThinkingDelta("see\nwell"))) == f"{DIM}Let me see{PLAIN}\n"
+    assert seen.shown(said("The *answer*")) == f"{DIM}well{PLAIN}\n"
+    assert "The" in seen.live.above(40, 10)
+    assert "*" not in seen.live.above(40, 10)
+    shown = seen.shown(MessageEnd(AssistantMessage("The *answer*")))
+    assert "answer" in shown
+    assert seen.live.above(40, 10) == ""
+    assert seen.drawn == 5
+
+
+def test_calls_share_the_lines_there_are() -> None:
+    seen = Seen()
+    for name in "abcdef":
+        seen.shown(ToolExecutionStart(name, "work", {"name": name}))
+        seen.shown(update(name, "".join(f"{name}{number}\n" for number in range(9))))
+    seen.now += 1.5
+    lines = seen.live.above(30, 12).splitlines()
+    assert len(lines) == 12
+    assert lines[0].endswith("work(name='a') 1.5 s")
+    assert "| a8" in lines[1]
+    assert len(seen.live.above(30, 40).splitlines()) == 36
+    few = seen.live.above(30, 4).splitlines()
+    assert len(few) == 4
+    assert few[-1] == "  and 3 calls more"
+
+
+def test_what_a_call_printed_stays_in_its_last_lines() -> None:
+    seen = Seen()
+    seen.shown(ToolExecutionStart("a", "work", {}), update("a", "x\n" * 10_000 + "漢字" * 100))
+    drawn = seen.live.above(31, 10).splitlines()
+    assert drawn[-1] == f"{DIM}  | {'漢字' * 6}漢 {PLAIN}"
+    result = ToolResultMessage("a", "work", "boom", outcome="error")
+    shown = seen.shown(ToolExecutionEnd("a", "work", result, 0.5)).splitlines()
+    assert shown[0] == f"{DIM}! work() 0.50 s error: boom{PLAIN}"
+    assert "... 9,996 lines" in shown[1]
+    assert len(shown) == 7
+    assert seen.live.above(31, 10) == ""
+
+
+def test_what_an_agent_within_a_call_does_is_told() -> None:
+    seen = Seen()
+    inner = ToolExecutionStart("i", "grep", {"pattern": "x"})
+    seen.shown(ToolExecutionStart("a", "helper", {}))
+    seen.shown(evolve(update("a", ""), event=inner, path=("helper", "clerk")))
+    assert "helper > clerk: grep(pattern='x')" in seen.live.above(80, 10)
+
+
+def test_others_escape_sequences_reach_no_terminal() -> None:
+    seen = Seen()
+    seen.shown(ToolExecutionStart("a", "\x1b[2Jwork", {}), update("a", "\x1b]0;title\x07red\x9b1m"))
+    drawn = seen.live.above(60, 10)
+    assert "\x1b[2J" not in drawn
+    assert "title" not in drawn
+    assert printable("a\tb\n\x1b[31mc\x1b(B\x00\r") == "a\tb\nc"
+
+
+def test_a_run_that_ended_without_saying_so_is_forgotten() -> None:
+    seen = Seen()
+    seen.shown(said("Half a"), ToolExecutionStart("a", "work", {}))
+    seen.live.stop()
+    assert "Half a" in seen.out.getvalue()
+    assert seen.live.above(40, 10) == ""
+    assert "1 turn, 0 tokens" in seen.shown(
+        AgentStart(), MessageEnd(AssistantMessage("x")), AgentEnd("stop")
+    )

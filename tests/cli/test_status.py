@@ -1,0 +1,45 @@
+"""The line below the line."""
+
+import io
+from typing import Any
+
+import pytest
+
+from tether import Agent, AssistantMessage, Usage, UserMessage
+from tether.cli.conversation import Conversation
+from tether.cli.display import Screen
+from tether.cli.extensions import App
+from tether.cli.status import Status
+from tether.testing import ScriptedModel
+
+
+def status(name: str, *replies: AssistantMessage) -> str:
+    messages: list[Any] = []
+    for reply in replies:
+        messages += [UserMessage("?"), reply]
+    agent = Agent(ScriptedModel(name=name), messages=messages)
+    talk = Conversation(App(agent), Screen(io.StringIO(), colour=False), print)
+    line = Status(talk)
+    assert line.line() == line.line()
+    return line.line()
+
+
+def reply(input_tokens: int, output_tokens: int, api: str = "") -> AssistantMessage:
+    usage = Usage(input_tokens=input_tokens, output_tokens=output_tokens)
+    return AssistantMessage("ok", model="claude-sonnet-4-5", api=api, usage=usage)
+
+
+def test_a_model_of_which_nothing_is_known() -> None:
+    assert status("mine") == " mine "
+    assert status("mine", AssistantMessage("ok")) == " mine "
+    assert status("mine", reply(1000, 10), reply(2000, 20)) == (
+        " mine | context 2,020 | 3,000 in, 30 out "
+    )
+
+
+def test_context_and_cost_of_one_that_is_known() -> None:
+    pytest.importorskip("genai_prices", reason="genai-prices is not installed")
+    name = "anthropic:claude-sonnet-4-5"
+    line = status(name, reply(100_000, 1000, "anthropic-messages"))
+    assert line.startswith(f" {name} | context 101,000 of ")
+    assert "%) | 100,000 in, 1,000 out | $0.3" in line
