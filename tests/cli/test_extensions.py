@@ -66,7 +66,8 @@ def tether(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def environment(folder: Path) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.endswith("_API_KEY")}
-    return {**kept, "TETHER_CONFIG_HOME": str(folder / "config")}
+    told = {"TETHER_CONFIG_HOME": folder / "config", "TETHER_DATA_HOME": folder / "data"}
+    return {**kept, **{name: str(path) for name, path in told.items()}}
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
