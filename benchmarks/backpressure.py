@@ -3,7 +3,7 @@
 A server in a process of its own writes an endless reply as fast as it is read. The consumer takes one event each 10 ms.
 tether waits; the usual design, a task that pushes into an `asyncio.Queue` without a bound, does not.
 
-    python benchmarks/backpressure.py [SECONDS]
+    python -m benchmarks.backpressure [SECONDS]
 """
 
 import asyncio

@@ -5,7 +5,7 @@ by the clock of the machine. Both clients are cancelled in the same way, in turn
 compared. Then the same for a tree of processes that ignore being asked to end: how long after the time they are given
 for it they are gone.
 
-    python benchmarks/cancel.py [RUNS]
+    python -m benchmarks.cancel [RUNS]
 """
 
 import json

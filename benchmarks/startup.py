@@ -1,0 +1,74 @@
+"""What it takes to start: `import` of each library in a fresh interpreter, and whole commands."""
+
+import importlib.util
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+__all__ = ("commands", "imports")
+
+MODULES = {
+    "httpx": "httpx",
+    "tether": "tether",
+    "openai_sdk": "openai",
+    "anthropic_sdk": "anthropic",
+    "pydantic_ai": "pydantic_ai",
+    "openai_agents": "agents",
+    "litellm": "litellm",
+    "pi_agent_core": "pi_agent_core",
+}
+
+PROGRAM = """\
+import json, re, time
+def resident():
+    with open("/proc/self/status") as file:
+        return int(re.search(r"VmRSS:\\s+(\\d+)", file.read())[1])
+before, start = resident(), time.perf_counter()
+import {module}
+print(json.dumps([(time.perf_counter() - start) * 1e3, (resident() - before) / 1024]))
+"""
+
+COMMANDS = {
+    "httpx": [sys.executable, "-c", "import httpx"],
+    "tether": [sys.executable, "-m", "tether.cli", "--help"],
+}
+
+
+def imports(times: int) -> Iterator[tuple[str, float, float]]:
+    """Import each library that is installed.
+
+    Args:
+        times: how often; medians are returned.
+
+    Returns:
+        Its peer's name, milliseconds, MiB.
+    """
+    found = {name: m for name, m in MODULES.items() if importlib.util.find_spec(m) is not None}
+    seen: dict[str, list[list[float]]] = {name: [] for name in found}
+    for _ in range(times + 1):
+        for name, module in found.items():
+            command = [sys.executable, "-c", PROGRAM.format(module=module)]
+            done = subprocess.run(command, capture_output=True, check=True)
+            seen[name].append(json.loads(done.stdout.splitlines()[-1]))
+    for name, [_, *figures] in seen.items():  # the first may have compiled
+        took, grew = (statistics.median(column) for column in zip(*figures, strict=True))
+        yield name, took, grew
+
+
+def commands(times: int) -> Iterator[tuple[str, float]]:
+    """Run the command's help, and beside it an interpreter that imports httpx.
+
+    Returns:
+        Names and milliseconds from the start to the end of the process.
+    """
+    seen: dict[str, list[float]] = {name: [] for name in COMMANDS}
+    for _ in range(times + 1):
+        for name, command in COMMANDS.items():
+            start = time.perf_counter()
+            subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+            seen[name].append((time.perf_counter() - start) * 1e3)
+    for name, [_, *figures] in seen.items():
+        yield name, statistics.median(figures)
