@@ -17,6 +17,12 @@ def words(count: int) -> list[str]:
     return [f"word{number % 100} " for number in range(count)]
 
 
+def fragments(arguments: Any) -> list[str]:
+    """Cut the arguments of a call as models do, which write a few characters at a time."""
+    text = json.dumps(arguments)
+    return [text[at : at + 5] for at in range(0, len(text), 5)]
+
+
 @frozen
 class Api:
     """How one vendor says it."""
@@ -65,9 +71,12 @@ def chat_text(count: int) -> list[bytes]:
 def chat_calls(calls: Calls) -> list[bytes]:
     events = [chat({"role": "assistant", "content": None})]
     for index, (id_, arguments) in enumerate(calls):
-        function = {"name": "add", "arguments": json.dumps(arguments)}
+        function = {"name": "add", "arguments": ""}
         call = {"index": index, "id": id_, "type": "function", "function": function}
         events.append(chat({"tool_calls": [call]}))
+        for fragment in fragments(arguments):
+            more = {"index": index, "function": {"arguments": fragment}}
+            events.append(chat({"tool_calls": [more]}))
     return [*events, chat({}, "tool_calls"), CHAT_DONE]
 
 
@@ -160,7 +169,7 @@ def messages_calls(calls: Calls) -> list[bytes]:
     blocks = [
         [
             {"type": "tool_use", "id": id_, "name": "add", "input": {}},
-            {"type": "input_json_delta", "partial_json": json.dumps(arguments)},
+            *({"type": "input_json_delta", "partial_json": one} for one in fragments(arguments)),
         ]
         for id_, arguments in calls
     ]

@@ -17,6 +17,7 @@ SOURCE = Path(tether.__file__).parent
 PURE = (
     "messages",
     "errors",
+    "_light",
     "deltas",
     "events",
     "transcript",

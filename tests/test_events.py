@@ -1,13 +1,15 @@
 """Events are plain data, told apart by their type; their order is `tests/test_loop.py`'s to test."""
 
+import pickle
 import re
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 import attrs
+import msgspec
 import pytest
 
 from tether import deltas, events
-from tether.deltas import BlockDelta, Delta
+from tether.deltas import BlockDelta, Delta, TextDelta, ThinkingDelta
 from tether.events import Event, MessageUpdate
 from tether.messages import Block
 
@@ -50,11 +52,31 @@ def test_no_two_types_are_the_same_in_all_of_json() -> None:
 
 def test_consumers_see_the_deltas_of_blocks_alone() -> None:
     assert set(get_args(BlockDelta)) < set(get_args(Delta))
-    assert attrs.fields(MessageUpdate).delta.type == BlockDelta
+    assert get_type_hints(MessageUpdate)["delta"] == BlockDelta
+
+
+def test_what_is_no_attrs_class_passes_for_one() -> None:
+    update: Any = MessageUpdate(TextDelta("a", 1))
+    assert attrs.has(MessageUpdate)
+    assert attrs.asdict(update) == {"delta": {"text": "a", "index": 1}}
+    delta: Any = update.delta
+    evolve: Any = attrs.evolve
+    assert evolve(delta, text="b") == TextDelta("b", 1)
+    assert [one.name for one in attrs.fields(type(update.delta))] == ["text", "index"]
+    other: Any = ThinkingDelta("a", 1)
+    assert delta == TextDelta("a", 1) != other
+    with pytest.raises(AttributeError):
+        delta.text = "b"
+    assert pickle.loads(pickle.dumps(update)) == update
+    assert len({update, MessageUpdate(TextDelta("a", 1))}) == 1
 
 
 @pytest.mark.parametrize("cls", [*EVENTS, *get_args(Delta)])
 def test_everything_is_frozen_and_has_slots(cls: Any) -> None:
+    if issubclass(cls, msgspec.Struct):  # what is made for every piece of a reply
+        assert cls.__struct_config__.frozen
+        assert not hasattr(MessageUpdate(TextDelta("a")), "__dict__")
+        return
     assert hasattr(cls, "__slots__")
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         cls.__setattr__(cls.__new__(cls), "type", "x")

@@ -48,45 +48,80 @@ async def turns(api: str, url: str) -> int:
             if not calls:
                 return ran
             ran += len(calls)
-            messages += (chat_round if api == "chat" else messages_round)(calls)
+            results: dict[str, str] = {}
+            async with anyio.create_task_group() as tasks:
+                for call in calls:
+                    tasks.start_soon(run_tool, call, results)
+            messages += (chat_round if api == "chat" else messages_round)(calls, results)
 
 
-def chat_calls(events: list[Any]) -> list[Any]:
-    deltas = [event["choices"][0]["delta"] for event in events]
-    return [call for delta in deltas for call in delta.get("tool_calls") or ()]
-
-
-def chat_round(calls: list[Any]) -> list[Any]:
-    results = [
-        {"role": "tool", "tool_call_id": call["id"], "content": add(call["function"]["arguments"])}
-        for call in calls
-    ]
-    return [{"role": "assistant", "content": None, "tool_calls": calls}, *results]
-
-
-def messages_calls(events: list[Any]) -> list[Any]:
-    blocks: dict[int, Any] = {}
-    for event in events:
-        if event["type"] == "content_block_start":
-            blocks[event["index"]] = {**event["content_block"], "json": ""}
-        elif event["type"] == "content_block_delta":
-            blocks[event["index"]]["json"] += event["delta"].get("partial_json", "")
-    return [block for block in blocks.values() if block["type"] == "tool_use"]
-
-
-def messages_round(calls: list[Any]) -> list[Any]:
-    uses, results = [], []
-    for call in calls:
-        about = {"type": "tool_use", "id": call["id"], "name": call["name"]}
-        uses.append({**about, "input": json.loads(call["json"])})
-        content = add(call["json"])
-        results.append({"type": "tool_result", "tool_use_id": call["id"], "content": content})
-    return [{"role": "assistant", "content": uses}, {"role": "user", "content": results}]
+async def run_tool(call: Any, results: dict[str, str]) -> None:
+    results[call["id"]] = add(call["arguments"])
 
 
 def add(arguments: str) -> str:
     given = json.loads(arguments)
     return str(given["a"] + given["b"])
+
+
+def chat_calls(events: list[Any]) -> list[Any]:
+    """Put the calls of a reply together: each has an `id`, a `name`, and `arguments` as JSON."""
+    calls: dict[int, Any] = {}
+    for event in events:
+        for told in event["choices"][0]["delta"].get("tool_calls") or ():
+            function = told["function"]
+            if told["index"] not in calls:
+                call = {"id": told["id"], "name": function["name"], "arguments": ""}
+                calls[told["index"]] = call
+            calls[told["index"]]["arguments"] += function["arguments"]
+    return list(calls.values())
+
+
+def chat_round(calls: list[Any], results: dict[str, str]) -> list[Any]:
+    """Write calls and their results as the next request has them."""
+    asked = [
+        {
+            "id": call["id"],
+            "type": "function",
+            "function": {"name": call["name"], "arguments": call["arguments"]},
+        }
+        for call in calls
+    ]
+    answered = [
+        {"role": "tool", "tool_call_id": id_, "content": content}
+        for id_, content in results.items()
+    ]
+    return [{"role": "assistant", "content": None, "tool_calls": asked}, *answered]
+
+
+def messages_calls(events: list[Any]) -> list[Any]:
+    calls: dict[int, Any] = {}
+    for event in events:
+        if event["type"] == "content_block_start":
+            block = event["content_block"]
+            if block["type"] == "tool_use":
+                call = {"id": block["id"], "name": block["name"], "arguments": ""}
+                calls[event["index"]] = call
+        elif event["type"] == "content_block_delta" and event["index"] in calls:
+            calls[event["index"]]["arguments"] += event["delta"]["partial_json"]
+    return list(calls.values())
+
+
+def messages_round(calls: list[Any], results: dict[str, str]) -> list[Any]:
+    asked = [
+        {
+            "type": "tool_use",
+            "id": call["id"],
+            "name": call["name"],
+            "input": json.loads(call["arguments"]),
+        }
+        for call in calls
+    ]
+    answered = [
+        {"type": "tool_result", "tool_use_id": id_, "content": content}
+        for id_, content in results.items()
+    ]
+    return [{"role": "assistant", "content": asked}, {"role": "user", "content": answered}]
 
 
 class Silent(httpx.AsyncBaseTransport):

@@ -65,8 +65,8 @@ async def run_loop(url: str, tool: Tool | None, stream: EventStream) -> None:
             stream.push({"type": "message_end", "text": text})
             if not calls:
                 break
-            messages += chat_round(calls)
-            await asyncio.gather(*(run_tool(call, tool, stream) for call in calls))
+            results = await asyncio.gather(*(run_tool(call, tool, stream) for call in calls))
+            messages += chat_round(calls, dict(results))
             stream.push({"type": "turn_end"})
     stream.push({"type": "agent_end"})
     stream.end(messages)
@@ -91,11 +91,12 @@ async def ask(
     return text, kept
 
 
-async def run_tool(call: Any, tool: Tool | None, stream: EventStream) -> None:
+async def run_tool(call: Any, tool: Tool | None, stream: EventStream) -> tuple[str, str]:
     assert tool is not None
     stream.push({"type": "tool_execution_start", "call": call})
-    result = await tool(json.loads(call["function"]["arguments"]))
+    result = await tool(json.loads(call["arguments"]))
     stream.push({"type": "tool_execution_end", "result": result})
+    return call["id"], result
 
 
 async def text(api: str, url: str, tick: Tick) -> None:

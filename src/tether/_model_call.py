@@ -220,7 +220,7 @@ class ModelCall:
         for advice in reversed(context.hooks.functions("around_model")):
             stream = _advised(advice, stream)
         async with stream(request) as deltas:
-            add = self._partial.add
+            add, offer = self._partial.add, context.offer
             async for delta in deltas:
                 self._arrived = True
                 add(delta)
@@ -228,7 +228,8 @@ class ModelCall:
                     continue
                 if not self._announced:
                     await self._announce()
-                await context.publish(MessageUpdate(delta))
+                if not offer(event := MessageUpdate(delta)):
+                    await context.publish(event)
         if self._partial.complete is None:
             raise ModelError("the reply stopped before its end", kind="malformed")
 

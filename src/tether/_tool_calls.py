@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import anyio
 import anyio.to_thread
-from attrs import define, evolve, field
+from attrs import define, field
 
 from tether._run_context import RunContext
 from tether._scopes import open_task_group
@@ -161,11 +161,14 @@ class ToolBatch:
 
     def _message(self, call: _Call, result: ToolResult) -> ToolResultMessage:
         """Make the result into the message that takes the call's place in the transcript."""
-        return evolve(
-            self._context.transcript.result(call.call.id),
-            content=result.content,
-            details=result.details,
-            outcome=result.outcome,
+        placeholder = self._context.transcript.result(call.call.id)
+        return ToolResultMessage(
+            placeholder.call_id,
+            placeholder.name,
+            result.content,
+            result.details,
+            result.outcome,
+            id=placeholder.id,
             timestamp=self._context.now(),
         )
 

@@ -15,8 +15,10 @@ No I/O.
 from typing import Any, ClassVar, TypeAlias, TypeVar, assert_never, cast
 
 import jiter
+import msgspec
 from attrs import define, field, frozen
 
+from tether._light import as_attrs
 from tether.messages import (
     AssistantBlock,
     AssistantMessage,
@@ -43,21 +45,21 @@ __all__ = (
 )
 
 
-@frozen
-class TextDelta:
+@as_attrs
+class TextDelta(msgspec.Struct, frozen=True, gc=False):
     """More text for a text block."""
 
-    type: ClassVar = "text_delta"
+    type: ClassVar[str] = "text_delta"
 
     text: str
     index: int = 0
 
 
-@frozen
-class ThinkingDelta:
+@as_attrs
+class ThinkingDelta(msgspec.Struct, frozen=True, gc=False):
     """More text for a thinking block."""
 
-    type: ClassVar = "thinking_delta"
+    type: ClassVar[str] = "thinking_delta"
 
     text: str
     index: int = 0
@@ -74,11 +76,11 @@ class ToolCallStart:
     index: int = 0
 
 
-@frozen
-class ToolCallDelta:
+@as_attrs
+class ToolCallDelta(msgspec.Struct, frozen=True, gc=False):
     """More of a tool call's arguments, as JSON text cut anywhere."""
 
-    type: ClassVar = "tool_call_delta"
+    type: ClassVar[str] = "tool_call_delta"
 
     arguments: str
     index: int = 0

@@ -15,8 +15,10 @@ No I/O.
 
 from typing import Any, ClassVar, Literal, TypeAlias
 
+import msgspec
 from attrs import field, frozen
 
+from tether._light import as_attrs
 from tether.deltas import BlockDelta
 from tether.messages import (
     AssistantMessage,
@@ -79,11 +81,11 @@ class MessageStart:
     message: Message
 
 
-@frozen
-class MessageUpdate:
+@as_attrs
+class MessageUpdate(msgspec.Struct, frozen=True, gc=False):
     """More of the reply: one delta, never a copy of what came before (see `Run.partial`)."""
 
-    type: ClassVar = "message_update"
+    type: ClassVar[str] = "message_update"
 
     delta: BlockDelta
 

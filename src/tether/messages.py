@@ -8,7 +8,7 @@ No I/O.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Final, Literal, TypeAlias, get_args
 
 from attrs import field, frozen
 
@@ -127,6 +127,11 @@ UserBlock: TypeAlias = Text | Image
 AssistantBlock: TypeAlias = Text | Thinking | ToolCall | VendorItem | Image
 Block: TypeAlias = AssistantBlock
 
+_USER_BLOCKS: Final = frozenset(get_args(UserBlock))
+_ASSISTANT_BLOCKS: Final = frozenset(get_args(AssistantBlock))
+# A mapping is no block, but to iterate over it would take its keys for texts.
+_SINGLE: Final = (str, *get_args(AssistantBlock), Mapping)
+
 
 @frozen(kw_only=True)
 class Usage:
@@ -178,16 +183,13 @@ def as_user_blocks(content: str | UserBlock | Iterable[str | UserBlock]) -> tupl
     Raises:
         TypeError: something in it is neither string, text nor image.
     """
+    if type(content) is tuple and _USER_BLOCKS.issuperset(map(type, content)):
+        return content  # as it mostly comes: it was converted before
     return tuple(_as_user_block(item) for item in _items(content))
 
 
 def _items(content: Any) -> Iterable[object]:
-    return (content,) if _is_single(content) else content
-
-
-def _is_single(content: object) -> bool:
-    # Not a block, but to iterate over it would take its keys for texts.
-    return isinstance(content, str | Block | Mapping)
+    return (content,) if isinstance(content, _SINGLE) else content
 
 
 def _as_user_block(item: object) -> UserBlock:
@@ -201,6 +203,8 @@ def _as_user_block(item: object) -> UserBlock:
 def _as_assistant_blocks(
     content: str | AssistantBlock | Iterable[str | AssistantBlock],
 ) -> tuple[AssistantBlock, ...]:
+    if type(content) is tuple and _ASSISTANT_BLOCKS.issuperset(map(type, content)):
+        return content
     return tuple(_as_assistant_block(item) for item in _items(content))
 
 

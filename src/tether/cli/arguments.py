@@ -28,8 +28,8 @@ examples:
 Tools that read are always at hand. Tools that write files or run commands ask first; where there is no
 terminal to ask at, they are refused unless --yes is given.
 
-environment: TETHER_MODEL is used where no --model is given, TETHER_CONFIG_HOME and TETHER_DATA_HOME are where init files and
-conversations are, NO_COLOR leaves colours out; keys of vendors: see `tether models`
+environment: TETHER_MODEL is used where no --model is given, TETHER_CONFIG_HOME and TETHER_DATA_HOME are
+where init files and conversations are, NO_COLOR leaves colours out; keys of vendors: see `tether models`
 
 exit codes: 0 answered, 1 the model failed, 2 wrong usage, 130 interrupted with Ctrl-C
 """

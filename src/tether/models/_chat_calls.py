@@ -103,6 +103,13 @@ class CallAssembly:
 
     def _find(self, number: int | None, id_: str, name: str, arguments: str) -> _Call | None:
         """Find the call a fragment continues, if it does not begin another."""
+        if (
+            number is not None
+            and not (id_ or name)
+            and self._calls
+            and self._calls[-1].number == number
+        ):
+            return self._calls[-1]  # more of the arguments, as most fragments bring
         near = [call for call in self._calls if call.may_have(number)]
         if id_:
             known = [call for call in near if call.given_id == id_]

@@ -65,7 +65,7 @@ def frame_events(
             events = ()
         else:
             whole, _, rest = bytes(pending).rpartition(b"\n\n")
-            if max(map(len, whole.split(b"\n\n"))) > max_event_size:
+            if len(whole) > max_event_size and max(map(len, whole.split(b"\n\n"))) > max_event_size:
                 raise _too_large(max_event_size)
             pending = bytearray(rest)
             events = _events(whole)
@@ -84,25 +84,33 @@ def _with_newlines(chunk: bytes, *, after_return: bool) -> tuple[bytes, bool]:
 
 def _events(blocks: bytes) -> Sequence[ServerSentEvent]:
     """Make events of blocks of lines, with blank lines between them."""
-    if blocks[:6] == b"data: " and b"\n" not in blocks:
-        return (("", blocks[6:]),)
+    if blocks[:6] == b"data: ":
+        if b"\n" not in blocks:
+            return (("", blocks[6:]),)
+        # One line of data each, as most servers write them: then there are no other newlines.
+        data = blocks[6:].split(b"\n\ndata: ")
+        if blocks.count(b"\n") == 2 * len(data) - 2:
+            return [("", one) for one in data]
+    elif b"\n\n" not in blocks:
+        return () if (event := _event(blocks)) is None else (event,)
     return [event for block in blocks.split(b"\n\n") if (event := _event(block)) is not None]
 
 
 def _event(block: bytes) -> ServerSentEvent | None:
     """Make an event of the lines before a blank one."""
-    if block[:6] == b"data: " and b"\n" not in block:
-        return "", block[6:]
+    head, newline, data = block.partition(b"\ndata: ")
+    if newline and head[:7] == b"event: " and b"\n" not in head and b"\n" not in data:
+        return head[7:].decode(errors="replace"), data
     name = ""
-    data: list[bytes] = []
+    lines: list[bytes] = []
     for line in block.strip(b"\n").split(b"\n"):
         key, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if key == b"data":
-            data.append(value)
+            lines.append(value)
         elif key == b"event":
             name = value.decode(errors="replace")
-    return (name, b"\n".join(data)) if data else None
+    return (name, b"\n".join(lines)) if lines else None
 
 
 def _too_large(limit: int) -> ModelError:

@@ -34,6 +34,7 @@ __all__ = (
     "last_settled",
     "lenient",
     "malformed",
+    "tried",
     "unique_call_ids",
     "valid_call_id",
     "word",
@@ -272,6 +273,18 @@ def lenient(read: Callable[[bytes], _T]) -> Callable[[bytes], _T]:
             return read(data)
         except (ValueError, RecursionError) as error:
             return _second_reading(read, data, error)
+
+    return reading
+
+
+def tried(read: Callable[[bytes], _T]) -> Callable[[bytes], _T | None]:
+    """Make of a strict reader of JSON one that returns None for what it does not read."""
+
+    def reading(data: bytes) -> _T | None:
+        try:
+            return read(data)
+        except ValueError:
+            return None
 
     return reading
 

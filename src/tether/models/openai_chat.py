@@ -38,7 +38,7 @@ from tether.models._chat_dialects import (
     OPENROUTER,
     Dialect,
 )
-from tether.models._chat_reply import NAME, Chunk, Reply
+from tether.models._chat_reply import NAME, Chunk, MoreText, Reply
 from tether.models._wire import (
     AFRESH,
     Decoder,
@@ -47,6 +47,7 @@ from tether.models._wire import (
     at,
     cut_short,
     lenient,
+    tried,
 )
 from tether.transcript import repaired
 
@@ -257,14 +258,17 @@ def decode(model: str) -> Decoder:
     """
     reply = Reply(model)
     read = lenient(msgspec.json.Decoder(Chunk).decode)
+    read_text = tried(msgspec.json.Decoder(MoreText).decode)
     deltas: Sequence[Delta] = ()
     try:
         while (event := (yield deltas)) is not None:
             data = event[1]
+            if reply.in_text and (text := read_text(data)) is not None:
+                deltas = reply.take_text(text)
+                continue
             if data == b"[DONE]":
                 break
-            chunk = read(data)
-            deltas = reply.take(chunk)
+            deltas = reply.take(read(data))
         else:
             if reply.stop is None:
                 raise cut_short()

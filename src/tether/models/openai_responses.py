@@ -32,7 +32,7 @@ from tether.messages import (
     VendorItem,
 )
 from tether.model import ModelOptions, ModelRequest, ToolSpec
-from tether.models._responses_reply import NAME, Event, Reply
+from tether.models._responses_reply import NAME, Event, MoreText, Reply
 from tether.models._wire import (
     AFRESH,
     LONGEST_ID,
@@ -42,6 +42,7 @@ from tether.models._wire import (
     at,
     cut_short,
     lenient,
+    tried,
     unique_call_ids,
 )
 from tether.transcript import repaired
@@ -272,11 +273,19 @@ def decode(model: str) -> Decoder:
     """
     reply = Reply(model)
     read = lenient(msgspec.json.Decoder(Event).decode)
+    read_text = tried(msgspec.json.Decoder(MoreText).decode)
     deltas: Sequence[Delta] = ()
     whole = False
     try:
         while not whole:
             received = yield deltas
+            if (
+                reply.in_text
+                and received is not None
+                and (text := read_text(received[1])) is not None
+                and (deltas := reply.take_text(text))
+            ):
+                continue
             if received is None or received[1] == b"[DONE]":
                 raise cut_short()
             event = read(received[1])
