@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -37,6 +38,11 @@ COMMANDS = {
 }
 
 
+def environment() -> dict[str, str]:
+    """Return our own, less what keeps Python from keeping compiled code: installed packages have it."""
+    return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+
+
 def imports(times: int) -> Iterator[tuple[str, float, float]]:
     """Import each library that is installed.
 
@@ -51,7 +57,7 @@ def imports(times: int) -> Iterator[tuple[str, float, float]]:
     for _ in range(times + 1):
         for name, module in found.items():
             command = [sys.executable, "-c", PROGRAM.format(module=module)]
-            done = subprocess.run(command, capture_output=True, check=True)
+            done = subprocess.run(command, env=environment(), capture_output=True, check=True)
             seen[name].append(json.loads(done.stdout.splitlines()[-1]))
     for name, [_, *figures] in seen.items():  # the first may have compiled
         took, grew = (statistics.median(column) for column in zip(*figures, strict=True))
@@ -68,7 +74,7 @@ def commands(times: int) -> Iterator[tuple[str, float]]:
     for _ in range(times + 1):
         for name, command in COMMANDS.items():
             start = time.perf_counter()
-            subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+            subprocess.run(command, env=environment(), stdout=subprocess.DEVNULL, check=True)
             seen[name].append((time.perf_counter() - start) * 1e3)
     for name, [_, *figures] in seen.items():
         yield name, statistics.median(figures)

@@ -4,7 +4,6 @@ The driver makes one and hands it to whatever performs a request.
 """
 
 import math
-from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, AsyncExitStack, suppress
 from typing import Any, TypeVar
@@ -78,7 +77,7 @@ class RunContext:
     _scope: anyio.CancelScope | None = None
     _held: int = 0
     _cut: bool = False
-    _outbox: deque[Event] = field(factory=deque)
+    _outbox: list[Event] = field(factory=list[Event])
     # What was held up by a cut, and goes before the next event.
 
     def __attrs_post_init__(self) -> None:
@@ -157,14 +156,14 @@ class RunContext:
         outbox = self._outbox
         if outbox:
             outbox.append(event)
-            event = outbox.popleft()
+            event = outbox.pop(0)
         try:
             await self.sink.send(event)
             while outbox:
-                event = outbox.popleft()
+                event = outbox.pop(0)
                 await self.sink.send(event)
         except anyio.get_cancelled_exc_class():
-            outbox.appendleft(event)
+            outbox.insert(0, event)
             raise
 
     def publish_nowait(self, event: Event) -> None:

@@ -4,7 +4,6 @@ import difflib
 import logging
 import math
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from functools import partial
 from typing import Any, Final
 
@@ -208,15 +207,18 @@ class ToolBatch:
         if tool.context_parameter is not None:
             arguments[tool.context_parameter] = invocation.context
         # Not before the hooks: a call that waits for a person holds nobody up.
-        async with self._slots.get(tool.name, nullcontext()):
-            if self._told_to_stop():
-                return self._skipped()
+        slot = self._slots.get(tool.name)
+        if slot is None:
+            return await self._timed(tool, arguments, timeout, invocation)
+        async with slot:
             return await self._timed(tool, arguments, timeout, invocation)
 
     async def _timed(
         self, tool: Tool, arguments: dict[str, Any], seconds: float, invocation: Invocation
     ) -> ToolResult:
-        """Run the tool within its deadline; from here on it counts as begun."""
+        """Run the tool within its deadline, if it is not too late; from here on it counts as begun."""
+        if self._told_to_stop():
+            return self._skipped()
         self._context.transcript.begin(invocation.call.id)
         deadline = anyio.CancelScope(deadline=anyio.current_time() + seconds)
         try:

@@ -85,7 +85,7 @@ class _Joint(Generic[E, R]):
         self.solo: EventStream[E, R] | None = None
         self.open = 0
         # Senders waiting for room, first come, first served. Only the first is ever woken.
-        self.line: deque[anyio.Event] = deque()
+        self.line: list[anyio.Event] = []
         self.finished = anyio.Event()
         self.ended = False
         self.result: R | None = None
@@ -460,7 +460,8 @@ class EventStream(Generic[E, R]):
                 self._arrival = arrival = anyio.Event()
                 self._joint.next_in_line()
                 await arrival.wait()
-            await self._hear_of_cancellation()
+            if self._joint.left:
+                await self._hear_of_cancellation()
         finally:
             self._receiving = False
             self._arrival = None

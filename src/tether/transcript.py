@@ -12,7 +12,7 @@ No I/O.
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
-from typing import overload
+from typing import Final, overload
 
 from attrs import evolve
 
@@ -22,6 +22,7 @@ from tether.messages import (
     CustomMessage,
     Message,
     Outcome,
+    Text,
     ToolCall,
     ToolResultMessage,
     UserMessage,
@@ -29,8 +30,10 @@ from tether.messages import (
 
 __all__ = ("Repaired", "Transcript", "repaired", "unanswered")
 
-_NOT_RUN = "This call was not run: the run ended before it could begin."
-_CUT_OFF = "This call was interrupted: it may have run in part, and its result is not known."
+_NOT_RUN: Final = (Text("This call was not run: the run ended before it could begin."),)
+_CUT_OFF: Final = (
+    Text("This call was interrupted: it may have run in part, and its result is not known."),
+)
 
 
 class Repaired(tuple[Message, ...]):
@@ -103,8 +106,14 @@ class Transcript(Sequence[Message]):
         """
         placeholder = self.result(call_id)
         if call_id in self._open:
-            cut_off = evolve(placeholder, content=_CUT_OFF, outcome="interrupted")
-            self._messages[self._slots[call_id]] = cut_off
+            self._messages[self._slots[call_id]] = ToolResultMessage(
+                call_id,
+                placeholder.name,
+                _CUT_OFF,
+                outcome="interrupted",
+                id=placeholder.id,
+                timestamp=placeholder.timestamp,
+            )
 
     def settle(self, result: ToolResultMessage) -> None:
         """Put a call's result in its place. The last result given for a call counts.
@@ -143,7 +152,7 @@ class Transcript(Sequence[Message]):
 
 
 def unanswered(
-    reply: AssistantMessage, outcome: Outcome = "skipped", reason: str = _NOT_RUN
+    reply: AssistantMessage, outcome: Outcome = "skipped", reason: str | tuple[Text, ...] = _NOT_RUN
 ) -> tuple[ToolResultMessage, ...]:
     """Make the results of calls that have none.
 
