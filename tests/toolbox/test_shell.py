@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,25 @@ async def test_output_and_errors_come_in_order_with_the_exit_code(tmp_path: Path
     assert text(result) == f"out\nerr\n{tmp_path}\n\n[exit code 3]"
     assert "".join(updates) == f"out\nerr\n{tmp_path}\n"
     assert (result.outcome, result.details) == ("ok", {"exit_code": 3})
+
+
+async def test_updates_are_whole_lines_and_the_beginning_of_one_that_goes_no_further(
+    tmp_path: Path,
+) -> None:
+    class Answering(list[str]):
+        def extend(self, texts: Iterable[str]) -> None:
+            super().extend(texts)
+            if self[-1].endswith("name? "):
+                (tmp_path / "asked").touch()
+
+    updates = Answering()
+    wait = "until [ -e asked ]; do sleep 0.01; done"
+    await run(tmp_path, f"seq 20000; printf 'name? '; {wait}; echo you", updates)
+    said = "".join(updates)
+    assert said.startswith("1\n2\n")
+    assert said.endswith("20000\nname? you\n")
+    assert updates[-2:] == ["name? ", "you\n"]
+    assert len(updates) > 4
 
 
 async def test_there_is_no_standard_input(tmp_path: Path) -> None:

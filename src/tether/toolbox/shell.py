@@ -132,8 +132,9 @@ async def _follow(process: Process, kept: "_Output", context: ToolContext[Any]) 
                     ):
                         break
                     line += kept.add(piece)
-                whole = waiting.cancelled_caught or len(line) > _PIECE
-                end = len(line) if whole else line.rfind("\n") + 1
+                end = line.rfind("\n") + 1
+                if waiting.cancelled_caught or (not end and len(line) > _PIECE):
+                    end = len(line)
                 if end:
                     await context.update(line[:end])
                     line = line[end:]
