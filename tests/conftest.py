@@ -1,12 +1,16 @@
 """Every async test runs on each backend; what a test leaves behind fails it."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
 import pytest
+
+# The hundreds of commands that tests start would compile the package anew, each for itself.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def _loop_factory(*, eager: bool) -> Callable[[], asyncio.AbstractEventLoop]:
