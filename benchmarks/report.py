@@ -67,7 +67,7 @@ def record(path: Path, figures: Sequence[Figure]) -> None:
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "platform": f"{platform.system()} {platform.machine()}",
         "versions": versions(),
-        "figures": [{**attrs.asdict(one), "ratio": one.ratio} for one in figures],
+        "figures": [{"key": one.key, **attrs.asdict(one), "ratio": one.ratio} for one in figures],
     }
     path.write_text(json.dumps(whole, indent=1) + "\n")
 
@@ -77,15 +77,11 @@ def read(path: Path) -> Mapping[str, float]:
     try:
         whole: Any = json.loads(path.read_text())
         return {
-            key(one): one["value"] if one["ratio"] is None else one["ratio"]
+            one["key"]: one["value"] if one["ratio"] is None else one["ratio"]
             for one in whole["figures"]
         }
     except (OSError, ValueError, KeyError, TypeError) as error:
         sys.exit(f"{path} is no record of `python -m benchmarks --json`: {error}")
-
-
-def key(one: Mapping[str, str]) -> str:
-    return " ".join(one[name] for name in ("measure", "api", "loop", "peer", "unit"))
 
 
 def compared(figures: Sequence[Figure], earlier: Mapping[str, float]) -> Iterator[str]:
