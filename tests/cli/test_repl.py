@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pexpect
@@ -101,6 +102,51 @@ def test_what_is_typed_meanwhile_steers_and_a_second_key_queues(folder: Path, ba
         evaluated(there, "[m.text for m in agent.messages]", repr(
             ["tell", "Long story.", "Shorter!", "Short.", "Then say bye.", "Bye."]
         ))  # fmt: skip
+
+
+def test_the_terminal_is_the_editors_until_another_program_has_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is typed between two lines, or while something is printed, is not shown twice, and no key is lost."""
+    watch = """
+import termios
+set_modes, tether.echoing = termios.tcsetattr, []
+def watched(fd, when, modes):
+    tether.echoing.append(bool(modes[3] & termios.ECHO))
+    set_modes(fd, when, modes)
+termios.tcsetattr = watched
+"""
+    script = folder / "edit"
+    script.write_text('#!/bin/sh\nstty -a < /dev/tty > modes\necho "all new" > "$1"\n')
+    script.chmod(0o700)
+    monkeypatch.setenv("EDITOR", str(script))
+    monkeypatch.delenv("VISUAL", raising=False)
+    scripted(folder, '"One."', '"Two."', '"Three."', before=watch)
+    with terminal(folder, "--model", "mine") as there:
+        for turns, word in enumerate(["first", "second"], start=1):
+            there.says(word)
+            there.until(lambda turns=turns: there.text().count("1 turn,") == turns)  # type: ignore[misc]  # bound
+        evaluated(there, "tether.echoing and not any(tether.echoing)", "True")
+        there.types("half a line\x18\x05")
+        there.until("> all new")
+        assert re.search(r"\sicanon .*\secho\s", (folder / "modes").read_text(), re.DOTALL)
+        there.types("\r")
+        there.until("Three.")
+        there.says("/quit")
+        assert there.until_gone() == 0
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_terminal_is_given_back(folder: Path, backend: str) -> None:
+    with terminal(folder, "--backend", backend) as there:
+        modes = termios.tcgetattr(there.child.child_fd)[3]
+        assert not modes & (termios.ECHO | termios.ICANON | termios.ISIG)
+        there.says("/quit")
+        there.child.wait()
+        modes = termios.tcgetattr(there.child.child_fd)[3]
+        assert modes & termios.ECHO
+        assert modes & termios.ICANON
+        assert modes & termios.ISIG
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

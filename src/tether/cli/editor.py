@@ -16,6 +16,7 @@ from anyio.abc import ObjectReceiveStream
 from attrs import define, field
 
 from tether.cli.conversation import Closed, Conversation, Input, Interrupted, Pressed, Said
+from tether.cli.keyboard import keyboard, lend
 from tether.cli.live import Live
 from tether.cli.status import Status
 from tether.cli.terminal import Send, from_thread
@@ -23,6 +24,7 @@ from tether.cli.terminal import Send, from_thread
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
     from prompt_toolkit.formatted_text import ANSI
+    from prompt_toolkit.input import Input as PromptInput
     from prompt_toolkit.key_binding import KeyBindings
 
 __all__ = ("KEYS", "completions", "edited_lines", "file_names", "printing_above")
@@ -70,11 +72,8 @@ async def edited_lines(
     """
     history.parent.mkdir(parents=True, exist_ok=True)
     editor = _Editor(talk, live, history)
-    async with from_thread(editor.edit) as inputs:
-        try:
-            yield inputs
-        finally:
-            editor.close()
+    async with from_thread(editor.edit, editor.close) as inputs:
+        yield inputs
 
 
 @define(eq=False)
@@ -84,8 +83,10 @@ class _Editor:
     talk: Conversation
     live: Live
     history: Path
+    _keyboard: "PromptInput" = field(init=False, factory=keyboard)
     _session: "PromptSession[str]" = field(init=False)
     _queued: bool = False
+    _closed: bool = False
 
     def __attrs_post_init__(self) -> None:
         from prompt_toolkit import PromptSession  # noqa: PLC0415 - only at a terminal
@@ -99,30 +100,39 @@ class _Editor:
             complete_while_typing=False,
             bottom_toolbar=status.line,
             refresh_interval=_SECONDS_BETWEEN_TICKS,
-            enable_open_in_editor=True,
+            input=self._keyboard,
         )
         self._session.app.min_redraw_interval = _SECONDS_BETWEEN_DRAWINGS
         self.live.redraw = self._session.app.invalidate
 
     def edit(self, send: Send) -> None:
         """Read line after line, until the person or the conversation has enough."""
-        while not self.talk.leaving:
-            self._queued = False
-            try:
-                # Keys are bound anew each time: an extension may have been loaded meanwhile.
-                text = self._session.prompt(key_bindings=self._keys(send))
-            except EOFError:
-                send(Closed())
-                return
-            send(Said(text, queued=self._queued))
+        with self._keyboard.raw_mode():
+            while not self.talk.leaving:
+                self._queued = False
+                try:
+                    # Keys are bound anew each time: an extension may have been loaded meanwhile.
+                    text = self._session.prompt(
+                        key_bindings=self._keys(send), pre_run=self._end_if_closed
+                    )
+                except EOFError:
+                    break
+                send(Said(text, queued=self._queued))
+        send(Closed())
 
     def close(self) -> None:
-        """End the editing that goes on in the thread."""
-        app = self._session.app
-        loop = app.loop
-        if loop is not None and app.is_running:
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(lambda: app.exit(exception=EOFError))
+        """End the editing that goes on in the thread, or is about to."""
+        self._closed = True
+        loop = self._session.app.loop
+        if loop is not None:
+            with suppress(
+                RuntimeError
+            ):  # the loop was closed meanwhile: the next line begins with the same question
+                loop.call_soon_threadsafe(self._end_if_closed)
+
+    def _end_if_closed(self) -> None:
+        if self._closed and not self._session.app.is_done:
+            self._session.app.exit(exception=EOFError)
 
     def _message(self) -> "ANSI":
         from prompt_toolkit.formatted_text import ANSI  # noqa: PLC0415 - only at a terminal
@@ -145,6 +155,10 @@ class _Editor:
         @keys.add("escape", "enter")
         def new_line(event: Any) -> None:
             event.current_buffer.insert_text("\n")
+
+        @keys.add("c-x", "c-e")
+        def open_editor(event: Any) -> None:
+            lend(event.current_buffer.open_in_editor)
 
         @keys.add("c-c")
         def interrupt(event: Any) -> None:

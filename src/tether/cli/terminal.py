@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import anyio
 import anyio.from_thread
@@ -21,6 +21,8 @@ __all__ = ("Send", "from_thread", "is_dumb", "plain_lines")
 
 Send: TypeAlias = Callable[[Input], None]
 """Hands an input over, from the thread."""
+
+_SECONDS_TO_END: Final = 3
 
 
 def is_dumb() -> bool:
@@ -42,14 +44,17 @@ async def plain_lines() -> AsyncIterator[ObjectReceiveStream[Input]]:
 
 
 @asynccontextmanager
-async def from_thread(read: Callable[[Send], None]) -> AsyncIterator[ObjectReceiveStream[Input]]:
+async def from_thread(
+    read: Callable[[Send], None], end: Callable[[], object] | None = None
+) -> AsyncIterator[ObjectReceiveStream[Input]]:
     """Run a function in a thread, and receive what it sends; Ctrl-C is received too.
 
     Args:
         read: is given a function that hands an input over, and returns when there are no more.
+        end: has `read` return soon, where it can be made to. Else the thread is left at work when the block is left.
 
     Cancellation:
-        The thread is left alone: whoever leaves the block sees to it that it ends.
+        As when the block is left: where there is `end`, the thread is waited for, for a few seconds at most.
     """
     send, inputs = anyio.create_memory_object_stream[Input](16)
 
@@ -57,12 +62,17 @@ async def from_thread(read: Callable[[Send], None]) -> AsyncIterator[ObjectRecei
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
             read(lambda one: anyio.from_thread.run(send.send, one))
 
+    ended = anyio.Event()
+
     with send, inputs:
         async with anyio.create_task_group() as tasks:
 
             async def wait() -> None:
-                # A thread that waits for a line cannot be stopped, only left.
-                await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+                try:
+                    # A thread that waits for a line cannot be stopped, only left.
+                    await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+                finally:
+                    ended.set()
 
             async def watch() -> None:
                 with anyio.open_signal_receiver(signal.SIGINT) as signals:
@@ -71,5 +81,11 @@ async def from_thread(read: Callable[[Send], None]) -> AsyncIterator[ObjectRecei
 
             tasks.start_soon(wait)
             tasks.start_soon(watch)
-            yield inputs
+            try:
+                yield inputs
+            finally:
+                if end is not None:
+                    end()
+                    with anyio.move_on_after(_SECONDS_TO_END, shield=True):
+                        await ended.wait()
             tasks.cancel_scope.cancel()

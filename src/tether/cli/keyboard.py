@@ -1,0 +1,48 @@
+"""The keyboard of a line editor: whenever something is typed, it reaches the editor.
+
+Between two lines, and while something is printed above one, prompt-toolkit has the terminal as a shell has it. What is
+typed at such a moment is then shown twice, and Ctrl-C and Ctrl-Q are the terminal's: the one a signal, the other lost.
+"""
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar, copy_context
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from prompt_toolkit.input import Input
+
+__all__ = ("keyboard", "lend")
+
+_LENT: Final = ContextVar("lent", default=False)
+
+
+def keyboard() -> "Input":
+    """Open the terminal for a line editor, which keeps it also while it prints.
+
+    Returns:
+        What a `PromptSession` reads from; between two lines, `raw_mode()` of it keeps the terminal.
+    """
+    if sys.platform == "win32":
+        from prompt_toolkit.input import create_input  # noqa: PLC0415 - only at a terminal
+
+        return create_input()
+    from prompt_toolkit.input.vt100 import Vt100Input  # noqa: PLC0415 - only at a terminal
+
+    class Keyboard(Vt100Input):
+        def cooked_mode(self) -> AbstractContextManager[None]:
+            return super().cooked_mode() if _LENT.get() else nullcontext()
+
+    return Keyboard(sys.stdin)
+
+
+def lend(use: Callable[[], object]) -> None:
+    """Call a function that starts another program: while that runs, it has the terminal as from a shell.
+
+    Args:
+        use: calls prompt-toolkit's `run_in_terminal`, or starts a task that does.
+    """
+    context = copy_context()
+    context.run(_LENT.set, True)  # noqa: FBT003 - it has no name
+    context.run(use)
