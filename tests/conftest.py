@@ -1,9 +1,10 @@
 """Every async test runs on each backend; what a test leaves behind fails it."""
 
 import asyncio
+import gc
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import Any
 
@@ -51,3 +52,12 @@ def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
             print(f"\n{line}")
 
     return show
+
+
+@pytest.fixture(scope="module")
+def quick_garbage_collection() -> Iterator[None]:
+    """Keep the garbage collector, by which a module looks for leaks again and again, off what was there before."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()

@@ -23,6 +23,8 @@ from tests.waiting import until_blocked
 from tether import Agent, AssistantMessage, MessageUpdate, ModelRequest, Text, UserMessage, tool
 from tether.testing import Pause, ScriptedModel, call, check_transcript
 
+pytestmark = pytest.mark.usefixtures("quick_garbage_collection")
+
 GUARD = 10
 
 

@@ -19,6 +19,8 @@ from tether import (
 )
 from tether.stream import CHECKPOINT_EVERY
 
+pytestmark = pytest.mark.usefixtures("quick_garbage_collection")
+
 GUARD = 5
 
 
