@@ -38,6 +38,7 @@ WIRE = (
     "models._sse",
     "models._failures",
     "models._wire",
+    "models._typed_events",
     "models.retry",
     "models.knowledge",
     "models._chat_calls",

@@ -36,7 +36,7 @@ from tether.messages import (
     VendorItem,
 )
 from tether.models._failures import error_from_stream
-from tether.models._wire import count_in, finished_call, word
+from tether.models._wire import count_in, cut_short, finished_call, word
 
 __all__ = ("NAME", "Event", "MoreText", "Reply")
 
@@ -109,8 +109,7 @@ class Reply:
     """What has been read of a reply."""
 
     model: str
-    stop: StopReason | None = None
-    """Why it ended, once that has been said."""
+    _stop: StopReason | None = None
     _id: str | None = None
     _counts: dict[str, Any] = field(factory=dict[str, Any])
     _details: dict[str, Any] = field(factory=dict[str, Any])
@@ -124,7 +123,7 @@ class Reply:
         return bool(self._blocks) and self._blocks[-1].type == "text"
 
     def take_text(self, event: MoreText) -> Sequence[Delta]:
-        """Take in more text; nothing where it is no text's."""
+        """Take in more text; see `TypedReply`."""
         block = self._open.get(event.index)
         if block is None or block.type != "text":
             return ()
@@ -133,17 +132,7 @@ class Reply:
         return (TextDelta(text, block.place),)
 
     def take(self, event: Event) -> tuple[Sequence[Delta], bool]:
-        """Take in an event.
-
-        Args:
-            event: the event.
-
-        Returns:
-            What it brings, and whether the reply is whole.
-
-        Raises:
-            ModelError: it tells of an error.
-        """
+        """Take in an event; see `TypedReply`."""
         kind = event.type
         if kind == "content_block_delta":
             return self._continue(event), False
@@ -160,8 +149,10 @@ class Reply:
             self._note_end(event, out)
         return out, kind == "message_stop"
 
-    def close(self) -> Sequence[Delta]:
-        """Close what is still open at the end of the reply."""
+    def close(self, *, whole: bool) -> Sequence[Delta]:
+        """Close what is still open at the end of the reply; see `TypedReply`."""
+        if not whole and self._stop is None:
+            raise cut_short()
         out: list[Delta] = []
         for block in self._blocks:
             self._finish(block, out)
@@ -170,7 +161,7 @@ class Reply:
     def message(self) -> AssistantMessage:
         """The finished message."""
         blocks = [block.finished for block in self._blocks if block.finished is not None]
-        stop = self.stop or "stop"
+        stop = self._stop or "stop"
         if stop == "stop" and any(isinstance(block, ToolCall) for block in blocks):
             stop = "tool_calls"
         return AssistantMessage(
@@ -214,7 +205,7 @@ class Reply:
         told = event.delta if isinstance(event.delta, dict) else {}
         reason = word(told.get("stop_reason"))
         if reason:
-            self.stop = _STOP_REASONS.get(reason, "stop")
+            self._stop = _STOP_REASONS.get(reason, "stop")
             if reason not in _PLAIN_ENDS:
                 self._details["stop_reason"] = reason
         facts = {**told, "context_management": event.context_management}

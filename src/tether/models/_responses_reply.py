@@ -38,7 +38,7 @@ from tether.messages import (
     VendorItem,
 )
 from tether.models._failures import error_from_stream
-from tether.models._wire import count_in, finished_call, word
+from tether.models._wire import count_in, cut_short, finished_call, word
 
 __all__ = ("NAME", "Event", "MoreText", "Reply")
 
@@ -186,7 +186,7 @@ class Reply:
         return self._current is not None and self._last.type == _TEXT
 
     def take_text(self, event: MoreText) -> Sequence[Delta]:
-        """Take in more of the text that is arriving; nothing where it is of another."""
+        """Take in more text; see `TypedReply`."""
         part, last = self._current, self._last
         if (
             part is None
@@ -199,14 +199,7 @@ class Reply:
         return (_delta(part, event.delta),)
 
     def take(self, event: Event) -> tuple[Sequence[Delta], bool]:
-        """Take in an event.
-
-        Args:
-            event: the event.
-
-        Returns:
-            What it brings, and whether the reply is whole.
-        """
+        """Take in an event; see `TypedReply`."""
         if (text := self._more_text(event)) is not None:
             return (text,), False
         out: list[Delta] = []
@@ -227,6 +220,12 @@ class Reply:
         elif event.response is not None:
             self._note(event.response, out)
         return out, False
+
+    def close(self, *, whole: bool) -> Sequence[Delta]:
+        """Say that nothing is open at the end of a whole reply; see `TypedReply`."""
+        if not whole:
+            raise cut_short()
+        return ()
 
     def message(self) -> AssistantMessage:
         """The finished message."""

@@ -16,8 +16,6 @@ from typing import Any, Final
 
 import msgspec
 
-from tether.deltas import Delta, ReplyEnd
-from tether.errors import ModelError
 from tether.messages import (
     AssistantBlock,
     AssistantMessage,
@@ -33,16 +31,14 @@ from tether.messages import (
 )
 from tether.model import ModelOptions, ModelRequest, ThinkingLevel, ToolSpec
 from tether.models._anthropic_reply import NAME, Event, MoreText, Reply
+from tether.models._typed_events import read_typed_events
 from tether.models._wire import (
     AFRESH,
     Decoder,
     WireApi,
     Write,
     at,
-    cut_short,
     last_settled,
-    lenient,
-    tried,
     unique_call_ids,
 )
 from tether.transcript import repaired
@@ -315,33 +311,8 @@ def decode(model: str) -> Decoder:
     Returns:
         A decoder; see `Decoder`.
     """
-    reply = Reply(model)
-    read = lenient(msgspec.json.Decoder(Event).decode)
-    read_text = tried(msgspec.json.Decoder(MoreText).decode)
-    deltas: Sequence[Delta] = ()
-    whole = False
-    try:
-        while not whole:
-            received = yield deltas
-            if (
-                reply.in_text
-                and received is not None
-                and (text := read_text(received[1])) is not None
-                and (deltas := reply.take_text(text))
-            ):
-                continue
-            if received is None or received[1] == b"[DONE]":
-                if reply.stop is None:
-                    raise cut_short()
-                deltas = ()
-                break
-            event = read(received[1])
-            event.type = event.type or received[0]
-            deltas, whole = reply.take(event)
-    except ModelError as error:
-        error.partial = reply.so_far(error.failure)
-        raise
-    return [*deltas, *reply.close(), ReplyEnd(reply.message())]
+    read = msgspec.json.Decoder(Event).decode
+    return read_typed_events(Reply(model), read, msgspec.json.Decoder(MoreText).decode)
 
 
 def _url(base_url: str, _: str) -> str:
