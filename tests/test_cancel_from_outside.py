@@ -10,9 +10,10 @@ import gc
 import math
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import pytest
@@ -20,7 +21,16 @@ import trio
 from attrs import define, field, frozen
 from tests.waiting import until_blocked
 
-from tether import Agent, AssistantMessage, MessageUpdate, ModelRequest, Text, UserMessage, tool
+from tether import (
+    Agent,
+    AssistantMessage,
+    MessageUpdate,
+    ModelRequest,
+    Text,
+    UserMessage,
+    blocking,
+    tool,
+)
 from tether.testing import Pause, ScriptedModel, call, check_transcript
 
 pytestmark = pytest.mark.usefixtures("quick_garbage_collection")
@@ -770,3 +780,28 @@ async def test_a_text_that_had_arrived_is_kept() -> None:
     last = waiting.agent.messages[-1]
     assert isinstance(last, AssistantMessage)
     assert (last.content, last.stop_reason) == ((Text("Hel"),), "aborted")
+
+
+@pytest.mark.usefixtures("default_sigint")
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_ctrl_c_that_wakes_nobody_ends_a_blocking_run(backend: Literal["asyncio", "trio"]) -> None:
+    """A signal that comes just before a thread waits does not wake it: as here, where another thread gets it."""
+
+    def main_thread_waits() -> bool:
+        frame = sys._current_frames()[threading.main_thread().ident or 0]
+        return frame.f_code.co_name == "wait"
+
+    async def press() -> None:
+        """Press Ctrl-C."""
+        for _ in range(5):  # seen a few times, it has got to where it waits
+            while not main_thread_waits():
+                await anyio.sleep(0.001)
+            await anyio.sleep(0.01)
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        await anyio.sleep_forever()
+
+    agent = Agent(ScriptedModel(call("press")), tools=[press])
+    with pytest.raises(KeyboardInterrupt):
+        blocking.prompt(agent, "go", backend=backend)
+    check_transcript(agent.messages)
+    assert [message.role for message in agent.messages] == ["user", "assistant", "tool"]

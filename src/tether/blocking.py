@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Generator, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Final, Literal, TypeVar, overload
 
 import anyio
 import anyio.from_thread
@@ -28,6 +28,9 @@ __all__ = ("BlockingChat", "BlockingRun", "chat", "prompt", "run")
 
 T = TypeVar("T")
 Backend = Literal["asyncio", "trio"]
+
+_LONGEST_WAIT: Final = 0.5
+"""Seconds."""
 
 
 @overload
@@ -273,6 +276,10 @@ class BlockingRun:
     def _wait(self, function: Callable[[], Awaitable[T]]) -> T:
         future: Future[T] = self._portal.start_task_soon(function)
         try:
+            while not future.done():
+                # A signal that comes just before a thread waits does not wake it: so that Ctrl-C is seen, wake up.
+                with suppress(TimeoutError):
+                    future.exception(_LONGEST_WAIT)
             return future.result()
         finally:
             # Interrupted while waiting: what we waited for must not take an event that nobody gets.

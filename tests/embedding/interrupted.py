@@ -27,6 +27,7 @@ RUNNERS: dict[str, Callable[[Any], Any]] = {
 async def tool() -> None:
     """Wait, and say when it is over."""
     try:
+        print("ready", flush=True)
         await anyio.sleep_forever()
     finally:
         print("cleaned up", flush=True)
@@ -36,6 +37,7 @@ async def tool() -> None:
 async def clean_up() -> None:
     """Wait, and take a while to stop."""
     try:
+        print("ready", flush=True)
         await anyio.sleep_forever()
     finally:
         with anyio.move_on_after(5, shield=True):
@@ -46,6 +48,7 @@ async def clean_up() -> None:
 @tether.tool
 def thread() -> None:
     """Wait in a thread, which nobody can stop."""
+    print("ready", flush=True)
     threading.Event().wait(1)
 
 
@@ -64,9 +67,7 @@ async def main() -> None:
                     case tether.MessageUpdate() if place == "reply":
                         print("ready", flush=True)
                     case tether.ToolExecutionUpdate(content=[tether.Text(text)]):
-                        print("ready", text, flush=True)
-                    case tether.ToolExecutionStart() if place != "command":
-                        print("ready", flush=True)
+                        print("ready", text.strip(), flush=True)
     finally:
         check_transcript(agent.messages)
         print("valid", agent.messages[-1].text, flush=True)

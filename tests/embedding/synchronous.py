@@ -43,7 +43,8 @@ def wait_for_ctrl_c(backend: Literal["asyncio", "trio"]) -> None:
         with blocking.run(agent, "Work.", backend=backend) as run:
             for event in run:
                 if isinstance(event, ToolExecutionUpdate):
-                    print("processes", *[block.text for block in event.content], flush=True)  # type: ignore[union-attr]  # commands print text
+                    text = "".join(block.text for block in event.content)  # type: ignore[union-attr]  # commands print text
+                    print("processes", text.strip(), flush=True)
     except KeyboardInterrupt:
         print("interrupted", flush=True)
     check_transcript(agent.messages)

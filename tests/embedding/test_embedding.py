@@ -269,7 +269,9 @@ def test_ctrl_c_ends_a_program_and_leaves_nothing(runner: str, place: str) -> No
         out, err = output_when_interrupted(process)
     assert process.returncode == -signal.SIGINT
     assert err.count("Traceback") <= 2, err  # asyncio.run shows the cancellation it began with
-    assert err.splitlines()[-1] == "KeyboardInterrupt"
+    # A thread that nobody could stop may end still later, and be told of.
+    last = [line for line in err.splitlines() if "came back after it was given up" not in line][-1]
+    assert last == "KeyboardInterrupt"
     assert "never" not in err, err
     said = out.splitlines()
     assert said[-1].startswith("valid")
