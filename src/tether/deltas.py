@@ -169,12 +169,13 @@ class PartialReply:
         """
         if self._message is not None:
             raise ValueError(f"{type(delta).__name__} after the end of the reply")
+        if type(delta) is TextDelta and type(part := self._parts.get(delta.index)) is _OpenText:
+            # More of an open text, as most are: to match takes twice as long.
+            part.fragments.append(delta.text)
+            return
         match delta:
             case TextDelta(text, index):
-                part = self._parts.get(index)
-                if type(part) is not _OpenText:
-                    part = self._said(index, _OpenText, delta)
-                part.fragments.append(text)
+                self._said(index, _OpenText, delta).fragments.append(text)
             case ToolCallDelta(arguments, index):
                 _expect(self._parts.get(index), _OpenCall, delta).fragments.append(arguments)
             case ThinkingDelta(text, index):
