@@ -125,9 +125,8 @@ class _Editor:
         self._closed = True
         loop = self._session.app.loop
         if loop is not None:
-            with suppress(
-                RuntimeError
-            ):  # the loop was closed meanwhile: the next line begins with the same question
+            # Where the loop was closed meanwhile, the next line begins with the same question.
+            with suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._end_if_closed)
 
     def _end_if_closed(self) -> None:
