@@ -91,6 +91,7 @@ class _Joint(Generic[E, R]):
         self.result: R | None = None
         self.exception: BaseException | None = None
         self.seen = False
+        # Whether the producer did not end by itself: it was cancelled, as a rule with us, and ours comes first.
         self.left = False
 
     def serve(self, consumers: tuple["EventStream[E, R]", ...]) -> None:
@@ -352,7 +353,8 @@ class EventStream(Generic[E, R]):
             await checkpoint()
         else:
             await joint.finished.wait()
-        await self._hear_of_cancellation()
+        if joint.left:
+            await checkpoint_if_cancelled()
         if joint.exception is not None:
             joint.seen = self._raised = True
             raise joint.exception
@@ -461,15 +463,10 @@ class EventStream(Generic[E, R]):
                 self._joint.next_in_line()
                 await arrival.wait()
             if self._joint.left:
-                await self._hear_of_cancellation()
+                await checkpoint_if_cancelled()
         finally:
             self._receiving = False
             self._arrival = None
-
-    async def _hear_of_cancellation(self) -> None:
-        """Where the producer was cancelled, it was as a rule together with us: let that come first."""
-        if self._joint.left:
-            await checkpoint_if_cancelled()
 
     def _stop(self) -> NoReturn:
         if self._closed:

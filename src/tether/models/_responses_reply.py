@@ -261,7 +261,7 @@ class Reply:
         return partial.cut("error", failure)
 
     def _more_text(self, event: Event) -> Delta | None:
-        """More of the text that is arriving, which is what most events bring."""
+        """More of what is arriving and is not plain text: of reasoning, of a refusal, of arguments."""
         part, last, text = self._current, self._last, event.delta
         if (
             part is None
