@@ -60,6 +60,7 @@ WIRE = (
 
 AWAITING = (
     "_scopes",
+    "_portal",
     "stream",
     "hooks",
     "approvals",

@@ -8,16 +8,15 @@ Ctrl-C, in the thread that waits, ends the run as leaving its block would, and i
 """
 
 import sys
-from collections.abc import Awaitable, Callable, Generator, Iterator
-from concurrent.futures import Future
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Any, Final, Literal, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 import anyio
 import anyio.from_thread
-from anyio.from_thread import BlockingPortal
 
+from tether._portal import Backend, Portal, entered
 from tether.agent import Agent, Prompt
 from tether.errors import NothingToContinueError, UsageError
 from tether.events import Event
@@ -27,10 +26,6 @@ from tether.run import OutputResult, Run, RunResult
 __all__ = ("BlockingChat", "BlockingRun", "chat", "prompt", "run")
 
 T = TypeVar("T")
-Backend = Literal["asyncio", "trio"]
-
-_LONGEST_WAIT: Final = 0.5
-"""Seconds."""
 
 
 @overload
@@ -120,17 +115,10 @@ def run(
         KeyboardInterrupt ends the run, waits until its tools have cleaned up, and is raised.
     """
     _refuse_in_event_loop()
-    with (
-        anyio.from_thread.start_blocking_portal(backend) as portal,
-        portal.wrap_async_context_manager(
-            agent.run(
-                request,
-                output=output,
-                output_attempts=output_attempts,
-                max_buffer_size=max_buffer_size,
-            )
-        ) as going,
-    ):
+    manager = agent.run(
+        request, output=output, output_attempts=output_attempts, max_buffer_size=max_buffer_size
+    )
+    with entered(manager, backend=backend) as (going, portal):
         yield BlockingRun(portal, going)
 
 
@@ -217,7 +205,7 @@ class BlockingRun:
 
     __slots__ = ("_portal", "_run")
 
-    def __init__(self, portal: BlockingPortal, run: Run) -> None:
+    def __init__(self, portal: Portal, run: Run) -> None:
         self._portal = portal
         self._run = run
 
@@ -231,7 +219,7 @@ class BlockingRun:
             StopIteration: the run is over.
             ModelError: the model failed.
         """
-        event = self._wait(self._next)
+        event = self._portal.call(self._next)
         if event is None:
             raise StopIteration
         return event
@@ -242,7 +230,7 @@ class BlockingRun:
         Raises:
             ModelError: the model failed; the transcript holds what had arrived.
         """
-        return self._wait(self._run.result)
+        return self._portal.call(self._run.result)
 
     def steer(self, message: Prompt, *, interrupt: bool = False) -> None:
         """Say something to the agent while it works; see `Agent.steer`."""
@@ -254,7 +242,7 @@ class BlockingRun:
 
     def cancel_tool(self, call_id: str) -> None:
         """Cancel one running call; see `Run.cancel_tool`."""
-        self._portal.call(self._run.cancel_tool, call_id)
+        self._portal.call(lambda: self._run.cancel_tool(call_id))
 
     @property
     def partial(self) -> AssistantMessage | None:
@@ -272,18 +260,6 @@ class BlockingRun:
             return await self._run.__anext__()
         except StopAsyncIteration:
             return None
-
-    def _wait(self, function: Callable[[], Awaitable[T]]) -> T:
-        future: Future[T] = self._portal.start_task_soon(function)
-        try:
-            while not future.done():
-                # A signal that comes just before a thread waits does not wake it: so that Ctrl-C is seen, wake up.
-                with suppress(TimeoutError):
-                    future.exception(_LONGEST_WAIT)
-            return future.result()
-        finally:
-            # Interrupted while waiting: what we waited for must not take an event that nobody gets.
-            future.cancel()
 
 
 def _refuse_in_event_loop() -> None:

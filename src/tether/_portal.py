@@ -1,0 +1,292 @@
+"""The way into an event loop, for a thread without one that may be interrupted at any moment.
+
+Python raises KeyboardInterrupt between any two instructions of the main thread. Where these are those of a lock that
+the event loop needs too, as in a `concurrent.futures.Future`, the loop waits for ever for a lock that nobody gives
+back, or the thread gets a RuntimeError in place of the KeyboardInterrupt. So they share no such lock. The thread puts
+what it wants into one queue and waits for the outcome at another: both are `queue.SimpleQueue`, which is made to be
+used in signal handlers. A byte through a socket wakes the event loop.
+"""
+
+from _thread import start_new_thread
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from contextvars import copy_context
+from inspect import isawaitable
+from queue import Empty, SimpleQueue
+from socket import socket, socketpair
+from threading import Thread
+from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar, overload
+
+import anyio
+from anyio.abc import TaskGroup
+from attrs import field, frozen
+
+from tether.errors import UsageError
+
+__all__ = ("Backend", "Portal", "entered")
+
+T = TypeVar("T")
+C = TypeVar("C")
+Backend = Literal["asyncio", "trio"]
+
+_LONGEST_WAIT: Final = 0.5
+"""Seconds. A signal that comes just before a thread waits does not wake it: so that Ctrl-C is seen, wake up."""
+
+
+@frozen
+class _Returned(Generic[T]):
+    value: T
+
+
+@frozen
+class _Raised:
+    error: BaseException
+
+
+_Outcome: TypeAlias = _Returned[T] | _Raised
+
+
+@frozen(eq=False)
+class _Call(Generic[T]):
+    """Call a function."""
+
+    function: Callable[[], Awaitable[T] | T]
+    outcome: "SimpleQueue[_Outcome[T]]" = field(factory=SimpleQueue)
+    scopes: list[anyio.CancelScope] = field(factory=list)
+    """What it runs in; empty until it starts."""
+
+
+@frozen
+class _Cancel:
+    """Cancel a call."""
+
+    call: _Call[Any]
+
+
+@frozen
+class _Leave:
+    """Leave the context, by an exception or without."""
+
+    error: BaseException | None
+
+
+_Request: TypeAlias = _Call[Any] | _Cancel | _Leave
+
+
+@contextmanager
+def entered(
+    manager: AbstractAsyncContextManager[C], *, backend: Backend
+) -> Iterator[tuple[C, "Portal"]]:
+    """Enter an async context manager, in an event loop and a thread of its own.
+
+    Args:
+        manager: what to enter, and to leave as the block is left.
+        backend: the event loop to use.
+
+    Returns:
+        A context manager that gives what the async one gives, and the way to its event loop.
+
+    Raises:
+        Exception: what the async context manager raises.
+
+    Cancellation:
+        An exception that interrupts this thread, like KeyboardInterrupt, leaves the context and is raised when that is
+        done. One that comes meanwhile waits for it too; a third does not.
+    """
+    portal = Portal(manager, backend)
+    # Twice: an interruption may come just where the first is about to leave.
+    with _left_at_the_end(portal), _left_at_the_end(portal):
+        portal.start()
+        yield portal.wait(portal.entering), portal
+
+
+@contextmanager
+def _left_at_the_end(portal: "Portal") -> Iterator[None]:
+    """Leave the context as the block is left, and wait until that is done."""
+    try:
+        yield
+    except BaseException as error:
+        traceback = error.__traceback__
+        portal.leave(error)
+        # It was raised in the context too.
+        error.__traceback__ = traceback
+        if portal.failure is not None and portal.failure is not error:
+            raise portal.failure  # noqa: ASYNC104, B904 - it stands for both
+        raise
+    portal.leave(None)
+    if portal.failure is not None:
+        raise portal.failure
+
+
+class Portal:
+    """Calls functions in an event loop, from any other thread. Made by `entered`."""
+
+    __slots__ = (
+        "_began",
+        "_bell",
+        "_ended",
+        "_left",
+        "_requests",
+        "_thread",
+        "entering",
+        "failure",
+    )
+
+    def __init__(self, manager: AbstractAsyncContextManager[Any], backend: Backend) -> None:
+        run = copy_context().run
+        self._thread = Thread(
+            target=run, args=(self._run, manager, backend), name="tether", daemon=True
+        )
+        self._requests: SimpleQueue[_Request] = SimpleQueue()
+        self._bell: socket | None = None
+        self._began = self._left = self._ended = False
+        self.entering: SimpleQueue[_Outcome[Any]] = SimpleQueue()
+        """What entering the context came to."""
+        self.failure: BaseException | None = None
+        """What leaving the context raised, beyond what it was left by."""
+
+    # In the threads outside.
+
+    @overload
+    def call(self, function: Callable[[], Awaitable[T]]) -> T: ...
+    @overload
+    def call(self, function: Callable[[], T]) -> T: ...
+    def call(self, function: Callable[[], Any]) -> Any:
+        """Call a function in the event loop, and wait until it is done.
+
+        Args:
+            function: what to call, async or not.
+
+        Returns:
+            What it returns.
+
+        Raises:
+            UsageError: the context was left before it was done.
+            BaseException: what it raises.
+
+        Cancellation:
+            An exception that interrupts this thread cancels the function; it is not waited for.
+        """
+        call = _Call(function)
+        try:
+            self._request(call)
+            return self.wait(call.outcome)
+        except BaseException:
+            self._request(_Cancel(call))
+            raise
+
+    def wait(self, outcomes: "SimpleQueue[_Outcome[T]]") -> T:
+        """Wait for an outcome: return it, or raise it."""
+        while True:
+            ended = self._ended
+            with suppress(Empty):
+                match outcomes.get(timeout=0 if ended else _LONGEST_WAIT):
+                    case _Returned(value):
+                        return value
+                    case _Raised(error):
+                        raise error
+            if ended:
+                raise _left()
+
+    def start(self) -> None:
+        """Enter the context, in a thread of its own; `entering` tells when that is done."""
+        # By another thread: `Thread.start` waits by a lock, as this one must not.
+        start_new_thread(self._thread.start, ())
+
+    def leave(self, error: BaseException | None) -> None:
+        """Have the context left, by an exception or without, and wait until that is done.
+
+        The first who asks decides on the exception.
+        """
+        self._left = True
+        self._request(_Leave(error))
+        # What has not begun sees that it is not to begin.
+        while self._began and self._thread.is_alive():
+            self._thread.join(_LONGEST_WAIT)
+
+    def _request(self, request: _Request) -> None:
+        self._requests.put(request)
+        if self._bell is not None:
+            # It is full, and so heard; or nobody listens any more.
+            with suppress(BlockingIOError, OSError):
+                self._bell.send(b"\0")
+
+    # In the thread of the event loop.
+
+    def _run(self, manager: AbstractAsyncContextManager[Any], backend: Backend) -> None:
+        self._began = True
+        try:
+            heard, bell = socketpair()
+            with heard, bell:
+                heard.settimeout(0)
+                bell.settimeout(0)
+                self._bell = bell
+                if not self._left:
+                    anyio.run(self._serve, manager, heard, backend=backend)
+        except BaseException as error:  # noqa: ASYNC103, BLE001 - handed on to the thread that waits
+            self.failure = error
+            self.entering.put(_Raised(error))
+        finally:
+            self._ended = True
+            self._refuse_requests()
+
+    async def _serve(self, manager: AbstractAsyncContextManager[Any], heard: socket) -> None:
+        error = None
+        try:
+            async with manager as entered:
+                self.entering.put(_Returned(entered))
+                async with anyio.create_task_group() as calls:
+                    error = await self._read_requests(calls, heard)
+                    calls.cancel_scope.cancel()
+                if error is not None:
+                    raise error
+        except BaseException as raised:  # noqa: ASYNC103 - the thread raises what it left by itself
+            if raised is not error:
+                raise
+
+    async def _read_requests(self, calls: TaskGroup, heard: socket) -> BaseException | None:
+        """Do what is asked for, until the context is to be left; return by which exception."""
+        while True:
+            with suppress(Empty):
+                while True:
+                    match self._requests.get_nowait():
+                        case _Leave(error):
+                            return error
+                        case _Cancel(call):
+                            for scope in call.scopes:
+                                scope.cancel()
+                        case call:
+                            call.scopes.append(anyio.CancelScope())
+                            calls.start_soon(_perform, call)
+            await anyio.wait_readable(heard)
+            heard.recv(4096)
+
+    def _refuse_requests(self) -> None:
+        with suppress(Empty):
+            while True:
+                match self._requests.get_nowait():
+                    case _Call() as call:
+                        call.outcome.put(_Raised(_left()))
+                    case _Cancel() | _Leave():
+                        pass
+
+
+async def _perform(call: _Call[Any]) -> None:
+    with call.scopes[0]:
+        try:
+            value = call.function()
+            if isawaitable(value):
+                value = await value
+        except anyio.get_cancelled_exc_class():
+            call.outcome.put(_Raised(_left()))
+            raise
+        except BaseException as error:  # noqa: ASYNC103, BLE001 - handed on to the thread that waits
+            call.outcome.put(_Raised(error))
+        else:
+            call.outcome.put(_Returned(value))
+
+
+def _left() -> UsageError:
+    return UsageError(
+        "the run's block was left: nothing of the run can be reached through it any more"
+    )

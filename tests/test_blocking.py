@@ -1,0 +1,263 @@
+"""The face for programs without an event loop, also where they are interrupted."""
+
+import collections.abc
+import gc
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from types import FrameType
+from typing import Any
+
+import anyio
+import pytest
+
+from tether import (
+    Agent,
+    AgentEnd,
+    ModelError,
+    TextDelta,
+    ToolContext,
+    UsageError,
+    blocking,
+    tool,
+)
+from tether.testing import Pause, ScriptedModel, call, check_transcript
+
+BACKENDS: list[Any] = ["asyncio", "trio"]
+GUARD = 10
+"""Seconds."""
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_blocking_prompts_and_runs(backend: Any) -> None:
+    agent = Agent(ScriptedModel("one", "two", [Pause()]))
+    assert blocking.prompt(agent, "a", backend=backend).text == "one"
+    with blocking.run(agent, "b", backend=backend) as run:
+        events = list(run)
+        assert run.result().text == "two"
+    assert isinstance(events[-1], AgentEnd)
+    with blocking.run(agent, "c", backend=backend) as run:
+        run.abort()
+        assert run.result().stop_reason == "aborted"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_blocking_raises_what_failed_and_ends_what_is_left(backend: Any) -> None:
+    agent = Agent(ScriptedModel(ModelError("no", kind="server"), [TextDelta("x"), Pause()]))
+    with pytest.raises(ModelError, match="no"):
+        blocking.prompt(agent, "a", backend=backend)
+    with pytest.raises(LookupError), blocking.run(agent, "b", backend=backend) as run:
+        next(iter(run))
+        raise LookupError
+    assert not agent.state.running
+
+
+def test_blocking_works_in_several_threads_at_once() -> None:
+    answers: list[str] = []
+
+    def ask(number: int) -> None:
+        answers.append(blocking.prompt(Agent(ScriptedModel(f"{number}")), "?").text)
+
+    threads = [threading.Thread(target=ask, args=(n,)) for n in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answers) == ["0", "1", "2", "3", "4"]
+
+
+async def test_blocking_is_refused_where_it_would_stop_an_event_loop() -> None:
+    with pytest.raises(UsageError, match=r"use `await agent\.prompt"):
+        blocking.prompt(Agent(ScriptedModel("x")), "a")
+
+    @tool
+    def nested(context: ToolContext[None]) -> str:
+        """Ask another agent from a worker thread."""
+        return blocking.prompt(Agent(ScriptedModel("x")), "a").text
+
+    agent = Agent(ScriptedModel(call("nested"), "ok"), tools=[nested])
+    await agent.prompt("go")
+    assert "use anyio.from_thread.run(agent.prompt, ...)" in agent.messages[2].text
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_blocking_chat_is_a_generator(backend: Any) -> None:
+    agent = Agent(ScriptedModel("One.", ModelError("gone", kind="server"), "Two.", "Three."))
+    chat = blocking.chat(agent, backend=backend)
+    assert isinstance(chat, collections.abc.Generator)
+    assert chat.send(None) == ""
+    assert chat.send("first") == "One."
+    with pytest.raises(ModelError, match="gone"):
+        chat.send("second")
+    assert chat.send("second again") == "Two."
+    agent.follow_up("third")
+    assert list(chat) == ["Three."]
+    chat.close()
+    with pytest.raises(StopIteration):
+        chat.send("fourth")
+    with pytest.raises(LookupError, match="x"):
+        blocking.chat(agent).throw(LookupError("x"))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_tools_see_the_context_variables_of_who_waits(backend: Any) -> None:
+    who: ContextVar[str] = ContextVar("who", default="nobody")
+
+    async def whoami() -> str:
+        return who.get()
+
+    agent = Agent(ScriptedModel(call("whoami"), "I see."), tools=[whoami])
+    who.set("me")
+    blocking.prompt(agent, "Who?", backend=backend)
+    assert agent.messages[2].text == "me"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("error", [StopIteration, GeneratorExit, KeyboardInterrupt, SystemExit])
+def test_what_is_raised_in_the_block_comes_out_as_it_is(
+    error: type[BaseException], backend: Any
+) -> None:
+    agent = Agent(ScriptedModel([TextDelta("x"), Pause()]))
+    raised = error()
+    with pytest.raises(error) as caught, blocking.run(agent, "a", backend=backend):
+        raise raised
+    assert caught.value is raised
+    assert {frame.name for frame in caught.traceback} == {
+        "test_what_is_raised_in_the_block_comes_out_as_it_is"
+    }
+    assert not agent.state.running
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_tool_that_ends_the_program_ends_it(backend: Any) -> None:
+    async def leave() -> None:
+        raise SystemExit(3)
+
+    agent = Agent(ScriptedModel(call("leave")), tools=[leave])
+    with pytest.raises(SystemExit) as caught:
+        blocking.prompt(agent, "Go.", backend=backend)
+    assert caught.value.code == 3
+    check_transcript(agent.messages)
+
+
+def test_an_unknown_backend_is_said_at_once() -> None:
+    with pytest.raises(LookupError, match="twisted"):
+        blocking.prompt(Agent(ScriptedModel("x")), "a", backend="twisted")  # type: ignore[call-overload]  # on purpose
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_run_whose_block_was_left_says_so(backend: Any) -> None:
+    with blocking.run(Agent(ScriptedModel("x")), "a", backend=backend) as run:
+        pass
+    for use in (run.abort, run.result, run.__next__, lambda: run.partial, lambda: run.steer("b")):
+        with pytest.raises(UsageError, match="block was left"):
+            use()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_another_thread_that_waits_is_told_when_the_block_is_left(backend: Any) -> None:
+    told: list[BaseException] = []
+    waits = threading.Event()
+
+    async def wait() -> None:
+        waits.set()
+        await anyio.sleep_forever()
+
+    def read(run: blocking.BlockingRun) -> None:
+        try:
+            run.result()
+        except UsageError as error:
+            told.append(error)
+
+    agent = Agent(ScriptedModel(call("wait")), tools=[wait])
+    with blocking.run(agent, "a", backend=backend) as run:
+        reader = threading.Thread(target=read, args=(run,))
+        reader.start()
+        assert waits.wait(GUARD)
+    reader.join(GUARD)
+    assert len(told) == 1
+
+
+# Interrupted anywhere.
+
+OURS = {"tether.blocking", "tether._portal", "contextlib", "threading"}
+"""Where to interrupt: the code by which a thread waits for an event loop."""
+
+
+def call_interrupted(function: Callable[[], object], line: int) -> bool:
+    """Call a function, and raise KeyboardInterrupt before one of the lines that this thread runs, counted from 1.
+
+    Returns:
+        Whether it came to that line.
+    """
+    left = line
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        nonlocal left
+        if frame.f_globals.get("__name__") not in OURS:
+            return None
+        if event == "line":
+            left -= 1
+            if left == 0:
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        function()
+    finally:
+        sys.settrace(before)
+    return left <= 0
+
+
+@pytest.fixture
+def given_up() -> Iterator[None]:
+    """Interrupt a test that waits for something that nobody does."""
+
+    def give_up(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, 6 * GUARD, 0.1)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.is_alive()}
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there is no interval timer")
+@pytest.mark.usefixtures("given_up", "quick_garbage_collection")
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_ctrl_c_before_any_line_ends_the_run_and_comes_out_plain(backend: Any) -> None:
+    """An interruption between the lines of a lock breaks the lock, and what else waits for it."""
+
+    async def work() -> str:
+        return "worked"
+
+    def prompt() -> None:
+        blocking.prompt(agent, "Work.", backend=backend)
+
+    line, interrupted = 0, True
+    while interrupted:
+        line += 1
+        agent = Agent(ScriptedModel(call("work"), "Done."), tools=[work])
+        before, raised = threads(), False
+        try:
+            interrupted = call_interrupted(prompt, line)
+        except KeyboardInterrupt:
+            raised = True
+        assert raised == interrupted, line
+        gc.collect()
+        for thread in threads() - before:  # interrupted while it began, it ends by itself
+            thread.join(GUARD)
+        assert threads() <= before, line
+        assert not agent.state.running
+        check_transcript(agent.messages)
+    assert line > 100
+    assert agent.messages[-1].text == "Done."
