@@ -609,6 +609,24 @@ class TestContinuing:
             await agent.prompt()
         assert len(agent.messages) == 2
 
+    async def test_from_a_reply_that_pauses(self) -> None:
+        pause = AssistantMessage("Let me see ...", stop_reason="pause")
+        agent = Agent(ScriptedModel(pause, "Found it.", "Well."), limits=Limits(turns=1))
+        assert (await agent.prompt("go")).limit == "turns"
+        assert (await agent.prompt()).text == "Found it."
+        with pytest.raises(NothingToContinueError, match="ends with the model's reply"):
+            await agent.prompt()
+
+    async def test_what_is_said_while_the_model_pauses_waits_until_it_has_gone_on(self) -> None:
+        pause = AssistantMessage("Let me see ...", stop_reason="pause")
+        agent = Agent(ScriptedModel(pause, "Found it.", "You are welcome."))
+        async with agent.run("go") as run:
+            async for event in run:
+                if isinstance(event, TurnEnd) and event.turn == 1:
+                    agent.steer("thank you")
+        said = [message.text for message in agent.messages]
+        assert said == ["go", "Let me see ...", "Found it.", "thank you", "You are welcome."]
+
     async def test_from_a_reply_with_messages_that_wait(self) -> None:
         agent = Agent(ScriptedModel("hi", "again"))
         await agent.prompt("go")

@@ -188,6 +188,28 @@ def test_a_reply_that_ends_by_itself_ends_the_run(stop_reason: str) -> None:
     assert played.end == End("stop")
 
 
+def test_a_model_that_pauses_is_asked_to_go_on_before_anyone_else_speaks() -> None:
+    pause, rest = reply("Let me see ...", stop_reason="pause"), reply("Found it.")
+    played, transcript = play([(), pause, False, rest, False, (), ()])
+    ask = AskModel()
+    stops = [AskWhetherToStop(TurnEnd(1, pause)), AskWhetherToStop(TurnEnd(2, rest))]
+    assert played.requests == [STEERING, ask, stops[0], ask, stops[1], STEERING, FOLLOW_UP]
+    assert transcript.messages == (HELLO, pause, rest)
+    assert played.end == End("stop")
+
+
+def test_a_limit_reached_while_a_model_pauses_ends_the_run_there() -> None:
+    played, _ = play([(), reply(stop_reason="pause"), False], limits=Limits(turns=1))
+    assert played.end == End("limit", "turns")
+
+
+def test_calls_of_a_reply_that_pauses_are_run_as_ever() -> None:
+    pause, rest = reply("", "a", stop_reason="pause"), reply("Done.")
+    played, transcript = play([(), pause, answers("a"), False, (), rest, False, (), ()])
+    assert played.requests[4] == STEERING
+    assert transcript.messages == (HELLO, pause, result("a"), rest)
+
+
 def test_an_empty_reply_ends_the_run() -> None:
     played, transcript = play([(), AssistantMessage((), id="e"), False, (), ()])
     assert played.end == End("stop")

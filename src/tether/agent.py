@@ -568,7 +568,8 @@ class Agent:
             raise NothingToContinueError(
                 "there is no conversation to continue: give the run a prompt"
             )
-        if not isinstance(last, AssistantMessage | None) or (last is not None and last.cut_off):
+        is_reply = isinstance(last, AssistantMessage) and not (last.cut_off or last.paused)
+        if last is not None and not is_reply:
             return []
         if not self._waiting():
             raise NothingToContinueError(

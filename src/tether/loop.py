@@ -191,11 +191,13 @@ def _converse(state: _State, prompts: Sequence[Queued]) -> Loop:
         turn = yield from _turn(state, number, incoming)
         if state.end is None and (yield from state.perform(AskWhetherToStop(turn))):
             return End("terminated")
-        unfinished = bool(turn.results) and not turn.message.cut_off
+        paused = turn.message.paused
+        unfinished = paused or (bool(turn.results) and not turn.message.cut_off)
         limit = state.limits.reached(state.spent)
         if state.end is None and limit is not None:
             return End("limit", limit) if unfinished else _natural_end(turn)
-        incoming = [] if state.end else [*(yield from state.perform(TakeMessages("steering")))]
+        takes = state.end is None and not paused
+        incoming = [*(yield from state.perform(TakeMessages("steering")))] if takes else []
         if not (incoming or unfinished or state.end):
             incoming = [*(yield from state.perform(TakeMessages("follow_up")))]
         if state.end is not None:

@@ -38,8 +38,10 @@ __all__ = (
 JsonObject: TypeAlias = Mapping[str, Any]
 """A JSON object: string keys; values are null, booleans, numbers, strings, lists and objects."""
 
-StopReason: TypeAlias = Literal["stop", "length", "tool_calls", "error", "aborted", "refusal"]
-"""Why a reply ended. `error` and `aborted` mark a reply that was cut off."""
+StopReason: TypeAlias = Literal[
+    "stop", "length", "tool_calls", "pause", "error", "aborted", "refusal"
+]
+"""Why a reply ended. `error` and `aborted` mark one that was cut off; after `pause` the model goes on when asked."""
 
 Outcome: TypeAlias = Literal["ok", "error", "timeout", "denied", "skipped", "interrupted"]
 """How a tool call ended. `denied` and `skipped` never ran; `interrupted` may have run in part."""
@@ -276,6 +278,11 @@ class AssistantMessage:
     def cut_off(self) -> bool:
         """True when the reply ended before the model did."""
         return self.stop_reason in {"error", "aborted"}
+
+    @property
+    def paused(self) -> bool:
+        """True when the model goes on with this reply as soon as it is asked again, and should be before all else."""
+        return self.stop_reason == "pause" and not self.tool_calls
 
 
 @frozen

@@ -27,6 +27,7 @@ TALK: tuple[Message, ...] = (
             VendorItem("openai", {}),
         ],
         model="m",
+        stop_reason="tool_calls",
     ),
     ToolResultMessage("1", "read", "```\ninner\n```", outcome="ok"),
     ToolResultMessage("2", "read", "no", outcome="error"),
@@ -39,7 +40,7 @@ def test_markdown_has_everything() -> None:
     text = as_markdown(TALK)
     for part in (
         "## user",
-        "## assistant (m)",
+        "## assistant (m)\n",
         "> hm\n> well",
         'Calls `read`:\n\n```json\n{"path": "ä.txt"}\n```',
         "{oops",

@@ -109,7 +109,7 @@ def test_counts_are_of_the_whole_reply_and_hold_what_a_cache_held() -> None:
             "length",
             {"stop_reason": "model_context_window_exceeded"},
         ),
-        ("pause_turn", "stop", {"stop_reason": "pause_turn"}),
+        ("pause_turn", "pause", None),
         ("refusal", "refusal", None),
         ("something_new", "stop", {"stop_reason": "something_new"}),
     ],
@@ -417,8 +417,18 @@ def test_what_the_server_began_and_never_ended_is_left_out() -> None:
     cut_off = AssistantMessage([Text("So."), item], api=API, stop_reason="aborted")
     [_, reply, _] = written(UserMessage("?"), cut_off, UserMessage("!"))
     assert reply["content"] == [text("So.")]
-    [_, paused] = written(UserMessage("?"), AssistantMessage([Text("So."), item], api=API))
-    assert [block["type"] for block in paused["content"]] == ["text", "server_tool_use"]
+    paused = AssistantMessage([Text("So."), item], api=API, stop_reason="pause")
+    [_, reply] = written(UserMessage("?"), paused)
+    assert [block["type"] for block in reply["content"]] == ["text", "server_tool_use"]
+
+
+def test_both_parts_of_a_reply_that_paused_are_one_turn() -> None:
+    item = VendorItem(API, {"type": "server_tool_use", "id": "s", "name": "x", "input": {}})
+    result = VendorItem(API, {"type": "x_tool_result", "tool_use_id": "s"})
+    paused = AssistantMessage([Text("So."), item], api=API, stop_reason="pause")
+    rest = AssistantMessage([result, Text("Done.")], api=API)
+    [_, reply, _] = written(UserMessage("?"), paused, rest, UserMessage("!"))
+    assert reply["content"] == [text("So."), item.data, result.data, text("Done.")]
 
 
 def test_a_conversation_begins_with_a_person_and_holds_no_empty_turn() -> None:

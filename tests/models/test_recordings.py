@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 from tests.models.replay import Exchange, pieces, serving
 
-from tether import AssistantMessage, ModelError, ModelRequest, ReplyEnd, UserMessage, VendorItem
+from tether import (
+    Agent,
+    AssistantMessage,
+    ModelError,
+    ModelRequest,
+    ReplyEnd,
+    UserMessage,
+    VendorItem,
+)
 from tether.deltas import PartialReply
 from tether.models.catalogue import VENDORS, model_from_name
 from tether.models.retry import RetryPolicy
@@ -36,7 +44,7 @@ STOP_REASONS = {
     "stop": "stop",
     "end_turn": "stop",
     "stop_sequence": "stop",
-    "pause_turn": "stop",
+    "pause_turn": "pause",
     "completed": "stop",
     "STOP": "stop",
     "length": "length",
@@ -146,6 +154,41 @@ async def test_a_recording_is_decoded_as_by_its_vendors_sdk(
         raise error
     assert message is not None
     assert _found(message) == _wanted(expected, message, f"{folder.parent.name}/{folder.name}")
+
+
+PAUSED = [
+    FOLDER / "anthropic-messages" / f"anthropic-pause-turn-web-search-streaming-vcr-{part}"
+    for part in range(2)
+]
+
+
+@pytest.mark.skipif(not all(map(Path.exists, PAUSED)), reason="the recording is not here")
+async def test_a_run_goes_on_where_the_vendor_paused() -> None:
+    left = list(PAUSED)
+    asked: list[Any] = []
+
+    async def handler(exchange: Exchange) -> None:
+        asked.append(json.loads(exchange.body)["messages"])
+        await exchange.answer((left.pop(0) / "response.sse").read_bytes())
+
+    async with serving(handler) as server:
+        agent = Agent(model_from_name("anthropic:claude", base_url=server.url, api_key="secret"))
+        result = await agent.prompt("Search.")
+        left += PAUSED[1:]
+        await agent.prompt("And now?")
+    assert result.stop_reason == "stop"
+    assert [(m.role, getattr(m, "stop_reason", "")) for m in result.messages] == [
+        ("user", ""),
+        ("assistant", "pause"),
+        ("assistant", "stop"),
+    ]
+    recorded = json.loads((PAUSED[1] / "request.json").read_text())["messages"][1]["content"]
+    continued, later = ([block["type"] for block in talk[1]["content"]] for talk in asked[1:])
+    assert continued == [block["type"] for block in recorded]
+    # Afterwards both parts are one turn, in which nothing that was begun lacks its result.
+    assert later[: len(continued)] == continued
+    assert later.count("server_tool_use") == later.count("web_search_tool_result")
+    assert [talk["role"] for talk in asked[2]] == ["user", "assistant", "user"]
 
 
 def _found(message: AssistantMessage) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def _heading(message: Message) -> str:
     match message:
         case UserMessage():
             return "user"
-        case AssistantMessage(stop_reason="stop" | "tool_use"):
+        case AssistantMessage(stop_reason="stop" | "tool_calls" | "pause"):
             return f"assistant ({message.model})" if message.model else "assistant"
         case AssistantMessage(stop_reason=reason):
             return f"assistant ({message.model}; {reason})"

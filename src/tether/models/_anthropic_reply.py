@@ -46,14 +46,16 @@ NAME: Final = "anthropic-messages"
 _STOP_REASONS: Final[Mapping[str, StopReason]] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
-    "pause_turn": "stop",
+    "pause_turn": "pause",
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
     "tool_use": "tool_calls",
     "refusal": "refusal",
 }
 
-_PLAIN_ENDS: Final = frozenset({"end_turn", "stop_sequence", "max_tokens", "tool_use", "refusal"})
+_PLAIN_ENDS: Final = frozenset(
+    {"end_turn", "stop_sequence", "pause_turn", "max_tokens", "tool_use", "refusal"}
+)
 """Reasons of which our own stop reason says all."""
 
 _FACTS_OF_THE_END: Final = ("stop_sequence", "stop_details", "container", "context_management")

@@ -63,10 +63,11 @@ def check_request(request: ModelRequest) -> None:
         check_transcript(messages)
     except AssertionError as error:
         raise AssertionError(f"bad request: {error}") from None
-    if not messages or isinstance(messages[-1], AssistantMessage):
-        last = describe(messages[-1]) if messages else "missing"
+    last = messages[-1] if messages else None
+    if last is None or (isinstance(last, AssistantMessage) and not last.paused):
+        it_is = "missing" if last is None else describe(last)
         raise AssertionError(
-            f"bad request: the last message must be a user's or a result; it is {last}"
+            f"bad request: the last message must be a user's or a result; it is {it_is}"
         )
     _check_tools(request)
 
