@@ -2,16 +2,20 @@
 
 import collections.abc
 import gc
-import signal
+import itertools
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from contextvars import ContextVar
+from functools import partial
 from types import FrameType
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
+from attrs import define
 
 from tether import (
     Agent,
@@ -186,78 +190,96 @@ OURS = {"tether.blocking", "tether._portal", "contextlib", "threading"}
 """Where to interrupt: the code by which a thread waits for an event loop."""
 
 
-def call_interrupted(function: Callable[[], object], line: int) -> bool:
-    """Call a function, and raise KeyboardInterrupt before one of the lines that this thread runs, counted from 1.
+@define
+class Interrupted:
+    """A call of a function, in a thread of its own, with KeyboardInterrupt raised before one of the lines it runs."""
 
-    Returns:
-        Whether it came to that line.
-    """
-    left = line
+    function: Callable[[], object]
+    line: int
+    """Counted from 1."""
+    came: bool = False
+    """Whether it came to that line."""
+    raised: type[BaseException] | None = None
 
-    def trace(frame: FrameType, event: str, argument: object) -> Any:
-        nonlocal left
+    def call(self) -> None:
+        # Raised by a trace function, an exception may leave others as handled for ever; so the thread ends with it.
+        thread = threading.Thread(target=self._call, daemon=True)
+        thread.start()
+        thread.join(GUARD)
+        assert not thread.is_alive(), "it waits for something that nobody does"
+
+    def _call(self) -> None:
+        sys.settrace(self._trace)
+        try:
+            self.function()
+        except BaseException as error:  # noqa: BLE001 - looked at by the test
+            self.raised = type(error)  # itself it would keep alive what it passed through
+        finally:
+            sys.settrace(None)
+
+    def _trace(self, frame: FrameType, event: str, argument: object) -> Any:
         if frame.f_globals.get("__name__") not in OURS:
             return None
         if event == "line":
-            left -= 1
-            if left == 0:
+            self.line -= 1
+            if self.line == 0:
+                self.came = True
                 raise KeyboardInterrupt
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        function()
-    finally:
-        sys.settrace(before)
-    return left <= 0
-
-
-@pytest.fixture
-def given_up() -> Iterator[None]:
-    """Interrupt a test that waits for something that nobody does."""
-
-    def give_up(*_: object) -> None:
-        raise TimeoutError
-
-    before = signal.signal(signal.SIGALRM, give_up)
-    signal.setitimer(signal.ITIMER_REAL, 6 * GUARD, 0.1)
-    yield
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
+        return self._trace
 
 
 def threads() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if thread.is_alive()}
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there is no interval timer")
-@pytest.mark.usefixtures("given_up", "quick_garbage_collection")
+def ask(agent: Agent, backend: Any) -> None:
+    blocking.prompt(agent, "Work.", backend=backend)
+
+
+def ask_and_be_interrupted(agent: Agent, backend: Any) -> None:
+    with blocking.run(agent, "Work.", backend=backend) as run:
+        next(run)
+        raise KeyboardInterrupt
+
+
+@pytest.mark.usefixtures("quick_garbage_collection")
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_ctrl_c_before_any_line_ends_the_run_and_comes_out_plain(backend: Any) -> None:
-    """An interruption between the lines of a lock breaks the lock, and what else waits for it."""
+@pytest.mark.parametrize("program", [ask, ask_and_be_interrupted])
+def test_an_interruption_before_any_line_ends_the_run_and_comes_out_plain(
+    program: Callable[[Agent, Any], None], backend: Any
+) -> None:
+    """Where it comes between the lines of a lock, it breaks the lock, and what else waits for it."""
+    begun: list[str] = []
+    ended: list[str] = []
 
     async def work() -> str:
-        return "worked"
-
-    def prompt() -> None:
-        blocking.prompt(agent, "Work.", backend=backend)
-
-    line, interrupted = 0, True
-    while interrupted:
-        line += 1
-        agent = Agent(ScriptedModel(call("work"), "Done."), tools=[work])
-        before, raised = threads(), False
+        begun.append("work")
         try:
-            interrupted = call_interrupted(prompt, line)
-        except KeyboardInterrupt:
-            raised = True
-        assert raised == interrupted, line
+            await anyio.lowlevel.checkpoint()
+            return "worked"
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.lowlevel.checkpoint()
+                ended.append("work")
+
+    for line in itertools.count(1):
+        agent = Agent(ScriptedModel(call("work"), "Done."), tools=[work])
+        before = threads()
+        interrupted = Interrupted(partial(program, agent, backend), line)
+        interrupted.call()
+        expected = KeyboardInterrupt if interrupted.came or program is not ask else None
+        assert interrupted.raised is expected, line
         gc.collect()
-        for thread in threads() - before:  # interrupted while it began, it ends by itself
-            thread.join(GUARD)
+        # Interrupted while its thread began, it lets it end by itself.
+        waiting_until = time.monotonic() + GUARD
+        while not threads() <= before and time.monotonic() < waiting_until:
+            time.sleep(0.001)
         assert threads() <= before, line
+        assert begun == ended
         assert not agent.state.running
         check_transcript(agent.messages)
+        if not interrupted.came:
+            break
     assert line > 100
-    assert agent.messages[-1].text == "Done."
+    if program is ask:
+        assert agent.messages[-1].text == "Done."

@@ -126,6 +126,7 @@ class Portal:
         "_bell",
         "_ended",
         "_left",
+        "_open",
         "_requests",
         "_thread",
         "entering",
@@ -138,6 +139,7 @@ class Portal:
             target=run, args=(self._run, manager, backend), name="tether", daemon=True
         )
         self._requests: SimpleQueue[_Request] = SimpleQueue()
+        self._open: set[_Call[Any]] = set()
         self._bell: socket | None = None
         self._began = self._left = self._ended = False
         self.entering: SimpleQueue[_Outcome[Any]] = SimpleQueue()
@@ -256,34 +258,38 @@ class Portal:
                             for scope in call.scopes:
                                 scope.cancel()
                         case call:
+                            self._open.add(call)
                             call.scopes.append(anyio.CancelScope())
-                            calls.start_soon(_perform, call)
+                            calls.start_soon(self._perform, call)
             await anyio.wait_readable(heard)
             heard.recv(4096)
 
+    async def _perform(self, call: _Call[Any]) -> None:
+        with call.scopes[0]:
+            try:
+                value = call.function()
+                if isawaitable(value):
+                    value = await value
+            except anyio.get_cancelled_exc_class():
+                raise
+            except BaseException as error:  # noqa: BLE001 - handed on to the thread that waits
+                self._answer(call, _Raised(error))
+            else:
+                self._answer(call, _Returned(value))
+
+    def _answer(self, call: _Call[T], outcome: _Outcome[T]) -> None:
+        self._open.discard(call)
+        call.outcome.put(outcome)
+
     def _refuse_requests(self) -> None:
+        """Answer what was not done, be it since it was not even begun."""
         with suppress(Empty):
             while True:
-                match self._requests.get_nowait():
-                    case _Call() as call:
-                        call.outcome.put(_Raised(_left()))
-                    case _Cancel() | _Leave():
-                        pass
-
-
-async def _perform(call: _Call[Any]) -> None:
-    with call.scopes[0]:
-        try:
-            value = call.function()
-            if isawaitable(value):
-                value = await value
-        except anyio.get_cancelled_exc_class():
-            call.outcome.put(_Raised(_left()))
-            raise
-        except BaseException as error:  # noqa: ASYNC103, BLE001 - handed on to the thread that waits
-            call.outcome.put(_Raised(error))
-        else:
-            call.outcome.put(_Returned(value))
+                request = self._requests.get_nowait()
+                if isinstance(request, _Call):
+                    self._open.add(request)
+        for call in [*self._open]:
+            self._answer(call, _Raised(_left()))
 
 
 def _left() -> UsageError:
