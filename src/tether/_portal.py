@@ -124,6 +124,7 @@ class Portal:
     __slots__ = (
         "_began",
         "_bell",
+        "_end",
         "_ended",
         "_left",
         "_open",
@@ -141,6 +142,7 @@ class Portal:
         self._requests: SimpleQueue[_Request] = SimpleQueue()
         self._open: set[_Call[Any]] = set()
         self._bell: socket | None = None
+        self._end: SimpleQueue[None] = SimpleQueue()
         self._began = self._left = self._ended = False
         self.entering: SimpleQueue[_Outcome[Any]] = SimpleQueue()
         """What entering the context came to."""
@@ -203,8 +205,12 @@ class Portal:
         self._left = True
         self._request(_Leave(error))
         # What has not begun sees that it is not to begin.
-        while self._began and self._thread.is_alive():
-            self._thread.join(_LONGEST_WAIT)
+        while self._began and not self._ended:
+            # Not by `Thread.join`: interrupted there, a thread counts as ended that has not (before Python 3.13).
+            with suppress(Empty):
+                self._end.get(timeout=_LONGEST_WAIT)
+        if self._ended:
+            self._thread.join()
 
     def _request(self, request: _Request) -> None:
         self._requests.put(request)
@@ -230,6 +236,7 @@ class Portal:
             self.entering.put(_Raised(error))
         finally:
             self._ended = True
+            self._end.put(None)
             self._refuse_requests()
 
     async def _serve(self, manager: AbstractAsyncContextManager[Any], heard: socket) -> None:
