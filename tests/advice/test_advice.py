@@ -145,7 +145,7 @@ async def test_calls_are_asked_about_at_once_and_answered_in_any_order_and_hold_
             await answers[name].wait()
         return True
 
-    limited = tool(name="add", max_concurrency=1, timeout=0.05)(add.function)
+    limited = tool(name="add", max_concurrency=1, timeout=0.5)(add.function)
     script = [call("add", id=name, a=1, b=1) for name in ("a", "b", "c")]
     agent = Agent(ScriptedModel(script, "ok"), tools=[limited], approve=approve)
     done: list[str] = []
@@ -153,7 +153,7 @@ async def test_calls_are_asked_about_at_once_and_answered_in_any_order_and_hold_
         async with agent.run("go") as run, anyio.create_task_group() as tasks:
 
             async def person() -> None:
-                await anyio.sleep(0.1)  # longer than the tool may take
+                await anyio.sleep(0.6)  # longer than the tool may take
                 assert (sorted(waiting), done) == (["a", "b"], ["c"])
                 answers["b"].set()
                 await until_blocked()

@@ -25,7 +25,7 @@ async def main() -> None:
     print(answer.result().text)
 
     try:
-        async with asyncio.timeout(0.05):
+        async with asyncio.timeout(1):
             async with slow.run("What is a tether?") as run:
                 async for event in run:
                     match event:

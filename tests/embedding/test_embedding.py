@@ -165,6 +165,7 @@ def anyio_backend() -> str:
 
 async def test_a_slow_reader_slows_the_run(web: WebServer) -> None:
     written = 0
+    wrote = anyio.Event()
 
     async def provider(exchange: Exchange) -> None:
         nonlocal written
@@ -172,6 +173,7 @@ async def test_a_slow_reader_slows_the_run(web: WebServer) -> None:
         while True:
             await exchange.send(PIECE)
             written += len(PIECE)
+            wrote.set()
 
     async def settled() -> int:
         before = -1
@@ -188,6 +190,7 @@ async def test_a_slow_reader_slows_the_run(web: WebServer) -> None:
                     b"GET /pour?url=%b HTTP/1.1\r\nhost: x\r\n\r\n" % server.url.encode()
                 )
                 await browser.receive()
+                await wrote.wait()
                 first = await settled()
                 for _ in range(20):
                     await browser.receive()
