@@ -3,6 +3,7 @@
 import collections.abc
 import gc
 import itertools
+import queue
 import sys
 import threading
 import time
@@ -21,6 +22,7 @@ from tether import (
     Agent,
     AgentEnd,
     ModelError,
+    ModelRequest,
     TextDelta,
     ToolContext,
     UsageError,
@@ -132,6 +134,19 @@ def test_what_is_raised_in_the_block_comes_out_as_it_is(
         "test_what_is_raised_in_the_block_comes_out_as_it_is"
     }
     assert not agent.state.running
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("error", [queue.Empty, OSError, TimeoutError])
+def test_what_a_hook_raises_comes_out_whatever_it_is(error: type[Exception], backend: Any) -> None:
+    agent = Agent(ScriptedModel("x"))
+
+    @agent.hook("before_model")
+    def fail(_: ModelRequest) -> None:
+        raise error("by a hook")
+
+    with pytest.raises(error, match="by a hook"):
+        blocking.prompt(agent, "a", backend=backend)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -181,16 +181,18 @@ class Portal:
 
     def wait(self, outcomes: "SimpleQueue[_Outcome[T]]") -> T:
         """Wait for an outcome: return it, or raise it."""
-        while True:
+        outcome: _Outcome[T] | None = None
+        while outcome is None:
             ended = self._ended
             with suppress(Empty):
-                match outcomes.get(timeout=0 if ended else _LONGEST_WAIT):
-                    case _Returned(value):
-                        return value
-                    case _Raised(error):
-                        raise error
-            if ended:
+                outcome = outcomes.get(timeout=0 if ended else _LONGEST_WAIT)
+            if outcome is None and ended:
                 raise _left()
+        match outcome:
+            case _Returned(value):
+                return value
+            case _Raised(error):
+                raise error
 
     def start(self) -> None:
         """Enter the context, in a thread of its own; `entering` tells when that is done."""
@@ -216,7 +218,7 @@ class Portal:
         self._requests.put(request)
         if self._bell is not None:
             # It is full, and so heard; or nobody listens any more.
-            with suppress(BlockingIOError, OSError):
+            with suppress(OSError):
                 self._bell.send(b"\0")
 
     # In the thread of the event loop.
