@@ -33,7 +33,7 @@ _THREADS = 40
 """Sync tools of one run at a time: as many as anyio's own limit for a whole program."""
 
 
-@define(kw_only=True, slots=True)
+@define(kw_only=True, eq=False, repr=False)
 class RunContext:
     """The shared state of one run. Made inside the event loop, dropped with the run."""
 
