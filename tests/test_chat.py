@@ -6,12 +6,7 @@ import gc
 import anyio
 import pytest
 
-from tether import (
-    Agent,
-    MessageUpdate,
-    ModelError,
-    TextDelta,
-)
+from tether import Agent, MessageUpdate, ModelError, TextDelta
 from tether.testing import Pause, ScriptedModel
 
 

@@ -52,8 +52,6 @@ class _Call(Generic[T]):
 
     function: Callable[[], Awaitable[T] | T]
     outcome: "SimpleQueue[_Outcome[T]]" = field(factory=SimpleQueue)
-    scopes: list[anyio.CancelScope] = field(factory=list)
-    """What it runs in; empty until it starts."""
 
 
 @frozen
@@ -140,7 +138,8 @@ class Portal:
             target=run, args=(self._run, manager, backend), name="tether", daemon=True
         )
         self._requests: SimpleQueue[_Request] = SimpleQueue()
-        self._open: set[_Call[Any]] = set()
+        # The calls that have begun, and what to cancel them by.
+        self._open: dict[_Call[Any], anyio.CancelScope] = {}
         self._bell: socket | None = None
         self._end: SimpleQueue[None] = SimpleQueue()
         self._began = self._left = self._ended = False
@@ -264,17 +263,16 @@ class Portal:
                         case _Leave(error):
                             return error
                         case _Cancel(call):
-                            for scope in call.scopes:
-                                scope.cancel()
+                            if call in self._open:
+                                self._open[call].cancel()
                         case call:
-                            self._open.add(call)
-                            call.scopes.append(anyio.CancelScope())
+                            self._open[call] = anyio.CancelScope()
                             calls.start_soon(self._perform, call)
             await anyio.wait_readable(heard)
             heard.recv(4096)
 
     async def _perform(self, call: _Call[Any]) -> None:
-        with call.scopes[0]:
+        with self._open[call]:
             try:
                 value = call.function()
                 if isawaitable(value):
@@ -287,7 +285,7 @@ class Portal:
                 self._answer(call, _Returned(value))
 
     def _answer(self, call: _Call[T], outcome: _Outcome[T]) -> None:
-        self._open.discard(call)
+        self._open.pop(call, None)
         call.outcome.put(outcome)
 
     def _refuse_requests(self) -> None:
@@ -296,7 +294,7 @@ class Portal:
             while True:
                 request = self._requests.get_nowait()
                 if isinstance(request, _Call):
-                    self._open.add(request)
+                    self._answer(request, _Raised(_left()))
         for call in [*self._open]:
             self._answer(call, _Raised(_left()))
 

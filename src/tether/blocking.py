@@ -219,10 +219,10 @@ class BlockingRun:
             StopIteration: the run is over.
             ModelError: the model failed.
         """
-        event = self._portal.call(self._next)
-        if event is None:
-            raise StopIteration
-        return event
+        try:
+            return self._portal.call(self._run.__anext__)
+        except StopAsyncIteration:
+            raise StopIteration from None
 
     def result(self) -> RunResult:
         """Wait for the end of the run, leaving aside the events nobody has read.
@@ -253,13 +253,6 @@ class BlockingRun:
     def usage(self) -> Usage:
         """The tokens spent so far."""
         return self._run.usage
-
-    async def _next(self) -> Event | None:
-        # A coroutine cannot raise StopAsyncIteration through a future.
-        try:
-            return await self._run.__anext__()
-        except StopAsyncIteration:
-            return None
 
 
 def _refuse_in_event_loop() -> None:
