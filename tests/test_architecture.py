@@ -61,6 +61,9 @@ WIRE = (
 AWAITING = (
     "_scopes",
     "_portal",
+    "_channel",
+    "_failure",
+    "_broadcast",
     "stream",
     "hooks",
     "approvals",
