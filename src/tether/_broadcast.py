@@ -6,7 +6,6 @@ Senders that must wait stand in line at a lock; the first waits for room, and is
 from typing import Generic, NoReturn, TypeVar
 
 import anyio
-from anyio.lowlevel import checkpoint_if_cancelled
 
 from tether._channel import Channel, State
 from tether._failure import Failure, is_broken
@@ -21,7 +20,6 @@ class Broadcast(Generic[E, R]):
     """What a sink and its streams share: the consumers, the line of senders, the end."""
 
     __slots__ = (
-        "_room",
         "_taking",
         "channels",
         "ended",
@@ -29,7 +27,9 @@ class Broadcast(Generic[E, R]):
         "failures",
         "finished",
         "line",
+        "only",
         "result",
+        "room",
     )
 
     def __init__(self) -> None:
@@ -37,9 +37,12 @@ class Broadcast(Generic[E, R]):
         """The consumers that follow: all but those that were closed; none after the end."""
         self._taking: tuple[Channel[E], ...] = ()
         # Those of them that are open.
+        self.only: Channel[E] | None = None
+        """The one that is open, where there is just one and nobody is in line: it may be offered an event."""
         self.line = anyio.Lock(fast_acquire=True)
         """Held by the sender that waits for room; the others wait for the lock, first come, first served."""
-        self._room: anyio.Event | None = None
+        self.room: anyio.Event | None = None
+        """What the first in line waits for."""
         self.ended = False
         """Whether no event can follow. The result may."""
         self.finished = anyio.Event()
@@ -71,28 +74,35 @@ class Broadcast(Generic[E, R]):
         if self.line.locked() and not in_turn:
             return False
         taking = self._taking
-        if len(taking) == 1 and taking[0].offer(event):  # as most are
-            return True
         if not all(channel.would_take(event) for channel in taking):
             return False
         for channel in taking:
             channel.take(event)
-        self.regroup()
+        if any(channel.state is not State.OPEN for channel in taking):
+            self._regroup()
         return True
 
     async def deliver_in_turn(self, event: E) -> None:
         """Stand in line, and deliver the event once all consumers can take it."""
-        async with self.line:
-            while not self.deliver(event, in_turn=True):
-                self._room = room = anyio.Event()
-                await room.wait()
-                await checkpoint_if_cancelled()
+        try:
+            async with self.line:
+                while not self.deliver(event, in_turn=True):
+                    self.only = None
+                    self.room = room = anyio.Event()
+                    await room.wait()
+        finally:
+            self._look_who_is_alone()
 
     def room_made(self) -> None:
         """Let the first in line try again."""
-        if self._room is not None:
-            self._room.set()
-            self._room = None
+        if self.room is not None:
+            self.room.set()
+            self.room = None
+
+    def check_not_ended(self) -> None:
+        """Refuse a second end."""
+        if self.ended:
+            raise anyio.ClosedResourceError("this sink has ended already")
 
     def _refuse(self) -> NoReturn:
         if self.ended:
@@ -107,13 +117,28 @@ class Broadcast(Generic[E, R]):
             channel.end()
         else:
             self.channels = (*self.channels, channel)
-            self.regroup()
+            self._regroup()
 
-    def regroup(self) -> None:
-        """Look again at who follows and who is open, and let the first in line try again."""
+    def changed(self) -> None:
+        """Note that a consumer has changed its state: there may be room now."""
+        self._regroup()
+        self.room_made()
+
+    def make_room(self, channel: Channel[E]) -> None:
+        """Let a consumer that is about to wait have an event."""
+        if channel.state is State.DISCARDING:
+            channel.reopen()
+            self._regroup()
+        self.room_made()
+
+    def _regroup(self) -> None:
         self.channels = tuple(c for c in self.channels if c.state is not State.CLOSED)
         self._taking = tuple(c for c in self.channels if c.state is State.OPEN)
-        self.room_made()
+        self._look_who_is_alone()
+
+    def _look_who_is_alone(self) -> None:
+        alone = len(self._taking) == 1 and not self.line.locked()
+        self.only = self._taking[0] if alone else None
 
     # The end.
 
@@ -123,8 +148,8 @@ class Broadcast(Generic[E, R]):
             self.ended = True
             for channel in self.channels:
                 channel.end()
-            self.channels = self._taking = ()
-            self.room_made()
+            self.channels = ()
+            self.changed()
 
     def finish(self, result: R) -> None:
         """End with a result, unless there is one already or a failure."""

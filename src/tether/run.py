@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from anyio.abc import ObjectReceiveStream
 from attrs import field, frozen
 
 from tether._inbox import Queued
@@ -56,14 +57,12 @@ class OutputResult(RunResult, Generic[T]):
 RunStream: TypeAlias = EventStream[Event, RunResult]
 
 
-class Run:
+class Run(ObjectReceiveStream[Event]):
     """The handle on a run. Iterate it for its events; made by `Agent.run`.
 
-    One task at a time may iterate; `branch` serves further consumers. None of the handles needs
+    It is an `anyio.abc.ObjectReceiveStream`, and goes wherever anyio's streams go. One task at a time may iterate; `branch` serves further consumers. None of the handles needs
     anyone to read events.
     """
-
-    __slots__ = ("_context", "_steer", "_stream")
 
     def __init__(
         self,
@@ -75,12 +74,20 @@ class Run:
         self._stream = stream
         self._steer = steer
 
-    def __aiter__(self) -> AsyncIterator[Event]:
+    def __aiter__(self) -> AsyncIterator[Event]:  # type: ignore[override]  # see `EventStream`
         return self._stream.__aiter__()
 
     async def __anext__(self) -> Event:
         """Wait for the next event; see `EventStream.__anext__`."""
         return await self._stream.__anext__()
+
+    async def receive(self) -> Event:
+        """Wait for the next event; see `EventStream.receive`."""
+        return await self._stream.receive()
+
+    async def aclose(self) -> None:
+        """Stop following: a run that nobody follows ends where it has something to tell; it never waits."""
+        self._stream.close()
 
     async def result(self) -> RunResult:
         """Wait for the end of the run, leaving aside the events nobody has read.

@@ -1,13 +1,9 @@
 """A bounded stream of events from one producer to any number of consumers, and one result.
 
 Every consumer has an anyio memory object stream pair of its own (`_channel.py`, with the table of a consumer's
-states). A sink and its streams share a `Broadcast`: an event goes to all consumers in one step, once all can take
-it, so that every consumer sees the same events in the same order. Senders that must wait stand in line at a
-lock. Nothing is handed over across an `await`: a `send` that was cancelled has not delivered, and a
-receive that was cancelled has taken nothing.
-
-`EventSink` is an `anyio.abc.ObjectSendStream` and `EventStream` an `anyio.abc.ObjectReceiveStream`: both go
-wherever anyio's streams go.
+states). An event goes to all consumers in one step, once all can take it (`_broadcast.py`), so that every
+consumer sees the same events in the same order. Nothing is handed over across an `await`: a `send` that was
+cancelled has not delivered, and a receive that was cancelled has taken nothing.
 
 While there is room, sending and receiving take no trip through the scheduler; but each side passes a
 checkpoint at least once in `CHECKPOINT_EVERY` events.
@@ -24,7 +20,7 @@ from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 from attrs import frozen
 
 from tether._broadcast import Broadcast
-from tether._channel import Channel, State, WhenFull
+from tether._channel import Channel, WhenFull
 from tether._failure import Failure, beside_cancellation, raise_together
 
 __all__ = (
@@ -59,7 +55,7 @@ class StreamStatistics:
 
 
 class EventSink(ObjectSendStream[E], Generic[E]):
-    """Where a producer puts its events. Made by `create_event_stream`.
+    """Where a producer puts its events: an anyio stream. Made by `create_event_stream`.
 
     As a context manager it ends the stream when left, or fails it with what was raised.
     """
@@ -84,15 +80,16 @@ class EventSink(ObjectSendStream[E], Generic[E]):
         if not self._offer(item):
             self._since_checkpoint = 0
             await checkpoint()
-            await self._broadcast.deliver_in_turn(item)
+            if not self._broadcast.deliver(item):
+                await self._broadcast.deliver_in_turn(item)
 
     def _offer(self, item: E) -> bool:
-        """Deliver an event, unless that takes waiting or a checkpoint is due: `send` without its coroutine.
-
-        Where it returns False nothing was delivered, and the event is to be sent.
-        """
+        """Deliver an event at once, or say that it has to be sent: `send` without its coroutine."""
         self._since_checkpoint += 1
-        return self._since_checkpoint < CHECKPOINT_EVERY and self._broadcast.deliver(item)
+        if self._since_checkpoint >= CHECKPOINT_EVERY:
+            return False
+        only = self._broadcast.only
+        return self._broadcast.deliver(item) if only is None else only.offer(item)
 
     def send_nowait(self, item: E) -> None:
         """Deliver an event to every consumer at once.
@@ -113,7 +110,7 @@ class EventSink(ObjectSendStream[E], Generic[E]):
         Raises:
             anyio.ClosedResourceError: it has ended already.
         """
-        self._check_not_ended()
+        self._broadcast.check_not_ended()
         self._broadcast.finish(result)
 
     def fail(self, exception: BaseException) -> None:
@@ -122,7 +119,7 @@ class EventSink(ObjectSendStream[E], Generic[E]):
         Raises:
             anyio.ClosedResourceError: it has ended already.
         """
-        self._check_not_ended()
+        self._broadcast.check_not_ended()
         self._broadcast.fail(exception)
 
     async def aclose(self) -> None:
@@ -148,10 +145,6 @@ class EventSink(ObjectSendStream[E], Generic[E]):
             raised = anyio.BrokenResourceError("this stream was left before its producer was done")
         self._broadcast.fail(raised)
 
-    def _check_not_ended(self) -> None:
-        if self._broadcast.ended:
-            raise anyio.ClosedResourceError("this sink has ended already")
-
 
 class _ProducerSink(EventSink[E]):
     """The sink of a producer whose end is known to who runs it."""
@@ -165,7 +158,7 @@ class _ProducerSink(EventSink[E]):
 
 
 class EventStream(ObjectReceiveStream[E], Generic[E, R]):
-    """Where a consumer follows the events, and finds the result. Made by `create_event_stream`.
+    """Where a consumer follows the events: an anyio stream, with a result. Made by `create_event_stream`.
 
     One task at a time may iterate it; `branch` makes a stream for a further consumer. As a context manager it
     closes itself when left.
@@ -178,8 +171,8 @@ class EventStream(ObjectReceiveStream[E], Generic[E, R]):
         self._raised = False
         broadcast.join(channel)
 
-    def __aiter__(self) -> AsyncIterator[E]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
-        # Not itself, as in the base class, but one loop's way through it: so it is known who reads.
+    def __aiter__(self) -> AsyncIterator[E]:  # type: ignore[override]  # not itself: see below
+        # One loop's way through the stream, by which it is known who reads.
         return self._channel.iterate(self.__anext__)
 
     async def __anext__(self) -> E:
@@ -211,10 +204,11 @@ class EventStream(ObjectReceiveStream[E], Generic[E, R]):
             except (anyio.EndOfStream, anyio.ClosedResourceError):
                 break
             else:
-                self._broadcast.room_made()
+                if self._broadcast.room is not None:
+                    self._broadcast.room_made()
                 return event
             self._since_checkpoint = 0
-            self._reopen()
+            self._broadcast.make_room(channel)
             await channel.alone(channel.arrival)
         await checkpoint_if_cancelled()
         return self._end()
@@ -224,7 +218,7 @@ class EventStream(ObjectReceiveStream[E], Generic[E, R]):
 
         Raises:
             anyio.EndOfStream: the stream has ended.
-            anyio.BrokenResourceError: the producer failed with an `EndOfStream` of its own.
+            RuntimeError: the producer failed with an `EndOfStream` of its own.
             Exception: as in `__anext__`.
 
         Cancellation:
@@ -235,7 +229,7 @@ class EventStream(ObjectReceiveStream[E], Generic[E, R]):
         except StopAsyncIteration:
             pass
         except anyio.EndOfStream as error:
-            raise anyio.BrokenResourceError("the producer failed with an EndOfStream") from error
+            raise RuntimeError("the producer failed with an EndOfStream") from error
         raise anyio.EndOfStream
 
     async def result(self) -> R:
@@ -255,7 +249,7 @@ class EventStream(ObjectReceiveStream[E], Generic[E, R]):
         broadcast = self._broadcast
         if not broadcast.ended and not self._channel.read_elsewhere():
             self._channel.discard()
-            broadcast.regroup()
+            broadcast.changed()
         await broadcast.finished.wait()
         # A producer that was cancelled was so with us, as a rule, and ours comes first.
         await checkpoint_if_cancelled()
@@ -303,18 +297,11 @@ class EventStream(ObjectReceiveStream[E], Generic[E, R]):
     def close(self) -> None:
         """Stop following: what is buffered is dropped, and senders no longer wait for us."""
         self._channel.close()
-        self._broadcast.regroup()
+        self._broadcast.changed()
 
     async def aclose(self) -> None:
         """Do the same as `close`, for `async with`; it never waits."""
         self.close()
-
-    def _reopen(self) -> None:
-        """Have room for an event."""
-        if self._channel.state is State.DISCARDING:
-            self._channel.reopen()
-            self._broadcast.regroup()
-        self._broadcast.room_made()
 
     def _end(self) -> NoReturn:
         error = self._channel.cut_off()
@@ -327,8 +314,7 @@ class EventStream(ObjectReceiveStream[E], Generic[E, R]):
         self._raised = True
         if isinstance(failure.exception, StopAsyncIteration):
             failure.heard = True
-            text = "the producer failed with a StopAsyncIteration"
-            raise RuntimeError(text) from failure.exception
+            raise RuntimeError("the producer failed with this") from failure.exception
         failure.reraise()
 
 
@@ -385,7 +371,7 @@ async def open_event_stream(
             except BaseException as error:  # noqa: BLE001 - raised below, past what the task group makes of it
                 raised.append(Failure(error))
             tasks.cancel_scope.cancel()
-    except anyio.get_cancelled_exc_class():
+    except anyio.get_cancelled_exc_class():  # noqa: ASYNC103 - what the block had raised goes first
         if not raised:
             # What the producer failed with meanwhile must not stand for the cancellation.
             raise
@@ -404,7 +390,7 @@ async def _produce(
         failure = beside_cancellation(error)
         if isinstance(failure, Exception):
             broadcast.fail(failure)
-            return
+            return  # noqa: ASYNC104 - handed to the consumers; a cancellation alone is raised
         left = "the block of this stream was left before its producer was done"
         broadcast.fail(anyio.ClosedResourceError(left), heard=True)
         if failure is not None:
