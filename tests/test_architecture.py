@@ -60,6 +60,7 @@ WIRE = (
 
 AWAITING = (
     "_scopes",
+    "_threads",
     "_portal",
     "stream",
     "hooks",

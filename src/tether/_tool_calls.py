@@ -8,12 +8,12 @@ from functools import partial
 from typing import Any, Final
 
 import anyio
-import anyio.to_thread
 from attrs import define, field
 
 from tether._run_context import RunContext
-from tether._scopes import open_task_group
-from tether.errors import ArgumentsError
+from tether._scopes import failure_in, leaves, open_task_group
+from tether._threads import run_in_thread
+from tether.errors import ArgumentsError, in_words
 from tether.events import ToolExecutionEnd, ToolExecutionStart, ToolExecutionUpdate
 from tether.hooks import AroundTool, Deny, Invocation, ProceedTool, answer_of
 from tether.loop import Answer
@@ -231,6 +231,10 @@ class ToolBatch:
             return _failed(f"{tool.name} was cancelled from within")  # noqa: ASYNC104 - as above
         except Exception as error:  # noqa: BLE001 - a tool that fails never ends the run
             return _failed(_described(error))
+        except BaseExceptionGroup as group:
+            if (failure := failure_in(group)) is None:
+                raise
+            return _failed(_described(failure))  # noqa: ASYNC104 - who cancelled us does it again
         finally:
             if deadline.cancelled_caught:
                 _log.debug("tool %s timed out after %s s", tool.name, seconds)
@@ -244,9 +248,7 @@ class ToolBatch:
         given_up: list[bool] = []
         work = partial(_in_thread, partial(tool.function, **arguments), tool.name, given_up)
         try:
-            return await anyio.to_thread.run_sync(
-                work, abandon_on_cancel=True, limiter=self._context.threads
-            )
+            return await run_in_thread(work, limiter=self._context.threads)
         except anyio.get_cancelled_exc_class():
             given_up.append(True)
             raise
@@ -282,6 +284,9 @@ def _around(advice: AroundTool, proceed: ProceedTool) -> ProceedTool:
 def _in_thread(function: Callable[[], object], name: str, given_up: Sequence[bool]) -> object:
     try:
         return function()
+    except SystemExit as error:
+        # Raised in the event loop it would end the program; here it says that the function has no result.
+        raise RuntimeError(f"{name} called sys.exit({error.code!r})") from error
     finally:
         if given_up:
             _log.warning("%s came back after it was given up; its result is discarded", name)
@@ -292,9 +297,8 @@ def _failed(text: str, outcome: Outcome = "error") -> ToolResult:
 
 
 def _described(error: Exception) -> str:
-    """What the model is told of an exception: its text, and its type where the text says little."""
-    text = str(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    """What the model is told of an exception: type and text of each, where it is a group."""
+    return "; ".join(in_words(leaf) for leaf in leaves(error))
 
 
 def _refusal(call: ToolCall, settings: Settings) -> str:

@@ -17,6 +17,7 @@ What anyio has a name for keeps it: `anyio.ClosedResourceError`, `anyio.BrokenRe
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from tether.messages import AssistantMessage, Failure, FailureKind
 
@@ -32,11 +33,31 @@ __all__ = (
     "ToolDefinitionError",
     "UnknownModelError",
     "UsageError",
+    "in_words",
 )
 
 
 class TetherError(Exception):
-    """The root of the tree."""
+    """The root of the tree. Each of them can be pickled and copied, notes included."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Have it made anew as it is: `__init__` takes something else than the text that it makes of it."""
+        return _made_anew, (type(self), self.args), self.__dict__
+
+
+def _made_anew(kind: type[TetherError], args: tuple[Any, ...]) -> TetherError:
+    error = kind.__new__(kind)
+    error.args = args
+    return error
+
+
+def in_words(error: BaseException) -> str:
+    """Say what an exception is, by its type and its text, where it has one that can be had."""
+    try:
+        text = str(error)
+    except Exception as failure:  # noqa: BLE001 - its class is another's, and its text is not all there is to say
+        text = f"<its text cannot be had: {type(failure).__name__}>"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 class UsageError(TetherError):
