@@ -17,6 +17,7 @@ SOURCE = Path(tether.__file__).parent
 PURE = (
     "messages",
     "errors",
+    "_exceptions",
     "_light",
     "deltas",
     "events",

@@ -12,14 +12,16 @@ Only the layer of our own task group is taken off. A group that somebody else ha
 stays whole.
 """
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, NoReturn, TypeVarTuple
+from typing import Any, TypeVarTuple
 
 import anyio
 from anyio.abc import TaskGroup
 
-__all__ = ("Tasks", "failure_in", "leaves", "open_task_group", "plain", "raise_as_it_is")
+from tether._exceptions import leaves, raise_as_it_is
+
+__all__ = ("Tasks", "failure_in", "open_task_group", "plain")
 
 Ts = TypeVarTuple("Ts")
 
@@ -151,21 +153,3 @@ def failure_in(error: BaseException) -> ExceptionGroup[Exception] | None:
         return None
     rest = error.split(anyio.get_cancelled_exc_class())[1]
     return rest if isinstance(rest, ExceptionGroup) else None
-
-
-def leaves(error: BaseException) -> Iterator[BaseException]:
-    """Go through the exceptions in a group that are no groups, groups within it included."""
-    if isinstance(error, BaseExceptionGroup):
-        for member in error.exceptions:
-            yield from leaves(member)
-    else:
-        yield error
-
-
-def raise_as_it_is(error: BaseException) -> NoReturn:
-    """Raise an exception that was raised before, whose context is its own and not what is handled here."""
-    context = error.__context__
-    try:
-        raise error
-    finally:
-        error.__context__ = context

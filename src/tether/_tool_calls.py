@@ -10,10 +10,11 @@ from typing import Any, Final
 import anyio
 from attrs import define, field
 
+from tether._exceptions import in_words, leaves
 from tether._run_context import RunContext
-from tether._scopes import failure_in, leaves, open_task_group
+from tether._scopes import failure_in, open_task_group
 from tether._threads import run_in_thread
-from tether.errors import ArgumentsError, in_words
+from tether.errors import ArgumentsError
 from tether.events import ToolExecutionEnd, ToolExecutionStart, ToolExecutionUpdate
 from tether.hooks import AroundTool, Deny, Invocation, ProceedTool, answer_of
 from tether.loop import Answer

@@ -33,7 +33,6 @@ __all__ = (
     "ToolDefinitionError",
     "UnknownModelError",
     "UsageError",
-    "in_words",
 )
 
 
@@ -49,15 +48,6 @@ def _made_anew(kind: type[TetherError], args: tuple[Any, ...]) -> TetherError:
     error = kind.__new__(kind)
     error.args = args
     return error
-
-
-def in_words(error: BaseException) -> str:
-    """Say what an exception is, by its type and its text, where it has one that can be had."""
-    try:
-        text = str(error)
-    except Exception as failure:  # noqa: BLE001 - its class is another's, and its text is not all there is to say
-        text = f"<its text cannot be had: {type(failure).__name__}>"
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 class UsageError(TetherError):
