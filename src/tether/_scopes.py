@@ -12,8 +12,8 @@ Only the layer of our own task group is taken off. A group that somebody else ha
 stays whole.
 """
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVarTuple
 
 import anyio
@@ -21,7 +21,7 @@ from anyio.abc import TaskGroup
 
 from tether._exceptions import leaves, raise_as_it_is
 
-__all__ = ("Tasks", "failure_in", "open_task_group", "plain")
+__all__ = ("Tasks", "failure_in", "open_task_group", "plain", "within")
 
 Ts = TypeVarTuple("Ts")
 
@@ -49,15 +49,19 @@ class Tasks:
         """What the block and the tasks have raised."""
         return self._kept
 
-    def start_soon(self, function: Callable[[*Ts], Coroutine[Any, Any, object]], *args: *Ts) -> None:
+    def start_soon(
+        self, function: Callable[[*Ts], Coroutine[Any, Any, object]], *args: *Ts
+    ) -> None:
         """Start a task."""
         name = getattr(function, "__qualname__", repr(function))
         self._group.start_soon(self._run, function, args, name=name)
 
-    async def _run(self, function: Callable[[*Ts], Coroutine[Any, Any, object]], args: tuple[*Ts]) -> None:
+    async def _run(
+        self, function: Callable[[*Ts], Coroutine[Any, Any, object]], args: tuple[*Ts]
+    ) -> None:
         try:
             await function(*args)
-        except BaseException as error:  # noqa: BLE001 - raised where the group is left
+        except BaseException as error:
             if not self.keep(error):
                 raise
 
@@ -68,8 +72,7 @@ class Tasks:
             False where the exception must go on at once: it ends a generator, or there is a cancellation in it,
             which is the backend's affair.
         """
-        goes_on = (GeneratorExit, anyio.get_cancelled_exc_class())
-        if any(isinstance(leaf, goes_on) for leaf in leaves(error)):
+        if isinstance(error, GeneratorExit) or _holds_cancellation(error):
             return False
         self._kept.append(error)
         self._group.cancel_scope.cancel()
@@ -111,6 +114,30 @@ async def open_task_group() -> AsyncIterator[Tasks]:
         raise_as_it_is(plain(BaseExceptionGroup("several tasks have failed", failures)))
 
 
+@contextmanager
+def within(scope: anyio.CancelScope) -> Iterator[None]:
+    """Enter a cancel scope that exceptions go through as they are.
+
+    Of a group that goes through a scope which is cancelled, trio makes a new object, of another class even.
+
+    Args:
+        scope: the scope; it catches its own cancellation.
+
+    Raises:
+        BaseException: what the block raised.
+    """
+    failure: BaseExceptionGroup[BaseException] | None = None
+    with scope:
+        try:
+            yield
+        except BaseExceptionGroup as group:
+            if _holds_cancellation(group):
+                raise
+            failure = group
+    if failure is not None:
+        raise_as_it_is(failure)
+
+
 def plain(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """Choose what to raise in place of the exception group of a task group of ours.
 
@@ -137,6 +164,11 @@ def plain(group: BaseExceptionGroup[BaseException]) -> BaseException:
             return error
         case _:
             return BaseExceptionGroup(group.message, errors)
+
+
+def _holds_cancellation(error: BaseException) -> bool:
+    cancelled = anyio.get_cancelled_exc_class()
+    return any(isinstance(leaf, cancelled) for leaf in leaves(error))
 
 
 def failure_in(error: BaseException) -> ExceptionGroup[Exception] | None:
