@@ -61,7 +61,7 @@ class Tasks:
     ) -> None:
         try:
             await function(*args)
-        except BaseException as error:
+        except BaseException as error:  # noqa: ASYNC103 - kept, and raised where the group is left
             if not self.keep(error):
                 raise
 
@@ -99,7 +99,7 @@ async def open_task_group() -> AsyncIterator[Tasks]:
             tasks = Tasks(group)
             try:
                 yield tasks
-            except BaseException as error:
+            except BaseException as error:  # noqa: ASYNC103 - likewise
                 if not tasks.keep(error):
                     raise
     except BaseExceptionGroup as raised:

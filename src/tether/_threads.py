@@ -162,7 +162,7 @@ class _Desk:
             result = await function(*args)
         except Exception as error:  # noqa: BLE001 - it is the thread's
             outcome.set_exception(error)
-        except BaseException as error:
+        except BaseException as error:  # noqa: ASYNC103 - what is not raised again is no cancellation
             failure = failure_in(error)
             outcome.set_exception(failure or CancelledError(_GIVEN_UP))
             if failure is None:

@@ -41,7 +41,10 @@ class TetherError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Have it made anew as it is: `__init__` takes something else than the text that it makes of it."""
-        return _made_anew, (type(self), self.args), self.__dict__
+        state = dict(self.__dict__)
+        if "__notes__" in state:
+            state["__notes__"] = [*state["__notes__"]]
+        return _made_anew, (type(self), self.args), state
 
 
 def _made_anew(kind: type[TetherError], args: tuple[Any, ...]) -> TetherError:
