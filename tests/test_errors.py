@@ -105,11 +105,11 @@ def test_a_copy_has_notes_of_its_own() -> None:
 
 
 def test_one_of_somebody_elses_can_be_copied_too() -> None:
-    again = pickle.loads(pickle.dumps(Theirs("x", code=3)))
+    again = pickle.loads(pickle.dumps(TheirError("x", code=3)))
     assert (str(again), again.code) == ("theirs: x", 3)
 
 
-class Theirs(UsageError):
+class TheirError(UsageError):
     def __init__(self, what: str, *, code: int) -> None:
         super().__init__(f"theirs: {what}")
         self.code = code

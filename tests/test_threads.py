@@ -251,23 +251,23 @@ async def test_a_plain_tool_cannot_end_the_program() -> None:
 
 @pytest.mark.parametrize("plain", [True, False])
 async def test_an_exception_whose_text_cannot_be_had_is_a_result(plain: bool) -> None:
-    class Mute(Exception):
+    class MuteError(Exception):
         def __str__(self) -> str:
             raise ValueError("no words")
 
     def fail() -> None:
         """Fail."""
-        raise Mute
+        raise MuteError
 
     async def fail_async() -> None:
         """Fail."""
-        raise Mute
+        raise MuteError
 
     made = tool(name="fail")(fail if plain else fail_async)
     agent = Agent(ScriptedModel(call("fail"), "Gone on."), tools=[made])
     with anyio.fail_after(GUARD):
         assert (await agent.prompt("go")).text == "Gone on."
-    assert outcomes(agent) == [("error", "Mute: <no text: making it raised ValueError>")]
+    assert outcomes(agent) == [("error", "MuteError: <no text: making it raised ValueError>")]
 
 
 def outcomes(agent: Agent) -> list[tuple[str, str]]:
