@@ -17,6 +17,7 @@ SOURCE = Path(tether.__file__).parent
 PURE = (
     "messages",
     "errors",
+    "_exceptions",
     "_light",
     "deltas",
     "events",
@@ -60,6 +61,7 @@ WIRE = (
 
 AWAITING = (
     "_scopes",
+    "_threads",
     "_portal",
     "_channel",
     "_failure",

@@ -6,10 +6,11 @@ from typing import Literal, cast
 
 from attrs import evolve
 
+from tether._exceptions import in_words, plain_model_errors
 from tether._run_context import RunContext
 from tether.deltas import PartialReply, ReplyEnd, ReplyInfo
 from tether.errors import ModelError
-from tether.events import MessageEnd, MessageStart, MessageUpdate, ModelRetry
+from tether.events import Event, MessageEnd, MessageStart, MessageUpdate, ModelRetry
 from tether.hooks import AroundModel, TurnContext, answer_of, takes_two
 from tether.messages import (
     AssistantBlock,
@@ -44,10 +45,12 @@ class ModelCall:
         "_announced",
         "_arrived",
         "_context",
+        "_failure",
         "_id",
         "_partial",
         "_settings",
         "_started_at",
+        "_telling",
     )
 
     def __init__(self, context: RunContext) -> None:
@@ -58,6 +61,9 @@ class ModelCall:
         self._settings = context.settings()
         self._announced = False
         self._arrived = False
+        # Whether an exception would come from who is told of the reply, and not from who makes it.
+        self._telling = False
+        self._failure: Failure | None = None
 
     async def perform(self) -> AssistantMessage:
         """Ask the model and publish its reply as it arrives.
@@ -78,7 +84,8 @@ class ModelCall:
         if context.ending is None:
             with context.in_flight():
                 try:
-                    await self._ask_within_bounds()
+                    with plain_model_errors():
+                        await self._ask_within_bounds()
                 except ModelError as failure:
                     error = failure
             context.landed()
@@ -86,15 +93,16 @@ class ModelCall:
         reply = self._partial.complete
         if reply is None:
             context.error = error
-            return self.so_far(error.failure if error is not None else None)
+            self._failure = error.failure if error is not None else None
+            return self.so_far()
         for function in context.hooks.functions("after_model"):
             reply = await answer_of(function, reply) or reply
         return self._stamped(reply)
 
-    def so_far(self, error: Failure | None = None) -> AssistantMessage:
+    def so_far(self) -> AssistantMessage:
         """Return the reply as far as it has arrived, without waiting."""
-        reply = self._partial.cut("error" if error is not None else "aborted", error)
-        return self._stamped(reply)
+        failure = self._failure
+        return self._stamped(self._partial.cut("aborted" if failure is None else "error", failure))
 
     @property
     def unannounced(self) -> MessageStart | None:
@@ -135,9 +143,10 @@ class ModelCall:
         """Ask something that is no part of the conversation."""
         partial = PartialReply()
         model = await self._context.connected(self._settings.model)
-        async with model.stream(request) as deltas:
-            async for delta in deltas:
-                partial.add(delta)
+        with plain_model_errors():
+            async with model.stream(request) as deltas:
+                async for delta in deltas:
+                    partial.add(delta)
         if partial.complete is None:
             raise ModelError("the reply stopped before its end", kind="malformed")
         self._context.spend(partial.complete)
@@ -214,6 +223,17 @@ class ModelCall:
                 await self._context.publish(ModelRetry(attempt.num, delay, failed.failure))
 
     async def _follow(self, model: Model, request: ModelRequest) -> None:
+        try:
+            with plain_model_errors():
+                await self._receive(model, request)
+        except ModelError:
+            raise
+        except Exception as bug:
+            if not self._telling:
+                self._failure = Failure("internal", in_words(bug))
+            raise
+
+    async def _receive(self, model: Model, request: ModelRequest) -> None:
         context = self._context
         self._partial = context.partial = PartialReply(model=model.name)
         stream: _Stream = (await context.connected(model)).stream
@@ -229,14 +249,19 @@ class ModelCall:
                 if not self._announced:
                     await self._announce()
                 if not offer(event := MessageUpdate(delta)):
-                    await context.publish(event)
+                    await self._tell(event)
         if self._partial.complete is None:
             raise ModelError("the reply stopped before its end", kind="malformed")
 
     async def _announce(self) -> None:
         if not self._announced:
             self._announced = True
-            await self._context.publish(MessageStart(self._beginning()))
+            await self._tell(MessageStart(self._beginning()))
+
+    async def _tell(self, event: Event) -> None:
+        self._telling = True
+        await self._context.publish(event)
+        self._telling = False
 
     def _beginning(self) -> AssistantMessage:
         seen = self._partial.preview()

@@ -13,6 +13,7 @@ from attrs import define, evolve, field
 
 from tether._inbox import Inbox
 from tether._output import Output
+from tether._scopes import within
 from tether.deltas import PartialReply
 from tether.errors import ModelError
 from tether.events import Event
@@ -98,11 +99,11 @@ class RunContext:
 
     # Cutting off what is in flight, without ending the run.
 
-    def in_flight(self) -> AbstractContextManager[anyio.CancelScope]:
+    def in_flight(self) -> AbstractContextManager[None]:
         """Open the scope in which a request is performed; `cut` and the time limit end it."""
         self._cut = False
         self._scope = anyio.CancelScope(deadline=self._deadline)
-        return self._scope
+        return within(self._scope)
 
     def cut(self) -> None:
         """Cut off the request in flight, if there is one; its performer returns what there is."""

@@ -3,16 +3,18 @@
 import difflib
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
 import anyio
-import anyio.to_thread
+import anyio.lowlevel
 from attrs import define, field
 
+from tether._exceptions import in_words, leaves
 from tether._run_context import RunContext
-from tether._scopes import open_task_group
+from tether._scopes import failure_in, open_task_group, within
+from tether._threads import run_in_thread
 from tether.errors import ArgumentsError
 from tether.events import ToolExecutionEnd, ToolExecutionStart, ToolExecutionUpdate
 from tether.hooks import AroundTool, Deny, Invocation, ProceedTool, answer_of
@@ -29,11 +31,54 @@ _SKIPPED: Final = "This call was not run: {why}."
 _INTERRUPTED: Final = "This call was interrupted: it may have run in part; its result is not known."
 
 
+class _Reports:
+    """What one call tells of itself while it runs: nothing of it comes behind the call's end.
+
+    Args:
+        publish: tells those who follow the run.
+    """
+
+    __slots__ = ("_on_their_way", "_open", "_publish", "_told")
+
+    def __init__(self, publish: Callable[[ToolExecutionUpdate], Awaitable[None]]) -> None:
+        self._publish = publish
+        self._open = True
+        self._on_their_way = 0
+        self._told: anyio.Event | None = None
+
+    async def report(self, update: ToolExecutionUpdate) -> None:
+        """Tell of an update; what comes after the call's end is dropped."""
+        if not self._open:
+            await anyio.lowlevel.checkpoint()
+            return
+        self._on_their_way += 1
+        try:
+            await self._publish(update)
+        except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+            if self._open:
+                raise
+        finally:
+            self._on_their_way -= 1
+            if not self._on_their_way and self._told is not None:
+                self._told.set()
+
+    def close(self) -> None:
+        """Drop what comes from here on."""
+        self._open = False
+
+    async def told(self) -> None:
+        """Wait until those that came in time have been told: a task that is none of the call's may have sent them."""
+        while self._on_their_way:
+            self._told = anyio.Event()
+            await self._told.wait()
+
+
 @define
 class _Call:
     """One call of the batch, from its start to its answer."""
 
     call: ToolCall
+    reports: _Reports
     scope: anyio.CancelScope = field(factory=anyio.CancelScope)
     started_at: float | None = None
     usage: Usage = field(factory=Usage)
@@ -57,7 +102,7 @@ class ToolBatch:
 
     def __init__(self, context: RunContext, calls: Sequence[ToolCall]) -> None:
         self._context = context
-        self._calls = {call.id: _Call(call) for call in calls}
+        self._calls = {call.id: _Call(call, _Reports(context.publish)) for call in calls}
         self._settings: Settings = context.settings()
         # How many of one tool may run at once, by its name.
         self._slots: dict[str, anyio.CapacityLimiter] = {
@@ -121,10 +166,13 @@ class ToolBatch:
         )
 
     async def _run(self, call: _Call) -> None:
-        with call.scope:
-            if not self._told_to_stop():
-                result = await self._result(call)
-                self._settle(call, self._message(call, result), terminate=result.terminate)
+        try:
+            with within(call.scope):
+                if not self._told_to_stop():
+                    result = await self._result(call)
+                    self._settle(call, self._message(call, result), terminate=result.terminate)
+        finally:
+            call.reports.close()
         if call.answer is None:
             self._settle(call, self._unanswered(call))
         await self._end(call)
@@ -139,6 +187,8 @@ class ToolBatch:
             return
         call.ended = True
         self._context.tool_scopes.pop(call.call.id, None)
+        call.reports.close()
+        await call.reports.told()
         duration = anyio.current_time() - call.started_at
         await self._context.publish(
             ToolExecutionEnd(call.call.id, call.call.name, call.answer.result, duration)
@@ -231,6 +281,10 @@ class ToolBatch:
             return _failed(f"{tool.name} was cancelled from within")  # noqa: ASYNC104 - as above
         except Exception as error:  # noqa: BLE001 - a tool that fails never ends the run
             return _failed(_described(error))
+        except BaseExceptionGroup as group:
+            if (failure := failure_in(group)) is None:
+                raise
+            return _failed(_described(failure))  # noqa: ASYNC104 - who cancelled us does it again
         finally:
             if deadline.cancelled_caught:
                 _log.debug("tool %s timed out after %s s", tool.name, seconds)
@@ -244,19 +298,15 @@ class ToolBatch:
         given_up: list[bool] = []
         work = partial(_in_thread, partial(tool.function, **arguments), tool.name, given_up)
         try:
-            return await anyio.to_thread.run_sync(
-                work, abandon_on_cancel=True, limiter=self._context.threads
-            )
+            return await run_in_thread(work, limiter=self._context.threads)
         except anyio.get_cancelled_exc_class():
             given_up.append(True)
             raise
 
     def _tool_context(self, call: _Call) -> ToolContext[Any]:
-        async def report(update: ToolExecutionUpdate) -> None:
-            await self._context.publish(update)
-
         def spend(usage: Usage) -> None:
-            call.usage += usage
+            if call.answer is None:
+                call.usage += usage
 
         return ToolContext(
             call_id=call.call.id,
@@ -267,7 +317,7 @@ class ToolBatch:
             session=self._context.session,
             limits=self._context.limits,
             spent=self._context.spent,
-            report=report,
+            report=call.reports.report,
             spend=spend,
         )
 
@@ -282,6 +332,9 @@ def _around(advice: AroundTool, proceed: ProceedTool) -> ProceedTool:
 def _in_thread(function: Callable[[], object], name: str, given_up: Sequence[bool]) -> object:
     try:
         return function()
+    except SystemExit as error:
+        # Raised in the event loop it would end the program; here it says that the function has no result.
+        raise RuntimeError(f"{name} called sys.exit({error.code!r})") from error
     finally:
         if given_up:
             _log.warning("%s came back after it was given up; its result is discarded", name)
@@ -292,9 +345,8 @@ def _failed(text: str, outcome: Outcome = "error") -> ToolResult:
 
 
 def _described(error: Exception) -> str:
-    """What the model is told of an exception: its text, and its type where the text says little."""
-    text = str(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    """What the model is told of an exception: type and text of each, where it is a group."""
+    return "; ".join(in_words(leaf) for leaf in leaves(error))
 
 
 def _refusal(call: ToolCall, settings: Settings) -> str:

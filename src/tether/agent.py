@@ -18,6 +18,7 @@ from tether._driver import Driver
 from tether._inbox import Inbox, Queued, QueueMode, QueueName
 from tether._output import Output
 from tether._run_context import RunContext
+from tether._threads import tied_to_its_thread
 from tether.approvals import Approve, approval
 from tether.chat import Chat
 from tether.errors import AgentBusyError, NothingToContinueError, UsageError
@@ -279,8 +280,11 @@ class Agent:
         wanted = None if output is None else Output(output, output_attempts)
         going = self._begin(prompt, wanted)
         try:
-            async with open_event_stream(going.produce, max_buffer_size=max_buffer_size) as stream:
-                yield Run(going.context, stream, self.steer)
+            with tied_to_its_thread():
+                async with open_event_stream(
+                    going.produce, max_buffer_size=max_buffer_size
+                ) as stream:
+                    yield Run(going.context, stream, self.steer)
         finally:
             self._over(going)
 

@@ -134,7 +134,7 @@ class Interruption(Exception):  # noqa: N818 - not an error: the answer to a req
     """
 
     def __init__(self, end: End, so_far: Any) -> None:
-        super().__init__(end.stop_reason)
+        super().__init__(end, so_far)
         self.end = end
         self.so_far = so_far
 
