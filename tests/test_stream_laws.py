@@ -389,5 +389,5 @@ async def test_a_stream_does_step_by_step_what_the_table_says(
             await until_blocked()
             pair.check()
             for which in range(len(pair.followers)):
-                while not pair.followers[which].answers[-1:] in (["end"], ["closed"]):
+                while pair.followers[which].answers[-1:] not in (["end"], ["closed"]):
                     await pair.step("receive", which, 0, "wait", odd=False)
