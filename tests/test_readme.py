@@ -19,17 +19,16 @@ import sys
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final, get_args, get_type_hints
 
 import attrs
 import pytest
-from benchmarks.__main__ import STUDIES
-from benchmarks.suite import names as measures
 from tests import pictures
 from tests.cli.screen import terminal
 
 from tether import (
     Agent,
+    AgentEnd,
     Event,
     HookPoint,
     Limits,
@@ -39,16 +38,14 @@ from tether import (
     Run,
     ToolContext,
     errors,
+    model_from_name,
     testing,
     tool,
     vendors,
 )
-from tether.cli.arguments import _parser
 from tether.cli.editor import KEYS
 from tether.cli.talk import talk_commands
-from tether.events import RunEnd
 from tether.messages import FailureKind, Outcome
-from tether.models._http import HttpModel
 from tether.toolbox.coding import coding_tools
 
 ROOT: Final = Path(__file__).parents[1]
@@ -245,7 +242,7 @@ TABLES: Final[list[tuple[str, str, Iterable[str]]]] = [
     ("src/tether", "event", [cls.__name__ for cls in get_args(Event)]),
     ("src/tether", "parameter", parameters(Agent)),
     ("src/tether", "handle", public(Run)),
-    ("src/tether", "stop reason", get_args(RunEnd)),
+    ("src/tether", "stop reason", get_args(get_type_hints(AgentEnd)["stop_reason"])),
     ("src/tether", "message", [cls.__name__ for cls in get_args(Message)]),
     ("src/tether", "outcome", get_args(Outcome)),
     ("src/tether", "limit", fields(Limits)),
@@ -257,7 +254,10 @@ TABLES: Final[list[tuple[str, str, Iterable[str]]]] = [
     (
         "src/tether/models",
         "setting",
-        ["api_key", *{*fields(HttpModel)} - {"name", "model", "api", "key"}],
+        [
+            "api_key",
+            *{*fields(type(model_from_name("ollama:any")))} - {"name", "model", "api", "key"},
+        ],
     ),
     ("src/tether/toolbox", "option", [name for name in parameters(tool) if name != "function"]),
     ("src/tether/toolbox", "tool", [made.name for made in coding_tools(".")]),
@@ -273,16 +273,6 @@ TABLES: Final[list[tuple[str, str, Iterable[str]]]] = [
         "parameter",
         [name for name in parameters(testing.cancel_at_every_step) if name != "program"],
     ),
-    (
-        "src/tether/cli",
-        "option",
-        [
-            action.option_strings[-1]
-            for action in _parser()._actions
-            if action.option_strings and action.dest != "help"
-        ],
-    ),
-    ("benchmarks", "measure", [*measures(), *STUDIES]),
 ]
 
 
@@ -290,6 +280,17 @@ TABLES: Final[list[tuple[str, str, Iterable[str]]]] = [
 def test_a_table_names_what_there_is(guide: str, first: str, names: Iterable[str]) -> None:
     known = {name for name in names if not name.startswith("_")}
     assert sorted(first_codes(guide, first)) == sorted(known)
+
+
+def test_the_table_of_options_is_that_of_the_help(tmp_path: Path) -> None:
+    shown = run(tmp_path, "-m", "tether.cli", "--help").stdout
+    known = {*re.findall(r"^  (--[\w-]+)", shown, re.MULTILINE)}
+    assert {*first_codes("src/tether/cli", "option")} == known
+
+
+def test_the_table_of_measures_is_that_of_the_benchmarks(tmp_path: Path) -> None:
+    listed = run(tmp_path, "-m", "benchmarks", "--list").stdout
+    assert first_codes("benchmarks", "measure") == [line.split()[0] for line in listed.splitlines()]
 
 
 def test_the_table_of_events_has_their_types_and_fields() -> None:
