@@ -30,7 +30,7 @@ PICTURE: Final = Path(__file__).parents[1] / "src" / "tether" / "cli" / "termina
 _WIDTH: Final = 92
 _FIRST: Final = "list src then how many lines has src/rope.py"
 _SECOND: Final = "run python3 -u check.py"
-_SECONDS: Final = {"list_files": 0.01, "read_file": 0.02}
+_SECONDS: Final = {"list_files": 0.01, "read_file": 0.02, "run_command": 1.5}
 _FILES: Final = {
     "README.md": "# Rope\n",
     "src/rope.py": "def tie(knot: str) -> str:\n    return f'{knot}!'\n",
@@ -87,6 +87,7 @@ async def _hold(folder: str) -> str:
         async for event in talk.run:
             live.show(_timed(event))
             if isinstance(event, ToolExecutionUpdate) and "sheet bend" in live.above(_WIDTH, 20):
+                live.now = lambda: _SECONDS["run_command"]
                 status = Status(talk).line().ljust(_WIDTH)
                 return f"{out.getvalue()}{live.above(_WIDTH, 20)}> \n\x1b[7m{status}\x1b[0m"
     raise AssertionError("the command ended before the picture was taken")
