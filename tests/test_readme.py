@@ -7,9 +7,11 @@ A block of code is tested by its language:
     sh         is for people; `.ci/run` runs those of the README that set up and test
 
 A line `print(...)  # text` prints a line `text`. A comment such as `<!-- init file -->` on the line above a block gives
-the block to a test of its own.
+the block to a test of its own; `<!-- file: name.py -->` says that it is the module of that name in `tests/embedding`, below
+its docstring, which is started there for real.
 """
 
+import ast
 import inspect
 import os
 import re
@@ -85,6 +87,15 @@ def blocks(language: str, marker: str | None = None) -> list[Any]:
     ]
 
 
+def modules_of(guide: Path) -> dict[str, str]:
+    """The blocks of a guide that are modules, by their file names."""
+    return {
+        block["marker"].removeprefix("file: "): block["code"]
+        for block in _BLOCK.finditer(guide.read_text())
+        if (block["marker"] or "").startswith("file: ")
+    }
+
+
 def line_of(guide: Path, block: re.Match[str]) -> int:
     return guide.read_text().count("\n", 0, block.start("code")) + 1
 
@@ -157,11 +168,31 @@ def test_the_init_file_adds_what_the_guide_says(tmp_path: Path) -> None:
         there.until("ollama:qwen3")
 
 
+SHOWN: Final = [
+    pytest.param(name, code, id=name)
+    for guide in GUIDES
+    for name, code in modules_of(guide).items()
+    if name != "agents.py"  # the agent of the tests does more than a reader's
+]
+
+
+@pytest.mark.parametrize(("name", "code"), SHOWN)
+def test_a_guide_shows_the_module_that_is_tested(name: str, code: str) -> None:
+    source = (ROOT / "tests" / "embedding" / name).read_text()
+    docstring = ast.parse(source).body[0]
+    assert docstring.end_lineno is not None
+    below = "".join(source.splitlines(keepends=True)[docstring.end_lineno :])
+    assert below.strip().replace("tests.embedding.", "") == code.strip()
+
+
 def test_every_marker_belongs_to_a_test() -> None:
     markers = {
-        block["marker"] for guide in GUIDES for block in _BLOCK.finditer(guide.read_text())
-    } - {None}
-    assert markers == {"set-up", "test", "init file"}
+        block["marker"].partition(": ")[0]
+        for guide in GUIDES
+        for block in _BLOCK.finditer(guide.read_text())
+        if block["marker"]
+    }
+    assert markers - {"file"} == {"set-up", "test", "init file"}
 
 
 def test_the_readme_is_short_and_so_is_its_first_program() -> None:
