@@ -7,8 +7,8 @@ A block of code is tested by its language:
     sh         is for people; `.ci/run` runs those of the README that set up and test
 
 A line `print(...)  # text` prints a line `text`. A comment such as `<!-- init file -->` on the line above a block gives
-the block to a test of its own; `<!-- file: name.py -->` says that it is the module of that name in `tests/embedding`, below
-its docstring, which is started there for real.
+the block to a test of its own. `<!-- file: name.py -->` says that the block is the module of that name in
+`tests/embedding`, below its docstring, which is started there for real.
 """
 
 import ast
