@@ -200,19 +200,6 @@ async def test_a_slow_reader_slows_the_run(web: WebServer) -> None:
     assert line == "/pour aborted"
 
 
-@pytest.mark.parametrize(
-    ("module", "beginning", "end"),
-    [
-        ("web", "@frozen\nclass RunResponse", "\n\n\n# The application"),
-        ("race", "async def ask", "\n\n\nasync def main"),
-    ],
-)
-def test_the_readme_shows_the_code_that_is_tested(module: str, beginning: str, end: str) -> None:
-    source = (ROOT / "tests" / "embedding" / f"{module}.py").read_text()
-    shown = source[source.index(beginning) : source.index(end)]
-    assert shown in (ROOT / "README.md").read_text()
-
-
 # Programs with an event loop of their own.
 
 
