@@ -62,6 +62,8 @@ WIRE = (
 AWAITING = (
     "_scopes",
     "_threads",
+    "_loop_call",
+    "_turns",
     "_portal",
     "_channel",
     "_failure",
@@ -77,6 +79,8 @@ AWAITING = (
     "_tool_calls",
     "_driver",
     "run",
+    "pending",
+    "iterator",
     "chat",
     "session",
     "agent",
