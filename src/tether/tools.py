@@ -20,8 +20,9 @@ from typing import Any, Generic, TypeVar, cast, overload
 import msgspec
 from attrs import field, frozen
 
-from tether._parameters import parameters_from_schema, parameters_of
-from tether._schema import documentation_of, to_json_types
+from tether._schema.docstrings import documentation_of
+from tether._schema.foreign import to_json_types
+from tether._schema.parameters import parameters_from_schema, parameters_of
 from tether.errors import ToolDefinitionError
 from tether.events import Event, ToolExecutionUpdate
 from tether.limits import Limits, Spent
