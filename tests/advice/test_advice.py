@@ -208,7 +208,7 @@ async def test_a_person_is_asked_one_question_at_a_time() -> None:
 
     def ask(question: str) -> str:
         questions.append(question)
-        return said[question.split('"a":')[1][0]]
+        return said[question.split("'a': ")[1][0]]
 
     calls = [call("add", a=number, b=1) for number in (1, 2, 3, 4, 5)]
     agent = Agent(ScriptedModel(calls, "ok"), tools=[add], sequential=True)

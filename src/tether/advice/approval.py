@@ -7,7 +7,7 @@ from typing import TypeAlias
 import anyio
 import anyio.to_thread
 
-from tether import AroundTool, Deny, Invocation, Verdict, approval, to_json
+from tether import AroundTool, Deny, Invocation, Verdict, approval
 
 __all__ = ("Ask", "approval_by_person")
 
@@ -35,7 +35,7 @@ def approval_by_person(*, tools: Collection[str] | None = None, ask: Ask = input
 
     async def person(invocation: Invocation) -> Verdict:
         call = invocation.call
-        question = f"{call.name} {to_json(call).decode()}\nrun it? [y]es, [a]lways, or why not: "
+        question = f"{call.name} {dict(call.arguments)!r}\nrun it? [y]es, [a]lways, or why not: "
         async with one_at_a_time:
             if call.name in always:  # the answer while this call waited
                 return "always"
