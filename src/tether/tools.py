@@ -130,13 +130,13 @@ class ToolContext(Generic[Deps]):
         report: Callable[[ToolExecutionUpdate], Awaitable[None]],
         spend: Callable[[Usage], None],
     ) -> None:
-        self.call_id = call_id
-        self.name = name
-        self.deps = deps
-        self.depth = depth
-        self.session = session
-        self.limits = limits or Limits()
-        self.spent = spent or Spent()
+        self.call_id: str = call_id
+        self.name: str = name
+        self.deps: Deps = deps
+        self.depth: int = depth
+        self.session: Any = session
+        self.limits: Limits = limits or Limits()
+        self.spent: Spent = spent or Spent()
         self._transcript = transcript
         self._report = report
         self._spend = spend
