@@ -31,7 +31,7 @@ MODULES = list(_public_modules())
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The page of each public module, in HTML."""
     folder = tmp_path_factory.mktemp("reference")
-    pdoc.render.configure(docformat="google")
+    pdoc.render.configure(docformat="google", search=False, show_source=False)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         pdoc.pdoc(*_specifications(), output_directory=folder)

@@ -60,4 +60,7 @@ def shown(guide: Traversable) -> str:
     text = guide.read_text(encoding="utf-8")
     if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
         return text.rstrip("\n")
-    return rendered(text, min(shutil.get_terminal_size().columns, _WIDEST)).rstrip("\n")
+    try:
+        return rendered(text, min(shutil.get_terminal_size().columns, _WIDEST)).rstrip("\n")
+    except ModuleNotFoundError:  # without the extra `cli`
+        return text.rstrip("\n")
