@@ -367,7 +367,7 @@ async def test_anything_but_ctrl_c_takes_back_the_wish_to_leave() -> None:
         ("/retry", "! there is no request yet"),
         ("/tree", "no messages yet"),
         ("/thinking", "thinking: default of the provider"),
-        ("/session", "0 entries, 0 branches, at None"),
+        ("/session", "0 entries, 0 branches, at the start"),
     ],
 )
 async def test_what_commands_say_before_anything_happened(

@@ -106,7 +106,7 @@ def _session(conversation: Conversation) -> str:
     where = f" in {conversation.session_path}" if conversation.session_path else ""
     entries = _counted(len(kept.entries), "entry", "entries")
     branches = _counted(len(kept.branches()), "branch", "branches")
-    return f"{entries}, {branches}, at {kept.head}{where}"
+    return f"{entries}, {branches}, at {kept.head or 'the start'}{where}"
 
 
 def _tree(conversation: Conversation) -> str:
