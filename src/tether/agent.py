@@ -151,13 +151,13 @@ class Agent:
         self.tools = tools
         self.system = system
         self.name = name
-        self.options = options or ModelOptions()
+        self.options: ModelOptions = options or ModelOptions()
         self.deps = deps
-        self.limits = limits or Limits()
+        self.limits: Limits = limits or Limits()
         self.sequential = sequential
         self.tool_timeout = tool_timeout
         self.price = price
-        self.hooks = Hooks()
+        self.hooks: Hooks = Hooks()
         given: dict[HookPoint, Callable[..., Any] | None] = {
             "transform_context": transform_context,
             "convert": convert,

@@ -33,7 +33,7 @@ def approval(ask: Approve, *, tools: Collection[str] | None = None) -> AroundToo
     """
     allowed: set[str] = set()
 
-    async def advice(invocation: Invocation, proceed: ProceedTool) -> ToolResult:
+    async def approval(invocation: Invocation, proceed: ProceedTool) -> ToolResult:
         name = invocation.call.name
         if name not in allowed and (tools is None or name in tools):
             answer = ask(invocation)
@@ -51,4 +51,4 @@ def approval(ask: Approve, *, tools: Collection[str] | None = None) -> AroundToo
                 )
         return await proceed(invocation)
 
-    return advice
+    return approval

@@ -59,14 +59,14 @@ LimitName: TypeAlias = Literal[
 class AgentStart:
     """A run begins."""
 
-    type: ClassVar = "agent_start"
+    type: ClassVar[Literal["agent_start"]] = "agent_start"
 
 
 @frozen
 class TurnStart:
     """A turn begins: one question to the model and what follows from its reply."""
 
-    type: ClassVar = "turn_start"
+    type: ClassVar[Literal["turn_start"]] = "turn_start"
 
     turn: int
     """Counted from 1 within the run."""
@@ -76,7 +76,7 @@ class TurnStart:
 class MessageStart:
     """A message begins. A reply is still empty; any other message is already whole."""
 
-    type: ClassVar = "message_start"
+    type: ClassVar[Literal["message_start"]] = "message_start"
 
     message: Message
 
@@ -94,7 +94,7 @@ class MessageUpdate(msgspec.Struct, frozen=True, gc=False):
 class MessageEnd:
     """A message is whole, or cut off for good, and stands in the transcript."""
 
-    type: ClassVar = "message_end"
+    type: ClassVar[Literal["message_end"]] = "message_end"
 
     message: Message
 
@@ -103,7 +103,7 @@ class MessageEnd:
 class ModelRetry:
     """The model failed before it said anything; it, or the one that stands in for it, is asked after a wait."""
 
-    type: ClassVar = "model_retry"
+    type: ClassVar[Literal["model_retry"]] = "model_retry"
 
     attempt: int
     """The number of the attempt that failed, from 1."""
@@ -116,7 +116,7 @@ class ModelRetry:
 class ToolExecutionStart:
     """A call is taken up; hooks and approvals come before the tool itself."""
 
-    type: ClassVar = "tool_execution_start"
+    type: ClassVar[Literal["tool_execution_start"]] = "tool_execution_start"
 
     call_id: str
     name: str
@@ -127,7 +127,7 @@ class ToolExecutionStart:
 class ToolExecutionUpdate:
     """A running tool reports progress, or a child agent's event comes through its call."""
 
-    type: ClassVar = "tool_execution_update"
+    type: ClassVar[Literal["tool_execution_update"]] = "tool_execution_update"
 
     call_id: str
     name: str
@@ -143,7 +143,7 @@ class ToolExecutionUpdate:
 class ToolExecutionEnd:
     """A call is answered. Ends come as they happen, not in the order of the calls."""
 
-    type: ClassVar = "tool_execution_end"
+    type: ClassVar[Literal["tool_execution_end"]] = "tool_execution_end"
 
     call_id: str
     name: str
@@ -156,7 +156,7 @@ class ToolExecutionEnd:
 class TurnEnd:
     """A turn is over."""
 
-    type: ClassVar = "turn_end"
+    type: ClassVar[Literal["turn_end"]] = "turn_end"
 
     turn: int
     message: AssistantMessage
@@ -167,7 +167,7 @@ class TurnEnd:
 class AgentEnd:
     """The run is over."""
 
-    type: ClassVar = "agent_end"
+    type: ClassVar[Literal["agent_end"]] = "agent_end"
 
     stop_reason: RunEnd
     limit: LimitName | None = field(default=None, kw_only=True)
