@@ -60,6 +60,8 @@ WIRE = (
 
 AWAITING = (
     "_scopes",
+    "_loop_call",
+    "_turns",
     "_portal",
     "stream",
     "hooks",
@@ -72,6 +74,8 @@ AWAITING = (
     "_tool_calls",
     "_driver",
     "run",
+    "pending",
+    "iterator",
     "chat",
     "session",
     "agent",

@@ -58,6 +58,7 @@ from tether.hooks import (
     ProceedTool,
     TurnContext,
 )
+from tether.iterator import CreatesTasks, RunIterator, RunScope, StartsTasks
 from tether.limits import Limits
 from tether.messages import (
     AssistantBlock,
@@ -95,6 +96,7 @@ from tether.models.catalogue import model_from_name, vendors
 from tether.models.fallback import fallback
 from tether.models.knowledge import context_window, known_models, price_of
 from tether.models.retry import RetryPolicy
+from tether.pending import PendingRun, WhenBusy
 from tether.run import OutputResult, Run, RunResult
 from tether.serialize import Serializable, from_builtins, from_json, to_builtins, to_json
 from tether.session import Entry, Session, SessionInfo, SessionStore, sessions
@@ -131,6 +133,7 @@ __all__ = (
     "Complete",
     "ConnectableModel",
     "ConsumerTooSlowError",
+    "CreatesTasks",
     "CustomMessage",
     "DecodeError",
     "Delta",
@@ -165,6 +168,7 @@ __all__ = (
     "OutputError",
     "OutputResult",
     "PartialReply",
+    "PendingRun",
     "ProceedModel",
     "ProceedTool",
     "Prompt",
@@ -176,11 +180,14 @@ __all__ = (
     "RetryPolicy",
     "Run",
     "RunEnd",
+    "RunIterator",
     "RunResult",
+    "RunScope",
     "Serializable",
     "Session",
     "SessionInfo",
     "SessionStore",
+    "StartsTasks",
     "StopReason",
     "StreamStatistics",
     "TetherError",
@@ -213,6 +220,7 @@ __all__ = (
     "UserMessage",
     "VendorItem",
     "Verdict",
+    "WhenBusy",
     "WhenFull",
     "approval",
     "context_window",

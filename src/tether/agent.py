@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final, Literal, TypeAlias, TypeVar, overload
 
 import anyio
@@ -18,11 +19,13 @@ from tether._driver import Driver
 from tether._inbox import Inbox, Queued, QueueMode, QueueName
 from tether._output import Output
 from tether._run_context import RunContext
+from tether._turns import Turn, Turns
 from tether.approvals import Approve, approval
 from tether.chat import Chat
 from tether.errors import AgentBusyError, NothingToContinueError, UsageError
 from tether.events import Event
 from tether.hooks import AroundModel, AroundTool, HookPoint, Hooks, answer_of
+from tether.iterator import RunIterator, RunScope, hold_run, itself, require_scope, text_of
 from tether.limits import Limits, Spent
 from tether.loop import agent_loop
 from tether.messages import (
@@ -35,6 +38,7 @@ from tether.messages import (
 from tether.model import Model, ModelOptions, ThinkingLevel
 from tether.models.catalogue import model_from_name
 from tether.models.knowledge import price_of, require_prices
+from tether.pending import PendingRun, WhenBusy, check_when_busy
 from tether.run import OutputResult, Run, RunResult
 from tether.serialize import to_builtins
 from tether.session import Session
@@ -176,6 +180,7 @@ class Agent:
         kept = session.messages if session is not None else ()
         self._transcript = Transcript([*kept, *messages])
         self._run: _Going | None = None
+        self._turns = Turns()
 
     # What it is made of.
 
@@ -243,16 +248,20 @@ class Agent:
 
     # Running it.
 
-    @asynccontextmanager
-    async def run(
+    def run(
         self,
         prompt: Prompt | None = None,
         *,
         output: Any = None,
         output_attempts: int = 3,
         max_buffer_size: float = 64,
-    ) -> AsyncIterator[Run]:
+        when_busy: WhenBusy = "raise",
+    ) -> PendingRun:
         """Start a run, tied to the block it is used in.
+
+        Do not `yield` out of that block from an async generator, which may be dropped or go on in another task:
+        `stream_text` and `stream_events` are made for that. Who does it all the same closes the generator with
+        `contextlib.aclosing`, in the task that iterates it.
 
         Args:
             prompt: what to say; None to continue from the conversation as it stands.
@@ -260,10 +269,13 @@ class Agent:
                 pydantic model, or plain types. The model gives it by a tool that is added for this run.
             output_attempts: how often the model may try, before `result()` raises `OutputError`.
             max_buffer_size: how many events the run may be ahead of who reads them.
+            when_busy: what to do while a run of this agent is going: `raise` AgentBusyError, or `wait` in line until it
+                is over; first come, first served. A tool of the agent that waits so waits for ever, as its own run
+                waits for it.
 
         Returns:
-            A context manager that gives the `Run`. Leaving the block ends the run, if it still goes, and
-            waits until its tools have cleaned up.
+            A context manager that gives the `Run`, to be entered once. Leaving the block ends the run, if it still
+            goes, and waits until its tools have cleaned up.
 
         Raises:
             AgentBusyError: a run of this agent is going already.
@@ -276,26 +288,57 @@ class Agent:
             Closes the model's response and cancels the tools, waits until they have cleaned up, and passes
             on. The transcript is valid and may be continued.
         """
-        wanted = None if output is None else Output(output, output_attempts)
-        going = self._begin(prompt, wanted)
+        check_when_busy(when_busy)
+        return PendingRun(
+            lambda: self._open(prompt, output, output_attempts, max_buffer_size, when_busy)
+        )
+
+    @asynccontextmanager
+    async def _open(
+        self,
+        prompt: Prompt | None,
+        output: Any,
+        output_attempts: int,
+        max_buffer_size: float,
+        when_busy: WhenBusy,
+    ) -> AsyncIterator[Run]:
+        start = self._start(prompt, output, output_attempts, when_busy)
         try:
+            going = await start.begun()
             async with open_event_stream(going.produce, max_buffer_size=max_buffer_size) as stream:
                 yield Run(going.context, stream, self.steer)
         finally:
-            self._over(going)
+            start.over()
 
     @overload
-    async def prompt(self, prompt: Prompt | None = None) -> RunResult: ...
+    async def prompt(
+        self, prompt: Prompt | None = None, *, when_busy: WhenBusy = "raise"
+    ) -> RunResult: ...
     @overload
     async def prompt(
-        self, prompt: Prompt | None = None, *, output: type[T], output_attempts: int = 3
+        self,
+        prompt: Prompt | None = None,
+        *,
+        output: type[T],
+        output_attempts: int = 3,
+        when_busy: WhenBusy = "raise",
     ) -> OutputResult[T]: ...
     @overload
     async def prompt(
-        self, prompt: Prompt | None = None, *, output: Any, output_attempts: int = 3
+        self,
+        prompt: Prompt | None = None,
+        *,
+        output: Any,
+        output_attempts: int = 3,
+        when_busy: WhenBusy = "raise",
     ) -> OutputResult[Any]: ...
     async def prompt(
-        self, prompt: Prompt | None = None, *, output: Any = None, output_attempts: int = 3
+        self,
+        prompt: Prompt | None = None,
+        *,
+        output: Any = None,
+        output_attempts: int = 3,
+        when_busy: WhenBusy = "raise",
     ) -> RunResult:
         """Run to the end, and return just the result.
 
@@ -303,6 +346,7 @@ class Agent:
             prompt: what to say; None to continue from the conversation as it stands.
             output: the type that `output` of the result is to have; see `run`.
             output_attempts: how often the model may try.
+            when_busy: whether to wait while a run of this agent is going; see `run`.
 
         Returns:
             How the run ended, and what it added to the conversation.
@@ -316,12 +360,76 @@ class Agent:
         Cancellation:
             As in `run`.
         """
-        async with self.run(prompt, output=output, output_attempts=output_attempts) as run:
+        async with self.run(
+            prompt, output=output, output_attempts=output_attempts, when_busy=when_busy
+        ) as run:
             return await run.result()
 
-    def chat(self) -> Chat[Prompt]:
-        """Make a conversation of this agent's: an async generator to send prompts to."""
-        return Chat(self.prompt, self.run)
+    def stream_text(
+        self,
+        prompt: Prompt | None = None,
+        task_group: RunScope | None = None,
+        *,
+        output: Any = None,
+        output_attempts: int = 3,
+        max_buffer_size: float = 64,
+        when_busy: WhenBusy = "raise",
+    ) -> RunIterator[str]:
+        """Start a run, tied to a task group, and iterate over the text of its replies as it arrives.
+
+        It is for those who need an iterator, such as a streaming response: unlike an async generator it may be dropped
+        in the middle, which ends the run. The text of all replies of the run comes, those that call tools included,
+        with nothing between them.
+
+        The run starts at this call. So what keeps it from starting is raised here, before a response has begun.
+
+        Args:
+            prompt: what to say; None to continue from the conversation as it stands.
+            task_group: what the run is tied to: an `anyio.abc.TaskGroup`, a `trio.Nursery`, an `asyncio.TaskGroup`, or
+                what has a `start_soon` like theirs. The run is cancelled with it.
+            output: the type of the result that the run is to have; see `run`.
+            output_attempts: how often the model may try.
+            max_buffer_size: how many events the run may be ahead of who reads them.
+            when_busy: with `wait`, the run waits in its task group until those before it are over.
+
+        Returns:
+            The iterator; see `RunIterator`.
+
+        Raises:
+            AgentBusyError: a run of this agent is going already.
+            NothingToContinueError: no prompt was given, and nothing waits for an answer; with `wait`, it may be raised
+                by the iteration.
+            UsageError: there is no task group, or it takes no tasks now.
+        """
+        scope = require_scope("stream_text", task_group)
+        start = self._start(prompt, output, output_attempts, when_busy)
+        return hold_run(scope, start.produce, start.over, max_buffer_size, text_of)
+
+    def stream_events(
+        self,
+        prompt: Prompt | None = None,
+        task_group: RunScope | None = None,
+        *,
+        output: Any = None,
+        output_attempts: int = 3,
+        max_buffer_size: float = 64,
+        when_busy: WhenBusy = "raise",
+    ) -> RunIterator[Event]:
+        """Start a run, tied to a task group, and iterate over its events; else as `stream_text`."""
+        scope = require_scope("stream_events", task_group)
+        start = self._start(prompt, output, output_attempts, when_busy)
+        return hold_run(scope, start.produce, start.over, max_buffer_size, itself)
+
+    def chat(self, *, when_busy: WhenBusy = "raise") -> Chat[Prompt]:
+        """Make a conversation of this agent's: an async generator to send prompts to.
+
+        Args:
+            when_busy: whether a send waits while a run of this agent is going; see `run`.
+        """
+        check_when_busy(when_busy)
+        return Chat(
+            partial(self.prompt, when_busy=when_busy), partial(self.run, when_busy=when_busy)
+        )
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator["Agent"]:
@@ -349,13 +457,12 @@ class Agent:
                     await answer_of(function, self)
 
     async def wait_idle(self) -> None:
-        """Wait until no run is going, its listeners included.
+        """Wait until no run is going, its listeners included, and none waits for that with `when_busy="wait"`.
 
         Cancellation:
             At once; the run goes on.
         """
-        while self._run is not None:
-            await self._run.over.wait()
+        await self._turns.wait_free()
 
     # Speaking to it while it runs.
 
@@ -521,8 +628,18 @@ class Agent:
 
     # What the above is made of. None of it waits.
 
-    def _begin(self, prompt: Prompt | None, output: Output | None = None) -> "_Going":
-        self._refuse_if_busy("start a second run")
+    def _start(
+        self, prompt: Prompt | None, output: Any, output_attempts: int, when_busy: WhenBusy
+    ) -> "_Start":
+        """Take a turn, or a place in the line; where the turn has come already, the run begins."""
+        check_when_busy(when_busy)
+        wanted = None if output is None else Output(output, output_attempts)
+        turn = self._turns.join() if when_busy == "wait" else self._turns.take_nowait()
+        if turn is None:
+            raise _busy("start a second run")
+        return _Start(turn, lambda: self._begin(turn, prompt, wanted))
+
+    def _begin(self, turn: Turn, prompt: Prompt | None, output: Output | None) -> "_Going":
         priced = self._priced()
         prompts = self._prompts(prompt)
         context = RunContext(
@@ -542,7 +659,7 @@ class Agent:
             spent=Spent() if self._spent is None else self._spent,
             depth=self._depth,
         )
-        self._run = _Going(context, prompts, self._over)
+        self._run = _Going(turn, context, prompts, self._over)
         return self._run
 
     def _priced(self) -> Callable[[AssistantMessage], float]:
@@ -582,11 +699,8 @@ class Agent:
         return bool(self._inbox.waiting("steering") or self._inbox.waiting("follow_up"))
 
     def _refuse_if_busy(self, what: str) -> None:
-        if self._run is not None:
-            raise AgentBusyError(
-                f"cannot {what}: a run of this agent is going. Wait for it (wait_idle), end it (abort), "
-                "speak to it (steer, follow_up), or use a second Agent"
-            )
+        if self._turns.taken:
+            raise _busy(what)
 
     def _settings(self) -> Settings:
         return Settings(
@@ -615,24 +729,72 @@ class Agent:
     def _over(self, going: "_Going") -> None:
         if self._run is going:
             self._run = None
-        going.over.set()
+        going.turn.over()
+
+
+def _busy(what: str) -> AgentBusyError:
+    return AgentBusyError(
+        f"cannot {what}: a run of this agent is going. Wait for it (`await agent.wait_idle()`, or start the next with "
+        '`when_busy="wait"`), end it (abort) and wait, speak to it (steer, follow_up), or use a second Agent'
+    )
+
+
+class _Start:
+    """A run that was asked for: from then until it is over. Its turn may not have come yet."""
+
+    __slots__ = ("_begin", "_going", "_turn")
+
+    def __init__(self, turn: Turn, begin: Callable[[], "_Going"]) -> None:
+        self._turn = turn
+        self._begin = begin
+        self._going: _Going | None = None
+        if turn.has_come:
+            self._begin_now()
+
+    async def begun(self) -> "_Going":
+        """Wait until its turn has come, and begin it."""
+        await self._turn.come()
+        return self._going or self._begin_now()
+
+    async def produce(self, sink: EventSink[Event]) -> RunResult:
+        """Be the producer of the run's stream, from the waiting on."""
+        return await (await self.begun()).produce(sink)
+
+    def over(self) -> None:
+        """Note that it is over, or will never begin."""
+        if self._going is not None:
+            self._going.over()
+        self._turn.over()
+
+    def _begin_now(self) -> "_Going":
+        try:
+            self._going = self._begin()
+        except BaseException:
+            self._turn.over()
+            raise
+        return self._going
 
 
 class _Going:
     """A run from the agent's side."""
 
-    __slots__ = ("_done", "_prompts", "context", "over")
+    __slots__ = ("_done", "_prompts", "context", "turn")
 
     def __init__(
         self,
+        turn: Turn,
         context: RunContext,
         prompts: Sequence[Queued],
         done: Callable[["_Going"], None],
     ) -> None:
+        self.turn = turn
         self.context = context
-        self.over = anyio.Event()
         self._prompts = prompts
         self._done = done
+
+    def over(self) -> None:
+        """Note that it is over; a second time it does nothing."""
+        self._done(self)
 
     async def produce(self, sink: EventSink[Event]) -> RunResult:
         """Be the producer of the run's stream."""
@@ -664,4 +826,4 @@ class _Going:
                 undelivered=context.inbox.clear(),
             )
         finally:
-            self._done(self)
+            self.over()
