@@ -11,19 +11,20 @@ from quart import Quart, Response, request
 import tether
 from tests.embedding.agents import new_agent
 from tether.embedding.lifespan import GracefulStop
+from tether.embedding.request_tasks import TASKS, RequestTasks
 
 app = Quart(__name__)
-app.asgi_app = GracefulStop(app.asgi_app)  # type: ignore[assignment,method-assign]
+app.asgi_app = GracefulStop(RequestTasks(app.asgi_app))  # type: ignore[assignment, method-assign]
 
 
 @app.get("/chat")
 async def chat() -> Response:
-    response = Response(lines(request.args["prompt"]), content_type="text/event-stream")
+    events = new_agent().stream_events(request.args["prompt"], request.scope[TASKS])
+    response = Response(lines(events), content_type="text/event-stream")
     response.timeout = None  # otherwise it is cut off after a minute
     return response
 
 
-async def lines(prompt: str) -> AsyncIterator[bytes]:
-    async with new_agent().run(prompt) as run:
-        async for event in run:
-            yield b"data: " + tether.to_json(event) + b"\n\n"
+async def lines(events: tether.RunIterator[tether.Event]) -> AsyncIterator[bytes]:
+    async for event in events:
+        yield b"data: " + tether.to_json(event) + b"\n\n"

@@ -4,19 +4,19 @@ An ASGI application hears that a client has gone by receiving, and in no other w
 a model that is silent sends nothing.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import anyio
 
-from tether.embedding._beside import beside
+from tether.embedding._task_group import open_task_group
+from tether.embedding.asgi import Receive
 
 __all__ = ("until_disconnect",)
 
 
 @asynccontextmanager
-async def until_disconnect(receive: Callable[[], Awaitable[Any]]) -> AsyncIterator[anyio.CancelScope]:
+async def until_disconnect(receive: Receive) -> AsyncIterator[anyio.CancelScope]:
     """Cancel a block when the client goes away.
 
     What else is received meanwhile is dropped: read the body of a request before. A websocket that is spoken to needs
@@ -42,5 +42,6 @@ async def until_disconnect(receive: Callable[[], Awaitable[Any]]) -> AsyncIterat
         scope.cancel()
 
     with anyio.CancelScope() as scope:
-        async with beside(read):
+        async with open_task_group() as tasks:
+            tasks.start_soon(read)
             yield scope

@@ -10,21 +10,16 @@ to one, wherever its agent was made.
 
 import logging
 import signal
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 import anyio
 from attrs import define, field
 
-from tether.embedding._beside import beside
 from tether.embedding._signals import overheard
+from tether.embedding._task_group import open_task_group
+from tether.embedding.asgi import ASGIApp, Message, Receive, Send
 
-__all__ = ("ASGIApp", "GracefulStop", "Message", "Receive", "Send")
-
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
-ASGIApp: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
+__all__ = ("GracefulStop",)
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -89,7 +84,8 @@ class GracefulStop:
             nonlocal begun
             begun = True
             # Around the wait alone: servers cancel who still awaits something when the shutdown is complete.
-            async with beside(self._end_calls_at_a_signal):
+            async with open_task_group() as tasks:
+                tasks.start_soon(self._end_calls_at_a_signal)
                 message = await receive()
             if message["type"] == "lifespan.shutdown":
                 await self._end_calls()
