@@ -105,7 +105,7 @@ class _HeldRun:
         """Cancel the run, if it still goes, from wherever this is called."""
         if not self._over.is_set():
             self._reason = anyio.ClosedResourceError(
-                "this iterator was closed before its run was over"
+                "this iterator was closed, or the loop over it left, before its run was over"
             )
             self._loop.call(self._scope.cancel)
 
@@ -129,9 +129,11 @@ class RunIterator(AsyncIterator[T], Generic[T]):
     It goes wherever an async iterator goes, such as a streaming response of Starlette. One task at a time may iterate
     it, and not always the same.
 
-    The run ends with its task group; when this iterator is closed, by `aclose` or by leaving `async with`; and when it
-    is dropped. Its task group waits in each case until the run has cleaned up. What the run fails with is raised here,
-    and never in the task group.
+    The run ends with its task group; when this iterator is closed, by `aclose` or by leaving `async with`; when an
+    `async for` over it is left early, by `break`, an exception or cancellation; and when it is dropped. In each case
+    its task group waits until the run has cleaned up. To read a piece and go on later, use `anext`.
+
+    What the run fails with is raised here, and never in the task group.
     """
 
     __slots__ = ("__weakref__", "_closed", "_pick", "_run")
@@ -141,6 +143,9 @@ class RunIterator(AsyncIterator[T], Generic[T]):
         self._pick = pick
         self._closed = False
 
+    def __aiter__(self) -> AsyncIterator[T]:
+        return _Loop(self, self._run)
+
     async def __anext__(self) -> T:
         """Wait for the next piece.
 
@@ -149,16 +154,19 @@ class RunIterator(AsyncIterator[T], Generic[T]):
             ModelError: the model failed; the transcript holds what had arrived.
             anyio.BrokenResourceError: the task group of the run has ended before the run was over.
             anyio.BusyResourceError: another task is waiting here.
+            anyio.ClosedResourceError: a loop over this iterator was left before the run was over.
             Exception: what else `Agent.run` raises, once, behind the last piece.
 
         Cancellation:
-            Only before a piece is taken: none is lost. The run goes on until this iterator is closed or dropped.
+            Only before a piece is taken: none is lost. The run goes on, unless this was the wait of an `async for`.
         """
         while not self._closed:
             try:
                 event = await self._run.plainly(self._run.stream.__anext__())
             except anyio.ClosedResourceError:
-                break
+                if self._closed:
+                    break
+                raise
             if (piece := self._pick(event)) is not None:
                 return piece
         raise StopAsyncIteration
@@ -203,6 +211,39 @@ class RunIterator(AsyncIterator[T], Generic[T]):
 
     def __del__(self) -> None:
         self._run.cancel()
+
+
+class _Loop(AsyncIterator[T], Generic[T]):
+    """One `async for` over a run, which ends with it.
+
+    The loop alone refers to it, so that it goes as the loop is left. The iterator itself may live on for long: an
+    exception refers to the variables of all it has passed through, and often to itself.
+    """
+
+    __slots__ = ("_iterator", "_reads", "_run")
+
+    def __init__(self, iterator: RunIterator[T], run: _HeldRun) -> None:
+        self._iterator = iterator
+        self._run = run
+        self._reads = False
+
+    async def __anext__(self) -> T:
+        self._reads = True
+        try:
+            return await self._iterator.__anext__()
+        except anyio.BusyResourceError:
+            self._reads = False
+            raise
+        except BaseException:
+            self._run.cancel()
+            raise
+
+    async def aclose(self) -> None:
+        await self._iterator.aclose()
+
+    def __del__(self) -> None:
+        if self._reads:
+            self._run.cancel()
 
 
 def hold_run(
