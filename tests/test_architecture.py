@@ -84,7 +84,7 @@ AWAITING = (
 """What happens."""
 
 SPINE = PURE + WIRE + AWAITING
-GUESTS = ("toolbox", "advice", "testing", "cli")
+GUESTS = ("toolbox", "advice", "testing", "embedding", "cli")
 """Many of a kind, made of `from tether import ...` only."""
 
 FORBIDDEN_IN_PURE = {"anyio", "httpx", "time", "random", "uuid", "socket", "subprocess"}

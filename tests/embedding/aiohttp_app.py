@@ -6,9 +6,9 @@ python -m tests.embedding.aiohttp_app [port]
 import sys
 
 from aiohttp import web
+from tests.embedding.agents import new_agent
 
 import tether
-from tests.embedding.agents import new_agent
 
 
 async def chat(request: web.Request) -> web.StreamResponse:

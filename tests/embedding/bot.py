@@ -6,14 +6,13 @@ python -m tests.embedding.bot asyncio|trio
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from io import StringIO
 
 import anyio
 from anyio.abc import TaskGroup
 from attrs import define, field
+from tests.embedding.agents import new_agent
 
 import tether
-from tests.embedding.agents import new_agent
 from tether.embedding.stop import until_signal
 
 Say = Callable[[str, str], Awaitable[None]]
@@ -60,7 +59,7 @@ async def main() -> None:
 
     async with until_signal(signal.SIGTERM), anyio.create_task_group() as tasks:
         bot = Bot(tasks, say)
-        async for line in anyio.wrap_file(sys.stdin):
+        while await anyio.wait_readable(sys.stdin) is None and (line := sys.stdin.readline()):
             name, _, text = line.strip().partition(" ")
             bot.hear(name, text)
 

@@ -10,9 +10,9 @@ from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.http import HttpRequest, StreamingHttpResponse
 from django.urls import path
+from tests.embedding.agents import new_agent
 
 import tether
-from tests.embedding.agents import new_agent
 from tether.embedding.lifespan import GracefulStop
 from tether.embedding.request_tasks import TASKS, RequestTasks
 
@@ -30,4 +30,4 @@ async def lines(events: tether.RunIterator[tether.Event]) -> AsyncIterator[bytes
 
 
 urlpatterns = [path("chat", chat)]
-app = GracefulStop(RequestTasks(get_asgi_application()))
+app = GracefulStop(RequestTasks(get_asgi_application()), grace=1)

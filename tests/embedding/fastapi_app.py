@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager
 import anyio
 from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.responses import JSONResponse
-
-import tether
 from tests.embedding.agents import new_agent
 from tests.embedding.run_response import RunResponse
+
+import tether
 from tether.embedding.disconnect import until_disconnect
 from tether.embedding.lifespan import GracefulStop
 
@@ -25,7 +25,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(lifespan=lifespan)
-app.add_middleware(GracefulStop)
+app.add_middleware(GracefulStop, grace=1)
 
 
 @app.get("/chat")

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import gradio
+from tests.embedding.agents import new_agent
 
 import tether
-from tests.embedding.agents import new_agent
 from tether import blocking
 
 

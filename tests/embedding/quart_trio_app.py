@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator
 
 from quart import Response, request
 from quart_trio import QuartTrio
+from tests.embedding.agents import new_agent
 
 import tether
-from tests.embedding.agents import new_agent
 from tether.embedding.lifespan import GracefulStop
 from tether.embedding.request_tasks import TASKS, RequestTasks
 
 app = QuartTrio(__name__)
-app.asgi_app = GracefulStop(RequestTasks(app.asgi_app))  # type: ignore[assignment, method-assign]
+app.asgi_app = GracefulStop(RequestTasks(app.asgi_app), grace=1)  # type: ignore[assignment, method-assign]
 
 
 @app.get("/chat")

@@ -4,6 +4,7 @@ rq worker
 """
 
 from tests.embedding.agents import new_agent
+
 from tether import blocking
 
 

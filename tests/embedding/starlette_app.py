@@ -15,10 +15,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
-
-import tether
 from tests.embedding.agents import new_agent
 from tests.embedding.run_response import RunResponse
+
+import tether
 from tether.embedding.disconnect import until_disconnect
 from tether.embedding.lifespan import GracefulStop
 
@@ -76,6 +76,6 @@ app = Starlette(
         WebSocketRoute("/talk", talk),
     ],
     exception_handlers={tether.AgentBusyError: busy},
-    middleware=[Middleware(GracefulStop)],
+    middleware=[Middleware(GracefulStop, grace=1)],
     lifespan=lifespan,
 )

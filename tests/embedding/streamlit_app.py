@@ -6,9 +6,9 @@ streamlit run tests/embedding/streamlit_app.py
 from collections.abc import Iterator
 
 import streamlit as st
+from tests.embedding.agents import new_agent
 
 import tether
-from tests.embedding.agents import new_agent
 from tether import blocking
 
 

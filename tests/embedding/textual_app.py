@@ -5,18 +5,19 @@ python -m tests.embedding.textual_app
 
 import asyncio
 import signal
+from typing import ClassVar
 
+from tests.embedding.agents import new_agent
 from textual import work
 from textual.app import App, ComposeResult
 from textual.widgets import Input, Log
 
 import tether
-from tests.embedding.agents import new_agent
 
 
 class Chat(App[None]):
     AUTO_FOCUS = "Input"
-    BINDINGS = [("escape", "stop", "Stop")]
+    BINDINGS: ClassVar = [("escape", "stop", "Stop")]
 
     def __init__(self) -> None:
         super().__init__()

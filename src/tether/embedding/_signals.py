@@ -44,8 +44,8 @@ def overheard(*numbers: int) -> Iterator[Signals]:
     """
     heard, bell = socketpair()
     with heard, bell, ExitStack() as handlers:
-        heard.setblocking(False)
-        bell.setblocking(False)
+        heard.settimeout(0)
+        bell.settimeout(0)
         if threading.current_thread() is threading.main_thread():
             for number in numbers:
                 handlers.enter_context(_handled_by_both(number, bell))
