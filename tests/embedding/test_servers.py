@@ -17,6 +17,7 @@ import httpx
 import pytest
 from attrs import define, field
 from tests.embedding.processes import GUARD, ROOT, STRICT, all_end, pids_in, running
+from tests.test_readme import modules_of
 
 pytestmark = pytest.mark.skipif(shutil.which("sleep") is None, reason="there is no command `sleep`")
 
@@ -189,6 +190,23 @@ def test_uvicorn_leaves_no_process_when_it_reloads(tmp_path: Path) -> None:
             server.process.terminate()
             server.process.wait(GUARD)
             assert all_end(second, within=0)
+
+
+@pytest.mark.parametrize("name", ["fastapi", "starlette"])
+def test_a_program_of_the_guide_is_served_as_it_stands_there(name: str, tmp_path: Path) -> None:
+    pytest.importorskip(name, reason=f"{name} is not installed")
+    guide = ROOT / "src" / "tether" / "embedding" / "README.md"
+    for file, code in modules_of(guide).items():
+        (tmp_path / file).write_text(code)
+    arguments = [*UVICORN, "--app-dir", str(tmp_path), f"{name}_app:app"]
+    with serving(arguments, cwd=tmp_path) as server:
+        for path in ("/chat", "/shared"):
+            with server.stream("list .", path) as events:
+                seen = [event["type"] for event in events]
+            assert (seen[0], seen[-1]) == ("agent_start", "agent_end")
+        answer = httpx.get(server.url + "/ask", params={"prompt": "hi"}, timeout=GUARD)
+        assert answer.json()["text"]
+    assert server.complaints() == []
 
 
 def _environment(folder: Path) -> dict[str, str]:
