@@ -3,18 +3,12 @@
 celery --app tests.embedding.celery_app worker
 """
 
-import os
-
 from celery import Celery
 from tests.embedding.agents import new_agent
 
 from tether import blocking
 
-app = Celery(
-    "tests.embedding.celery_app",
-    broker=os.environ.get("BROKER", "memory://"),
-    backend="cache+memory://",
-)
+app = Celery("agents")
 
 
 @app.task
