@@ -95,7 +95,7 @@ AWAITING = (
 """What happens."""
 
 SPINE = PURE + WIRE + AWAITING
-GUESTS = ("toolbox", "advice", "testing", "cli")
+GUESTS = ("toolbox", "advice", "testing", "embedding", "cli")
 """Many of a kind, made of the public face: the root and the public modules."""
 
 FORBIDDEN_IN_PURE = {"anyio", "httpx", "time", "random", "uuid", "socket", "subprocess"}
