@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from tether import ModelError, ModelRequest, UnknownModelError, UsageError, UserMessage
-from tether.models._http import HttpModel
+from tether.models._http.client import HttpModel
 from tether.models.catalogue import VENDORS, model_from_name
-from tether.models.openai_chat import COMPATIBLE_CHAT, OPENAI_CHAT
+from tether.models.openai_chat.api import COMPATIBLE_CHAT, OPENAI_CHAT
 
 
 @pytest.mark.parametrize("vendor", sorted(VENDORS))

@@ -33,24 +33,24 @@ class Vendor:
     """The wire API at an address that is not the vendor's, where it is another."""
 
 
-_CHAT: Final = "openai_chat:OPENAI_CHAT"
-_LIKE_CHAT: Final = "openai_chat:COMPATIBLE_CHAT"
-_DEEPSEEK: Final = "openai_chat:DEEPSEEK_CHAT"
-_MISTRAL: Final = "openai_chat:MISTRAL_CHAT"
-_OPENROUTER: Final = "openai_chat:OPENROUTER_CHAT"
+_CHAT: Final = "openai_chat.api:OPENAI_CHAT"
+_LIKE_CHAT: Final = "openai_chat.api:COMPATIBLE_CHAT"
+_DEEPSEEK: Final = "openai_chat.api:DEEPSEEK_CHAT"
+_MISTRAL: Final = "openai_chat.api:MISTRAL_CHAT"
+_OPENROUTER: Final = "openai_chat.api:OPENROUTER_CHAT"
 
 VENDORS: Final[dict[str, Vendor]] = {
     "openai": Vendor(
-        "openai_responses:OPENAI_RESPONSES", "https://api.openai.com/v1", "OPENAI_API_KEY"
+        "openai_responses.api:OPENAI_RESPONSES", "https://api.openai.com/v1", "OPENAI_API_KEY"
     ),
     "openai-chat": Vendor(
         _CHAT, "https://api.openai.com/v1", "OPENAI_API_KEY", elsewhere=_LIKE_CHAT
     ),
     "anthropic": Vendor(
-        "anthropic:ANTHROPIC_MESSAGES", "https://api.anthropic.com", "ANTHROPIC_API_KEY"
+        "anthropic.api:ANTHROPIC_MESSAGES", "https://api.anthropic.com", "ANTHROPIC_API_KEY"
     ),
     "google": Vendor(
-        "google:GOOGLE_GENERATE",
+        "google.api:GOOGLE_GENERATE",
         "https://generativelanguage.googleapis.com/v1beta",
         "GEMINI_API_KEY",
         other_key="GOOGLE_API_KEY",
@@ -131,7 +131,7 @@ def model_from_name(
     if not url.startswith(("http://", "https://")):
         raise UsageError(f"base_url must begin with http:// or https://, not {url!r}")
     own = base_url is None
-    return _imported("_http:HttpModel")(  # type: ignore[no-any-return]  # it is the class
+    return _imported("_http.client:HttpModel")(  # type: ignore[no-any-return]  # it is the class
         name=name,
         model=model,
         api=_imported(vendor.api if own or _is_at_openai(url) else vendor.elsewhere or vendor.api),

@@ -1,0 +1,1 @@
+"""Models over HTTP. The only folder that knows httpx."""

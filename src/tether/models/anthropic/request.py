@@ -1,0 +1,292 @@
+"""Anthropic Messages: request encoder and stream decoder.
+
+After Anthropic's API reference (`POST /v1/messages`). What only the vendor understands - signed and sealed thinking,
+searches and other things its servers ran - goes back as it came, in its place. What another API brought of that kind is
+left out.
+
+No I/O.
+"""
+
+import base64
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Final
+
+from tether.messages import (
+    AssistantBlock,
+    AssistantMessage,
+    Image,
+    Message,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResultMessage,
+    UserBlock,
+    UserMessage,
+    VendorItem,
+)
+from tether.model import ModelOptions, ModelRequest, ThinkingLevel, ToolSpec
+from tether.models._wire.cached_prefix import AFRESH, Write, last_settled
+from tether.models._wire.ids import unique_call_ids
+from tether.models.anthropic.reply import NAME
+from tether.transcript import repaired
+
+__all__ = ("encode",)
+
+_OUTPUT_LIMITS: Final = ((r"claude-(instant|2|3-(opus|sonnet|haiku))", 4096), (r"claude-3-5", 8192))
+"""The API wants a limit. Older models refuse more than their own; all others take the one below."""
+_OUTPUT_LIMIT: Final = 32_000
+
+_BUDGETS: Final[Mapping[ThinkingLevel, int]] = {
+    "minimal": 1024,
+    "low": 2048,
+    "medium": 8192,
+    "high": 24_576,
+}
+"""Tokens of thinking, for models that are given a number of them."""
+_LEAST_BUDGET: Final = 1024
+
+_EFFORTS: Final[Mapping[ThinkingLevel, str]] = {
+    "minimal": "low",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+}
+"""For models that decide themselves how much to think."""
+
+_MARK: Final = {"cache_control": {"type": "ephemeral"}}
+_OPEN_REPLIES: Final = 3
+"""How many of the last replies are written anew each time: marks, and what may still be missing, stand among them."""
+
+_BEGINNING: Final = {"role": "user", "content": [{"type": "text", "text": "Go on."}]}
+"""What stands before a conversation that begins with a reply, which the API does not take."""
+
+
+def encode(request: ModelRequest, model: str, write: Write = AFRESH) -> dict[str, Any]:
+    """Write a request.
+
+    Where thinking cannot be asked for, it is left out: beside a tool that must be called, with an output limit that
+    has no room for it, and behind a reply whose calls were made without it. The temperature is left out beside it.
+
+    Args:
+        request: what is asked. The `tools` of its `extra`, which are those that the server runs by itself, are
+            added to the request's own; whatever else is in `extra` takes the place of what would be sent.
+        model: the model's name for the server.
+        write: writes the conversation; see `Write`.
+
+    Returns:
+        The body of the request.
+    """
+    options = request.options
+    extra = dict(options.extra)
+    before, messages = _messages(request.messages, write)
+    body: dict[str, Any] = {
+        "model": model,
+        "max_tokens": options.max_output_tokens or _output_limit(model),
+        "stream": True,
+    }
+    if request.system:
+        body["system"] = [{"type": "text", "text": request.system}]
+    if tools := [*map(_tool, request.tools), *(extra.pop("tools", None) or ())]:
+        body["tools"] = tools
+    body |= _chosen(options, has_tools=bool(tools))
+    thinking = _thinking(options, model, body["max_tokens"], messages)
+    if thinking:
+        body.pop("temperature", None)
+    if options.cache:
+        _mark(body, messages)
+    return body | {"messages": [*before, *messages]} | thinking | extra
+
+
+def _output_limit(model: str) -> int:
+    found = (limit for pattern, limit in _OUTPUT_LIMITS if re.search(pattern, model))
+    return next(found, _OUTPUT_LIMIT)
+
+
+def _tool(tool: ToolSpec) -> dict[str, Any]:
+    about = {"description": tool.description} if tool.description else {}
+    return {"name": tool.name, **about, "input_schema": tool.parameters}
+
+
+def _chosen(options: ModelOptions, *, has_tools: bool) -> dict[str, Any]:
+    chosen: dict[str, Any] = {}
+    if options.temperature is not None:
+        chosen["temperature"] = options.temperature
+    if options.stop_sequences:
+        chosen["stop_sequences"] = list(options.stop_sequences)
+    match options.tool_choice:
+        case ("tool", name):
+            chosen["tool_choice"] = {"type": "tool", "name": name}
+        case "required":
+            chosen["tool_choice"] = {"type": "any"}
+        case str(choice) if has_tools:
+            chosen["tool_choice"] = {"type": choice}
+        case _:
+            pass
+    return chosen
+
+
+def _thinking(
+    options: ModelOptions, model: str, limit: int, messages: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    level = options.thinking
+    if level in {None, "off"} or options.tool_choice not in {None, "auto", "none"}:
+        return {}
+    assert level is not None
+    if _decides_itself(model):
+        thinking = {"type": "adaptive", "display": "summarized"}
+        return {"thinking": thinking, "output_config": {"effort": _EFFORTS[level]}}
+    if limit <= _LEAST_BUDGET or not _goes_on_thinking(messages):
+        return {}
+    budget = max(_LEAST_BUDGET, min(_BUDGETS[level], limit - 1))
+    return {"thinking": {"type": "enabled", "budget_tokens": budget}}
+
+
+def _decides_itself(model: str) -> bool:
+    """Tell models from 4.6 on, which take no budget, from older ones, which take nothing else."""
+    if "claude" not in model or re.search(r"claude-(instant|[23])", model):
+        return False
+    version = re.search(r"claude-[a-z]+-(\d+)(?:[-.](\d{1,2}))?(?!\d)", model)
+    return version is None or (int(version[1]), int(version[2] or 0)) >= (4, 6)
+
+
+def _goes_on_thinking(messages: Sequence[Mapping[str, Any]]) -> bool:
+    """Say whether a reply that made calls, and now gets their results, began with thinking: the API insists."""
+    for message in reversed(messages):
+        types = [block["type"] for block in message["content"]]
+        if message["role"] == "assistant":
+            return "tool_use" not in types or types[0] in {"thinking", "redacted_thinking"}
+        if "tool_result" not in types:
+            return True
+    return True
+
+
+def _mark(body: dict[str, Any], messages: list[dict[str, Any]]) -> None:
+    """Mark what the next request will repeat: the tools and the system prompt, and the conversation up to now."""
+    if "system" in body:
+        body["system"] = [body["system"][0] | _MARK]
+    elif "tools" in body:
+        body["tools"] = [*body["tools"][:-1], body["tools"][-1] | _MARK]
+    spoken = [place for place, message in enumerate(messages) if message["role"] == "user"]
+    for place in spoken[-2:]:
+        *before, last = messages[place]["content"]
+        messages[place] = {"role": "user", "content": [*before, last | _MARK]}
+
+
+# Messages.
+
+
+def _messages(
+    messages: Sequence[Message], write: Write
+) -> tuple[Sequence[Any], list[dict[str, Any]]]:
+    """Write the turns of a conversation.
+
+    Returns:
+        Those that were written before, and those behind them; the marks for caches go to the last of these.
+    """
+    valid = repaired(messages)
+    count, before, note = write.begun(valid)
+    taken: set[str] = set(note or ())
+    settled = last_settled(valid, count, before=_OPEN_REPLIES)
+    if settled > count:
+        turns = _turns(valid[count:settled], taken, is_first=count == 0, is_last=False)
+        before += write.settle(turns)
+        write.remember(valid[:settled], tuple(before), frozenset(taken))
+    return before, _turns(valid[settled:], taken, is_first=settled == 0, is_last=True)
+
+
+def _turns(
+    messages: Sequence[Message], taken: set[str], *, is_first: bool, is_last: bool
+) -> list[dict[str, Any]]:
+    turns = [
+        {"role": role, "content": [block for _, content in group for block in content]}
+        for role, group in groupby(_spoken(messages, taken), itemgetter(0))
+    ]
+    for place, turn in enumerate(turns[:-1] if is_last else turns):
+        if turn["role"] == "assistant":
+            turns[place] = {**turn, "content": _without_unanswered(turn["content"])}
+    turns = [turn for turn in turns if turn["content"]]
+    begins_with_reply = is_first and bool(turns) and turns[0]["role"] == "assistant"
+    return [_BEGINNING, *turns] if begins_with_reply else turns
+
+
+def _spoken(
+    messages: Sequence[Message], taken: set[str]
+) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    call_ids: dict[str, str] = {}
+    for message in messages:
+        match message:
+            case UserMessage(content):
+                blocks = [_block(block) for block in content if not _is_blank(block)]
+                if blocks:
+                    yield "user", blocks
+            case ToolResultMessage():
+                # A valid conversation has the result right behind the reply that made the call.
+                yield "user", [_result(message, call_ids[message.call_id])]
+            case AssistantMessage():
+                call_ids = unique_call_ids(message, taken, own=message.api == NAME)
+                if blocks := list(_reply(message, call_ids)):
+                    yield "assistant", blocks
+            case _:
+                pass
+
+
+def _is_blank(block: AssistantBlock) -> bool:
+    """Say whether it is a text without a word, which the API refuses."""
+    return isinstance(block, Text) and not block.text.strip()
+
+
+def _block(block: UserBlock) -> dict[str, Any]:
+    match block:
+        case Text(text):
+            return {"type": "text", "text": text}
+        case Image(data, media_type):
+            source = {
+                "type": "base64",
+                "media_type": media_type,
+                "data": base64.b64encode(data).decode(),
+            }
+            return {"type": "image", "source": source}
+
+
+def _result(message: ToolResultMessage, call_id: str) -> dict[str, Any]:
+    result: dict[str, Any] = {"type": "tool_result", "tool_use_id": call_id}
+    if content := [_block(block) for block in message.content if not _is_blank(block)]:
+        result["content"] = content
+    if message.is_error:
+        result["is_error"] = True
+    return result
+
+
+def _reply(message: AssistantMessage, call_ids: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    own = message.api == NAME
+    for block in message.content:
+        match block:
+            case Text(text, details) if not _is_blank(block):
+                cited = (details or {}).get("citations") if own else None
+                yield {"type": "text", "text": text, **({"citations": cited} if cited else {})}
+            case Thinking(_, str(signature), redacted=True) if own:
+                yield {"type": "redacted_thinking", "data": signature}
+            case Thinking(text, str(signature)) if own:
+                yield {"type": "thinking", "thinking": text, "signature": signature}
+            case ToolCall(id_, name, arguments):
+                made = {"type": "tool_use", "id": call_ids[id_], "name": name, "input": arguments}
+                yield {**(block.details or {} if own else {}), **made}
+            case VendorItem(api, data) if api == NAME:
+                yield dict(data)
+            case _:
+                pass
+
+
+def _without_unanswered(blocks: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out what the server began to run and, since the reply was cut off, gave no result of."""
+    answered = {block.get("tool_use_id") for block in blocks}
+    return [
+        block
+        for block in blocks
+        if block["type"] == "tool_use"
+        or not str(block["type"]).endswith("_tool_use")
+        or block.get("id") in answered
+    ]

@@ -1,0 +1,240 @@
+"""Google Gemini: request encoder and stream decoder.
+
+After Google's API reference (`models.streamGenerateContent`, v1beta). Signatures go back at the part they came with,
+and so does what only the vendor understands, such as code it ran. What another API brought of that kind is left out.
+
+No I/O.
+"""
+
+import base64
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Final
+
+from tether.messages import (
+    AssistantMessage,
+    Image,
+    Message,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResultMessage,
+    UserBlock,
+    UserMessage,
+    VendorItem,
+)
+from tether.model import ModelOptions, ModelRequest, ThinkingLevel, ToolSpec
+from tether.models._wire.cached_prefix import AFRESH, Write, last_settled
+from tether.models.google.reply import NAME, SIGNATURE
+from tether.transcript import repaired
+
+__all__ = ("encode",)
+
+_BUDGETS: Final[Mapping[ThinkingLevel, int]] = {
+    "off": 0,
+    "minimal": 512,
+    "low": 2048,
+    "medium": 8192,
+    "high": 24_576,
+}
+"""Tokens of thinking, for models that are given a number of them."""
+_LEAST_BUDGET_OF_PRO: Final = 128
+"""The larger of those models cannot be kept from thinking."""
+
+_FOREIGN: Final = "skip_thought_signature_validator"
+"""What stands for a signature at a call that another model made; newer models refuse a call without any."""
+
+_BEGINNING: Final = {"role": "user", "parts": [{"text": "Go on."}]}
+"""What stands before a conversation that begins with a reply, which the API does not take."""
+
+
+def encode(request: ModelRequest, model: str, write: Write = AFRESH) -> dict[str, Any]:
+    """Write a request.
+
+    Args:
+        request: what is asked. The `tools` of its `extra`, which are those that the server runs by itself, are
+            added to the request's own; objects in it, such as `generationConfig`, are merged with what would be
+            sent; whatever else is in it takes the place of that.
+        model: the model's name for the server.
+        write: writes the conversation; see `Write`.
+
+    Returns:
+        The body of the request.
+    """
+    extra = dict(request.options.extra)
+    body: dict[str, Any] = {"contents": _contents(request.messages, model, write)}
+    if request.system:
+        body["systemInstruction"] = {"parts": [{"text": request.system}]}
+    own = [{"functionDeclarations": [*map(_tool, request.tools)]}] if request.tools else []
+    if tools := [*own, *(extra.pop("tools", None) or ())]:
+        body["tools"] = tools
+    if choice := _choice(request.options):
+        body["toolConfig"] = {"functionCallingConfig": choice}
+    if config := _config(request.options, model):
+        body["generationConfig"] = config
+    for key, value in extra.items():
+        both = isinstance(value, Mapping) and isinstance(body.get(key), dict)
+        body[key] = {**body[key], **value} if both else value
+    return body
+
+
+def _tool(tool: ToolSpec) -> dict[str, Any]:
+    # `parameters` would be a dialect of JSON Schema that knows neither references nor unions.
+    return {
+        "name": tool.name,
+        "description": tool.description,
+        "parametersJsonSchema": tool.parameters,
+    }
+
+
+def _choice(options: ModelOptions) -> dict[str, Any]:
+    match options.tool_choice:
+        case None:
+            return {}
+        case ("tool", name):
+            return {"mode": "ANY", "allowedFunctionNames": [name]}
+        case "required":
+            return {"mode": "ANY"}
+        case choice:
+            return {"mode": str(choice).upper()}
+
+
+def _config(options: ModelOptions, model: str) -> dict[str, Any]:
+    chosen: dict[str, Any] = {}
+    if options.temperature is not None:
+        chosen["temperature"] = options.temperature
+    if options.max_output_tokens is not None:
+        chosen["maxOutputTokens"] = options.max_output_tokens
+    if options.stop_sequences:
+        chosen["stopSequences"] = list(options.stop_sequences)
+    if options.thinking is not None and (thinking := _thinking(options.thinking, model)):
+        shown = {} if options.thinking == "off" else {"includeThoughts": True}
+        chosen["thinkingConfig"] = shown | thinking
+    return chosen
+
+
+def _thinking(level: ThinkingLevel, model: str) -> dict[str, Any]:
+    """Ask for thinking as the model takes it: a number of tokens, a level, or not at all."""
+    if "gemini-2.5" in model:
+        least = _LEAST_BUDGET_OF_PRO if "pro" in model else 0
+        return {"thinkingBudget": max(least, _BUDGETS[level])}
+    if not _has_levels(model):
+        return {}
+    wanted = "minimal" if level == "off" else level
+    if "pro" in model and wanted == "minimal":
+        wanted = "low"
+    if "gemini-3-pro" in model and wanted == "medium":
+        wanted = "high"
+    return {"thinkingLevel": wanted}
+
+
+def _has_levels(model: str) -> bool:
+    """Tell models from Gemini 3 on from older ones."""
+    version = re.search(r"gemini-(\d+)", model)
+    return int(version[1]) >= 3 if version else "gemini" in model
+
+
+# Messages.
+
+
+def _contents(messages: Sequence[Message], model: str, write: Write) -> list[Any]:
+    valid = repaired(messages)
+    count, contents, _ = write.begun(valid)
+    settled = last_settled(valid, count, before=1)
+    if settled > count:
+        contents += write.settle(_turns(valid[count:settled], model, is_first=count == 0))
+        write.remember(valid[:settled], tuple(contents), None)
+    return [*contents, *_turns(valid[settled:], model, is_first=settled == 0)]
+
+
+def _turns(messages: Sequence[Message], model: str, *, is_first: bool) -> list[dict[str, Any]]:
+    turns = [
+        {"role": role, "parts": [part for _, parts in group for part in parts]}
+        for role, group in groupby(_spoken(messages, model), itemgetter(0))
+    ]
+    return [_BEGINNING, *turns] if is_first and turns and turns[0]["role"] == "model" else turns
+
+
+def _spoken(
+    messages: Sequence[Message], model: str
+) -> Iterator[tuple[str, Sequence[dict[str, Any]]]]:
+    signed = _has_levels(model)
+    images: list[dict[str, Any]] = []
+    for message in messages:
+        if images and not isinstance(message, ToolResultMessage):
+            # Behind all results of a reply, which must stand side by side.
+            yield "user", images
+            images = []
+        match message:
+            case UserMessage(content):
+                yield "user", [_part(block) for block in content]
+            case ToolResultMessage():
+                result = _result(message, with_images=signed)
+                if not signed:
+                    images += _images(message)
+                yield "user", [{"functionResponse": result}]
+            case AssistantMessage():
+                if parts := list(_reply(message, signed=signed)):
+                    yield "model", parts
+            case _:
+                pass
+    if images:
+        yield "user", images
+
+
+def _part(block: UserBlock) -> dict[str, Any]:
+    match block:
+        case Text(text):
+            return {"text": text}
+        case Image(data, media_type):
+            return _inline(data, media_type)
+
+
+def _inline(data: bytes, media_type: str) -> dict[str, Any]:
+    return {"inlineData": {"mimeType": media_type, "data": base64.b64encode(data).decode()}}
+
+
+def _result(message: ToolResultMessage, *, with_images: bool) -> dict[str, Any]:
+    told = "error" if message.is_error else "output"
+    result = {"id": message.call_id, "name": message.name, "response": {told: message.text}}
+    images = [_inline(b.data, b.media_type) for b in message.content if isinstance(b, Image)]
+    return {**result, "parts": images} if with_images and images else result
+
+
+def _images(message: ToolResultMessage) -> list[dict[str, Any]]:
+    images = [block for block in message.content if isinstance(block, Image)]
+    if not images:
+        return []
+    return [{"text": f"The images that {message.name} returned:"}, *map(_part, images)]
+
+
+def _reply(message: AssistantMessage, *, signed: bool) -> Iterator[dict[str, Any]]:
+    own = message.api == NAME
+    # Of several calls side by side the first alone is signed.
+    unsigned = signed and bool(message.tool_calls)
+    for block in message.content:
+        match block:
+            case Text(text) if text or (own and block.details):
+                yield {"text": text} | (_signature(block) if own else {})
+            case Thinking(text, signature) if own:
+                sealed = {SIGNATURE: signature} if signature else {}
+                yield {"text": text, "thought": True} | sealed
+            case ToolCall(id_, name, arguments):
+                sealed = _signature(block) if own else {}
+                if unsigned and not sealed:
+                    sealed = {SIGNATURE: _FOREIGN}
+                unsigned = False
+                yield {"functionCall": {"id": id_, "name": name, "args": arguments}} | sealed
+            case Image(data, media_type):
+                yield _inline(data, media_type)
+            case VendorItem(api, data) if api == NAME:
+                yield dict(data)
+            case _:
+                pass
+
+
+def _signature(block: Text | ToolCall) -> dict[str, Any]:
+    signature = (block.details or {}).get(SIGNATURE)
+    return {SIGNATURE: signature} if signature else {}
