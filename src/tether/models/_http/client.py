@@ -26,7 +26,7 @@ from tether.errors import ModelError
 from tether.messages import FailureKind
 from tether.model import DeltaStream, Model, ModelRequest
 from tether.models._http.secrets import Key, resolved_key, without_key, without_password
-from tether.models._wire.cached_prefix import AFRESH, Write, Written
+from tether.models._wire.cached_prefix import CachedPrefix
 from tether.models._wire.failures import error_from_response
 from tether.models._wire.leniency import json_text
 from tether.models._wire.protocol import Decoder, WireApi
@@ -81,7 +81,7 @@ class HttpModel:
     transport: Callable[[], httpx.AsyncBaseTransport] | None = field(default=None, repr=False)
     """Makes what carries requests in place of a network connection."""
     _client: httpx.AsyncClient | None = field(default=None, repr=False, eq=False)
-    _written: Write = field(default=AFRESH, repr=False, eq=False)
+    _prefix: CachedPrefix | None = field(default=None, repr=False, eq=False)
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[Model]:
@@ -95,7 +95,7 @@ class HttpModel:
         """
         client = self._open()
         try:
-            yield evolve(self, client=client, written=Written())
+            yield evolve(self, client=client, prefix=CachedPrefix())
         finally:
             with anyio.move_on_after(_CLOSING_TIME, shield=True):
                 await client.aclose()
@@ -146,7 +146,7 @@ class HttpModel:
                 **self.headers,
             }
         )
-        body = json_text(self.api.encode(request, self.model, self._written))
+        body = json_text(self.api.encode(request, self.model, self._prefix))
         url = self.api.url(self.base_url, self.model)
         try:
             asked = client.build_request("POST", url, content=body, headers=headers)

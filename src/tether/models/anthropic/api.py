@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tether.models._wire.protocol import WireApi, at
+from tether.models._wire.protocol import WireApi, join_url
 from tether.models.anthropic.reply import NAME, decode
 from tether.models.anthropic.request import encode
 
@@ -11,7 +11,7 @@ __all__ = ("ANTHROPIC_MESSAGES",)
 
 def _url(base_url: str, _: str) -> str:
     path = base_url.partition("?")[0].rstrip("/")
-    return at(base_url, "/messages" if path.endswith("/v1") else "/v1/messages")
+    return join_url(base_url, "/messages" if path.endswith("/v1") else "/v1/messages")
 
 
 ANTHROPIC_MESSAGES: Final = WireApi(

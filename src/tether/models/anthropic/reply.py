@@ -1,33 +1,21 @@
-"""What a reply over Anthropic's Messages API is made of.
+"""The decoder of Anthropic's Messages API.
 
 After Anthropic's API reference ("Streaming messages"). A message is a row of content blocks, each started, streamed and
-stopped; what is counted and why it ended comes behind them. Blocks of kinds that are not known here are kept as they
-are, for they may be asked back.
+stopped; counts and the reason for its end follow them. Blocks of unknown kinds are kept as they are: the API may
+want them back.
 
 No I/O.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
-import msgspec
 from attrs import define, field
 
-from tether.deltas import (
-    BlockEnd,
-    Delta,
-    PartialReply,
-    ReplyInfo,
-    TextDelta,
-    ThinkingDelta,
-    ToolCallDelta,
-    ToolCallStart,
-)
+from tether.deltas import Delta
 from tether.messages import (
     AssistantBlock,
-    AssistantMessage,
-    Failure,
     StopReason,
     Text,
     Thinking,
@@ -36,11 +24,12 @@ from tether.messages import (
     VendorItem,
 )
 from tether.models._wire.failures import cut_short, error_from_stream
-from tether.models._wire.leniency import count_in, finished_call, word
+from tether.models._wire.leniency import count_in, finished_call, text_or_empty, tolerant
 from tether.models._wire.protocol import Decoder
-from tether.models._wire.typed_events import read_typed_events
+from tether.models._wire.reply_builder import BlockKind, OpenBlock, ReplyBuilder, read_reply
+from tether.models.anthropic.events import Event, Fragment, StreamEvent
 
-__all__ = ("NAME", "Event", "MoreText", "Reply", "decode")
+__all__ = ("NAME", "decode")
 
 NAME: Final = "anthropic-messages"
 """The wire API."""
@@ -55,37 +44,31 @@ _STOP_REASONS: Final[Mapping[str, StopReason]] = {
     "refusal": "refusal",
 }
 
-_PLAIN_ENDS: Final = frozenset(
+_PLAIN_REASONS: Final = frozenset(
     {"end_turn", "stop_sequence", "pause_turn", "max_tokens", "tool_use", "refusal"}
 )
-"""Reasons of which our own stop reason says all."""
+"""Reasons that our own stop reason expresses fully."""
 
-_FACTS_OF_THE_END: Final = ("stop_sequence", "stop_details", "container", "context_management")
+_END_FIELDS: Final = ("stop_sequence", "stop_details", "container", "context_management")
+"""Fields of the last events that go into the details of the message."""
 
-
-class Event(msgspec.Struct, gc=False):
-    """One event of the stream; only the fields that are used, so that msgspec passes over the rest."""
-
-    type: Any = None
-    index: Any = None
-    delta: Any = None
-    content_block: Any = None
-    message: Any = None
-    usage: Any = None
-    error: Any = None
-    request_id: Any = None
-    context_management: Any = None
+_KINDS: Final[Mapping[str, BlockKind]] = {
+    "text": "text",
+    "thinking": "thinking",
+    "tool_use": "call",
+}
 
 
-class _TextPiece(msgspec.Struct, gc=False, tag_field="type", tag="text_delta"):
-    text: Annotated[str, msgspec.Meta(min_length=1)]
+def decode(model: str) -> Decoder:
+    """Read a reply.
 
+    Args:
+        model: the model asked for, until the reply reports its own.
 
-class MoreText(msgspec.Struct, gc=False, tag_field="type", tag="content_block_delta"):
-    """More text, which is what most events bring: read as such, they take half the time."""
-
-    index: int
-    delta: _TextPiece
+    Returns:
+        A decoder; see `Decoder`.
+    """
+    return read_reply(_Reply(ReplyBuilder(NAME, model)), tolerant(Fragment, Event))
 
 
 @define(eq=False)
@@ -93,99 +76,65 @@ class _Block:
     """A content block, as far as it has arrived."""
 
     type: str
-    place: int
-    facts: dict[str, Any]
+    fields: dict[str, Any]
     """As it was started."""
-    fragments: list[str] = field(factory=list[str])
-    """Of its text, its thinking, or its input as JSON."""
+    open: OpenBlock
     signature: list[str] = field(factory=list[str])
     citations: list[Any] = field(factory=list[Any])
-    finished: AssistantBlock | None = None
-    """What became of it, once it is whole."""
 
     @property
-    def text(self) -> str:
-        return "".join(self.fragments)
+    def call_id(self) -> str:
+        return text_or_empty(self.fields.get("id")) or f"toolu_{self.open.index}"
+
+    @property
+    def name(self) -> str:
+        return text_or_empty(self.fields.get("name"))
 
 
 @define(eq=False)
-class Reply:
-    """What has been read of a reply."""
+class _Reply:
+    """What the events mean; see `WireReply`."""
 
-    model: str
-    _stop: StopReason | None = None
-    _id: str | None = None
+    built: ReplyBuilder
+    is_whole: bool = False
     _counts: dict[str, Any] = field(factory=dict[str, Any])
-    _details: dict[str, Any] = field(factory=dict[str, Any])
-    _blocks: list[_Block] = field(factory=list["_Block"])
-    _open: dict[Any, _Block] = field(factory=dict[Any, "_Block"])
+    _open: dict[int | None, _Block] = field(factory=dict[int | None, "_Block"])
     """By the number that the server gave them."""
 
-    @property
-    def in_text(self) -> bool:
-        """Whether text is arriving, so that more of it may come."""
-        return bool(self._blocks) and self._blocks[-1].type == "text"
+    def take(self, event: StreamEvent) -> Sequence[Delta]:
+        """Take in an event."""
+        if type(event) is Fragment:  # to match takes twice as long
+            block = self._open.get(event.index)
+            text = event.delta.text
+            return block.open.add(text) if text and block is not None else ()
+        self._take_other(event)
+        return self.built.new_deltas()
 
-    def take_text(self, event: MoreText) -> Sequence[Delta]:
-        """Take in more text; see `TypedReply`."""
-        block = self._open.get(event.index)
-        if block is None or block.type != "text":
-            return ()
-        text = event.delta.text
-        block.fragments.append(text)
-        return (TextDelta(text, block.place),)
-
-    def take(self, event: Event) -> tuple[Sequence[Delta], bool]:
-        """Take in an event; see `TypedReply`."""
-        kind = event.type
-        if kind == "content_block_delta":
-            return self._continue(event), False
-        out: list[Delta] = []
-        if kind == "error" or event.error is not None:
-            raise self._error(event)
-        if kind == "content_block_start":
-            self._begin(event, out)
-        elif kind == "content_block_stop":
-            self._finish(self._open.pop(event.index, None), out)
-        elif kind == "message_start":
-            self._note_start(event.message, out)
-        elif kind == "message_delta":
-            self._note_end(event, out)
-        return out, kind == "message_stop"
-
-    def close(self, *, whole: bool) -> Sequence[Delta]:
-        """Close what is still open at the end of the reply; see `TypedReply`."""
-        if not whole and self._stop is None:
+    def close(self, *, marked: bool) -> None:
+        """Close what is still open."""
+        if not self.is_whole and self.built.stop_reason is None:
             raise cut_short()
-        out: list[Delta] = []
-        for block in self._blocks:
-            self._finish(block, out)
-        return out
+        for number in list(self._open):
+            self._finish(number)
 
-    def message(self) -> AssistantMessage:
-        """The finished message."""
-        blocks = [block.finished for block in self._blocks if block.finished is not None]
-        stop = self._stop or "stop"
-        if stop == "stop" and any(isinstance(block, ToolCall) for block in blocks):
-            stop = "tool_calls"
-        return AssistantMessage(
-            blocks,
-            model=self.model,
-            api=NAME,
-            stop_reason=stop,
-            usage=self._usage(),
-            response_id=self._id,
-            details=self._details or None,
-        )
-
-    def so_far(self, failure: Failure) -> AssistantMessage:
-        """What had arrived when the reply failed."""
-        partial = PartialReply(model=self.model, api=NAME)
-        partial.add(ReplyInfo(response_id=self._id, usage=self._usage()))
-        for block in self._blocks:
-            for delta in _again(block):
-                partial.add(delta)
-        return partial.cut("error", failure)
+    def _take_other(self, event: Event) -> None:
+        if event.type == "error" or event.error is not None:
+            raise self._error(event)
+        match event.type:
+            case "content_block_start":
+                self._begin(event.index, event.content_block or {})
+            case "content_block_delta":
+                self._take_field(event.index, event.delta or {})
+            case "content_block_stop":
+                self._finish(event.index)
+            case "message_start":
+                self._take_start(event.message or {})
+            case "message_delta":
+                self._take_end(event)
+            case "message_stop":
+                self.is_whole = True
+            case _:
+                pass
 
     def _error(self, event: Event) -> Exception:
         error = error_from_stream(event.error)
@@ -193,183 +142,120 @@ class Reply:
             error.request_id = event.request_id
         return error
 
-    def _note_start(self, message: Any, out: list[Delta]) -> None:
-        if not isinstance(message, dict):
-            return
-        self._id = word(message.get("id")) or self._id
-        self.model = word(message.get("model")) or self.model
-        self.count_in(message.get("usage"))
-        out.append(ReplyInfo(model=self.model, api=NAME, response_id=self._id, usage=self._usage()))
-        # Whole already, where somebody answers with a message as one event.
-        for number, block in enumerate(message.get("content") or ()):
-            self._begin(Event(index=("whole", number), content_block=block), out)
-            self._finish(self._open.pop(("whole", number), None), out)
+    def _take_start(self, message: Mapping[str, Any]) -> None:
+        built = self.built
+        built.response_id = text_or_empty(message.get("id")) or built.response_id
+        built.model = text_or_empty(message.get("model")) or built.model
+        self._count(message.get("usage"))
+        # The blocks are there already if a server answers with the whole message as one event.
+        content = message.get("content")
+        for block in content if isinstance(content, list) else ():
+            self._begin(None, block if isinstance(block, dict) else {})
+            self._finish(None)
 
-    def _note_end(self, event: Event, out: list[Delta]) -> None:
-        told = event.delta if isinstance(event.delta, dict) else {}
-        reason = word(told.get("stop_reason"))
+    def _take_end(self, event: Event) -> None:
+        delta = event.delta or {}
+        reason = text_or_empty(delta.get("stop_reason"))
         if reason:
-            self._stop = _STOP_REASONS.get(reason, "stop")
-            if reason not in _PLAIN_ENDS:
-                self._details["stop_reason"] = reason
-        facts = {**told, "context_management": event.context_management}
-        self._details |= {key: facts[key] for key in _FACTS_OF_THE_END if facts.get(key)}
-        self.count_in(event.usage)
-        out.append(ReplyInfo(usage=self._usage()))
+            self.built.stop_reason = _STOP_REASONS.get(reason, "stop")
+            if reason not in _PLAIN_REASONS:
+                self.built.details["stop_reason"] = reason
+        fields = {**delta, "context_management": event.context_management}
+        self.built.details |= {key: fields[key] for key in _END_FIELDS if fields.get(key)}
+        self._count(event.usage)
 
-    def count_in(self, usage: Any) -> None:
-        """Take in counts; each is of the whole reply so far, and takes the place of the one before."""
+    def _count(self, usage: object) -> None:
+        """Take in counts; each is of the whole reply so far, and replaces the one before."""
         if isinstance(usage, dict):
             self._counts |= {key: value for key, value in usage.items() if value is not None}
-
-    def _usage(self) -> Usage:
-        read = count_in(self._counts, "cache_read_input_tokens")
-        written = count_in(self._counts, "cache_creation_input_tokens")
-        return Usage(
-            # The API's own count leaves out what a cache was read from or written to.
-            input_tokens=count_in(self._counts, "input_tokens") + read + written,
-            output_tokens=count_in(self._counts, "output_tokens"),
-            cache_read_tokens=read,
-            cache_write_tokens=written,
-            reasoning_tokens=count_in(self._counts, "output_tokens_details", "thinking_tokens"),
-        )
+        self.built.usage = _usage(self._counts)
+        self.built.report()
 
     # Blocks.
 
-    def _begin(self, event: Event, out: list[Delta]) -> None:
-        facts = event.content_block if isinstance(event.content_block, dict) else {}
-        block = _Block(word(facts.get("type")), len(self._blocks), facts)
-        # A server that numbers two blocks alike means the later one.
-        self._finish(self._open.get(event.index), out)
-        self._open[event.index] = block
-        self._blocks.append(block)
-        if block.type == "tool_use":
-            out.append(ToolCallStart(self._call_id(block), word(facts.get("name")), block.place))
-        elif block.type == "text":
-            self._add(block, facts.get("text"), out)
-            block.citations += facts.get("citations") or ()
-        elif block.type == "thinking":
-            self._add(block, facts.get("thinking"), out)
+    def _begin(self, number: int | None, fields: dict[str, Any]) -> None:
+        # A server that gives two blocks the same number means the later one.
+        self._finish(number)
+        type_ = text_or_empty(fields.get("type"))
+        opened = self.built.open(_KINDS.get(type_, "item"))
+        block = self._open[number] = _Block(type_, fields, opened)
+        if type_ == "tool_use":
+            self.built.announce(opened, block.call_id, block.name)
+        elif type_ in {"text", "thinking"}:
+            self.built.add(opened, text_or_empty(fields.get(type_)))
+        if type_ == "text" and isinstance(fields.get("citations"), list):
+            block.citations += fields["citations"]
 
-    def _call_id(self, block: _Block) -> str:
-        return word(block.facts.get("id")) or f"toolu_{block.place}"
-
-    def _add(self, block: _Block, text: object, out: list[Delta]) -> None:
-        if isinstance(text, str) and text:
-            block.fragments.append(text)
-            out.append(_delta(block.type, text, block.place))
-
-    def _continue(self, event: Event) -> Sequence[Delta]:
-        delta: Any = event.delta
-        block = self._open.get(event.index)
-        if block is None or type(delta) is not dict:
-            return ()
-        match delta.get("type"):
-            case "text_delta":
-                text = delta.get("text")
-            case "thinking_delta":
-                text = delta.get("thinking")
-            case "input_json_delta":
-                text = delta.get("partial_json")
-            case _:
-                _take_rest(block, delta)
-                return ()
-        if type(text) is not str or not text:
-            return ()
-        block.fragments.append(text)
-        if block.type == "text":
-            return (TextDelta(text, block.place),)
-        if block.type in {"tool_use", "thinking"}:
-            return (_delta(block.type, text, block.place),)
-        return ()
-
-    def _finish(self, block: _Block | None, out: list[Delta]) -> None:
-        if block is None or block.finished is not None:
+    def _take_field(self, number: int | None, delta: Mapping[str, Any]) -> None:
+        """Take in what is streamed of a block besides its text."""
+        block = self._open.get(number)
+        if block is None:
             return
-        block.finished = self._made(block)
-        if block.finished is not None:
-            out.append(BlockEnd(block.finished, block.place))
-
-    def _made(self, block: _Block) -> AssistantBlock | None:
-        """Make of a block that is whole what a conversation holds; nothing of a text without a word."""
-        match block.type:
-            case "text" if not block.text and not block.citations:
-                return None
-            case "text":
-                return Text(block.text, {"citations": block.citations} if block.citations else None)
-            case "thinking":
-                sealed = "".join(block.signature) or word(block.facts.get("signature"))
-                return Thinking(block.text, sealed or None)
-            case "redacted_thinking":
-                return Thinking("", word(block.facts.get("data")), redacted=True)
-            case "tool_use":
-                return _call(block, self._call_id(block))
+        match delta:
+            case {"type": "signature_delta", "signature": str(signature)}:
+                block.signature.append(signature)
+            case {"type": "citations_delta", "citation": citation}:
+                block.citations.append(citation)
+            case {"type": "text_delta" | "thinking_delta" | "input_json_delta"}:
+                pass  # without a text, or it would have been a `Fragment`
             case _:
-                return VendorItem(NAME, _with_input(block))
+                for key, value in delta.items():
+                    if key != "type" and value is not None:
+                        before = block.fields.get(key)
+                        both = isinstance(before, str) and isinstance(value, str)
+                        block.fields[key] = f"{before}{value}" if both else value
+
+    def _finish(self, number: int | None) -> None:
+        block = self._open.pop(number, None)
+        if block is not None:
+            self.built.end(block.open, _whole(block))
 
 
-def _call(block: _Block, call_id: str) -> ToolCall:
-    known = {"type", "id", "name", "input"}
-    details = {key: value for key, value in block.facts.items() if key not in known and value}
-    arguments = block.text or json.dumps(block.facts.get("input") or {})
-    return finished_call(call_id, word(block.facts.get("name")), arguments, details or None)
-
-
-def _with_input(block: _Block) -> dict[str, Any]:
-    if not block.fragments:
-        return block.facts
-    if "input" not in block.facts:
-        key = "text" if "text" in block.facts else "content"
-        return {**block.facts, key: block.text}
-    call = finished_call("", "", block.text)
-    return {**block.facts, "input": dict(call.arguments)}
-
-
-def _take_rest(block: _Block, delta: Mapping[str, Any]) -> None:
-    """Take in what is streamed of a block beside its text."""
-    match delta:
-        case {"type": "signature_delta", "signature": str(signature)}:
-            block.signature.append(signature)
-        case {"type": "citations_delta", "citation": citation}:
-            block.citations.append(citation)
-        case _:
-            for key, value in delta.items():
-                if key != "type" and value is not None:
-                    before = block.facts.get(key)
-                    both = isinstance(before, str) and isinstance(value, str)
-                    block.facts[key] = f"{before}{value}" if both else value
-
-
-def _again(block: _Block) -> Iterator[Delta]:
-    """The deltas that tell of a block as it is now."""
-    if block.finished is not None:
-        yield BlockEnd(block.finished, block.place)
-        return
-    if block.type == "tool_use":
-        call_id = word(block.facts.get("id")) or f"toolu_{block.place}"
-        yield ToolCallStart(call_id, word(block.facts.get("name")), block.place)
-    if block.type in {"text", "thinking", "tool_use"} and block.fragments:
-        yield _delta(block.type, block.text, block.place)
-
-
-def _delta(kind: str, text: str, place: int) -> Delta:
-    match kind:
-        case "tool_use":
-            return ToolCallDelta(text, place)
+def _whole(block: _Block) -> AssistantBlock | None:
+    """Make what a conversation holds of a block that has ended; nothing of an empty text."""
+    text = block.open.text
+    match block.type:
+        case "text" if not text and not block.citations:
+            return None
+        case "text":
+            return Text(text, {"citations": block.citations} if block.citations else None)
         case "thinking":
-            return ThinkingDelta(text, place)
+            signature = "".join(block.signature) or text_or_empty(block.fields.get("signature"))
+            return Thinking(text, signature or None)
+        case "redacted_thinking":
+            return Thinking("", text_or_empty(block.fields.get("data")), redacted=True)
+        case "tool_use":
+            return _call(block)
         case _:
-            return TextDelta(text, place)
+            return VendorItem(NAME, _item(block))
 
 
-def decode(model: str) -> Decoder:
-    """Read a reply.
+def _call(block: _Block) -> ToolCall:
+    known = {"type", "id", "name", "input"}
+    details = {key: value for key, value in block.fields.items() if key not in known and value}
+    arguments = block.open.text or json.dumps(block.fields.get("input") or {})
+    return finished_call(block.call_id, block.name, arguments, details or None)
 
-    Args:
-        model: the model asked for, until the reply says.
 
-    Returns:
-        A decoder; see `Decoder`.
-    """
-    read = msgspec.json.Decoder(Event).decode
-    return read_typed_events(Reply(model), read, msgspec.json.Decoder(MoreText).decode)
+def _item(block: _Block) -> dict[str, Any]:
+    """Put what was streamed of an unknown block where it belongs."""
+    if not block.open.fragments:
+        return block.fields
+    if "input" not in block.fields:
+        key = "text" if "text" in block.fields else "content"
+        return {**block.fields, key: block.open.text}
+    call = finished_call("", "", block.open.text)
+    return {**block.fields, "input": dict(call.arguments)}
+
+
+def _usage(counts: Mapping[str, Any]) -> Usage:
+    read = count_in(counts, "cache_read_input_tokens")
+    written = count_in(counts, "cache_creation_input_tokens")
+    return Usage(
+        # The API's own count excludes what was read from a cache or written to it.
+        input_tokens=count_in(counts, "input_tokens") + read + written,
+        output_tokens=count_in(counts, "output_tokens"),
+        cache_read_tokens=read,
+        cache_write_tokens=written,
+        reasoning_tokens=count_in(counts, "output_tokens_details", "thinking_tokens"),
+    )

@@ -7,11 +7,9 @@ left out.
 No I/O.
 """
 
-import base64
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
-from operator import itemgetter
+from functools import partial
 from typing import Any, Final
 
 from tether.messages import (
@@ -28,8 +26,15 @@ from tether.messages import (
     VendorItem,
 )
 from tether.model import ModelOptions, ModelRequest, ThinkingLevel, ToolSpec
-from tether.models._wire.cached_prefix import AFRESH, Write, last_settled
+from tether.models._wire.cached_prefix import (
+    CachedPrefix,
+    Segment,
+    before_call,
+    write_conversation,
+)
 from tether.models._wire.ids import unique_call_ids
+from tether.models._wire.images import base64_of
+from tether.models._wire.turns import GO_ON, in_turns
 from tether.models.anthropic.reply import NAME
 from tether.transcript import repaired
 
@@ -60,11 +65,10 @@ _MARK: Final = {"cache_control": {"type": "ephemeral"}}
 _OPEN_REPLIES: Final = 3
 """How many of the last replies are written anew each time: marks, and what may still be missing, stand among them."""
 
-_BEGINNING: Final = {"role": "user", "content": [{"type": "text", "text": "Go on."}]}
-"""What stands before a conversation that begins with a reply, which the API does not take."""
+_BEGINNING: Final = {"role": "user", "content": [{"type": "text", "text": GO_ON}]}
 
 
-def encode(request: ModelRequest, model: str, write: Write = AFRESH) -> dict[str, Any]:
+def encode(request: ModelRequest, model: str, cache: CachedPrefix | None = None) -> dict[str, Any]:
     """Write a request.
 
     Where thinking cannot be asked for, it is left out: beside a tool that must be called, with an output limit that
@@ -74,14 +78,14 @@ def encode(request: ModelRequest, model: str, write: Write = AFRESH) -> dict[str
         request: what is asked. The `tools` of its `extra`, which are those that the server runs by itself, are
             added to the request's own; whatever else is in `extra` takes the place of what would be sent.
         model: the model's name for the server.
-        write: writes the conversation; see `Write`.
+        cache: keeps what was written of the conversation; see `Encode`.
 
     Returns:
         The body of the request.
     """
     options = request.options
     extra = dict(options.extra)
-    before, messages = _messages(request.messages, write)
+    before, messages = _messages(request.messages, cache)
     body: dict[str, Any] = {
         "model": model,
         "max_tokens": options.max_output_tokens or _output_limit(model),
@@ -179,37 +183,29 @@ def _mark(body: dict[str, Any], messages: list[dict[str, Any]]) -> None:
 
 
 def _messages(
-    messages: Sequence[Message], write: Write
+    messages: Sequence[Message], cache: CachedPrefix | None
 ) -> tuple[Sequence[Any], list[dict[str, Any]]]:
     """Write the turns of a conversation.
 
     Returns:
-        Those that were written before, and those behind them; the marks for caches go to the last of these.
+        Those that were written before, and those behind them, among which the marks for caches go.
     """
-    valid = repaired(messages)
-    count, before, note = write.begun(valid)
-    taken: set[str] = set(note or ())
-    settled = last_settled(valid, count, before=_OPEN_REPLIES)
-    if settled > count:
-        turns = _turns(valid[count:settled], taken, is_first=count == 0, is_last=False)
-        before += write.settle(turns)
-        write.remember(valid[:settled], tuple(before), frozenset(taken))
-    return before, _turns(valid[settled:], taken, is_first=settled == 0, is_last=True)
+    boundary = partial(before_call, replies=_OPEN_REPLIES)
+    before, turns = write_conversation(repaired(messages), cache, _turns, boundary=boundary)
+    return before, list(turns)
 
 
-def _turns(
-    messages: Sequence[Message], taken: set[str], *, is_first: bool, is_last: bool
-) -> list[dict[str, Any]]:
-    turns = [
-        {"role": role, "content": [block for _, content in group for block in content]}
-        for role, group in groupby(_spoken(messages, taken), itemgetter(0))
-    ]
-    for place, turn in enumerate(turns[:-1] if is_last else turns):
+def _turns(segment: Segment) -> tuple[list[dict[str, Any]], set[str]]:
+    """Write a segment; its note is the ids that are taken."""
+    taken: set[str] = set(segment.note or ())
+    turns = in_turns(_spoken(segment.messages, taken), "content")
+    for index, turn in enumerate(turns[:-1] if segment.is_last else turns):
         if turn["role"] == "assistant":
-            turns[place] = {**turn, "content": _without_unanswered(turn["content"])}
+            turns[index] = {**turn, "content": _without_unanswered(turn["content"])}
     turns = [turn for turn in turns if turn["content"]]
-    begins_with_reply = is_first and bool(turns) and turns[0]["role"] == "assistant"
-    return [_BEGINNING, *turns] if begins_with_reply else turns
+    if segment.note is None and turns and turns[0]["role"] == "assistant":
+        turns = [_BEGINNING, *turns]
+    return turns, taken
 
 
 def _spoken(
@@ -242,12 +238,8 @@ def _block(block: UserBlock) -> dict[str, Any]:
     match block:
         case Text(text):
             return {"type": "text", "text": text}
-        case Image(data, media_type):
-            source = {
-                "type": "base64",
-                "media_type": media_type,
-                "data": base64.b64encode(data).decode(),
-            }
+        case Image(_, media_type):
+            source = {"type": "base64", "media_type": media_type, "data": base64_of(block)}
             return {"type": "image", "source": source}
 
 

@@ -6,11 +6,9 @@ and so does what only the vendor understands, such as code it ran. What another 
 No I/O.
 """
 
-import base64
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
-from operator import itemgetter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from tether.messages import (
@@ -26,7 +24,14 @@ from tether.messages import (
     VendorItem,
 )
 from tether.model import ModelOptions, ModelRequest, ThinkingLevel, ToolSpec
-from tether.models._wire.cached_prefix import AFRESH, Write, last_settled
+from tether.models._wire.cached_prefix import (
+    CachedPrefix,
+    Segment,
+    before_call,
+    write_conversation,
+)
+from tether.models._wire.images import base64_of, with_images_behind_results
+from tether.models._wire.turns import GO_ON, in_turns
 from tether.models.google.reply import NAME, SIGNATURE
 from tether.transcript import repaired
 
@@ -46,11 +51,10 @@ _LEAST_BUDGET_OF_PRO: Final = 128
 _FOREIGN: Final = "skip_thought_signature_validator"
 """What stands for a signature at a call that another model made; newer models refuse a call without any."""
 
-_BEGINNING: Final = {"role": "user", "parts": [{"text": "Go on."}]}
-"""What stands before a conversation that begins with a reply, which the API does not take."""
+_BEGINNING: Final = {"role": "user", "parts": [{"text": GO_ON}]}
 
 
-def encode(request: ModelRequest, model: str, write: Write = AFRESH) -> dict[str, Any]:
+def encode(request: ModelRequest, model: str, cache: CachedPrefix | None = None) -> dict[str, Any]:
     """Write a request.
 
     Args:
@@ -58,13 +62,13 @@ def encode(request: ModelRequest, model: str, write: Write = AFRESH) -> dict[str
             added to the request's own; objects in it, such as `generationConfig`, are merged with what would be
             sent; whatever else is in it takes the place of that.
         model: the model's name for the server.
-        write: writes the conversation; see `Write`.
+        cache: keeps what was written of the conversation; see `Encode`.
 
     Returns:
         The body of the request.
     """
     extra = dict(request.options.extra)
-    body: dict[str, Any] = {"contents": _contents(request.messages, model, write)}
+    body: dict[str, Any] = {"contents": _contents(request.messages, model, cache)}
     if request.system:
         body["systemInstruction"] = {"parts": [{"text": request.system}]}
     own = [{"functionDeclarations": [*map(_tool, request.tools)]}] if request.tools else []
@@ -139,75 +143,58 @@ def _has_levels(model: str) -> bool:
 # Messages.
 
 
-def _contents(messages: Sequence[Message], model: str, write: Write) -> list[Any]:
-    valid = repaired(messages)
-    count, contents, _ = write.begun(valid)
-    settled = last_settled(valid, count, before=1)
-    if settled > count:
-        contents += write.settle(_turns(valid[count:settled], model, is_first=count == 0))
-        write.remember(valid[:settled], tuple(contents), None)
-    return [*contents, *_turns(valid[settled:], model, is_first=settled == 0)]
+def _contents(messages: Sequence[Message], model: str, cache: CachedPrefix | None) -> list[Any]:
+    signed = _has_levels(model)
+    before, turns = write_conversation(
+        repaired(messages),
+        cache,
+        partial(_turns, signed=signed),
+        boundary=partial(before_call, replies=1),
+        about=signed,
+    )
+    return [*before, *turns]
 
 
-def _turns(messages: Sequence[Message], model: str, *, is_first: bool) -> list[dict[str, Any]]:
-    turns = [
-        {"role": role, "parts": [part for _, parts in group for part in parts]}
-        for role, group in groupby(_spoken(messages, model), itemgetter(0))
-    ]
-    return [_BEGINNING, *turns] if is_first and turns and turns[0]["role"] == "model" else turns
+def _turns(segment: Segment, *, signed: bool) -> tuple[list[dict[str, Any]], bool]:
+    """Write a segment; its note only says that it is not the first."""
+    turns = in_turns(_spoken(segment.messages, signed=signed), "parts")
+    if segment.note is None and turns and turns[0]["role"] == "model":
+        turns = [_BEGINNING, *turns]
+    return turns, True
 
 
 def _spoken(
-    messages: Sequence[Message], model: str
+    messages: Iterable[Message], *, signed: bool
 ) -> Iterator[tuple[str, Sequence[dict[str, Any]]]]:
-    signed = _has_levels(model)
-    images: list[dict[str, Any]] = []
-    for message in messages:
-        if images and not isinstance(message, ToolResultMessage):
-            # Behind all results of a reply, which must stand side by side.
-            yield "user", images
-            images = []
+    # Models that want signatures take images inside results.
+    for message in messages if signed else with_images_behind_results(messages):
         match message:
             case UserMessage(content):
                 yield "user", [_part(block) for block in content]
             case ToolResultMessage():
-                result = _result(message, with_images=signed)
-                if not signed:
-                    images += _images(message)
-                yield "user", [{"functionResponse": result}]
+                yield "user", [{"functionResponse": _result(message, with_images=signed)}]
             case AssistantMessage():
                 if parts := list(_reply(message, signed=signed)):
                     yield "model", parts
-            case _:
-                pass
-    if images:
-        yield "user", images
 
 
 def _part(block: UserBlock) -> dict[str, Any]:
     match block:
         case Text(text):
             return {"text": text}
-        case Image(data, media_type):
-            return _inline(data, media_type)
+        case Image():
+            return _inline(block)
 
 
-def _inline(data: bytes, media_type: str) -> dict[str, Any]:
-    return {"inlineData": {"mimeType": media_type, "data": base64.b64encode(data).decode()}}
+def _inline(image: Image) -> dict[str, Any]:
+    return {"inlineData": {"mimeType": image.media_type, "data": base64_of(image)}}
 
 
 def _result(message: ToolResultMessage, *, with_images: bool) -> dict[str, Any]:
     told = "error" if message.is_error else "output"
     result = {"id": message.call_id, "name": message.name, "response": {told: message.text}}
-    images = [_inline(b.data, b.media_type) for b in message.content if isinstance(b, Image)]
+    images = [_inline(block) for block in message.content if isinstance(block, Image)]
     return {**result, "parts": images} if with_images and images else result
-
-
-def _images(message: ToolResultMessage) -> list[dict[str, Any]]:
-    images = [block for block in message.content if isinstance(block, Image)]
-    if not images:
-        return []
-    return [{"text": f"The images that {message.name} returned:"}, *map(_part, images)]
 
 
 def _reply(message: AssistantMessage, *, signed: bool) -> Iterator[dict[str, Any]]:
@@ -227,8 +214,8 @@ def _reply(message: AssistantMessage, *, signed: bool) -> Iterator[dict[str, Any
                     sealed = {SIGNATURE: _FOREIGN}
                 unsigned = False
                 yield {"functionCall": {"id": id_, "name": name, "args": arguments}} | sealed
-            case Image(data, media_type):
-                yield _inline(data, media_type)
+            case Image():
+                yield _inline(block)
             case VendorItem(api, data) if api == NAME:
                 yield dict(data)
             case _:

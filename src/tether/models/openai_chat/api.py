@@ -3,7 +3,7 @@
 import functools
 from typing import Any, Final
 
-from tether.models._wire.protocol import WireApi, at
+from tether.models._wire.protocol import WireApi, join_url
 from tether.models.openai_chat.dialects import (
     COMPATIBLE,
     DEEPSEEK,
@@ -30,7 +30,7 @@ def _speaking(dialect: Dialect) -> WireApi:
         name=NAME,
         encode=encoder,
         decode=decode,
-        url=lambda base_url, _: at(base_url, "/chat/completions"),
+        url=lambda base_url, _: join_url(base_url, "/chat/completions"),
         headers=lambda key: {"authorization": f"Bearer {key}"} if key else {},
     )
 

@@ -1,39 +1,25 @@
-"""What a reply over chat completions is made of, as OpenAI has it and as others do.
+"""The decoder of chat completions, as OpenAI sends them and as others do.
 
 After OpenAI's API reference ("The chat completion chunk object"), and what the compatible servers add to it:
 reasoning under several names, typed content parts, pictures, usage in a place of their own, errors inside the stream,
-what they ran by themselves. Of several choices the first counts.
+tools that the server runs. Of several choices the first counts.
 
 No I/O.
 """
 
-import base64
-import binascii
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 from attrs import Factory, define, field
 
-from tether.deltas import (
-    BlockEnd,
-    Delta,
-    PartialReply,
-    ReplyEnd,
-    ReplyInfo,
-    TextDelta,
-    ThinkingDelta,
-)
+from tether.deltas import Delta, TextDelta
 from tether.errors import ModelError
 from tether.messages import (
-    AssistantBlock,
-    AssistantMessage,
-    Failure,
     FailureKind,
     Image,
-    JsonObject,
     StopReason,
     Text,
     Thinking,
@@ -41,11 +27,15 @@ from tether.messages import (
     VendorItem,
 )
 from tether.models._wire.failures import cut_short, error_from_stream
-from tether.models._wire.leniency import count_in, lenient, tried
+from tether.models._wire.images import image_from_data_url
+from tether.models._wire.leniency import count_in, text_or_empty, tolerant
 from tether.models._wire.protocol import Decoder
+from tether.models._wire.reply_builder import OpenBlock, ReplyBuilder, read_reply
+from tether.models._wire.sse import ServerSentEvent
 from tether.models.openai_chat.calls import CallAssembly
+from tether.models.openai_chat.chunks import CallFragment, Chunk, Fields, Function, TextChunk
 
-__all__ = ("NAME", "Chunk", "MoreText", "Reply", "decode")
+__all__ = ("NAME", "decode")
 
 NAME: Final = "openai-chat"
 """The wire API."""
@@ -59,328 +49,231 @@ _STOP_REASONS: Final[dict[str, StopReason]] = {
     "length": "length",
     "max_tokens": "length",
     "model_length": "length",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
+    # A reply without calls did not stop for them; one with calls is known by them.
+    "tool_calls": "stop",
+    "function_call": "stop",
     "content_filter": "refusal",
     "safety": "refusal",
     "sensitive": "refusal",
 }
 _FAILED: Final = frozenset({"error", "network_error", "insufficient_system_resource", "abort"})
-"""Reasons to stop that are none: the reply is not whole."""
+"""Reasons to stop that mean the reply is not whole."""
 
-# Only the fields that are used, so that msgspec passes over the rest.
-
-
-class _Function(msgspec.Struct, gc=False):
-    name: str | None = None
-    arguments: str | dict[str, Any] | None = None
+_Kind: TypeAlias = Literal["text", "thinking", "refusal"]
 
 
-class _Call(msgspec.Struct, gc=False):
-    index: int | None = None
-    id: str | None = None
-    function: _Function | None = None
+def decode(model: str) -> Decoder:
+    """Read a reply.
+
+    Args:
+        model: the model asked for, until the reply reports its own.
+
+    Returns:
+        A decoder; see `Decoder`.
+    """
+    reply = _Reply(ReplyBuilder(NAME, model))
+    return read_reply(reply, _reader(reply))
 
 
-class _Fields(msgspec.Struct, gc=False):
-    content: str | list[dict[str, Any]] | None = None
-    reasoning: str | None = None
-    reasoning_content: str | None = None
-    reasoning_details: list[dict[str, Any]] | None = None
-    refusal: str | None = None
-    tool_calls: list[_Call] | None = None
-    annotations: list[Any] | None = None
-    executed_tools: list[dict[str, Any]] | None = None
-    images: list[dict[str, Any]] | None = None
+def _reader(reply: "_Reply") -> Callable[[ServerSentEvent], TextChunk | Chunk | None]:
+    """Read chunks; while text arrives, first try whether one brings nothing but more of it."""
+    read: Callable[[ServerSentEvent], Chunk | None] = tolerant(Chunk)
+    read_text = msgspec.json.Decoder(TextChunk).decode
+
+    def reading(event: ServerSentEvent) -> TextChunk | Chunk | None:
+        if reply.text is not None:
+            try:
+                return read_text(event[1])
+            except ValueError:
+                pass
+        return read(event)
+
+    return reading
 
 
-class _Choice(msgspec.Struct, gc=False):
-    delta: _Fields | None = None
-    index: int = 0
-    finish_reason: str | None = None
+@define(eq=False)
+class _Reply:
+    """What the chunks mean; see `WireReply`."""
 
-
-class _Groq(msgspec.Struct):
-    usage: dict[str, Any] | None = None
-
-
-class Chunk(msgspec.Struct, gc=False):
-    """One event of the stream."""
-
-    choices: list[_Choice] | None = None
-    id: str | None = None
-    model: str | None = None
-    usage: dict[str, Any] | None = None
-    x_groq: _Groq | None = None
-    error: Any = None
-    citations: list[Any] | None = None
-    search_results: list[Any] | None = None
-
-
-class _OnlyText(msgspec.Struct, gc=False):
-    content: Annotated[str, msgspec.Meta(min_length=1)]
-    reasoning: None = None
-    reasoning_content: None = None
-    reasoning_details: None = None
-    refusal: None = None
-    tool_calls: None = None
-    annotations: None = None
-    executed_tools: None = None
-    images: None = None
-
-
-class _OnlyChoice(msgspec.Struct, gc=False):
-    delta: _OnlyText
-    index: Literal[0] = 0
-    finish_reason: None = None
-
-
-class MoreText(msgspec.Struct, gc=False):
-    """More text and nothing else, which is what most chunks bring: read as such, they take half the time."""
-
-    choices: Annotated[list[_OnlyChoice], msgspec.Meta(min_length=1, max_length=1)]
-    usage: None = None
-    x_groq: None = None
-    error: None = None
-    citations: None = None
-    search_results: None = None
-
-
-@define
-class Reply:
-    """What has been read of a reply."""
-
-    model: str
-    stop: str | None = None
-    _id: str | None = None
-    _usage: Usage = field(factory=Usage)
-    _details: dict[str, Any] = field(factory=dict[str, Any])
-    _reported: bool = False
-    _refused: bool = False
-    _blocks: list[AssistantBlock | None] = field(factory=list["AssistantBlock | None"])
-    # The text or thinking that is arriving: its kind, its place, its fragments.
-    _kind: str = ""
-    _place: int = -1
-    _fragments: list[str] = field(factory=list[str])
+    built: ReplyBuilder
+    is_whole: bool = field(default=False, init=False)
+    """Never by a chunk: usage may follow the reason to stop."""
+    _stop: str | None = None
+    _is_reported: bool = False
+    _is_refused: bool = False
+    text: OpenBlock | None = None
+    """The text that is arriving, if nothing else is."""
+    _kind: _Kind | None = None
+    """What is arriving: text, thinking or a refusal."""
+    _open: OpenBlock | None = None
+    """The block that it goes into."""
     _annotations: list[Any] = field(factory=list[Any])
     _reasoning_details: list[dict[str, Any]] = field(factory=list[dict[str, Any]])
     _calls: CallAssembly = field(
-        default=Factory(lambda self: CallAssembly(self._new_place), takes_self=True)
+        default=Factory(lambda self: CallAssembly(self.built), takes_self=True)
     )
-    # What the server ran by itself, by its number, with its place among the blocks.
-    _items: dict[int, tuple[int, VendorItem]] = field(factory=dict[int, "tuple[int, VendorItem]"])
+    _items: dict[int, tuple[OpenBlock, VendorItem]] = field(
+        factory=dict[int, "tuple[OpenBlock, VendorItem]"]
+    )
+    """What the server ran, by its number."""
 
-    @property
-    def in_text(self) -> bool:
-        """Whether text is arriving, so that more of it may come."""
-        return self._kind == "text"
-
-    def take_text(self, chunk: MoreText) -> Sequence[Delta]:
-        """Take in more text, where text is arriving."""
-        text = chunk.choices[0].delta.content
-        self._fragments.append(text)
-        return (TextDelta(text, self._place),)
-
-    def take(self, chunk: Chunk) -> Sequence[Delta]:
-        """Take in a chunk, and say what it brings."""
+    def take(self, chunk: TextChunk | Chunk) -> Sequence[Delta]:
+        """Take in a chunk."""
+        if type(chunk) is TextChunk:  # to match takes twice as long
+            assert self.text is not None
+            text = chunk.choices[0].delta.content
+            self.text.fragments.append(text)
+            return (TextDelta(text, self.text.index),)
         if chunk.error is not None:
             raise error_from_stream(chunk.error)
-        out: list[Delta] = []
-        if not self._reported or chunk.usage is not None or chunk.x_groq is not None:
-            self._note(chunk, out)
+        if not self._is_reported or chunk.usage is not None or chunk.x_groq is not None:
+            self._report(chunk)
         if chunk.citations:
-            self._details["citations"] = chunk.citations
+            self.built.details["citations"] = chunk.citations
         if chunk.search_results:
-            self._details["search_results"] = chunk.search_results
+            self.built.details["search_results"] = chunk.search_results
         for choice in chunk.choices or ():
-            if choice.index != 0:
+            if choice.index:
                 continue
-            if (fields := choice.delta) is not None:
-                self._read(fields, out)
+            if choice.delta is not None:
+                self._read(choice.delta)
             if choice.finish_reason:
                 self._stop_for(choice.finish_reason)
-        return out
+        return self.built.new_deltas()
 
-    def close(self) -> Sequence[Delta]:
-        """Close what is open."""
-        out: list[Delta] = []
-        self._close_text(out)
+    def close(self, *, marked: bool) -> None:
+        """Close what is still open."""
+        if not marked and self._stop is None:
+            raise cut_short()
+        self._close_text()
         if self._reasoning_details:
-            self._add("thinking", "", out)
-            self._close_text(out)
-        for place, item in self._items.values():
-            self._blocks[place] = item
-            out.append(BlockEnd(item, place))
-        for delta in self._calls.close():
-            if isinstance(delta, BlockEnd):
-                self._blocks[delta.index] = delta.block
-            out.append(delta)
-        return out
-
-    def message(self) -> AssistantMessage:
-        """The finished message."""
-        reason = _STOP_REASONS.get(self.stop or "stop", "stop")
-        if reason in {"stop", "tool_calls"}:
-            reason = "tool_calls" if len(self._calls) else "stop"
-        if self.stop is not None and self.stop not in {"stop", "length", "tool_calls"}:
-            self._details["stop_reason"] = self.stop
-        return AssistantMessage(
-            [block for block in self._blocks if block is not None],
-            model=self.model,
-            api=NAME,
-            stop_reason="refusal" if self._refused else reason,
-            usage=self._usage,
-            response_id=self._id,
-            details=self._details or None,
+            self._add("thinking", "")
+            self._close_text()
+        for block, item in self._items.values():
+            self.built.end(block, item)
+        self._calls.close()
+        self.built.stop_reason = (
+            "refusal" if self._is_refused else _STOP_REASONS.get(self._stop or "stop")
         )
+        if self._stop not in {None, "stop", "length", "tool_calls"}:
+            self.built.details["stop_reason"] = self._stop
 
-    def so_far(self, failure: Failure) -> AssistantMessage:
-        """What had arrived when the reply failed."""
-        partial = PartialReply(model=self.model, api=NAME)
-        partial.add(ReplyInfo(response_id=self._id, usage=self._usage))
-        for place, block in enumerate(self._blocks):
-            if block is not None:
-                partial.add(BlockEnd(block, place))
-        if self._kind:
-            delta = ThinkingDelta if self._kind == "thinking" else TextDelta
-            partial.add(delta("".join(self._fragments), self._place))
-        for unfinished in self._calls.unfinished():
-            partial.add(unfinished)
-        return partial.cut("error", failure)
-
-    def _note(self, chunk: Chunk, out: list[Delta]) -> None:
-        self._reported = True
-        self._id = self._id if self._id is not None else chunk.id
-        self.model = chunk.model or self.model
-        counts = chunk.usage or (chunk.x_groq.usage if chunk.x_groq is not None else None)
-        if counts is not None:
-            self._usage = _usage(counts)
-        out.append(ReplyInfo(model=self.model, api=NAME, response_id=self._id, usage=self._usage))
+    def _report(self, chunk: Chunk) -> None:
+        self._is_reported = True
+        built = self.built
+        if built.response_id is None and chunk.id is not None:
+            built.response_id = str(chunk.id)
+        built.model = chunk.model or built.model
+        if (counts := chunk.counts) is not None:
+            built.usage = _usage(counts)
+        built.report()
 
     def _stop_for(self, reason: str) -> None:
-        self.stop = reason.lower()
-        if self.stop in _FAILED:
-            kind: FailureKind = "overloaded" if "resource" in self.stop else "server"
+        self._stop = reason.lower()
+        if self._stop in _FAILED:
+            kind: FailureKind = "overloaded" if "resource" in self._stop else "server"
             raise ModelError(f"the server stopped in the middle: {reason}", kind=kind)
 
-    def _read(self, fields: _Fields, out: list[Delta]) -> None:
-        self._read_thinking(fields, out)
-        content = fields.content
-        if content:
+    def _read(self, fields: Fields) -> None:
+        self._read_thinking(fields)
+        if content := fields.content:
             if isinstance(content, str):
-                self._add("text", content, out)
+                self._add("text", content)
             else:
-                self._add_parts(content, out)
+                self._add_parts(content)
         if fields.refusal:
-            self._refused = True
-            self._add("refusal", fields.refusal, out)
+            self._is_refused = True
+            self._add("refusal", fields.refusal)
         if fields.annotations:
             self._annotations += fields.annotations
         for call in fields.tool_calls or ():
-            self._add_call(call, out)
+            self._add_call(call)
         for item in fields.executed_tools or ():
             self._add_item(item)
         for image in fields.images or ():
-            self._add_image(image, out)
+            self._close_text()
+            self.built.put(_image(image) or VendorItem(NAME, dict(image)))
 
-    def _read_thinking(self, fields: _Fields, out: list[Delta]) -> None:
+    def _read_thinking(self, fields: Fields) -> None:
         thinking = fields.reasoning_content or fields.reasoning
         if fields.reasoning_details:
             self._reasoning_details += fields.reasoning_details
             thinking = thinking or "".join(map(_detail_text, fields.reasoning_details))
-        if thinking or (self._reasoning_details and not self._kind):
-            self._add("thinking", thinking or "", out)
+        if thinking or (self._reasoning_details and self._open is None):
+            self._add("thinking", thinking or "")
 
-    def _add_parts(self, parts: Sequence[Mapping[str, Any]], out: list[Delta]) -> None:
-        """Read typed parts of content, as Mistral has them; what is neither text nor thinking refers to it."""
+    def _add_parts(self, parts: Sequence[Mapping[str, Any]]) -> None:
+        """Read typed parts of content, as Mistral sends them; other parts refer to the text or thinking."""
         for part in parts:
             match part:
                 case {"type": "thinking", "thinking": thinking}:
-                    self._add("thinking", _joined_texts(thinking), out)
+                    self._add("thinking", _joined_texts(thinking))
                 case {"text": str(text)}:
-                    self._add("text", text, out)
+                    self._add("text", text)
                 case _:
                     self._annotations.append(part)
 
-    def _add(self, kind: str, text: str, out: list[Delta]) -> None:
-        if kind != self._kind:
-            self._close_text(out)
+    def _add(self, kind: _Kind, text: str) -> None:
+        block = self._open
+        if block is None or self._kind != kind:
+            self._close_text()
+            block = self._open = self.built.open("thinking" if kind == "thinking" else "text")
             self._kind = kind
-            self._place = self._new_place()
-        self._fragments.append(text)
-        if text:
-            delta = ThinkingDelta if kind == "thinking" else TextDelta
-            out.append(delta(text, self._place))
+            self.text = block if kind == "text" else None
+        self.built.add(block, text)
 
-    def _close_text(self, out: list[Delta]) -> None:
-        if not self._kind:
+    def _close_text(self) -> None:
+        block, kind = self._open, self._kind
+        if block is None:
             return
-        text = "".join(self._fragments)
-        block: AssistantBlock
-        if self._kind == "thinking":
+        self._open = self.text = self._kind = None
+        if kind == "thinking":
             details = _merged(self._reasoning_details)
-            block = Thinking(text, details={"reasoning_details": details} if details else None)
             self._reasoning_details = []
-        else:
-            block = Text(text, self._text_details())
-            self._annotations = []
-        self._blocks[self._place] = block
-        out.append(BlockEnd(block, self._place))
-        self._kind = ""
-        self._fragments = []
-
-    def _text_details(self) -> JsonObject | None:
-        details: dict[str, Any] = {}
-        if self._kind == "refusal":
-            details["refusal"] = True
+            self.built.end(
+                block,
+                Thinking(block.text, details={"reasoning_details": details} if details else None),
+            )
+            return
+        noted: dict[str, Any] = {"refusal": True} if kind == "refusal" else {}
         if self._annotations:
-            details["annotations"] = self._annotations
-        return details or None
+            noted["annotations"], self._annotations = self._annotations, []
+        self.built.end(block, Text(block.text, noted or None))
 
-    def _add_call(self, fragment: _Call, out: list[Delta]) -> None:
-        function = fragment.function or _Function()
+    def _add_call(self, fragment: CallFragment) -> None:
+        function = fragment.function or Function()
         arguments = function.arguments or ""
         if not isinstance(arguments, str):
             arguments = json.dumps(arguments)
-        self._close_text(out)
-        out.extend(
-            self._calls.add(fragment.index, fragment.id or "", function.name or "", arguments)
-        )
+        self._close_text()
+        id_ = "" if fragment.id is None else str(fragment.id)
+        self._calls.add(fragment.index, id_, function.name or "", arguments)
 
     def _add_item(self, item: dict[str, Any]) -> None:
-        """Keep what the server ran by itself; Groq tells of it twice, the second time with its output."""
+        """Keep what the server ran; Groq reports it twice, the second time with its output."""
         number = item.get("index")
         if not isinstance(number, int):
             number = len(self._items)
-        place = self._items[number][0] if number in self._items else self._new_place()
-        self._items[number] = (place, VendorItem(NAME, item))
-
-    def _add_image(self, image: Mapping[str, Any], out: list[Delta]) -> None:
-        """Take in a picture the model made, which OpenRouter sends as a data URL."""
-        self._close_text(out)
-        block, place = _image(image) or VendorItem(NAME, dict(image)), self._new_place()
-        self._blocks[place] = block
-        out.append(BlockEnd(block, place))
-
-    def _new_place(self) -> int:
-        self._blocks.append(None)
-        return len(self._blocks) - 1
+        block = self._items[number][0] if number in self._items else self.built.open("item")
+        self._items[number] = (block, VendorItem(NAME, item))
 
 
 def _joined_texts(parts: Any) -> str:
     if isinstance(parts, str):
         return parts
-    texts = (part.get("text") for part in parts or () if isinstance(part, dict))
-    return "".join(text for text in texts if isinstance(text, str))
+    return "".join(
+        text_or_empty(part.get("text"))
+        for part in (parts if isinstance(parts, list) else ())
+        if isinstance(part, dict)
+    )
 
 
 def _detail_text(detail: Mapping[str, Any]) -> str:
-    text = detail.get("text") or detail.get("summary")
-    return text if isinstance(text, str) else ""
+    return text_or_empty(detail.get("text") or detail.get("summary"))
 
 
 def _merged(details: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Put the fragments of one reasoning detail together: what is sealed comes whole, text and summary in pieces."""
+    """Put the fragments of one reasoning detail together: sealed ones come whole, text and summary in pieces."""
 
     def whose(numbered: tuple[int, Mapping[str, Any]]) -> object:
         number, detail = numbered
@@ -401,18 +294,15 @@ def _joined(fragments: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         }
     for key in ("text", "summary"):
         if isinstance(whole.get(key), str):
-            whole[key] = "".join(fragment.get(key) or "" for fragment in fragments)
+            whole[key] = "".join(text_or_empty(fragment.get(key)) for fragment in fragments)
     return whole
 
 
 def _image(image: Mapping[str, Any]) -> Image | None:
+    """Read a picture the model made, which OpenRouter sends as a data URL."""
     match image:
-        case {"image_url": {"url": str(url)}} if url.startswith("data:") and ";base64," in url:
-            head, _, data = url.removeprefix("data:").partition(";base64,")
-            try:
-                return Image(base64.b64decode(data, validate=True), head)
-            except binascii.Error:
-                return None
+        case {"image_url": {"url": str(url)}}:
+            return image_from_data_url(url)
     return None
 
 
@@ -433,34 +323,3 @@ def _usage(counts: Mapping[str, Any]) -> Usage:
         cache_write_tokens=count_in(counts, "prompt_tokens_details", "cache_write_tokens"),
         reasoning_tokens=reasoning,
     )
-
-
-def decode(model: str) -> Decoder:
-    """Read a reply.
-
-    Args:
-        model: the model asked for, until the reply says.
-
-    Returns:
-        A decoder; see `Decoder`.
-    """
-    reply = Reply(model)
-    read = lenient(msgspec.json.Decoder(Chunk).decode)
-    read_text = tried(msgspec.json.Decoder(MoreText).decode)
-    deltas: Sequence[Delta] = ()
-    try:
-        while (event := (yield deltas)) is not None:
-            data = event[1]
-            if reply.in_text and (text := read_text(data)) is not None:
-                deltas = reply.take_text(text)
-                continue
-            if data == b"[DONE]":
-                break
-            deltas = reply.take(read(data))
-        else:
-            if reply.stop is None:
-                raise cut_short()
-    except ModelError as error:
-        error.partial = reply.so_far(error.failure)
-        raise
-    return [*reply.close(), ReplyEnd(reply.message())]

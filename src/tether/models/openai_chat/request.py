@@ -10,10 +10,9 @@ server takes it.
 No I/O.
 """
 
-import base64
 import functools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from tether.messages import (
@@ -25,8 +24,14 @@ from tether.messages import (
     UserBlock,
     UserMessage,
 )
-from tether.model import ModelMessage, ModelOptions, ModelRequest
-from tether.models._wire.cached_prefix import AFRESH, Write
+from tether.model import ModelOptions, ModelRequest
+from tether.models._wire.cached_prefix import (
+    CachedPrefix,
+    Segment,
+    all_of_it,
+    write_conversation,
+)
+from tether.models._wire.images import data_url, with_images_behind_results
 from tether.models.openai_chat.dialects import (
     OPENAI,
     Dialect,
@@ -34,18 +39,21 @@ from tether.models.openai_chat.dialects import (
 from tether.models.openai_chat.reply import NAME
 from tether.transcript import repaired
 
-__all__ = ("encode", "encode_message")
+__all__ = ("encode",)
 
 
 def encode(
-    request: ModelRequest, model: str, write: Write = AFRESH, dialect: Dialect = OPENAI
+    request: ModelRequest,
+    model: str,
+    cache: CachedPrefix | None = None,
+    dialect: Dialect = OPENAI,
 ) -> dict[str, Any]:
     """Write a request.
 
     Args:
         request: what is asked.
         model: the model's name for the server.
-        write: writes each message; see `Write`.
+        cache: keeps what was written of the conversation; see `Encode`.
         dialect: what the server wants otherwise than OpenAI.
 
     Returns:
@@ -53,7 +61,7 @@ def encode(
     """
     body: dict[str, Any] = {
         "model": model,
-        "messages": _messages(request, dialect, write),
+        "messages": _messages(request, cache, dialect),
         "stream": True,
     }
     if dialect.asks_for_usage:
@@ -76,71 +84,44 @@ def encode(
     return body | _options(request.options, dialect) | dict(request.options.extra)
 
 
-def encode_message(message: ModelMessage, dialect: Dialect = OPENAI) -> dict[str, Any]:
-    """Write one message, always in the same way.
-
-    Args:
-        message: the message; the images of a tool's result are left to `encode`, which knows what follows it.
-        dialect: what the server wants otherwise than OpenAI.
-
-    Returns:
-        Its JSON.
-    """
-    match message:
-        case UserMessage(content):
-            return {"role": "user", "content": _user_content(content)}
-        case ToolResultMessage():
-            call_id = dialect.call_id(message.call_id)
-            return {"role": "tool", "tool_call_id": call_id, "content": _result_text(message)}
-        case AssistantMessage():
-            return _assistant(message, dialect)
-
-
-def _messages(request: ModelRequest, dialect: Dialect, write: Write) -> list[Any]:
-    messages = repaired(request.messages)
-    count, items, before = write.begun(messages)
-    images: list[UserBlock] = []
-    for place in range(count, len(messages)):
-        message = messages[place]
-        kind = type(message)
-        if kind is ToolResultMessage:
-            images += _announced_images(message)  # type: ignore[arg-type]  # so it is
-        elif images:
-            # Behind all results of a reply, which must stand side by side.
-            items += [*_bridge(dialect), {"role": "user", "content": _user_content(images)}]
-            images, before = [], UserMessage
-        if kind is UserMessage and before is ToolResultMessage:
-            items += _bridge(dialect)
-        elif kind is AssistantMessage:
-            # What comes before a reply stays as it is, whatever follows.
-            write.remember(messages[:place], tuple(items), before)
-        if written := write(message, None, functools.partial(_written, message, dialect)):
-            items += written
-            before = kind
-    if images:
-        items += [*_bridge(dialect), {"role": "user", "content": _user_content(images)}]
+def _messages(request: ModelRequest, cache: CachedPrefix | None, dialect: Dialect) -> list[Any]:
+    before, items = write_conversation(
+        repaired(request.messages),
+        cache,
+        functools.partial(_segment, dialect=dialect),
+        boundary=all_of_it,
+    )
     system = [{"role": "system", "content": request.system}] if request.system else []
-    return [*system, *items]
+    return [*system, *before, *items]
 
 
-def _bridge(dialect: Dialect) -> Iterator[dict[str, Any]]:
-    """What has to stand between a result and what a person says, where something has."""
-    if dialect.bridge:
-        yield {"role": "assistant", "content": dialect.bridge}
+def _segment(segment: Segment, dialect: Dialect) -> tuple[list[dict[str, Any]], bool]:
+    """Write a segment; its note is whether a tool's result comes last."""
+    items: list[dict[str, Any]] = []
+    behind_result = bool(segment.note)
+    for message in with_images_behind_results(segment.messages):
+        match message:
+            case UserMessage(content):
+                if behind_result and dialect.bridge:
+                    items.append({"role": "assistant", "content": dialect.bridge})
+                items.append({"role": "user", "content": _user_content(content)})
+                behind_result = False
+            case ToolResultMessage():
+                items.append(_result(message, dialect))
+                behind_result = True
+            case AssistantMessage():
+                reply = _assistant(message, dialect)
+                # Nothing for a reply that holds nothing this API has a place for.
+                if reply.get("content") or reply.get("tool_calls"):
+                    items.append(reply)
+                    behind_result = False
+    return items, behind_result
 
 
-def _written(message: Any, dialect: Dialect) -> Iterator[dict[str, Any]]:
-    """Write a message, or nothing for a reply that holds nothing this API has a place for."""
-    encoded = encode_message(message, dialect)
-    if encoded["role"] != "assistant" or encoded.get("content") or encoded.get("tool_calls"):
-        yield encoded
-
-
-def _announced_images(message: ToolResultMessage) -> list[UserBlock]:
-    if len(message.content) == 1 and type(message.content[0]) is Text:
-        return []  # as nearly all are
-    found = _images(message)
-    return [Text(f"The images that {message.name} returned:"), *found] if found else []
+def _result(message: ToolResultMessage, dialect: Dialect) -> dict[str, Any]:
+    has_images = any(isinstance(block, Image) for block in message.content)
+    text = message.text or ("(images, which follow)" if has_images else "")
+    return {"role": "tool", "tool_call_id": dialect.call_id(message.call_id), "content": text}
 
 
 def _user_content(content: Sequence[UserBlock]) -> str | list[dict[str, Any]]:
@@ -154,17 +135,8 @@ def _part(block: UserBlock) -> dict[str, Any]:
     match block:
         case Text(text):
             return {"type": "text", "text": text}
-        case Image(data, media_type):
-            url = f"data:{media_type};base64,{base64.b64encode(data).decode()}"
-            return {"type": "image_url", "image_url": {"url": url}}
-
-
-def _images(message: ToolResultMessage) -> list[Image]:
-    return [block for block in message.content if isinstance(block, Image)]
-
-
-def _result_text(message: ToolResultMessage) -> str:
-    return message.text or ("(images, which follow)" if _images(message) else "")
+        case Image():
+            return {"type": "image_url", "image_url": {"url": data_url(block)}}
 
 
 def _assistant(message: AssistantMessage, dialect: Dialect) -> dict[str, Any]:

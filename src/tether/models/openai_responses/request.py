@@ -7,7 +7,6 @@ place. What another API brought of that kind is left out.
 No I/O.
 """
 
-import base64
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,9 +27,15 @@ from tether.messages import (
     VendorItem,
 )
 from tether.model import ModelOptions, ModelRequest, ToolSpec
-from tether.models._wire.cached_prefix import AFRESH, Write
+from tether.models._wire.cached_prefix import (
+    CachedPrefix,
+    Segment,
+    all_of_it,
+    write_conversation,
+)
 from tether.models._wire.ids import LONGEST_ID, unique_call_ids
-from tether.models.openai_responses.reply import NAME
+from tether.models._wire.images import data_url
+from tether.models.openai_responses.items import NAME
 from tether.transcript import repaired
 
 __all__ = ("encode",)
@@ -39,14 +44,14 @@ _WITHOUT_REASONING: Final = re.compile(r"\bgpt-[34]|chatgpt")
 """Models that refuse to be asked for sealed reasoning."""
 
 
-def encode(request: ModelRequest, model: str, write: Write = AFRESH) -> dict[str, Any]:
+def encode(request: ModelRequest, model: str, cache: CachedPrefix | None = None) -> dict[str, Any]:
     """Write a request. Stop sequences are left out, since the API has none.
 
     Args:
         request: what is asked. The `tools` of its `extra`, which are those that the server runs by itself, are
             added to the request's own; whatever else is in `extra` takes the place of what would be sent.
         model: the model's name for the server.
-        write: writes each message; see `Write`.
+        cache: keeps what was written of the conversation; see `Encode`.
 
     Returns:
         The body of the request.
@@ -61,7 +66,7 @@ def encode(request: ModelRequest, model: str, write: Write = AFRESH) -> dict[str
     if tools := [*map(_tool, request.tools), *(extra.get("tools") or ())]:
         body["tools"] = tools
     if "input" not in extra:
-        body["input"] = _input(request, write, stored=body["store"] is not False)
+        body["input"] = _input(request, cache, stored=body["store"] is not False)
     return body
 
 
@@ -99,40 +104,38 @@ def _tool(tool: ToolSpec) -> dict[str, Any]:
     }
 
 
-def _input(request: ModelRequest, write: Write, *, stored: bool) -> list[Any]:
-    messages = repaired(request.messages)
-    count, items, note = write.begun(messages)
-    was_stored, known_ids = note or (stored, frozenset[str]())
-    if was_stored != stored:
-        count, items, known_ids = 0, [], frozenset()
+def _input(request: ModelRequest, cache: CachedPrefix | None, *, stored: bool) -> list[Any]:
+    before, items = write_conversation(
+        repaired(request.messages),
+        cache,
+        partial(_segment, stored=stored),
+        boundary=all_of_it,
+        about=stored,
+    )
+    return [*before, *items]
+
+
+def _segment(segment: Segment, *, stored: bool) -> tuple[list[Any], set[str]]:
+    """Write a segment; its note is the ids that are taken."""
+    items: list[Any] = []
+    taken: set[str] = set(segment.note or ())
     call_ids: dict[str, str] = {}
-    taken = set(known_ids)
-    for place in range(count, len(messages)):
-        match message := messages[place]:
+    for message in segment.messages:
+        match message:
             case UserMessage():
-                items += write(message, None, partial(_asked, message))
+                items.append({"role": "user", "content": _content(message.content)})
             case ToolResultMessage():
                 # A valid conversation has the result right behind the reply that made the call.
-                call_id = call_ids[message.call_id]
-                items += write(message, call_id, partial(_result, message, call_id))
+                items.append(_result(message, call_ids[message.call_id]))
             case AssistantMessage():
-                # What comes before a reply stays as it is, whatever follows.
-                write.remember(messages[:place], tuple(items), (stored, frozenset(taken)))
                 call_ids = unique_call_ids(message, taken, own=message.api == NAME)
-                about = (stored, tuple(call_ids.values()))
-                items += write(message, about, partial(_reply, message, call_ids, stored=stored))
-            case _:
-                pass
-    return items
+                items += _reply(message, call_ids, stored=stored)
+    return items, taken
 
 
-def _asked(message: UserMessage) -> Iterator[dict[str, Any]]:
-    yield {"role": "user", "content": _content(message.content)}
-
-
-def _result(message: ToolResultMessage, call_id: str) -> Iterator[dict[str, Any]]:
+def _result(message: ToolResultMessage, call_id: str) -> dict[str, Any]:
     output = _content(message.content) if message.content else ""
-    yield {"type": "function_call_output", "call_id": call_id, "output": output}
+    return {"type": "function_call_output", "call_id": call_id, "output": output}
 
 
 def _content(content: Sequence[UserBlock]) -> str | list[dict[str, Any]]:
@@ -146,9 +149,8 @@ def _part(block: UserBlock) -> dict[str, Any]:
     match block:
         case Text(text):
             return {"type": "input_text", "text": text}
-        case Image(data, media_type):
-            url = f"data:{media_type};base64,{base64.b64encode(data).decode()}"
-            return {"type": "input_image", "image_url": url}
+        case Image():
+            return {"type": "input_image", "image_url": data_url(block)}
 
 
 def _reply(
