@@ -1,1 +1,1 @@
-"""Models over HTTP. The only folder that knows httpx."""
+"""Models over HTTP. No other folder imports httpx."""

@@ -1,4 +1,4 @@
-"""Models over HTTP. The only file that knows httpx.
+"""Models over HTTP.
 
 One request is one response, streamed: bytes to events to deltas, each step a generator, and nothing is read
 before someone asks for the next delta. Leaving a stream early closes its connection; reading it to the end
@@ -12,7 +12,7 @@ import re
 import ssl
 import zlib
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -43,11 +43,59 @@ _LAST_BYTES_TIME: Final = 0.25
 """Seconds for what follows the end of a reply, so that its connection can be used again."""
 
 _LIMITS: Final = httpx.Limits(
-    # How many ask at once is for them to say, and a tool may run for a while between two requests.
+    # The program decides how many requests it makes at once. A tool may run for a while between two of them.
     max_connections=None,
     max_keepalive_connections=20,
     keepalive_expiry=60.0,
 )
+
+_FAILURES: Final[Sequence[tuple[tuple[type[Exception], ...], bool | None, FailureKind, str]]] = (
+    (
+        (httpx.ConnectTimeout, httpx.PoolTimeout),
+        None,
+        "timeout",
+        "no connection to {where} within {model.connect_timeout:g} s",
+    ),
+    (
+        (httpx.TimeoutException,),
+        True,
+        "timeout",
+        "{model.name} was silent for {model.idle_timeout:g} s within its answer",
+    ),
+    (
+        (httpx.WriteTimeout,),
+        False,
+        "timeout",
+        "{model.name} did not take the request for {model.first_byte_timeout:g} s",
+    ),
+    (
+        (httpx.TimeoutException,),
+        False,
+        "timeout",
+        "{model.name} did not answer within {model.first_byte_timeout:g} s",
+    ),
+    (
+        (httpx.ConnectError, httpx.ProxyError),
+        None,
+        "connection",
+        "cannot connect to {where}: {reason}",
+    ),
+    (
+        (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError),
+        None,
+        "invalid_request",
+        "{where!r} is no base URL: {reason}",
+    ),
+    (
+        (zlib.error,),
+        None,
+        "malformed",
+        "the answer of {model.name} cannot be unpacked: {reason}",
+    ),
+    ((Exception,), None, "connection", "the connection to {model.name} was lost: {reason}"),
+)
+"""Exceptions of httpx; whether the answer had begun, or None if that does not matter; what kind of failure it is, and
+its description. The first match wins."""
 
 
 @frozen(kw_only=True)
@@ -59,33 +107,33 @@ class HttpModel:
     """
 
     name: str
-    """What people call it."""
+    """The name for people."""
     model: str
-    """What the server calls it."""
+    """The name for the server."""
     api: WireApi
     base_url: str = field(repr=lambda url: repr(without_password(url)))
     key: Key = field(default=None, repr=False)
     headers: Mapping[str, str] = field(factory=dict, repr=False)
-    """Sent beside those of the API."""
+    """Sent in addition to those of the API."""
     retry: RetryPolicy = field(factory=RetryPolicy)
-    """Kept by who runs the model: `stream` itself asks once."""
+    """For whoever runs the model: `stream` itself makes one request."""
     connect_timeout: float = 10.0
     """Seconds."""
     first_byte_timeout: float = 600.0
-    """Seconds until the server begins to answer; models that think may take long."""
+    """Seconds until the server begins to answer; a model that thinks may take long."""
     idle_timeout: float = 300.0
-    """Seconds between two pieces of the answer, counted only while we wait for one. Some models think for
+    """Seconds between two pieces of the answer; only time spent waiting for one counts. Some models think for
     minutes within their answer, and show nothing of it."""
     max_reply_size: int = 128 * 1024 * 1024
-    """Bytes of a reply on the wire, after which it is cut off."""
+    """Bytes of a reply on the wire; a larger one is an error."""
     transport: Callable[[], httpx.AsyncBaseTransport] | None = field(default=None, repr=False)
-    """Makes what carries requests in place of a network connection."""
+    """Makes the transport that carries requests in place of a network connection."""
     _client: httpx.AsyncClient | None = field(default=None, repr=False, eq=False)
     _prefix: CachedPrefix | None = field(default=None, repr=False, eq=False)
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[Model]:
-        """Open a pool of connections that all requests of the block share.
+        """Open a pool of connections for all requests of the block.
 
         Returns:
             A context manager that gives the same model, connected.
@@ -129,14 +177,14 @@ class HttpModel:
         timeout = httpx.Timeout(self.first_byte_timeout, connect=self.connect_timeout)
         if self.transport is not None:
             return httpx.AsyncClient(transport=self.transport(), timeout=timeout)
-        # An address without TLS makes no use of it, but httpx would build what it needs for each client.
+        # httpx would build a TLS context for each client, also for an address without TLS.
         tls = _tls(checked=self.base_url.startswith("https"))
         return httpx.AsyncClient(verify=tls, timeout=timeout, limits=_LIMITS)
 
     async def _send(
         self, client: httpx.AsyncClient, request: ModelRequest, key: str
     ) -> httpx.Response:
-        """Ask, and wait until the answer begins."""
+        """Send a request, and wait until the answer begins."""
         headers = httpx.Headers(
             {
                 "content-type": "application/json",
@@ -171,30 +219,16 @@ class HttpModel:
         return without_key(self._in_words(error, answered=answered), key)
 
     def _in_words(self, error: Exception, *, answered: bool) -> ModelError:
-        """Say what went wrong, and for a timeout which, and how long we waited."""
-        where = without_password(self.base_url)
-        told = str(error) or type(error).__name__
-        kind: FailureKind = "timeout" if isinstance(error, httpx.TimeoutException) else "connection"
-        match error:
-            case ModelError():
-                return error
-            case httpx.ConnectTimeout() | httpx.PoolTimeout():
-                message = f"no connection to {where} within {self.connect_timeout:g} s"
-            case httpx.TimeoutException() if answered:
-                message = f"{self.name} was silent for {self.idle_timeout:g} s within its answer"
-            case httpx.WriteTimeout():
-                message = f"{self.name} did not take the request for {self.first_byte_timeout:g} s"
-            case httpx.TimeoutException():
-                message = f"{self.name} did not answer within {self.first_byte_timeout:g} s"
-            case httpx.ConnectError() | httpx.ProxyError():
-                message = f"cannot connect to {where}: {told}"
-            case httpx.InvalidURL() | httpx.UnsupportedProtocol() | UnicodeError():
-                message, kind = f"{where!r} is no base URL: {told}", "invalid_request"
-            case zlib.error():
-                message, kind = f"the answer of {self.name} cannot be unpacked: {told}", "malformed"
-            case _:
-                message = f"the connection to {self.name} was lost: {told}"
-        return ModelError(message, kind=kind)
+        """Describe what went wrong, and for a timeout which one it was."""
+        if isinstance(error, ModelError):
+            return error
+        kind, template = next(
+            (kind, template)
+            for types, when, kind, template in _FAILURES
+            if isinstance(error, types) and when in {None, answered}
+        )
+        where, reason = without_password(self.base_url), str(error) or type(error).__name__
+        return ModelError(template.format(model=self, where=where, reason=reason), kind=kind)
 
 
 def respond_in_process(
@@ -203,10 +237,10 @@ def respond_in_process(
     """Make a transport that answers requests by a function: a server inside the process.
 
     Args:
-        respond: given the body of a request, gives the JSON objects of the event stream that answers it.
+        respond: from the body of a request to the JSON objects of the event stream that answers it.
 
     Returns:
-        What makes the transport, for `HttpModel.transport`.
+        A function that makes the transport, for `HttpModel.transport`.
     """
 
     def handle(request: httpx.Request) -> httpx.Response:
@@ -219,9 +253,9 @@ def respond_in_process(
 
 
 class _RequestBody(httpx.AsyncByteStream):
-    """A body that is there as a whole.
+    """A body in one piece.
 
-    httpx's own is an async generator, which a request that is cancelled while it is sent leaves unfinished.
+    httpx's own is an async generator, which stays unfinished if the request is cancelled while it is sent.
     """
 
     def __init__(self, body: bytes) -> None:
@@ -237,7 +271,7 @@ class _RequestBody(httpx.AsyncByteStream):
 
 
 class _EventBody(httpx.AsyncByteStream):
-    """A body made as it is read, with a checkpoint before each event."""
+    """A body that is made while it is read, with a checkpoint before each event."""
 
     def __init__(self, events: Iterator[Mapping[str, Any]]) -> None:
         self._events = events
@@ -253,7 +287,7 @@ class _EventBody(httpx.AsyncByteStream):
 
 
 class _Deltas:
-    """A reply as it arrives: reads on when what was read is used up."""
+    """A reply as it arrives; the body is read on when all deltas are used up."""
 
     __slots__ = (
         "_chunks",
@@ -323,14 +357,14 @@ class _Deltas:
         except StopIteration as end:
             self._finish(end)
         except ModelError as error:
-            # What came before it in the same read is still to be given out.
+            # Deltas that came before it in the same read are delivered first.
             self._error = self._explain(error)
         else:
             if self._room < 0:
                 self._end(ModelError("the reply is larger than it may be", kind="malformed"))
 
     def _end(self, failure: ModelError | None) -> None:
-        """Tell the decoder that nothing more comes, and why."""
+        """Report the end of the body to the decoder, and its reason."""
         try:
             if failure is None:
                 self._decoder.send(None)
@@ -346,7 +380,7 @@ class _Deltas:
         self._ready.extend(end.value)
 
     async def _read_to_the_end(self) -> None:
-        """Read what follows the reply, as a rule nothing but the end of the body; the reply is whole without it."""
+        """Read what follows the reply, usually the end of the body alone; the reply is whole without it."""
         with anyio.move_on_after(_LAST_BYTES_TIME), suppress(httpx.HTTPError, httpx.StreamError):
             async for _ in self._chunks:
                 pass
@@ -358,14 +392,14 @@ async def _unwinding(
 ) -> AsyncIterator[AsyncGenerator[bytes, None]]:
     """Finish an async generator, and those inside it, when the block is left.
 
-    httpx reads a body through several generators, one inside the other, and closing the outer one leaves the
-    others to the garbage collector, which trio complains of. Run on once more where everything is cancelled,
-    each of them ends as it would in a cancelled task.
+    httpx reads a body through several generators, one inside the other. Closing the outer one leaves the others to
+    the garbage collector, of which trio complains. One more step inside a cancelled scope ends each of them as in a
+    cancelled task.
     """
     try:
         yield chunks
     finally:
-        # What a cancellation or the end of the body has gone through is finished already.
+        # A cancellation or the end of the body has finished the generator already.
         if getattr(chunks, "ag_frame", chunks) is not None:
             with anyio.CancelScope() as scope:  # noqa: ASYNC100 - each step of the generator is one
                 scope.cancel()
@@ -374,7 +408,7 @@ async def _unwinding(
 
 
 async def _error_body(response: httpx.Response) -> bytes:
-    """Read what explains an error, as far as it comes."""
+    """Read the body of an error, as far as it comes."""
     body = bytearray()
     with anyio.move_on_after(_ERROR_BODY_TIME), suppress(httpx.HTTPError, httpx.StreamError):
         async with _unwinding(_body(response)) as chunks:
@@ -389,22 +423,22 @@ async def _error_body(response: httpx.Response) -> bytes:
 
 
 def _body(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    """The body as it arrives: what httpx would add to it, counts and cuts, is not needed here."""
+    """The body as it arrives, without the counting and cutting that httpx would add."""
     stream: Any = response.stream
     chunks: AsyncGenerator[bytes, None] = aiter(stream)
     return chunks
 
 
 def _unpacker(response: httpx.Response) -> Callable[[bytes], bytes] | None:
-    """What undoes the packing of a body: nothing, as a rule, since we ask for none."""
+    """Return a function that unpacks the body; None for one that is not packed, which is what we ask for."""
     packing = response.headers.get("content-encoding", "identity")
     if packing == "identity":
         return None
-    # Both of gzip and deflate, told apart by how they begin.
+    # Both gzip and deflate; zlib detects which by the first bytes.
     return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32).decompress
 
 
 @functools.cache
 def _tls(*, checked: bool) -> ssl.SSLContext:
-    """What a TLS connection trusts: reading it takes longer than a whole turn, and it does not change."""
+    """The TLS context: to build it takes longer than a whole turn, and it does not change."""
     return httpx.create_ssl_context(verify=checked)

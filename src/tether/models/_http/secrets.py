@@ -1,4 +1,4 @@
-"""Keys and passwords: how one is given, and how it stays out of what people get to see. No I/O."""
+"""Keys and passwords: how they are given, and how they stay out of errors and reprs. No I/O."""
 
 import inspect
 import re
@@ -12,23 +12,23 @@ from tether.errors import ModelError
 __all__ = ("Key", "resolved_key", "without_key", "without_password")
 
 Key: TypeAlias = str | Callable[[], str | Awaitable[str]] | None
-"""A key, or a function that is asked for it at each request; None where the server wants none."""
+"""A key, or a function that returns it, called at each request; None if the server wants none."""
 
 _SHORTEST_SECRET: Final = 6
-"""Shorter keys, such as the `x` that some local servers want, are no secrets, but may be part of any word."""
+"""Shorter keys, such as the `x` that some local servers want, are no secrets, and occur in ordinary words."""
 
 
 async def resolved_key(key: Key) -> str:
-    """Return the key of this moment.
+    """Return the current key.
 
     Args:
-        key: the key, or who knows it.
+        key: the key, or the function that returns it.
 
     Returns:
-        The key without the white space round it; "" where there is none.
+        The key without white space around it; "" if there is none.
 
     Raises:
-        ModelError: no header could carry it; the text does not show it.
+        ModelError: no header can carry it; the message does not show it.
     """
     answer = key() if callable(key) else key
     if inspect.isawaitable(answer):
@@ -43,7 +43,7 @@ async def resolved_key(key: Key) -> str:
 
 
 def without_key(error: ModelError, key: str) -> ModelError:
-    """Take a key out of the text of an error, where its vendor repeated it."""
+    """Remove a key from the message of an error, in case the server repeated it."""
     if len(key) >= _SHORTEST_SECRET and key in error.message:
         error.message = error.message.replace(key, "[key]")
         error.args = (error.message,)
@@ -53,5 +53,5 @@ def without_key(error: ModelError, key: str) -> ModelError:
 
 
 def without_password(url: str) -> str:
-    """Leave out of a URL who asks, and with what password."""
+    """Remove user name and password from a URL."""
     return re.sub(r"//[^/@]*@", "//", url)

@@ -1,7 +1,7 @@
-"""What vendors say when they fail, sorted into kinds. No I/O.
+"""Error answers of servers, sorted into kinds. No I/O.
 
-Statuses are those of HTTP; the wording is each vendor's own, as their API references and their answers have it.
-Context overflow comes as an invalid request nearly everywhere, and is told from others by its words.
+Statuses are those of HTTP. The wording is each provider's own, from their API references and their answers.
+Nearly everywhere a context overflow is reported as an invalid request; its words distinguish it from others.
 """
 
 import re
@@ -43,7 +43,7 @@ _BY_CODE: Final[Sequence[tuple[str, FailureKind]]] = (
     (r"api_key|authentication|unauthenticated|unauthorized", "authentication"),
     (r"not_found", "not_found"),
 )
-"""The vendor's own names for a failure, looked for in its code, type and status. First match wins."""
+"""Providers' names for a failure, searched for in its code, type and status. The first match wins."""
 
 _BY_WORDS: Final[Sequence[tuple[str, FailureKind]]] = (
     (
@@ -72,18 +72,18 @@ _BY_WORDS: Final[Sequence[tuple[str, FailureKind]]] = (
         "not_found",
     ),
 )
-"""The same in the sentences that come without a code, each no wider than vendors' own wording."""
+"""The same for sentences without a code, each pattern no wider than the providers' wording."""
 
 _BY_VAGUE_CODE: Final[Sequence[tuple[str, FailureKind]]] = (
     (r"timeout|deadline_exceeded", "timeout"),
     (r"invalid_(?:request|argument|prompt)|bad_request|failed_precondition", "invalid_request"),
 )
-"""Names for a failure that say less than any sentence beside them."""
+"""Names for a failure that say less than the sentence that comes with them."""
 
 _MAY_MEAN_ANYTHING: Final = frozenset(
     {None, "invalid_request", "permission", "not_found", "context_overflow"}
 )
-"""Kinds that a status alone does not settle: what the vendor says counts for more."""
+"""Kinds that a status alone does not decide: the code and the words count for more."""
 
 _REQUEST_IDS: Final = (
     "request-id",
@@ -102,17 +102,17 @@ def kind_of(status: int | None, code: str, message: str) -> FailureKind:
 
     Args:
         status: the HTTP status or the number that stands for one, if there is one.
-        code: what the vendor calls it: code, type and status.
-        message: what the vendor says about it.
+        code: the provider's names for it: code, type and status.
+        message: the provider's sentence about it.
 
     Returns:
         Its kind.
     """
     known = _BY_STATUS.get(status or 0)
     if known in _MAY_MEAN_ANYTHING:
-        told = _match(_BY_CODE, code) or _match(_BY_WORDS, message)
-        if told is not None:
-            return told
+        named = _match(_BY_CODE, code) or _match(_BY_WORDS, message)
+        if named is not None:
+            return named
     if known is not None:
         return known
     if status is None:
@@ -129,86 +129,86 @@ def _match(patterns: Sequence[tuple[str, FailureKind]], text: str) -> FailureKin
 def error_from_response(
     status: int, headers: Mapping[str, str], body: bytes, *, now: datetime | None = None
 ) -> ModelError:
-    """Make an exception of an answer that is no stream.
+    """Make an exception from an answer that is no stream.
 
     Args:
         status: the HTTP status.
         headers: with names in lower case, or a mapping that does not care.
         body: as far as it was read.
-        now: the time, to make seconds of a date.
+        now: the time, to turn a date into seconds.
 
     Returns:
-        The error, with the vendor's message, or a short description of what came instead.
+        The error, with the server's message, or a short description of the answer if it has none.
     """
-    told = _told(body)
+    found = _described_in(body)
     kind: FailureKind = "malformed"
-    if status >= 400 or told.status is not None:
-        kind = kind_of(status if status >= 400 else told.status, told.code, told.words)
+    if status >= 400 or found.status is not None:
+        kind = kind_of(status if status >= 400 else found.status, found.code, found.words)
     elif status >= 300:
         kind = "invalid_request"
     waiting = _retry_after(headers, now or datetime.now(UTC))
     return ModelError(
-        told.message or f"the server answered HTTP {status} {_described(headers, body)}",
+        found.message or f"the server answered HTTP {status} {_described(headers, body)}",
         kind=kind,
-        status=status if status >= 400 or told.status is None else told.status,
-        request_id=_request_id(headers) or told.request_id,
-        retry_after=waiting if waiting is not None else told.retry_after,
+        status=status if status >= 400 or found.status is None else found.status,
+        request_id=_request_id(headers) or found.request_id,
+        retry_after=waiting if waiting is not None else found.retry_after,
     )
 
 
 def error_from_stream(error: object) -> ModelError:
-    """Make an exception of an error that came inside a stream that had begun well.
+    """Make an exception from an error inside a stream that had begun well.
 
     Args:
-        error: what the vendor put in the place of an error.
+        error: the value of the field `error`.
 
     Returns:
-        The error, with the vendor's message.
+        The error, with the server's message.
     """
-    told = _read({"error": error})
+    found = _read({"error": error})
     return ModelError(
-        told.message or "the server reported an error without a message",
-        kind=kind_of(told.status, told.code, told.words),
-        status=told.status,
-        request_id=told.request_id,
-        retry_after=told.retry_after,
+        found.message or "the server reported an error without a message",
+        kind=kind_of(found.status, found.code, found.words),
+        status=found.status,
+        request_id=found.request_id,
+        retry_after=found.retry_after,
     )
 
 
 def malformed(problem: str, data: bytes) -> ModelError:
-    """Say that a server sent what cannot be understood."""
+    """Make the error for data that cannot be understood."""
     excerpt = data[:200].decode(errors="replace")
     return ModelError(f"{problem}: {excerpt!r}", kind="malformed")
 
 
 def cut_short() -> ModelError:
-    """Say that a stream ended before its reply did."""
+    """Make the error for a stream that ended before its reply did."""
     return ModelError("the connection ended before the reply was finished", kind="connection")
 
 
 @frozen
-class _Told:
-    """What a vendor says about a failure."""
+class _Description:
+    """The description of a failure that an answer holds."""
 
     message: str = ""
     code: str = ""
     words: str = ""
-    """The message, and what a service behind the vendor said."""
+    """The message, and that of a service behind the provider."""
     status: int | None = None
-    """The HTTP status, where it stands inside."""
+    """The HTTP status, if the answer holds one."""
     request_id: str | None = None
     retry_after: float | None = None
 
 
-def _told(body: bytes) -> _Told:
+def _described_in(body: bytes) -> _Description:
     try:
         return _read(msgspec.json.decode(body))
     except (ValueError, RecursionError):
-        return _Told()
+        return _Description()
 
 
-def _read(answer: Any) -> _Told:
-    """Find one's way in the shapes that errors come in: an object, a text, a list of them, one in another."""
+def _read(answer: Any) -> _Description:
+    """Read an error in any of the usual shapes: an object, a text, a list of them, one nested in another."""
     answer = _first(answer)
     if not isinstance(answer, dict):
         answer = {"error": answer} if isinstance(answer, str) else {}
@@ -227,7 +227,7 @@ def _read(answer: Any) -> _Told:
     behind = _sentence(metadata.get("raw")) if isinstance(metadata, dict) else ""
     named = (place.get(key) for place in (error, answer) for key in ("code", "type", "status"))
     request_id = error.get("request_id") or answer.get("request_id")
-    return _Told(
+    return _Description(
         message=message,
         code=" ".join(str(name) for name in named if isinstance(name, str | int)),
         words=f"{message} {behind}",
@@ -244,7 +244,7 @@ def _first(value: Any) -> Any:
 
 
 def _sentence(value: Any, depth: int = 4) -> str:
-    """Make a text of what stands where a text was expected."""
+    """Make a text from whatever stands in the place of one."""
     if depth == 0 or value is None:
         return ""
     if isinstance(value, dict):
@@ -274,7 +274,7 @@ def _status_in(error: Mapping[str, Any]) -> int | None:
 
 def _described(headers: Mapping[str, str], body: bytes) -> str:
     if "location" in headers:
-        return f"and points to {headers['location']}: give the address that answers as base_url"
+        return f"and points to {headers['location']}: pass the address that answers as base_url"
     text = body.decode(errors="replace").strip()
     if not text:
         return "with an empty body"
@@ -289,7 +289,7 @@ def _request_id(headers: Mapping[str, str]) -> str | None:
 
 
 def _retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds to wait (RFC 9110, 10.2.3): given as such, or as a date."""
+    """Seconds to wait (RFC 9110, 10.2.3), from a number or a date."""
     if milliseconds := headers.get("retry-after-ms"):
         return float(milliseconds) / 1000 if _is_number(milliseconds) else None
     value = headers.get("retry-after")

@@ -1,10 +1,10 @@
 r"""Bytes to server-sent events, as WHATWG HTML defines them (9.2.6, "Interpreting an event stream").
 
-Line ends are \n, \r\n and \r, and nothing else: what Python's `splitlines` would also cut at may stand inside JSON.
-Comments, `id` and `retry` are passed over; an event that the stream ends in the middle of is not dispatched.
+Line ends are \n, \r\n and \r, and nothing else: other characters at which `splitlines` cuts occur inside JSON.
+Comments, `id` and `retry` are skipped. An event that is not complete at the end of the stream is not dispatched.
 
-Many events of one read are cut apart at once, since that is how they come. What is looked for is looked for with
-`find`: `in` asks first whether a number was meant, which takes ten times as long.
+The events of one read are cut apart at once, because many come together. Bytes are searched with `find`: `in` first
+tries to read its operand as a number, which takes ten times as long.
 
 No I/O.
 """
@@ -20,7 +20,7 @@ ServerSentEvent: TypeAlias = tuple[str, bytes]
 """The event's name, "" where it has none, and its data without the last newline."""
 
 MAX_EVENT_SIZE: Final = 32 * 1024 * 1024
-"""Bytes. Images come in one event; beyond that a server only wants our memory."""
+"""Bytes. An image comes in one event; nothing larger is needed."""
 
 _BOM: Final = b"\xef\xbb\xbf"
 
@@ -31,14 +31,13 @@ def frame_events(
     """Cut a body into events.
 
     Args:
-        max_event_size: how many bytes an event may have, its line ends included.
+        max_event_size: the most bytes of an event, its line ends included.
 
     Returns:
-        A generator, to be started with `next`; it is sent the body, cut anywhere, and yields the events that are
-        complete by then.
+        A generator, started with `next`. It is sent the body, cut anywhere, and yields the events that are complete.
 
     Raises:
-        ModelError: an event is larger than it may be; the kind is `malformed`.
+        ModelError: an event is larger; the kind is `malformed`.
     """
     pending = bytearray()
     events: Sequence[ServerSentEvent] = ()
@@ -56,7 +55,7 @@ def frame_events(
             pending.clear()
             at_start = False
         if not pending and chunk.endswith(b"\n\n") and len(chunk) <= max_event_size:
-            # Whole events and nothing pending: how most reads come.
+            # Whole events and nothing pending, like most reads.
             events = _events(chunk[:-2])
             continue
         # A blank line may be cut in two: its first half is then the last byte that is pending.
@@ -75,7 +74,7 @@ def frame_events(
 
 
 def _with_newlines(chunk: bytes, *, after_return: bool) -> tuple[bytes, bool]:
-    r"""Make every line end a \n. A \r may be half of one: whether the last byte is one goes with it."""
+    r"""Make every line end a \n; also return whether the last byte is a \r, which may be half of one."""
     if not chunk:
         return chunk, after_return
     if after_return:
@@ -84,11 +83,11 @@ def _with_newlines(chunk: bytes, *, after_return: bool) -> tuple[bytes, bool]:
 
 
 def _events(blocks: bytes) -> Sequence[ServerSentEvent]:
-    """Make events of blocks of lines, with blank lines between them."""
+    """Make events from blocks of lines, with blank lines between them."""
     if blocks.startswith(b"data: "):
         if blocks.find(b"\n") < 0:
             return (("", blocks[6:]),)
-        # One line of data each, as most servers write them: then there are no other newlines.
+        # One line of data each, as most servers write them: no other newlines occur.
         data = blocks[6:].split(b"\n\ndata: ")
         if blocks.count(b"\n") == 2 * len(data) - 2:
             return [("", one) for one in data]
@@ -98,7 +97,7 @@ def _events(blocks: bytes) -> Sequence[ServerSentEvent]:
 
 
 def _event(block: bytes) -> ServerSentEvent | None:
-    """Make an event of the lines before a blank one."""
+    """Make an event from the lines before a blank one."""
     head, newline, data = block.partition(b"\ndata: ")
     if newline and head.startswith(b"event: ") and head.find(b"\n") < 0 and data.find(b"\n") < 0:
         return head[7:].decode(errors="replace"), data
