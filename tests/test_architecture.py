@@ -71,6 +71,8 @@ WIRE = (
     "models.google.api",
     "models._http",
     "models._http.secrets",
+    "models._http.failures",
+    "models._http.in_process",
     "models._http.client",
     "models.offline",
     "models.catalogue",

@@ -12,19 +12,18 @@ import re
 import ssl
 import zlib
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import anyio
 import httpx
-import msgspec
 from attrs import evolve, field, frozen
 
 from tether.deltas import Delta
 from tether.errors import ModelError
-from tether.messages import FailureKind
 from tether.model import DeltaStream, Model, ModelRequest
+from tether.models._http.failures import explained
 from tether.models._http.secrets import Key, resolved_key, without_key, without_password
 from tether.models._wire.cached_prefix import CachedPrefix
 from tether.models._wire.failures import error_from_response
@@ -34,7 +33,7 @@ from tether.models._wire.sse import frame_events
 from tether.models.knowledge import closest_models
 from tether.models.retry import RetryPolicy
 
-__all__ = ("HttpModel", "respond_in_process")
+__all__ = ("HttpModel",)
 
 _LONGEST_ERROR_BODY: Final = 64 * 1024
 _ERROR_BODY_TIME: Final = 10.0
@@ -48,54 +47,6 @@ _LIMITS: Final = httpx.Limits(
     max_keepalive_connections=20,
     keepalive_expiry=60.0,
 )
-
-_FAILURES: Final[Sequence[tuple[tuple[type[Exception], ...], bool | None, FailureKind, str]]] = (
-    (
-        (httpx.ConnectTimeout, httpx.PoolTimeout),
-        None,
-        "timeout",
-        "no connection to {where} within {model.connect_timeout:g} s",
-    ),
-    (
-        (httpx.TimeoutException,),
-        True,
-        "timeout",
-        "{model.name} was silent for {model.idle_timeout:g} s within its answer",
-    ),
-    (
-        (httpx.WriteTimeout,),
-        False,
-        "timeout",
-        "{model.name} did not take the request for {model.first_byte_timeout:g} s",
-    ),
-    (
-        (httpx.TimeoutException,),
-        False,
-        "timeout",
-        "{model.name} did not answer within {model.first_byte_timeout:g} s",
-    ),
-    (
-        (httpx.ConnectError, httpx.ProxyError),
-        None,
-        "connection",
-        "cannot connect to {where}: {reason}",
-    ),
-    (
-        (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError),
-        None,
-        "invalid_request",
-        "{where!r} is no base URL: {reason}",
-    ),
-    (
-        (zlib.error,),
-        None,
-        "malformed",
-        "the answer of {model.name} cannot be unpacked: {reason}",
-    ),
-    ((Exception,), None, "connection", "the connection to {model.name} was lost: {reason}"),
-)
-"""Exceptions of httpx; whether the answer had begun, or None if that does not matter; what kind of failure it is, and
-its description. The first match wins."""
 
 
 @frozen(kw_only=True)
@@ -216,40 +167,7 @@ class HttpModel:
         raise without_key(error, key)
 
     def _explained(self, error: Exception, *, key: str, answered: bool) -> ModelError:
-        return without_key(self._in_words(error, answered=answered), key)
-
-    def _in_words(self, error: Exception, *, answered: bool) -> ModelError:
-        """Describe what went wrong, and for a timeout which one it was."""
-        if isinstance(error, ModelError):
-            return error
-        kind, template = next(
-            (kind, template)
-            for types, when, kind, template in _FAILURES
-            if isinstance(error, types) and when in {None, answered}
-        )
-        where, reason = without_password(self.base_url), str(error) or type(error).__name__
-        return ModelError(template.format(model=self, where=where, reason=reason), kind=kind)
-
-
-def respond_in_process(
-    respond: Callable[[Mapping[str, Any]], Iterator[Mapping[str, Any]]],
-) -> Callable[[], httpx.AsyncBaseTransport]:
-    """Make a transport that answers requests by a function: a server inside the process.
-
-    Args:
-        respond: from the body of a request to the JSON objects of the event stream that answers it.
-
-    Returns:
-        A function that makes the transport, for `HttpModel.transport`.
-    """
-
-    def handle(request: httpx.Request) -> httpx.Response:
-        events = respond(msgspec.json.decode(request.content))
-        return httpx.Response(
-            200, headers={"content-type": "text/event-stream"}, stream=_EventBody(events)
-        )
-
-    return lambda: httpx.MockTransport(handle)
+        return without_key(explained(error, self, answered=answered), key)
 
 
 class _RequestBody(httpx.AsyncByteStream):
@@ -267,22 +185,6 @@ class _RequestBody(httpx.AsyncByteStream):
     async def __anext__(self) -> bytes:
         for piece in self._pieces:
             return piece
-        raise StopAsyncIteration
-
-
-class _EventBody(httpx.AsyncByteStream):
-    """A body that is made while it is read, with a checkpoint before each event."""
-
-    def __init__(self, events: Iterator[Mapping[str, Any]]) -> None:
-        self._events = events
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        await anyio.lowlevel.checkpoint()
-        for event in self._events:
-            return b"data: " + msgspec.json.encode(event) + b"\n\n"
         raise StopAsyncIteration
 
 

@@ -1,8 +1,7 @@
-"""Anthropic Messages: request encoder and stream decoder.
+"""The encoder of Anthropic's Messages API.
 
-After Anthropic's API reference (`POST /v1/messages`). What only the vendor understands - signed and sealed thinking,
-searches and other things its servers ran - goes back as it came, in its place. What another API brought of that kind is
-left out.
+After Anthropic's API reference (`POST /v1/messages`). What only the provider understands - signed and sealed thinking,
+searches and other tools of its servers - goes back as it came, in its place. Such parts from another API are left out.
 
 No I/O.
 """
@@ -41,7 +40,7 @@ from tether.transcript import repaired
 __all__ = ("encode",)
 
 _OUTPUT_LIMITS: Final = ((r"claude-(instant|2|3-(opus|sonnet|haiku))", 4096), (r"claude-3-5", 8192))
-"""The API wants a limit. Older models refuse more than their own; all others take the one below."""
+"""The API requires a limit. Older models refuse more than their own; all others accept the one below."""
 _OUTPUT_LIMIT: Final = 32_000
 
 _BUDGETS: Final[Mapping[ThinkingLevel, int]] = {
@@ -50,7 +49,7 @@ _BUDGETS: Final[Mapping[ThinkingLevel, int]] = {
     "medium": 8192,
     "high": 24_576,
 }
-"""Tokens of thinking, for models that are given a number of them."""
+"""Tokens of thinking, for models that take a budget."""
 _LEAST_BUDGET: Final = 1024
 
 _EFFORTS: Final[Mapping[ThinkingLevel, str]] = {
@@ -59,11 +58,11 @@ _EFFORTS: Final[Mapping[ThinkingLevel, str]] = {
     "medium": "medium",
     "high": "high",
 }
-"""For models that decide themselves how much to think."""
+"""For models that decide how much they think."""
 
 _MARK: Final = {"cache_control": {"type": "ephemeral"}}
 _OPEN_REPLIES: Final = 3
-"""How many of the last replies are written anew each time: marks, and what may still be missing, stand among them."""
+"""The last replies that are written anew each time: the marks for caches, and results still to come, are among them."""
 
 _BEGINNING: Final = {"role": "user", "content": [{"type": "text", "text": GO_ON}]}
 
@@ -71,12 +70,12 @@ _BEGINNING: Final = {"role": "user", "content": [{"type": "text", "text": GO_ON}
 def encode(request: ModelRequest, model: str, cache: CachedPrefix | None = None) -> dict[str, Any]:
     """Write a request.
 
-    Where thinking cannot be asked for, it is left out: beside a tool that must be called, with an output limit that
-    has no room for it, and behind a reply whose calls were made without it. The temperature is left out beside it.
+    Thinking is left out when the API refuses it: together with a tool that must be called, with an output limit that
+    has no room for it, and after a reply that made calls without it. With thinking, the temperature is left out.
 
     Args:
-        request: what is asked. The `tools` of its `extra`, which are those that the server runs by itself, are
-            added to the request's own; whatever else is in `extra` takes the place of what would be sent.
+        request: the request. The `tools` of its `extra`, which the server runs itself, are added to the request's
+            own; anything else in `extra` replaces what would be sent.
         model: the model's name for the server.
         cache: keeps what was written of the conversation; see `Encode`.
 
@@ -149,7 +148,7 @@ def _thinking(
 
 
 def _decides_itself(model: str) -> bool:
-    """Tell models from 4.6 on, which take no budget, from older ones, which take nothing else."""
+    """Return True for models from 4.6 on, which take no budget; older ones take nothing else."""
     if "claude" not in model or re.search(r"claude-(instant|[23])", model):
         return False
     version = re.search(r"claude-[a-z]+-(\d+)(?:[-.](\d{1,2}))?(?!\d)", model)
@@ -157,7 +156,7 @@ def _decides_itself(model: str) -> bool:
 
 
 def _goes_on_thinking(messages: Sequence[Mapping[str, Any]]) -> bool:
-    """Say whether a reply that made calls, and now gets their results, began with thinking: the API insists."""
+    """Return whether a reply that made calls, and now gets their results, began with thinking: the API insists."""
     for message in reversed(messages):
         types = [block["type"] for block in message["content"]]
         if message["role"] == "assistant":
@@ -168,7 +167,7 @@ def _goes_on_thinking(messages: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _mark(body: dict[str, Any], messages: list[dict[str, Any]]) -> None:
-    """Mark what the next request will repeat: the tools and the system prompt, and the conversation up to now."""
+    """Mark what the next request repeats: the tools, the system prompt, and the conversation so far."""
     if "system" in body:
         body["system"] = [body["system"][0] | _MARK]
     elif "tools" in body:
@@ -230,7 +229,7 @@ def _spoken(
 
 
 def _is_blank(block: AssistantBlock) -> bool:
-    """Say whether it is a text without a word, which the API refuses."""
+    """Return True for an empty text, which the API refuses."""
     return isinstance(block, Text) and not block.text.strip()
 
 
@@ -273,7 +272,7 @@ def _reply(message: AssistantMessage, call_ids: Mapping[str, str]) -> Iterator[d
 
 
 def _without_unanswered(blocks: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Leave out what the server began to run and, since the reply was cut off, gave no result of."""
+    """Leave out what the server began to run and, because the reply was cut off, gave no result for."""
     answered = {block.get("tool_use_id") for block in blocks}
     return [
         block

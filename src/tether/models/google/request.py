@@ -1,7 +1,7 @@
-"""Google Gemini: request encoder and stream decoder.
+"""The encoder of Google's Gemini API.
 
 After Google's API reference (`models.streamGenerateContent`, v1beta). Signatures go back at the part they came with,
-and so does what only the vendor understands, such as code it ran. What another API brought of that kind is left out.
+and so does what only the provider understands, such as code it ran. Such parts from another API are left out.
 
 No I/O.
 """
@@ -44,12 +44,12 @@ _BUDGETS: Final[Mapping[ThinkingLevel, int]] = {
     "medium": 8192,
     "high": 24_576,
 }
-"""Tokens of thinking, for models that are given a number of them."""
+"""Tokens of thinking, for models that take a budget."""
 _LEAST_BUDGET_OF_PRO: Final = 128
-"""The larger of those models cannot be kept from thinking."""
+"""The larger of those models always thinks."""
 
 _FOREIGN: Final = "skip_thought_signature_validator"
-"""What stands for a signature at a call that another model made; newer models refuse a call without any."""
+"""Stands for the signature of a call that another model made; newer models refuse a call without one."""
 
 _BEGINNING: Final = {"role": "user", "parts": [{"text": GO_ON}]}
 
@@ -58,9 +58,9 @@ def encode(request: ModelRequest, model: str, cache: CachedPrefix | None = None)
     """Write a request.
 
     Args:
-        request: what is asked. The `tools` of its `extra`, which are those that the server runs by itself, are
-            added to the request's own; objects in it, such as `generationConfig`, are merged with what would be
-            sent; whatever else is in it takes the place of that.
+        request: the request. The `tools` of its `extra`, which the server runs itself, are added to the request's
+            own; objects in it, such as `generationConfig`, are merged with what would be sent; anything else in it
+            replaces that.
         model: the model's name for the server.
         cache: keeps what was written of the conversation; see `Encode`.
 
@@ -135,7 +135,7 @@ def _thinking(level: ThinkingLevel, model: str) -> dict[str, Any]:
 
 
 def _has_levels(model: str) -> bool:
-    """Tell models from Gemini 3 on from older ones."""
+    """Return True for models from Gemini 3 on."""
     version = re.search(r"gemini-(\d+)", model)
     return int(version[1]) >= 3 if version else "gemini" in model
 
@@ -191,8 +191,8 @@ def _inline(image: Image) -> dict[str, Any]:
 
 
 def _result(message: ToolResultMessage, *, with_images: bool) -> dict[str, Any]:
-    told = "error" if message.is_error else "output"
-    result = {"id": message.call_id, "name": message.name, "response": {told: message.text}}
+    key = "error" if message.is_error else "output"
+    result = {"id": message.call_id, "name": message.name, "response": {key: message.text}}
     images = [_inline(block) for block in message.content if isinstance(block, Image)]
     return {**result, "parts": images} if with_images and images else result
 

@@ -1,6 +1,6 @@
-"""Where those who speak OpenAI's chat completions differ from OpenAI in what they accept.
+"""How servers of chat completions differ from OpenAI in what they accept.
 
-After their API references. What is not said here is as with OpenAI.
+After their API references. Everything else is as with OpenAI.
 
 No I/O.
 """
@@ -35,7 +35,7 @@ def _switch_and_effort(level: ThinkingLevel) -> Mapping[str, Any]:
 
 
 def _reasoning_object(level: ThinkingLevel) -> Mapping[str, Any]:
-    """OpenRouter translates one object for all the vendors behind it."""
+    """OpenRouter translates one object for all the providers behind it."""
     return {"reasoning": {"enabled": False} if level == "off" else {"effort": level}}
 
 
@@ -48,29 +48,28 @@ def _nine_characters(call_id: str) -> str:
 
 @frozen(kw_only=True)
 class Dialect:
-    """What a server wants otherwise than OpenAI."""
+    """How a server differs from OpenAI."""
 
     output_limit: str = "max_completion_tokens"
     """The name of the output limit. `max_tokens` is the older one, which all but OpenAI's newer models know."""
     asks_for_usage: bool = True
-    """False where usage comes unasked, and the question for it is an error."""
+    """False if usage always comes, and a request for it is an error."""
     thinking: Callable[[ThinkingLevel], Mapping[str, Any]] = _effort
-    """A thinking level, to what asks for it."""
+    """From a thinking level to the fields that request it."""
     thinking_back: Literal["reasoning_content", "reasoning_details"] | None = None
-    """The field in which a server takes its own thinking back; elsewhere thinking is left out."""
+    """The field in which a server accepts its own thinking; if None, thinking is left out."""
     call_id: Callable[[str], str] = valid_call_id
-    """Any id, to a valid one."""
+    """From any id to a valid one."""
     bridge: str | None = None
-    """What the assistant must be made to say where a user message follows a tool's result, which the server would
-    refuse."""
+    """The assistant's words between a tool's result and a user message, which the server refuses side by side."""
     cache_marker_for: str | None = None
-    """The beginning of the names of models whose cache must be asked for."""
+    """How the names of models begin whose cache must be requested."""
 
 
 OPENAI: Final = Dialect()
 
 COMPATIBLE: Final = Dialect(output_limit="max_tokens")
-"""Everyone else, unless there is more to say: Hugging Face, Ollama, Together, a server of one's own."""
+"""Any other server: Hugging Face, Ollama, Together, one's own."""
 
 MISTRAL: Final = Dialect(
     output_limit="max_tokens",

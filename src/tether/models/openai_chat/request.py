@@ -1,11 +1,11 @@
-"""OpenAI Chat Completions, and whatever speaks it: request encoder and stream decoder.
+"""The encoder of chat completions, for OpenAI and compatible servers.
 
-After OpenAI's API reference (`POST /chat/completions`). What the compatible servers do not accept of it is in
-`dialects`, what they add to it in `reply`.
+After OpenAI's API reference (`POST /chat/completions`). `dialects` has what compatible servers do
+not accept of it.
 
-Thinking is not sent back, but to those who ask for it. Images in tool results follow the results as a user message,
-since a tool message cannot hold them. What a server ran by itself is kept for the reader, and not sent back: no
-server takes it.
+Thinking is sent back only to servers that want it. Images in tool results follow the results as a user message,
+because a tool message cannot hold them. What a server ran itself is kept for the reader and not sent back: no server
+accepts it.
 
 No I/O.
 """
@@ -51,10 +51,10 @@ def encode(
     """Write a request.
 
     Args:
-        request: what is asked.
+        request: the request.
         model: the model's name for the server.
         cache: keeps what was written of the conversation; see `Encode`.
-        dialect: what the server wants otherwise than OpenAI.
+        dialect: how the server differs from OpenAI.
 
     Returns:
         The body of the request.
@@ -160,7 +160,7 @@ def _thinking_back(message: AssistantMessage, dialect: Dialect) -> dict[str, Any
     own = message.api == NAME
     match dialect.thinking_back:
         case "reasoning_content" if own or message.tool_calls:
-            # Of a reply that made calls the field is missed, even where there was no thinking.
+            # The field is required in a reply that made calls, also if there was no thinking.
             return {"reasoning_content": message.thinking if own else ""}
         case "reasoning_details" if own:
             details = [

@@ -1,8 +1,8 @@
-"""OpenAI Responses, and whatever speaks it: request encoder and stream decoder.
+"""The encoder of OpenAI Responses, and of compatible servers.
 
-After OpenAI's API reference (`POST /responses`). Nothing is left with the server: the whole conversation is sent each
-time, and with it what only the server understands - sealed reasoning, searches, compactions - as it came, in its
-place. What another API brought of that kind is left out.
+After OpenAI's API reference (`POST /responses`). The server stores nothing: the whole conversation is sent each time,
+and with it what only the server understands - sealed reasoning, searches, compactions - as it came, in its place. Such
+parts from another API are left out.
 
 No I/O.
 """
@@ -41,15 +41,15 @@ from tether.transcript import repaired
 __all__ = ("encode",)
 
 _WITHOUT_REASONING: Final = re.compile(r"\bgpt-[34]|chatgpt")
-"""Models that refuse to be asked for sealed reasoning."""
+"""Models that refuse a request for sealed reasoning."""
 
 
 def encode(request: ModelRequest, model: str, cache: CachedPrefix | None = None) -> dict[str, Any]:
     """Write a request. Stop sequences are left out, since the API has none.
 
     Args:
-        request: what is asked. The `tools` of its `extra`, which are those that the server runs by itself, are
-            added to the request's own; whatever else is in `extra` takes the place of what would be sent.
+        request: the request. The `tools` of its `extra`, which the server runs itself, are added to the request's
+            own; anything else in `extra` replaces what would be sent.
         model: the model's name for the server.
         cache: keeps what was written of the conversation; see `Encode`.
 
@@ -94,7 +94,7 @@ def _options(options: ModelOptions) -> dict[str, Any]:
 
 
 def _tool(tool: ToolSpec) -> dict[str, Any]:
-    # Strict is what the API takes a tool to be unless told, and most schemas are not.
+    # The API takes a tool to be strict by default, and most schemas are not.
     return {
         "type": "function",
         "name": tool.name,
@@ -165,7 +165,7 @@ def _reply(
     followed = False
     for place in reversed(range(len(items))):
         if items[place].get("type") != "reasoning":
-            # The item that a cut-off reply ends in is not the one its reasoning led to.
+            # The last item of a reply that was cut off is not the one its reasoning led to.
             followed = "id" in items[place] or not message.cut_off
         elif not followed:
             del items[place]
@@ -173,7 +173,7 @@ def _reply(
 
 
 def _is_sendable(thinking: Thinking, *, stored: bool) -> bool:
-    """Tell reasoning that can be sent from what is a mere reference to what the server did not keep."""
+    """Return False for reasoning that only refers to what the server did not store."""
     return stored or thinking.signature is not None or "content" in (thinking.details or {})
 
 
