@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ __all__ = (
     "count_in",
     "finished_call",
     "json_text",
+    "says_nothing",
     "text_or_empty",
     "tolerant",
 )
@@ -26,6 +28,12 @@ MAX_DEPTH: Final = 64
 
 DONE: Final = b"[DONE]"
 """The data of an event that some servers end a stream with."""
+
+_KEEP_ALIVE: Final = frozenset({b"ping", b"pong", b"keep-alive", b"keepalive", b"heartbeat"})
+"""Names and data of events that only keep a connection open."""
+
+_PATH: Final = re.compile(r" - at `\$(\S+)`$")
+_STEP: Final = re.compile(r"\.(\w+)|\[(\d+)\]")
 
 _MOST_MISFITS: Final = 32
 """Fields of one event that are left out, before the event is."""
@@ -43,8 +51,9 @@ def tolerant(*shapes: Any) -> Callable[[ServerSentEvent], Any]:
         *shapes: the Structs an event may be, tried in order.
 
     Returns:
-        The reader. It returns None for an event that says nothing, such as the mark of the end. It raises
-        `ModelError` of the kind `malformed` for one that is not JSON.
+        The reader. It returns None for an event that says nothing: the mark of the end, one without data, a
+        keep-alive, JSON that is no object, an object of which nothing fits. It raises `ModelError` of the kind
+        `malformed` for data that is not JSON.
     """
     first, *others = (msgspec.json.Decoder(shape).decode for shape in shapes)
 
@@ -58,16 +67,27 @@ def tolerant(*shapes: Any) -> Callable[[ServerSentEvent], Any]:
                 return read(event[1])
             except (ValueError, RecursionError):
                 pass
-        return None if event[1] == DONE else _second_reading(event, shapes)
+        return None if says_nothing(event) else _second_reading(event, shapes)
 
     return reading
+
+
+def says_nothing(event: ServerSentEvent) -> bool:
+    """Return True for an event without data, a keep-alive, and the mark of the end."""
+    name, data = event
+    words = data.strip().lower()
+    return (
+        not words or words == DONE.lower() or words in _KEEP_ALIVE or name.encode() in _KEEP_ALIVE
+    )
 
 
 def _second_reading(event: ServerSentEvent, shapes: Sequence[Any]) -> Any:
     name, data = event
     value = _repaired(data)
+    if isinstance(value, list) and value:
+        value = value[0]  # as some servers send errors
     if not isinstance(value, dict):
-        raise malformed("the server sent data that is no JSON object", data)
+        return None
     if not text_or_empty(value.get("type")):
         value["type"] = name
     for shape in shapes:
@@ -75,7 +95,7 @@ def _second_reading(event: ServerSentEvent, shapes: Sequence[Any]) -> Any:
             return msgspec.convert(value, shape, strict=False)
         except msgspec.ValidationError:
             pass
-    raise malformed("the server sent data that cannot be read", data)
+    return _without_misfits(value, shapes[-1])
 
 
 def _repaired(data: bytes) -> Any:
@@ -83,11 +103,33 @@ def _repaired(data: bytes) -> Any:
     try:
         value = json.loads(data.decode(errors="replace"), strict=False)
         text = json.dumps(value, ensure_ascii=False)
-        return msgspec.json.decode(
-            text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        )
+        repaired = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return msgspec.json.decode(repaired)
     except (ValueError, RecursionError) as error:
         raise malformed(f"the server sent data that cannot be read ({error})", data) from error
+
+
+def _without_misfits(value: dict[str, Any], shape: Any) -> Any:
+    """Read an object without the fields that do not fit; None if nothing of it does."""
+    for _ in range(_MOST_MISFITS):
+        try:
+            return msgspec.convert(value, shape, strict=False)
+        except msgspec.ValidationError as misfit:
+            if not _leave_out(value, str(misfit)):
+                return None
+    return None
+
+
+def _leave_out(value: Any, misfit: str) -> bool:
+    """Leave out what msgspec complains of, by the path at the end of its message (`$.choices[0].index`)."""
+    found = _PATH.search(misfit)
+    steps = [name or int(number) for name, number in _STEP.findall(found[1])] if found else []
+    if not steps:
+        return False
+    for step in steps[:-1]:
+        value = value[step]
+    del value[steps[-1]]
+    return True
 
 
 def json_text(value: Any) -> bytes:
@@ -110,7 +152,7 @@ def count_in(counts: object, *path: str) -> int:
         value = value.get(key) if isinstance(value, Mapping) else None
     if isinstance(value, float):
         return int(value) if math.isfinite(value) else 0
-    return value if isinstance(value, int) else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def finished_call(id_: str, name: str, arguments: str, details: Any = None) -> ToolCall:

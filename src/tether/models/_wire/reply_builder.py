@@ -23,7 +23,7 @@ from tether.deltas import (
 )
 from tether.errors import ModelError
 from tether.messages import AssistantBlock, AssistantMessage, Failure, StopReason, ToolCall, Usage
-from tether.models._wire.leniency import DONE
+from tether.models._wire.leniency import DONE, says_nothing
 from tether.models._wire.protocol import Decoder
 from tether.models._wire.sse import ServerSentEvent
 
@@ -169,6 +169,10 @@ class ReplyBuilder:
 
     # The reply.
 
+    def skip_event(self) -> None:
+        """Count an event that could not be understood, in the details of the message."""
+        self.details["skipped_events"] = self.details.get("skipped_events", 0) + 1
+
     def report(self) -> None:
         """Report model, id and usage, if they have changed."""
         info = ReplyInfo(
@@ -274,6 +278,8 @@ def read_reply(reply: WireReply[_E], read: Callable[[ServerSentEvent], _E | None
                 deltas = take(event)
             elif marked := received[1] == DONE:
                 break
+            elif not says_nothing(received):
+                reply.built.skip_event()
         reply.close(marked=marked)
     except ModelError as error:
         error.partial = reply.built.so_far(error.failure)

@@ -66,6 +66,8 @@ _CANDIDATE_FIELDS: Final = (
 )
 """Fields of a candidate that go into the details of the message."""
 
+_FIRST: Final = (None, 0, "0", "")
+
 _Kind: TypeAlias = Literal["text", "thinking"]
 
 
@@ -120,7 +122,7 @@ class _Reply:
         self._report(chunk)
         for candidate in chunk.candidates or ():
             # Of several candidates, the first is the reply.
-            if isinstance(candidate, dict) and not candidate.get("index"):
+            if isinstance(candidate, dict) and candidate.get("index") in _FIRST:
                 self._take_candidate(candidate)
         if not chunk.candidates and chunk.promptFeedback is not None:
             _refuse_blocked(chunk.promptFeedback)

@@ -99,7 +99,9 @@ class _Reply:
     is_whole: bool = field(default=False, init=False)
     """Never by a chunk: usage may follow the reason to stop."""
     _stop: str | None = None
+    _knows_model: bool = False
     _is_reported: bool = False
+    """Whether the id and the model are known."""
     _is_refused: bool = False
     text: OpenBlock | None = None
     """The text that is arriving, if nothing else is."""
@@ -159,11 +161,13 @@ class _Reply:
             self.built.details["stop_reason"] = self._stop
 
     def _report(self, chunk: Chunk) -> None:
-        self._is_reported = True
         built = self.built
-        if built.response_id is None and chunk.id is not None:
+        # The first chunk of some servers has empty ones.
+        if not built.response_id and chunk.id not in {None, ""}:
             built.response_id = str(chunk.id)
+        self._knows_model = self._knows_model or bool(chunk.model)
         built.model = chunk.model or built.model
+        self._is_reported = built.response_id is not None and self._knows_model
         if (counts := chunk.counts) is not None:
             built.usage = _usage(counts)
         built.report()

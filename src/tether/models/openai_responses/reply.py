@@ -109,7 +109,9 @@ class _Reply:
         elif event.annotation is not None:
             part = self._part_of(event, "output_text", event.content_index)
             if part is not None:
-                part[1].fields.setdefault("annotations", []).append(event.annotation)
+                given = part[1].fields.get("annotations")
+                known = given if isinstance(given, list) else []
+                part[1].fields["annotations"] = [*known, event.annotation]
         elif event.response is not None:
             self._report(event.response)
 
