@@ -8,8 +8,8 @@ import pytest
 from attrs import frozen
 
 from tether import AssistantMessage, Delta, ModelError, PartialReply, ReplyEnd
-from tether.models._sse import frame_events
-from tether.models._wire import Decoder
+from tether.models._wire.protocol import Decoder
+from tether.models._wire.sse import frame_events
 
 
 @frozen

@@ -1,4 +1,4 @@
-"""When a request that failed is made again. No I/O: the waiting is done by whoever asked."""
+"""When a failed request is made again. No I/O: whoever made it does the waiting."""
 
 from typing import Final
 
@@ -16,18 +16,18 @@ _PASSING: Final[frozenset[FailureKind]] = frozenset(
 
 @frozen(kw_only=True)
 class RetryPolicy:
-    """Which failures are tried again, how often, and after how long.
+    """Which failures lead to another attempt, how many there are, and how long to wait.
 
-    Only a reply of which nothing has arrived is asked for again: no text comes twice.
+    A request is made again only if nothing of its reply has arrived: no text comes twice.
     """
 
     attempts: int = 4
-    """The first one included; 1 is never to try again."""
+    """The first one included; 1 means no other."""
     kinds: frozenset[FailureKind] = field(default=_PASSING, converter=frozenset)
     wait_initial: float = 0.5
-    """Seconds before the second attempt; doubled before each further one, with some jitter."""
+    """Seconds before the second attempt; twice as long before each further one, with some jitter."""
     wait_max: float = 30.0
-    """No wait is longer, also where the vendor names one: then the error is raised at once."""
+    """Seconds. If the server asks for a longer wait, the error is raised at once."""
 
     def wants(self, error: Exception) -> bool | float:
         """Decide about a failure.
@@ -36,7 +36,7 @@ class RetryPolicy:
             error: what went wrong.
 
         Returns:
-            False to let it pass; seconds, where the vendor named them; True for the next wait in the row.
+            False to raise it; the seconds that the server asked for; or True for the next wait of the policy.
         """
         if not isinstance(error, ModelError) or error.kind not in self.kinds:
             return False
