@@ -60,8 +60,8 @@ RunStream: TypeAlias = EventStream[Event, RunResult]
 class Run(ObjectReceiveStream[Event]):
     """The handle on a run. Iterate it for its events; made by `Agent.run`.
 
-    It is an `anyio.abc.ObjectReceiveStream`, and goes wherever anyio's streams go. One task at a time may iterate; `branch` serves further consumers. None of the handles needs
-    anyone to read events.
+    It is an `anyio.abc.ObjectReceiveStream`, and goes wherever anyio's streams go. One task at a time may
+    iterate; `branch` serves further consumers. None of the handles needs anyone to read events.
     """
 
     def __init__(
