@@ -17,6 +17,7 @@ SOURCE = Path(tether.__file__).parent
 PURE = (
     "messages",
     "errors",
+    "limits",
     "_light",
     "deltas",
     "events",
@@ -25,7 +26,6 @@ PURE = (
     "_schema",
     "_parameters",
     "model",
-    "limits",
     "tools",
     "_inbox",
     "loop",
@@ -39,7 +39,6 @@ WIRE = (
     "models._failures",
     "models._wire",
     "models._typed_events",
-    "models.retry",
     "models.knowledge",
     "models._chat_calls",
     "models._chat_reply",

@@ -1,7 +1,6 @@
 """An agent loop for asyncio and trio: a run is tied to the scope that started it."""
 
-from tether._inbox import Queued, QueueMode, QueueName
-from tether.agent import Agent, AgentState, Prompt
+from tether.agent import Agent, AgentState
 from tether.approvals import Approve, Verdict, approval
 from tether.chat import Chat
 from tether.commands import Command, CommandParameter, Commands, Complete
@@ -34,12 +33,11 @@ from tether.events import (
     AgentEnd,
     AgentStart,
     Event,
-    LimitName,
     MessageEnd,
     MessageStart,
     MessageUpdate,
     ModelRetry,
-    RunEnd,
+    RunStopReason,
     ToolExecutionEnd,
     ToolExecutionStart,
     ToolExecutionUpdate,
@@ -56,9 +54,9 @@ from tether.hooks import (
     Invocation,
     ProceedModel,
     ProceedTool,
-    TurnContext,
+    RequestContext,
 )
-from tether.limits import Limits
+from tether.limits import LimitName, Limits
 from tether.messages import (
     AssistantBlock,
     AssistantMessage,
@@ -70,6 +68,10 @@ from tether.messages import (
     JsonObject,
     Message,
     Outcome,
+    Prompt,
+    Queued,
+    QueueMode,
+    QueueName,
     StopReason,
     Text,
     Thinking,
@@ -87,6 +89,7 @@ from tether.model import (
     ModelMessage,
     ModelOptions,
     ModelRequest,
+    RetryPolicy,
     ThinkingLevel,
     ToolChoice,
     ToolSpec,
@@ -94,7 +97,6 @@ from tether.model import (
 from tether.models.catalogue import model_from_name, vendors
 from tether.models.fallback import fallback
 from tether.models.knowledge import context_window, known_models, price_of
-from tether.models.retry import RetryPolicy
 from tether.run import OutputResult, Run, RunResult
 from tether.serialize import Serializable, from_builtins, from_json, to_builtins, to_json
 from tether.session import Entry, Session, SessionInfo, SessionStore, sessions
@@ -173,10 +175,11 @@ __all__ = (
     "Queued",
     "ReplyEnd",
     "ReplyInfo",
+    "RequestContext",
     "RetryPolicy",
     "Run",
-    "RunEnd",
     "RunResult",
+    "RunStopReason",
     "Serializable",
     "Session",
     "SessionInfo",
@@ -203,7 +206,6 @@ __all__ = (
     "ToolResultMessage",
     "ToolSpec",
     "Transcript",
-    "TurnContext",
     "TurnEnd",
     "TurnStart",
     "UnknownModelError",

@@ -13,7 +13,7 @@ from tether._model_call import ModelCall
 from tether._run_context import RunContext
 from tether._tool_calls import ToolBatch
 from tether.events import Event, MessageEnd, TurnEnd
-from tether.hooks import answer_of
+from tether.hooks import call_hook
 from tether.loop import (
     AskModel,
     AskWhetherToStop,
@@ -102,8 +102,8 @@ class Driver:
                 context.inbox.put("steering", context.stamp(UserMessage(reminder)))
             if context.output.over:
                 return True
-        for function in context.hooks.functions("should_stop"):
-            if await answer_of(function, turn):
+        for hook in context.hooks.at("should_stop"):
+            if await call_hook(hook, turn):
                 return True
         return False
 

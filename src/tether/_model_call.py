@@ -10,20 +10,18 @@ from tether._run_context import RunContext
 from tether.deltas import PartialReply, ReplyEnd, ReplyInfo
 from tether.errors import ModelError
 from tether.events import MessageEnd, MessageStart, MessageUpdate, ModelRetry
-from tether.hooks import AroundModel, TurnContext, answer_of, takes_two
-from tether.messages import (
-    AssistantBlock,
-    AssistantMessage,
-    CustomMessage,
-    Failure,
-    Message,
-    ToolCall,
+from tether.hooks import Hook, RequestContext, call_hook, checked
+from tether.messages import AssistantMessage, CustomMessage, Failure, Message
+from tether.model import (
+    AlternativeModels,
+    DeltaStream,
+    Model,
+    ModelMessage,
+    ModelRequest,
+    RetryPolicy,
 )
-from tether.model import DeltaStream, Model, ModelMessage, ModelRequest
-from tether.models.fallback import Fallback
-from tether.models.retry import RetryPolicy
 from tether.settings import Settings
-from tether.transcript import Repaired, repaired
+from tether.transcript import Repaired, repaired, with_unique_calls
 
 __all__ = ("ModelCall",)
 
@@ -87,13 +85,13 @@ class ModelCall:
         if reply is None:
             context.error = error
             return self.so_far(error.failure if error is not None else None)
-        for function in context.hooks.functions("after_model"):
-            reply = await answer_of(function, reply) or reply
+        for hook in context.hooks.at("after_model"):
+            reply = await call_hook(hook, reply) or reply
         return self._stamped(reply)
 
     def so_far(self, error: Failure | None = None) -> AssistantMessage:
         """Return the reply as far as it has arrived, without waiting."""
-        reply = self._partial.cut("error" if error is not None else "aborted", error)
+        reply = self._partial.incomplete("error" if error is not None else "aborted", error)
         return self._stamped(reply)
 
     @property
@@ -106,7 +104,7 @@ class ModelCall:
         request = await self._request("turn")
         refusal: ModelError | None = None
         try:
-            await self._ask(request)
+            await self._ask(self._settings.model, request)
         except ModelError as error:
             if error.kind != "context_overflow" or self._arrived:
                 raise
@@ -117,11 +115,11 @@ class ModelCall:
         if shorter.messages == request.messages:
             raise refusal
         await self._context.publish(ModelRetry(1, 0.0, refusal.failure))
-        await self._ask(shorter)
+        await self._ask(self._settings.model, shorter)
 
     async def _request(self, reason: Literal["turn", "overflow"]) -> ModelRequest:
         settings = self._settings
-        turn = TurnContext(
+        turn = RequestContext(
             reason,
             settings.model,
             settings.system,
@@ -151,17 +149,17 @@ class ModelCall:
         context.record(stamped)
         await context.publish(MessageEnd(stamped))
 
-    async def _ask(self, request: ModelRequest) -> None:
-        """Ask the model; of models that stand in for each other, one after the other."""
-        wanted = self._settings.model
-        if not isinstance(wanted, Fallback):
-            await self._follow_with_retries(wanted, request)
+    async def _ask(self, model: Model, request: ModelRequest) -> None:
+        """Ask a model; of models that stand in for each other, one after the other."""
+        if not isinstance(model, AlternativeModels):
+            await self._follow_with_retries(model, request)
             return
-        for number, model in enumerate(wanted.models, 1):
+        for number, alternative in enumerate(model.alternatives, 1):
             try:
-                await self._follow_with_retries(model, request)
+                await self._ask(alternative, request)
             except ModelError as error:
-                if self._arrived or not wanted.passes_on(model, error):
+                is_last = number == len(model.alternatives)
+                if self._arrived or is_last or not model.passes_on(alternative, error):
                     raise
                 failure = error.failure
             else:
@@ -172,8 +170,8 @@ class ModelCall:
         try:
             await self._follow(model, request)
         except ModelError as error:
-            policy: RetryPolicy | None = getattr(model, "retry", None)
-            if policy is None or not self._may_retry(policy, error):
+            policy: object = getattr(model, "retry", None)
+            if not isinstance(policy, RetryPolicy) or not self._may_retry(policy, error):
                 raise
             await self._retry(policy, model, request, error)
 
@@ -217,8 +215,8 @@ class ModelCall:
         context = self._context
         self._partial = context.partial = PartialReply(model=model.name)
         stream: _Stream = (await context.connected(model)).stream
-        for advice in reversed(context.hooks.functions("around_model")):
-            stream = _advised(advice, stream)
+        for hook in reversed(context.hooks.at("around_model")):
+            stream = _wrapped(hook, stream)
         async with stream(request) as deltas:
             add, offer = self._partial.add, context.offer
             async for delta in deltas:
@@ -241,19 +239,21 @@ class ModelCall:
     def _beginning(self) -> AssistantMessage:
         seen = self._partial.preview()
         return AssistantMessage(
-            (), model=seen.model, api=seen.api, id=self._id, timestamp=self._started_at
-        )
-
-    def _stamped(self, reply: AssistantMessage) -> AssistantMessage:
-        return evolve(
-            reply,
-            content=_with_unique_calls(reply, self._id),
+            (),
+            model=seen.model,
+            api=seen.api,
+            stop_reason=None,
             id=self._id,
             timestamp=self._started_at,
         )
 
+    def _stamped(self, reply: AssistantMessage) -> AssistantMessage:
+        return with_unique_calls(evolve(reply, id=self._id, timestamp=self._started_at))
 
-async def build_request(context: RunContext, settings: Settings, turn: TurnContext) -> ModelRequest:
+
+async def build_request(
+    context: RunContext, settings: Settings, turn: RequestContext
+) -> ModelRequest:
     """Make of the transcript what the model is sent.
 
     The hooks see it in this order: `transform_context` the list of messages, `convert` each custom message
@@ -263,33 +263,33 @@ async def build_request(context: RunContext, settings: Settings, turn: TurnConte
         Exception: what a hook raised.
     """
     hooks = context.hooks
-    functions = hooks.functions("transform_context")
-    messages: Sequence[Message] = list(context.transcript) if functions else ()
-    for function in functions:
-        given = (messages, turn) if takes_two(function) else (messages,)
-        answer = await answer_of(function, *given)
+    transforms = hooks.at("transform_context")
+    messages: Sequence[Message] = list(context.transcript) if transforms else ()
+    for hook in transforms:
+        given = (messages, turn) if hook.takes_two else (messages,)
+        answer = await call_hook(hook, *given)
         messages = messages if answer is None else list(answer)
-    valid = repaired(messages) if functions else context.transcript.for_model()
+    valid = repaired(messages) if transforms else context.transcript.for_model()
     request = ModelRequest(
-        messages=await _converted(context, _without_cut_off_end(valid)),
+        messages=await _converted(context, _without_incomplete_end(valid)),
         system=settings.system,
         tools=[tool.spec for tool in settings.tools.values()],
         options=settings.options,
     )
-    for function in hooks.functions("before_model"):
-        request = await answer_of(function, request) or request
+    for hook in hooks.at("before_model"):
+        request = await call_hook(hook, request) or request
     return request
 
 
-def _advised(advice: AroundModel, proceed: _Stream) -> _Stream:
-    return lambda request: advice(request, proceed)
+def _wrapped(hook: Hook, proceed: _Stream) -> _Stream:
+    return lambda request: checked(hook, hook.function(request, proceed))
 
 
-def _without_cut_off_end(messages: Repaired) -> Repaired:
-    """Leave out a cut-off reply when nothing has followed it: it is asked for again."""
+def _without_incomplete_end(messages: Repaired) -> Repaired:
+    """Leave out an incomplete reply when nothing has followed it: it is asked for again."""
     last = messages[-1] if messages else None
-    cut_off = isinstance(last, AssistantMessage) and last.cut_off
-    return Repaired(messages[:-1]) if cut_off else messages
+    incomplete = isinstance(last, AssistantMessage) and last.incomplete
+    return Repaired(messages[:-1]) if incomplete else messages
 
 
 async def _converted(context: RunContext, messages: Repaired) -> Sequence[ModelMessage]:
@@ -308,28 +308,11 @@ async def _converted(context: RunContext, messages: Repaired) -> Sequence[ModelM
 
 
 async def _convert(context: RunContext, message: CustomMessage) -> Sequence[ModelMessage]:
-    for function in context.hooks.functions("convert"):
-        answer = await answer_of(function, message)
+    for hook in context.hooks.at("convert"):
+        answer = await call_hook(hook, message)
         if answer is not None:
             return cast(
                 "Sequence[ModelMessage]",
                 answer if isinstance(answer, list | tuple) else [answer],
             )
     return ()
-
-
-def _with_unique_calls(reply: AssistantMessage, message_id: str) -> Sequence[AssistantBlock]:
-    """Give calls without an id one, and calls that share one another: each has one result."""
-    taken: set[str] = set()
-    blocks: list[AssistantBlock] = []
-    for place, block in enumerate(reply.content):
-        if isinstance(block, ToolCall):
-            wanted = block.id or f"{message_id}-{place}"
-            name = wanted
-            while name in taken:
-                name = f"{name}-{place}"
-            taken.add(name)
-            blocks.append(block if name == block.id else evolve(block, id=name))
-        else:
-            blocks.append(block)
-    return blocks

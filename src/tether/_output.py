@@ -75,7 +75,7 @@ class Output:
 
     def reminder(self, turn: TurnEnd) -> str | None:
         """Say what to tell a model that has answered without a result; None where it goes on by itself."""
-        if self.given or turn.results or turn.message.cut_off or turn.message.paused:
+        if self.given or turn.results or turn.message.incomplete or turn.message.paused:
             return None
         self._faults.append("it answered in words")
         return None if self.over else _REMINDER

@@ -16,7 +16,7 @@ from tether._output import Output
 from tether.deltas import PartialReply
 from tether.errors import ModelError
 from tether.events import Event
-from tether.hooks import Hooks, answer_of
+from tether.hooks import Hooks, call_hook
 from tether.limits import Limits, Spent
 from tether.loop import End
 from tether.messages import AssistantMessage, CustomMessage, Message, UserMessage
@@ -148,7 +148,7 @@ class RunContext:
             self._held += 1
             try:
                 for hook in listeners:
-                    await answer_of(hook.function, event)
+                    await call_hook(hook, event)
             finally:
                 self._held -= 1
                 if self._cut and self._scope is not None:

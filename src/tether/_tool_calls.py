@@ -15,8 +15,8 @@ from tether._run_context import RunContext
 from tether._scopes import open_task_group
 from tether.errors import ArgumentsError
 from tether.events import ToolExecutionEnd, ToolExecutionStart, ToolExecutionUpdate
-from tether.hooks import AroundTool, Deny, Invocation, ProceedTool, answer_of
-from tether.loop import Answer
+from tether.hooks import Deny, Hook, Invocation, ProceedTool, call_hook
+from tether.loop import ToolOutcome
 from tether.messages import Outcome, ToolCall, ToolResultMessage, Usage
 from tether.settings import Settings
 from tether.tools import Tool, ToolContext, ToolResult, as_tool_result
@@ -38,7 +38,7 @@ class _Call:
     started_at: float | None = None
     usage: Usage = field(factory=Usage)
     cost: float = 0.0
-    answer: Answer | None = None
+    answer: ToolOutcome | None = None
     ended: bool = False
 
 
@@ -66,7 +66,7 @@ class ToolBatch:
             if tool.max_concurrency is not None
         }
 
-    async def perform(self) -> Sequence[Answer]:
+    async def perform(self) -> Sequence[ToolOutcome]:
         """Run the calls, and publish what becomes of them.
 
         Returns:
@@ -95,10 +95,10 @@ class ToolBatch:
             await self._end(call)
         return self.so_far()
 
-    def so_far(self) -> Sequence[Answer]:
+    def so_far(self) -> Sequence[ToolOutcome]:
         """Return what is known of each call, without waiting."""
         return [
-            call.answer or Answer(self._context.transcript.result(id_), usage=call.usage)
+            call.answer or ToolOutcome(self._context.transcript.result(id_), usage=call.usage)
             for id_, call in self._calls.items()
         ]
 
@@ -131,8 +131,8 @@ class ToolBatch:
 
     def _settle(self, call: _Call, result: ToolResultMessage, *, terminate: bool = False) -> None:
         """Record an answer; from here on nothing can take it back."""
-        self._context.transcript.settle(result)
-        call.answer = Answer(result, terminate, call.usage, call.cost)
+        self._context.transcript.resolve(result)
+        call.answer = ToolOutcome(result, terminate, call.usage, call.cost)
 
     async def _end(self, call: _Call) -> None:
         if call.ended or call.answer is None or call.started_at is None:
@@ -179,21 +179,22 @@ class ToolBatch:
         if tool is None or call.call.malformed is not None:
             return _failed(_refusal(call.call, self._settings))
         invocation = Invocation(call.call, tool, self._tool_context(call))
-        for function in hooks.functions("before_tool"):
-            match await answer_of(function, invocation):
-                case Deny(reason):
-                    return ToolResult(f"This call was denied: {reason}", outcome="denied")
+        for hook in hooks.at("before_tool"):
+            match await call_hook(hook, invocation):
+                case Deny() as denial:
+                    return denial.result()
                 case Invocation() as changed:
                     invocation = changed
-        result = await self._advised()(invocation)
-        for function in hooks.functions("after_tool"):
-            result = await answer_of(function, invocation, result) or result
+        result = await self._wrapped()(invocation)
+        for hook in hooks.at("after_tool"):
+            result = await call_hook(hook, invocation, result) or result
         return result
 
-    def _advised(self) -> ProceedTool:
+    def _wrapped(self) -> ProceedTool:
+        """The tool within the hooks around it."""
         proceed: ProceedTool = self._call_tool
-        for advice in reversed(self._context.hooks.functions("around_tool")):
-            proceed = _around(advice, proceed)
+        for hook in reversed(self._context.hooks.at("around_tool")):
+            proceed = _around(hook, proceed)
         return proceed
 
     async def _call_tool(self, invocation: Invocation) -> ToolResult:
@@ -272,11 +273,12 @@ class ToolBatch:
         )
 
 
-def _around(advice: AroundTool, proceed: ProceedTool) -> ProceedTool:
-    async def advised(invocation: Invocation) -> ToolResult:
-        return as_tool_result(await advice(invocation, proceed))
+def _around(hook: Hook, proceed: ProceedTool) -> ProceedTool:
+    async def wrapped(invocation: Invocation) -> ToolResult:
+        result: ToolResult = await call_hook(hook, invocation, proceed)
+        return result
 
-    return advised
+    return wrapped
 
 
 def _in_thread(function: Callable[[], object], name: str, given_up: Sequence[bool]) -> object:

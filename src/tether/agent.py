@@ -7,29 +7,43 @@ can be used under `asyncio.run` now and under `trio.run` later.
 import math
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, Literal, TypeAlias, TypeVar, overload
+from typing import Any, Final, Literal, TypeVar, overload
 
 import anyio
 from attrs import evolve, frozen
 
 from tether._driver import Driver
-from tether._inbox import Inbox, Queued, QueueMode, QueueName
+from tether._inbox import Inbox
 from tether._output import Output
 from tether._run_context import RunContext
 from tether.approvals import Approve, approval
 from tether.chat import Chat
 from tether.errors import AgentBusyError, NothingToContinueError, UsageError
 from tether.events import Event
-from tether.hooks import AroundModel, AroundTool, HookPoint, Hooks, answer_of
+from tether.hooks import (
+    AfterTool,
+    BeforeTool,
+    Convert,
+    Hookable,
+    HookPoint,
+    Hooks,
+    OnEvent,
+    ShouldStop,
+    TransformContext,
+    call_hook,
+)
 from tether.limits import Limits, Spent
 from tether.loop import agent_loop
 from tether.messages import (
     AssistantMessage,
     CustomMessage,
     Message,
-    UserBlock,
+    Prompt,
+    Queued,
+    QueueMode,
+    QueueName,
     UserMessage,
 )
 from tether.model import Model, ModelOptions, ThinkingLevel
@@ -43,10 +57,7 @@ from tether.stream import EventSink, open_event_stream
 from tether.tools import Tool, ToolContext, ToolResult, tool
 from tether.transcript import Transcript
 
-__all__ = ("Agent", "AgentState", "Prompt")
-
-Prompt: TypeAlias = str | UserBlock | Iterable[UserBlock] | UserMessage | CustomMessage
-"""What can be said to an agent: text, blocks, or a message."""
+__all__ = ("Agent", "AgentState")
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -78,7 +89,7 @@ class AgentState:
     follow_ups: tuple[Queued, ...]
 
 
-class Agent:
+class Agent(Hookable):
     """An agent.
 
     Everything given here may be changed between runs, and while one is going: the change takes effect on its
@@ -132,11 +143,11 @@ class Agent:
         tool_timeout: float = DEFAULT_TOOL_TIMEOUT,
         steering: QueueMode = "one_at_a_time",
         follow_up: QueueMode = "one_at_a_time",
-        transform_context: Callable[..., Any] | None = None,
-        convert: Callable[..., Any] | None = None,
-        before_tool: Callable[..., Any] | None = None,
-        after_tool: Callable[..., Any] | None = None,
-        should_stop: Callable[..., Any] | None = None,
+        transform_context: TransformContext | None = None,
+        convert: Convert | None = None,
+        before_tool: BeforeTool | None = None,
+        after_tool: AfterTool | None = None,
+        should_stop: ShouldStop | None = None,
         approve: Approve | None = None,
         price: Callable[[AssistantMessage], float] | None = None,
         clock: Callable[[], float] = time.time,
@@ -327,7 +338,7 @@ class Agent:
     async def opened(self) -> AsyncIterator["Agent"]:
         """Tell hooks that the agent is taken into use, and at the end that it is not any more.
 
-        A run does not need it: it is for hooks at `session_start` and `session_end`, which open and close what they
+        A run does not need it: it is for hooks at `agent_opened` and `agent_closed`, which open and close what they
         need for longer than a run.
 
         Returns:
@@ -337,16 +348,16 @@ class Agent:
             Exception: what a hook raised.
 
         Cancellation:
-            Passes on once the hooks at `session_end` are done, which have a few seconds for it.
+            Passes on once the hooks at `agent_closed` are done, which have a few seconds for it.
         """
-        for function in self.hooks.functions("session_start"):
-            await answer_of(function, self)
+        for hook in self.hooks.at("agent_opened"):
+            await call_hook(hook, self)
         try:
             yield self
         finally:
             with anyio.move_on_after(_CLOSING_TIME, shield=True):
-                for function in self.hooks.functions("session_end"):
-                    await answer_of(function, self)
+                for hook in self.hooks.at("agent_closed"):
+                    await call_hook(hook, self)
 
     async def wait_idle(self) -> None:
         """Wait until no run is going, its listeners included.
@@ -482,7 +493,7 @@ class Agent:
 
     # Changing what it does.
 
-    def subscribe(self, listener: Callable[[Event], Awaitable[None] | None]) -> Callable[[], None]:
+    def subscribe(self, listener: OnEvent) -> Callable[[], None]:
         """Have a function called with every event of every run, before consumers get it.
 
         Args:
@@ -495,29 +506,6 @@ class Agent:
         name = f"subscription {self._new_id()}"
         self.hooks.add("on_event", listener, name=name)
         return lambda: self.hooks.remove("on_event", name)
-
-    def hook(
-        self, point: HookPoint, *, name: str | None = None, depth: int = 0
-    ) -> Callable[[F], F]:
-        """Put the decorated function at a point of `tether.hooks`.
-
-        Args:
-            point: where.
-            name: how to find it again; the function's own name if None.
-            depth: its place in the order, lowest first.
-
-        Returns:
-            A decorator that leaves the function as it is.
-        """
-        return lambda function: self.hooks.add(point, function, name=name, depth=depth)
-
-    def around_tool(self, advice: AroundTool) -> AroundTool:
-        """Put the decorated function around every tool call; see `tether.hooks.AroundTool`."""
-        return self.hooks.add("around_tool", advice)
-
-    def around_model(self, advice: AroundModel) -> AroundModel:
-        """Put the decorated function around every request; see `tether.hooks.AroundModel`."""
-        return self.hooks.add("around_model", advice)
 
     # What the above is made of. None of it waits.
 
@@ -568,7 +556,7 @@ class Agent:
             raise NothingToContinueError(
                 "there is no conversation to continue: give the run a prompt"
             )
-        is_reply = isinstance(last, AssistantMessage) and not (last.cut_off or last.paused)
+        is_reply = isinstance(last, AssistantMessage) and not (last.incomplete or last.paused)
         if last is not None and not is_reply:
             return []
         if not self._waiting():

@@ -17,10 +17,10 @@ import anyio
 import anyio.from_thread
 
 from tether._portal import Backend, Portal, entered
-from tether.agent import Agent, Prompt
+from tether.agent import Agent
 from tether.errors import NothingToContinueError, UsageError
 from tether.events import Event
-from tether.messages import AssistantMessage, Usage
+from tether.messages import AssistantMessage, Prompt, Usage
 from tether.run import OutputResult, Run, RunResult
 
 __all__ = ("BlockingChat", "BlockingRun", "chat", "prompt", "run")

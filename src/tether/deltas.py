@@ -232,15 +232,16 @@ class PartialReply:
         """The message so far, for people to look at.
 
         Returns:
-            All that has arrived; a call still open has the arguments that can be read so far.
+            All that has arrived; its `stop_reason` is None until the end arrives, and a call still open has the
+            arguments that can be read so far.
         """
         if self._message is not None:
             return self._message
         blocks = [_preview(part) for _, part in sorted(self._parts.items())]
-        return AssistantMessage(blocks, **self._info)
+        return AssistantMessage(blocks, **self._info, stop_reason=None)
 
-    def cut(self, stop_reason: StopReason, error: Failure | None = None) -> AssistantMessage:
-        """Close the reply where it was cut off.
+    def incomplete(self, stop_reason: StopReason, error: Failure | None = None) -> AssistantMessage:
+        """Make a message of a reply that ends here.
 
         A call whose arguments were still arriving is no call: it moves to
         `details["unfinished_calls"]`, so that it is neither run nor sent to a model again.
@@ -250,7 +251,7 @@ class PartialReply:
             error: what went wrong, if something did.
 
         Returns:
-            The reply as far as it had arrived, marked as cut off; as it is, if it was whole already.
+            The reply as far as it had arrived, marked as incomplete; as it is, if its end has arrived already.
         """
         if self._message is not None:
             return self._message

@@ -5,11 +5,11 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from attrs import field, frozen
 
-from tether._inbox import Queued
 from tether._run_context import RunContext
 from tether.errors import UsageError
-from tether.events import Event, LimitName, MessageUpdate, RunEnd, ToolExecutionUpdate
-from tether.messages import AssistantMessage, Message, Usage
+from tether.events import Event, MessageUpdate, RunStopReason, ToolExecutionUpdate
+from tether.limits import LimitName
+from tether.messages import AssistantMessage, Message, Queued, Usage
 from tether.stream import EventStream, StreamStatistics, WhenFull
 
 __all__ = ("OutputResult", "Run", "RunResult")
@@ -21,7 +21,7 @@ T = TypeVar("T")
 class RunResult:
     """What came of a run that ended in order."""
 
-    stop_reason: RunEnd
+    stop_reason: RunStopReason
     limit: LimitName | None = None
     """Which limit was reached, where `stop_reason` is `limit`."""
     messages: tuple[Message, ...] = field(repr=lambda messages: f"<{len(messages)} messages>")

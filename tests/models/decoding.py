@@ -56,7 +56,7 @@ class Decoding:
             for delta in self.deltas_of(*events):
                 partial.add(delta)
         error = caught.value
-        assert error.partial == partial.cut("error", error.failure)
+        assert error.partial == partial.incomplete("error", error.failure)
         return error
 
     def read(self, chunks: Sequence[bytes]) -> PartialReply:

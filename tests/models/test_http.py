@@ -26,7 +26,7 @@ from tether import (
     UserMessage,
     model_from_name,
 )
-from tether.models.retry import RetryPolicy
+from tether.model import RetryPolicy
 
 REQUEST = ModelRequest(messages=[UserMessage("hi")])
 GUARD = 10

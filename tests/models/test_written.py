@@ -64,7 +64,7 @@ def play(turns: list[str], api: str) -> list[list[Message]]:
                 transcript.append(AssistantMessage([Thinking("hm"), *calls], api=api))
                 for call in calls:
                     given: list[UserBlock] = [Text("x"), *([PNG] if turn == "image" else [])]
-                    transcript.settle(ToolResultMessage(call.id, "f", given))
+                    transcript.resolve(ToolResultMessage(call.id, "f", given))
         seen.append(list(transcript.for_model()))
         assert transcript.for_model() == repaired(list(transcript))
     return seen

@@ -290,7 +290,7 @@ def test_a_fault_is_named_with_its_place(events: Sequence[Event], fault: str) ->
         assert faults(events, complete=False).startswith(fault)
 
 
-def cut_off(kept: str) -> list[Event]:
+def incomplete(kept: str) -> list[Event]:
     reply = AssistantMessage([Text(kept)] if kept else (), stop_reason="aborted")
     return [
         AgentStart(),
@@ -305,9 +305,9 @@ def cut_off(kept: str) -> list[Event]:
 
 def test_a_cut_off_reply_keeps_at_least_what_was_shown() -> None:
     """Its last delta may have arrived and not been told any more; what was told is not forgotten."""
-    check_events(cut_off("on "))
-    check_events(cut_off("on it"))
-    assert faults(cut_off("on")) == (
+    check_events(incomplete("on "))
+    check_events(incomplete("on it"))
+    assert faults(incomplete("on")) == (
         "event 4: the cut-off reply keeps 'on' of 'on ', which was shown"
     )
 

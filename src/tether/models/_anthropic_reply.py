@@ -183,7 +183,7 @@ class Reply:
         for block in self._blocks:
             for delta in _again(block):
                 partial.add(delta)
-        return partial.cut("error", failure)
+        return partial.incomplete("error", failure)
 
     def _error(self, event: Event) -> Exception:
         error = error_from_stream(event.error)

@@ -237,7 +237,7 @@ class Reply:
             partial.add(delta("".join(self._fragments), self._place))
         for unfinished in self._calls.unfinished():
             partial.add(unfinished)
-        return partial.cut("error", failure)
+        return partial.incomplete("error", failure)
 
     def _note(self, chunk: Chunk, out: list[Delta]) -> None:
         self._reported = True

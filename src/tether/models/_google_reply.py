@@ -182,7 +182,7 @@ class Reply:
                 partial.add(BlockEnd(block, place))
         for delta in _again(self._open):
             partial.add(delta)
-        return partial.cut("error", failure)
+        return partial.incomplete("error", failure)
 
     def _note(self, chunk: Chunk, out: list[Delta]) -> None:
         model = word(chunk.modelVersion) or self.model

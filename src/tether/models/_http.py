@@ -24,13 +24,12 @@ from attrs import evolve, field, frozen
 from tether.deltas import Delta
 from tether.errors import ModelError
 from tether.messages import FailureKind
-from tether.model import DeltaStream, Model, ModelRequest
+from tether.model import DeltaStream, Model, ModelRequest, RetryPolicy
 from tether.models._failures import error_from_response
 from tether.models._secrets import Key, resolved_key, without_key, without_password
 from tether.models._sse import frame_events
 from tether.models._wire import AFRESH, Decoder, WireApi, Write, Written, json_text
 from tether.models.knowledge import closest_models
-from tether.models.retry import RetryPolicy
 
 __all__ = ("HttpModel", "respond_in_process")
 

@@ -258,7 +258,7 @@ class Reply:
             for part in item.parts.values():
                 if part.told and self._blocks[part.place] is None:
                     partial.add(_delta(part, part.lead + "".join(part.fragments)))
-        return partial.cut("error", failure)
+        return partial.incomplete("error", failure)
 
     def _more_text(self, event: Event) -> Delta | None:
         """More of what is arriving and is not plain text: of reasoning, of a refusal, of arguments."""

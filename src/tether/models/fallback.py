@@ -2,22 +2,16 @@
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final
 
 from attrs import frozen
 
 from tether.deltas import Delta
 from tether.errors import ModelError, UsageError
 from tether.messages import FailureKind
-from tether.model import DeltaStream, Model, ModelRequest
+from tether.model import PASSING_FAILURES, DeltaStream, Model, ModelRequest
 from tether.models.catalogue import model_from_name
 
-__all__ = ("TAKEN_OVER", "Fallback", "fallback")
-
-TAKEN_OVER: Final[frozenset[FailureKind]] = frozenset(
-    {"rate_limit", "overloaded", "server", "timeout", "connection"}
-)
-"""Kinds of failure that another model need not have."""
+__all__ = ("Fallback", "fallback")
 
 
 @frozen
@@ -28,13 +22,13 @@ class Fallback:
     `ModelRetry` event. Alone, `stream` asks each once.
     """
 
-    models: Sequence[Model]
-    on: Collection[FailureKind] = TAKEN_OVER
+    alternatives: Sequence[Model]
+    on: Collection[FailureKind] = PASSING_FAILURES
 
     @property
     def name(self) -> str:
         """The names of all, in order."""
-        return " or ".join(model.name for model in self.models)
+        return " or ".join(model.name for model in self.alternatives)
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[DeltaStream]:
@@ -43,7 +37,7 @@ class Fallback:
             yield await self._begun(request, opened)
 
     async def _begun(self, request: ModelRequest, opened: AsyncExitStack) -> DeltaStream:
-        for model in self.models:
+        for model in self.alternatives:
             try:
                 async with AsyncExitStack() as trying:
                     deltas = await trying.enter_async_context(model.stream(request))
@@ -58,10 +52,10 @@ class Fallback:
 
     def passes_on(self, model: Model, error: ModelError) -> bool:
         """Say whether the next model is to be asked, where one failed before anything had arrived."""
-        return error.kind in self.on and model is not self.models[-1]
+        return error.kind in self.on and model is not self.alternatives[-1]
 
 
-def fallback(*models: Model | str, on: Collection[FailureKind] = TAKEN_OVER) -> Fallback:
+def fallback(*models: Model | str, on: Collection[FailureKind] = PASSING_FAILURES) -> Fallback:
     """Make one model of several: where one fails, the next is asked.
 
     Only a model of whose reply nothing has arrived is given up: no text comes twice.

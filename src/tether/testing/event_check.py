@@ -239,7 +239,7 @@ class _Reply:
         if edited:
             return
         shown = self._partial.preview()
-        if message.cut_off:
+        if message.incomplete:
             kept = message.text.startswith(shown.text) and message.thinking.startswith(
                 shown.thinking
             )

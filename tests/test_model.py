@@ -3,7 +3,7 @@
 import pytest
 
 from tether import FailureKind, ModelError
-from tether.models.retry import RetryPolicy
+from tether.model import RetryPolicy
 
 
 @pytest.mark.parametrize(
