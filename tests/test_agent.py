@@ -798,9 +798,9 @@ class TestEndingEarly:
                 async for event in run:
                     if isinstance(event, ToolExecutionStart):
                         await until_blocked()
-                        run.cut()
+                        run.interrupt()
                     if isinstance(event, MessageUpdate) and isinstance(event.delta, TextDelta):
-                        run.cut()
+                        run.interrupt()
                 result = await run.result()
         assert [r.outcome for r in results(agent)] == ["interrupted"]
         assert (result.text, result.stop_reason) == ("Hel", "aborted")

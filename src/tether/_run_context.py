@@ -99,13 +99,13 @@ class RunContext:
     # Cutting off what is in flight, without ending the run.
 
     def in_flight(self) -> AbstractContextManager[anyio.CancelScope]:
-        """Open the scope in which a request is performed; `cut` and the time limit end it."""
+        """Open the scope in which a request is performed; `interrupt` and the time limit end it."""
         self._cut = False
         self._scope = anyio.CancelScope(deadline=self._deadline)
         return self._scope
 
-    def cut(self) -> None:
-        """Cut off the request in flight, if there is one; its performer returns what there is."""
+    def interrupt(self) -> None:
+        """Interrupt the request in flight, if there is one; its performer returns what there is."""
         self._cut = True
         if self._scope is not None and not self._held:
             self._scope.cancel()
@@ -113,7 +113,7 @@ class RunContext:
     def abort(self) -> None:
         """End the run in order, now."""
         self.ending = self.ending or End("aborted")
-        self.cut()
+        self.interrupt()
 
     def landed(self) -> None:
         """Note that nothing is in flight; where time ran out meanwhile, the run ends."""
@@ -138,11 +138,11 @@ class RunContext:
     async def publish(self, event: Event) -> None:
         """Tell listeners, in order, then the consumers of the run.
 
-        What `cut` keeps from being sent is sent before the next event: of a run that ends in order,
+        What `interrupt` keeps from being sent is sent before the next event: of a run that ends in order,
         nothing is missing.
 
         Cancellation:
-            While a consumer is slow, or inside a listener. Listeners are not cut off by `cut`.
+            While a consumer is slow, or inside a listener. `interrupt` waits for listeners.
         """
         if listeners := self.hooks.at("on_event"):
             self._held += 1
@@ -152,7 +152,7 @@ class RunContext:
             finally:
                 self._held -= 1
                 if self._cut and self._scope is not None:
-                    self.cut()
+                    self.interrupt()
         outbox = self._outbox
         if outbox:
             outbox.append(event)

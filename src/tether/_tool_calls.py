@@ -98,7 +98,8 @@ class ToolBatch:
     def so_far(self) -> Sequence[ToolOutcome]:
         """Return what is known of each call, without waiting."""
         return [
-            call.answer or ToolOutcome(self._context.transcript.result(id_), usage=call.usage)
+            call.answer
+            or ToolOutcome(self._context.transcript.result(id_), usage=call.usage, cost=call.cost)
             for id_, call in self._calls.items()
         ]
 
@@ -256,8 +257,9 @@ class ToolBatch:
         async def report(update: ToolExecutionUpdate) -> None:
             await self._context.publish(update)
 
-        def spend(usage: Usage) -> None:
+        def spend(usage: Usage, cost: float) -> None:
             call.usage += usage
+            call.cost += cost
 
         return ToolContext(
             call_id=call.call.id,

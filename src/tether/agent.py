@@ -385,7 +385,7 @@ class Agent(Hookable):
         """
         accepted = self._accept("steering", message)
         if interrupt and self._run is not None:
-            self._run.context.cut()
+            self._run.context.interrupt()
         return accepted
 
     def follow_up(self, message: Prompt) -> Queued:
@@ -457,7 +457,7 @@ class Agent(Hookable):
                     result = await run.result()
                 finally:
                     if limits != "shared":
-                        context.spend(run.usage)
+                        context.spend(run.usage, run.cost)
             details = {
                 "messages": [to_builtins(message) for message in child.messages],
                 "stop_reason": result.stop_reason,

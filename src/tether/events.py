@@ -19,7 +19,7 @@ import msgspec
 from attrs import field, frozen
 
 from tether._light import as_attrs
-from tether.deltas import BlockDelta
+from tether.deltas import BlockDelta, TextDelta
 from tether.limits import LimitName
 from tether.messages import (
     AssistantMessage,
@@ -84,6 +84,11 @@ class MessageUpdate(msgspec.Struct, frozen=True, gc=False):
     type: ClassVar[str] = "message_update"
 
     delta: BlockDelta
+
+    @property
+    def text(self) -> str:
+        """The text that it adds to the reply; empty for a delta of another kind."""
+        return self.delta.text if isinstance(self.delta, TextDelta) else ""
 
 
 @frozen

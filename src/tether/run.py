@@ -45,12 +45,20 @@ class RunResult:
         """The text of the last reply."""
         return "" if self.reply is None else self.reply.text
 
+    def __str__(self) -> str:
+        """Return the text of the last reply, for `print`."""
+        return self.text
+
 
 @frozen(kw_only=True)
 class OutputResult(RunResult, Generic[T]):
     """What came of a run that was asked for a result of a type."""
 
     output: T  # pyright: ignore[reportGeneralTypeIssues]  # it has no default, as it is always given
+
+    def __str__(self) -> str:
+        """Return the result that was asked for as a string, for `print`."""
+        return str(self.output)
 
 
 RunStream: TypeAlias = EventStream[Event, RunResult]
@@ -81,6 +89,15 @@ class Run:
     async def __anext__(self) -> Event:
         """Wait for the next event; see `EventStream.__anext__`."""
         return await self._stream.__anext__()
+
+    def text(self) -> AsyncIterator[str]:
+        """Iterate over the text of the replies as it arrives, in place of the events.
+
+        Returns:
+            An iterator of pieces of text, none of them empty: those of all replies of the run, with nothing between
+            them. It may be left and taken up again, as the run itself.
+        """
+        return _TextStream(self._stream.__aiter__())
 
     async def result(self) -> RunResult:
         """Wait for the end of the run, leaving aside the events nobody has read.
@@ -124,21 +141,26 @@ class Run:
         """The tokens spent so far."""
         return self._context.spent.usage
 
+    @property
+    def cost(self) -> float:
+        """The cost so far, in the currency of the prices; 0 where nobody gives a price (see `Agent`)."""
+        return self._context.spent.cost
+
     def steer(self, message: object, *, interrupt: bool = False) -> Queued:
         """Say something to the agent while it works; see `Agent.steer`."""
         return self._steer(message, interrupt=interrupt)
 
     def abort(self) -> None:
-        """End the run in order: what is in flight is cut off, and the closing events are delivered."""
+        """End the run in order: what is in flight is interrupted, and the closing events are delivered."""
         self._context.abort()
 
-    def cut(self) -> None:
-        """Cut off what is in flight: the reply that is arriving, or the calls that are running.
+    def interrupt(self) -> None:
+        """Interrupt what is in flight: the reply that is arriving, or the calls that are running.
 
-        The run goes on with what there is: calls are answered as interrupted, and the model is asked again; behind a
-        reply that was cut off it ends, unless something waits to be said.
+        The run goes on with what there is: calls are answered as interrupted, and the model is asked again. After
+        an incomplete reply it ends, unless a message waits to be delivered.
         """
-        self._context.cut()
+        self._context.interrupt()
 
     def cancel_tool(self, call_id: str) -> None:
         """Cancel one running call; it is answered as interrupted, and the run goes on.
@@ -156,6 +178,25 @@ class Run:
     def running_tools(self) -> tuple[str, ...]:
         """The ids of the calls that are running."""
         return tuple(self._context.tool_scopes)
+
+
+class _TextStream:
+    """The text of a run's events."""
+
+    __slots__ = ("_events",)
+
+    def __init__(self, events: AsyncIterator[Event]) -> None:
+        self._events = events
+
+    def __aiter__(self) -> "_TextStream":
+        return self
+
+    async def __anext__(self) -> str:
+        # The stream passes its checkpoints.
+        while True:
+            event = await self._events.__anext__()
+            if isinstance(event, MessageUpdate) and event.text:
+                return event.text
 
 
 def _is_update(event: Event) -> bool:

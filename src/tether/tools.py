@@ -127,7 +127,7 @@ class ToolContext(Generic[Deps]):
         limits: Limits | None = None,
         spent: Spent | None = None,
         report: Callable[[ToolExecutionUpdate], Awaitable[None]],
-        spend: Callable[[Usage], None],
+        spend: Callable[[Usage, float], None],
     ) -> None:
         self.call_id = call_id
         self.name = name
@@ -176,9 +176,14 @@ class ToolContext(Generic[Deps]):
         """
         await self._report(ToolExecutionUpdate(self.call_id, self.name, event=event, path=path))
 
-    def spend(self, usage: Usage) -> None:
-        """Add what an agent inside this call has used to what the run has used."""
-        self._spend(usage)
+    def spend(self, usage: Usage, cost: float = 0.0) -> None:
+        """Count what an agent inside this call has spent for the run that calls.
+
+        Args:
+            usage: the tokens.
+            cost: their price, in the currency of `Limits.cost`.
+        """
+        self._spend(usage, cost)
 
 
 @overload

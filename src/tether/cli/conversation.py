@@ -249,7 +249,7 @@ class Conversation:
             self.run.abort()
         else:
             self._cut = True
-            self.run.cut()
+            self.run.interrupt()
 
     async def _safely(self, function: Callable[..., Any], *arguments: object) -> None:
         """Call what a person has called, and tell what comes of it."""

@@ -111,7 +111,7 @@ def tree(talk: Conversation) -> str:
     if kept is None:
         lines = [f"* {_line(m.id, m)}" for m in talk.agent.messages]
     else:
-        here = {entry.id for entry in kept.path}
+        here = {entry.id for entry in kept.branch}
         lines = [
             f"{'*' if entry.id in here else ' '} {'  ' * depth}{_line(entry.id, message)}"
             for entry, depth in _in_order_of_branches(kept)
