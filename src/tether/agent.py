@@ -14,10 +14,14 @@ from typing import Any, Final, Literal, TypeVar, overload
 import anyio
 from attrs import evolve, frozen
 
-from tether._driver import Driver
-from tether._inbox import Inbox
-from tether._output import Output
-from tether._run_context import RunContext
+from tether._engine.driver import Driver
+from tether._engine.inbox import Inbox
+from tether._engine.interruption import RunControl
+from tether._engine.ledger import Ledger
+from tether._engine.output import Output
+from tether._engine.parts import LiveRun, RunParts, RunServices
+from tether._engine.publisher import Publisher
+from tether._engine.turn_settings import DEFAULT_TOOL_TIMEOUT, TurnSettings
 from tether.approvals import Approve, approval
 from tether.chat import Chat
 from tether.errors import AgentBusyError, NothingToContinueError, UsageError
@@ -35,16 +39,15 @@ from tether.hooks import (
     call_hook,
 )
 from tether.limits import Limits, Spent
-from tether.loop import agent_loop
+from tether.loop import End, agent_loop
 from tether.messages import (
     AssistantMessage,
-    CustomMessage,
     Message,
     Prompt,
     Queued,
     QueueMode,
     QueueName,
-    UserMessage,
+    as_message,
 )
 from tether.model import Model, ModelOptions, ThinkingLevel
 from tether.models.catalogue import model_from_name
@@ -52,8 +55,7 @@ from tether.models.knowledge import price_of, require_prices
 from tether.run import OutputResult, Run, RunResult
 from tether.serialize import to_builtins
 from tether.session import Session
-from tether.settings import DEFAULT_TOOL_TIMEOUT, Settings
-from tether.stream import EventSink, open_event_stream
+from tether.stream import EventSink, EventStream, open_event_stream
 from tether.tools import Tool, ToolContext, ToolResult, tool
 from tether.transcript import Transcript
 
@@ -186,7 +188,7 @@ class Agent(Hookable):
         self.session = session
         kept = session.messages if session is not None else ()
         self._transcript = Transcript([*kept, *messages])
-        self._run: _Going | None = None
+        self._run: _ActiveRun | None = None
 
     # What it is made of.
 
@@ -230,11 +232,11 @@ class Agent(Hookable):
     def state(self) -> AgentState:
         """What it is doing now."""
         going = self._run
-        partial = None if going is None else going.context.partial
+        partial = None if going is None else going.live.partial
         return AgentState(
             running=going is not None,
             partial=None if partial is None else partial.preview(),
-            running_tools=() if going is None else tuple(going.context.tool_scopes),
+            running_tools=() if going is None else tuple(going.live.tool_scopes),
             steering=self._inbox.waiting("steering"),
             follow_ups=self._inbox.waiting("follow_up"),
         )
@@ -291,7 +293,7 @@ class Agent(Hookable):
         going = self._begin(prompt, wanted)
         try:
             async with open_event_stream(going.produce, max_buffer_size=max_buffer_size) as stream:
-                yield Run(going.context, stream, self.steer)
+                yield going.handle(stream)
         finally:
             self._over(going)
 
@@ -385,7 +387,7 @@ class Agent(Hookable):
         """
         accepted = self._accept("steering", message)
         if interrupt and self._run is not None:
-            self._run.context.interrupt()
+            self._run.control.interrupt()
         return accepted
 
     def follow_up(self, message: Prompt) -> Queued:
@@ -415,7 +417,7 @@ class Agent(Hookable):
     def abort(self) -> None:
         """End the run that is going, in order; without one, do nothing."""
         if self._run is not None:
-            self._run.context.abort()
+            self._run.control.abort()
 
     # As a part of another agent.
 
@@ -509,38 +511,41 @@ class Agent(Hookable):
 
     # What the above is made of. None of it waits.
 
-    def _begin(self, prompt: Prompt | None, output: Output | None = None) -> "_Going":
+    def _begin(self, prompt: Prompt | None, output: Output | None = None) -> "_ActiveRun":
         self._refuse_if_busy("start a second run")
-        priced = self._priced()
+        if self.limits.cost is not None and self.price is None:
+            require_prices()
         prompts = self._prompts(prompt)
-        context = RunContext(
+        parts = RunParts(
             transcript=self._transcript,
             inbox=self._inbox,
             hooks=self.hooks,
+            ledger=Ledger(
+                limits=lambda: self.limits,
+                price=self._price,
+                spent=Spent() if self._spent is None else self._spent,
+            ),
             settings=self._settings
             if output is None
             else lambda: output.settings(self._settings()),
             output=output,
             now=self._clock,
             new_id=self._new_id,
-            price=priced,
             record=self._record,
             session=self.session,
-            limits=self.limits,
-            spent=Spent() if self._spent is None else self._spent,
             depth=self._depth,
         )
-        self._run = _Going(context, prompts, self._over)
+        self._run = _ActiveRun(parts, prompts, self._over)
         return self._run
 
-    def _priced(self) -> Callable[[AssistantMessage], float]:
-        """What a reply cost; looking it up takes a while the first time, so that is done only where it counts."""
+    def _price(self, reply: AssistantMessage) -> float:
+        """Say what a reply costs; looking it up takes a while the first time, so that is done only where it counts."""
         if self.price is not None:
-            return self.price
+            return self.price(reply)
         if self.limits.cost is None:
-            return lambda _: 0.0
+            return 0.0
         require_prices()
-        return lambda reply: price_of(reply, self._model.name.partition(":")[0])
+        return price_of(reply, self._model.name.partition(":")[0])
 
     def _record(self, message: Message) -> None:
         if self.session is not None:
@@ -576,8 +581,8 @@ class Agent(Hookable):
                 "speak to it (steer, follow_up), or use a second Agent"
             )
 
-    def _settings(self) -> Settings:
-        return Settings(
+    def _settings(self) -> TurnSettings:
+        return TurnSettings(
             model=self._model,
             system=self.system,
             tools={tool.name: tool for tool in self._tools},
@@ -593,63 +598,98 @@ class Agent(Hookable):
         return message
 
     def _message(self, prompt: Prompt) -> Queued:
-        message = prompt if isinstance(prompt, UserMessage | CustomMessage) else UserMessage(prompt)
+        message = as_message(prompt)
         return evolve(
             message,
             id=message.id or self._new_id(),
             timestamp=message.timestamp or self._clock(),
         )
 
-    def _over(self, going: "_Going") -> None:
+    def _over(self, going: "_ActiveRun") -> None:
         if self._run is going:
             self._run = None
         going.over.set()
 
 
-class _Going:
-    """A run from the agent's side."""
+class _ActiveRun:
+    """The run that is going, from the agent's side.
 
-    __slots__ = ("_done", "_prompts", "context", "over")
+    Args:
+        parts: what it is made of.
+        prompts: what it begins with.
+        done: is called when it is over.
+    """
+
+    __slots__ = ("_done", "_parts", "_prompts", "control", "live", "over")
 
     def __init__(
         self,
-        context: RunContext,
+        parts: RunParts,
         prompts: Sequence[Queued],
-        done: Callable[["_Going"], None],
+        done: Callable[["_ActiveRun"], None],
     ) -> None:
-        self.context = context
+        self.control = RunControl(parts.ledger.limits)
+        self.live = LiveRun()
         self.over = anyio.Event()
+        self._parts = parts
         self._prompts = prompts
         self._done = done
 
+    def handle(self, stream: EventStream[Event, RunResult]) -> Run:
+        """Make the handle on the run."""
+        return Run(stream, self.live, self.control, self._parts.ledger.spent, self.accept)
+
+    def accept(self, prompt: Prompt) -> Queued:
+        """Take a message that steers the run.
+
+        Raises:
+            UsageError: the run is over.
+        """
+        if self.over.is_set():
+            raise UsageError(
+                "this run is over: speak to the next one with Agent.steer, or start one with a prompt"
+            )
+        message = self._parts.stamp(as_message(prompt))
+        self._parts.inbox.put("steering", message)
+        return message
+
     async def produce(self, sink: EventSink[Event]) -> RunResult:
         """Be the producer of the run's stream."""
-        context = self.context
-        context.sink = sink
-        first = len(context.transcript)
+        parts, ledger = self._parts, self._parts.ledger
+        first = len(parts.transcript)
         loop = agent_loop(
-            context.transcript,
+            parts.transcript,
             self._prompts,
-            limits=context.limits,
-            spent=context.spent,
-            price=context.price,
+            limits=ledger.limits,
+            spent=ledger.spent,
+            price=ledger.price,
+        )
+        services = RunServices(
+            parts=parts,
+            control=self.control,
+            live=self.live,
+            publisher=Publisher(sink, parts.hooks, self.control),
         )
         try:
-            end = await Driver(loop, context).drive()
-            if context.error is not None:
-                raise context.error
-            output = context.output
-            if output is not None and not output.given:
-                raise output.error(end.limit or end.stop_reason)
-            kind = RunResult if output is None else OutputResult[Any]
-            return kind(
-                output=None if output is None else output.value,
-                stop_reason=end.stop_reason,
-                limit=end.limit,
-                messages=context.transcript.messages[first:],
-                usage=context.spent.usage,
-                cost=context.spent.cost,
-                undelivered=context.inbox.clear(),
-            )
+            end = await Driver(loop, services).drive()
+            if self.live.error is not None:
+                raise self.live.error
+            return self._result(end, first)
         finally:
             self._done(self)
+
+    def _result(self, end: End, first: int) -> RunResult:
+        """Make the result; what the run added to the transcript begins at `first`."""
+        parts, output, spent = self._parts, self._parts.output, self._parts.ledger.spent
+        if output is not None and not output.given:
+            raise output.error(end.limit or end.stop_reason)
+        kind = RunResult if output is None else OutputResult[Any]
+        return kind(
+            output=None if output is None else output.value,
+            stop_reason=end.stop_reason,
+            limit=end.limit,
+            messages=parts.transcript.messages[first:],
+            usage=spent.usage,
+            cost=spent.cost,
+            undelivered=parts.inbox.clear(),
+        )

@@ -37,6 +37,7 @@ __all__ = (
     "UserBlock",
     "UserMessage",
     "VendorItem",
+    "as_message",
     "as_user_blocks",
     "unique",
 )
@@ -348,6 +349,15 @@ QueueName: TypeAlias = Literal["steering", "follow_up"]
 
 QueueMode: TypeAlias = Literal["one_at_a_time", "all"]
 """How many of the waiting messages enter the conversation at each opportunity."""
+
+
+def as_message(prompt: Prompt) -> Queued:
+    """Make a message of what is to be said; a message is returned as it is.
+
+    Raises:
+        TypeError: something in it is neither string, text nor image.
+    """
+    return prompt if isinstance(prompt, UserMessage | CustomMessage) else UserMessage(prompt)
 
 
 def unique(wanted: str, taken: Collection[str]) -> str:

@@ -5,11 +5,12 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from attrs import field, frozen
 
-from tether._run_context import RunContext
+from tether._engine.interruption import RunControl
+from tether._engine.parts import LiveRun
 from tether.errors import UsageError
 from tether.events import Event, MessageUpdate, RunStopReason, ToolExecutionUpdate
-from tether.limits import LimitName
-from tether.messages import AssistantMessage, Message, Queued, Usage
+from tether.limits import LimitName, Spent
+from tether.messages import AssistantMessage, Message, Prompt, Queued, Usage
 from tether.stream import EventStream, StreamStatistics, WhenFull
 
 __all__ = ("OutputResult", "Run", "RunResult")
@@ -69,19 +70,30 @@ class Run:
 
     One task at a time may iterate; `branch` serves further consumers. None of the handles needs
     anyone to read events.
+
+    Args:
+        stream: its events and its result.
+        live: what can be seen of it.
+        control: what interrupts it.
+        spent: what it has spent.
+        accept: takes a message that steers it; raises UsageError once the run is over.
     """
 
-    __slots__ = ("_context", "_steer", "_stream")
+    __slots__ = ("_accept", "_control", "_live", "_spent", "_stream")
 
     def __init__(
         self,
-        context: RunContext,
         stream: RunStream,
-        steer: Callable[..., Queued],
+        live: LiveRun,
+        control: RunControl,
+        spent: Spent,
+        accept: Callable[[Prompt], Queued],
     ) -> None:
-        self._context = context
         self._stream = stream
-        self._steer = steer
+        self._live = live
+        self._control = control
+        self._spent = spent
+        self._accept = accept
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self._stream.__aiter__()
@@ -133,26 +145,40 @@ class Run:
 
         A tool call that is still arriving has the arguments that can be read so far.
         """
-        partial = self._context.partial
+        partial = self._live.partial
         return None if partial is None else partial.preview()
 
     @property
     def usage(self) -> Usage:
         """The tokens spent so far."""
-        return self._context.spent.usage
+        return self._spent.usage
 
     @property
     def cost(self) -> float:
         """The cost so far, in the currency of the prices; 0 where nobody gives a price (see `Agent`)."""
-        return self._context.spent.cost
+        return self._spent.cost
 
-    def steer(self, message: object, *, interrupt: bool = False) -> Queued:
-        """Say something to the agent while it works; see `Agent.steer`."""
-        return self._steer(message, interrupt=interrupt)
+    def steer(self, message: Prompt, *, interrupt: bool = False) -> Queued:
+        """Say something that this run hears before its next request to the model; see `Agent.steer`.
+
+        Args:
+            message: what to say.
+            interrupt: do not wait: interrupt the reply that is arriving, or the calls that are running.
+
+        Returns:
+            The message as it was accepted. It will be in the transcript, or in `RunResult.undelivered`.
+
+        Raises:
+            UsageError: the run is over. `Agent.steer` says it to the next one.
+        """
+        accepted = self._accept(message)
+        if interrupt:
+            self._control.interrupt()
+        return accepted
 
     def abort(self) -> None:
         """End the run in order: what is in flight is interrupted, and the closing events are delivered."""
-        self._context.abort()
+        self._control.abort()
 
     def interrupt(self) -> None:
         """Interrupt what is in flight: the reply that is arriving, or the calls that are running.
@@ -160,7 +186,7 @@ class Run:
         The run goes on with what there is: calls are answered as interrupted, and the model is asked again. After
         an incomplete reply it ends, unless a message waits to be delivered.
         """
-        self._context.interrupt()
+        self._control.interrupt()
 
     def cancel_tool(self, call_id: str) -> None:
         """Cancel one running call; it is answered as interrupted, and the run goes on.
@@ -168,7 +194,7 @@ class Run:
         Raises:
             UsageError: no such call is running; the text names those that are.
         """
-        scopes = self._context.tool_scopes
+        scopes = self._live.tool_scopes
         if call_id not in scopes:
             running = ", ".join(scopes) or "none"
             raise UsageError(f"no tool call {call_id!r} is running; running: {running}")
@@ -177,7 +203,7 @@ class Run:
     @property
     def running_tools(self) -> tuple[str, ...]:
         """The ids of the calls that are running."""
-        return tuple(self._context.tool_scopes)
+        return tuple(self._live.tool_scopes)
 
 
 class _TextStream:

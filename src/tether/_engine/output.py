@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from attrs import define, evolve, field
 
+from tether._engine.turn_settings import TurnSettings
 from tether._schema import Field, ObjectSpec
 from tether.errors import ArgumentsError, OutputError, UsageError
 from tether.events import TurnEnd
 from tether.messages import JsonObject
-from tether.settings import Settings
 from tether.tools import Tool, ToolResult
 
 __all__ = ("Output",)
@@ -59,7 +59,7 @@ class Output:
         """Whether the run may end: the result is there, or the model has tried often enough."""
         return self.given or len(self._faults) >= self.attempts
 
-    def settings(self, settings: Settings) -> Settings:
+    def settings(self, settings: TurnSettings) -> TurnSettings:
         """Add the tool, and have the model call tools, where it may be made to.
 
         Raises:

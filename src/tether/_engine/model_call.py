@@ -6,7 +6,8 @@ from typing import Literal, cast
 
 from attrs import evolve
 
-from tether._run_context import RunContext
+from tether._engine.parts import RunParts, RunServices
+from tether._engine.turn_settings import TurnSettings
 from tether.deltas import PartialReply, ReplyEnd, ReplyInfo
 from tether.errors import ModelError
 from tether.events import MessageEnd, MessageStart, MessageUpdate, ModelRetry
@@ -20,7 +21,6 @@ from tether.model import (
     ModelRequest,
     RetryPolicy,
 )
-from tether.settings import Settings
 from tether.transcript import Repaired, repaired, with_unique_calls
 
 __all__ = ("ModelCall",)
@@ -32,28 +32,29 @@ _Stream = Callable[[ModelRequest], AbstractAsyncContextManager[DeltaStream]]
 
 
 class ModelCall:
-    """One question to the model, from the transcript to the reply.
+    """One request to the model, from the transcript to the reply.
 
     Args:
-        context: the run that asks.
+        services: what belongs to the run that asks.
     """
 
     __slots__ = (
         "_announced",
         "_arrived",
-        "_context",
         "_id",
         "_partial",
+        "_parts",
+        "_services",
         "_settings",
         "_started_at",
     )
 
-    def __init__(self, context: RunContext) -> None:
-        self._context = context
-        self._id = context.new_id()
-        self._started_at = context.now()
+    def __init__(self, services: RunServices) -> None:
+        self._services = services
+        self._parts = services.parts
+        self._id = services.parts.new_id()
+        self._started_at = services.parts.now()
         self._partial = PartialReply()
-        self._settings = context.settings()
         self._announced = False
         self._arrived = False
 
@@ -61,43 +62,44 @@ class ModelCall:
         """Ask the model and publish its reply as it arrives.
 
         Returns:
-            The reply; cut off (`aborted`) where the run cut it off, and with an `error` where the model
-            failed, the exception being left in `context.error`.
+            The reply; incomplete (`aborted`) where the run interrupted it, and with an `error` where the model
+            failed, the exception being left in the run's live view.
 
         Raises:
             Exception: what a hook raised.
 
         Cancellation:
-            At every await; `so_far` then tells what had arrived.
+            At every await; `close_nowait` then returns what had arrived.
         """
-        context = self._context
-        context.error = None
+        live, control = self._services.live, self._services.control
+        # Not sooner, as it may raise: to make a performer does not.
+        self._settings = self._parts.settings()
+        live.error = None
         error: ModelError | None = None
-        if context.ending is None:
-            with context.in_flight():
+        if control.ending is None:
+            with control.interruptible():
                 try:
                     await self._ask_within_bounds()
                 except ModelError as failure:
                     error = failure
-            context.landed()
         await self._announce()
         reply = self._partial.complete
         if reply is None:
-            context.error = error
-            return self.so_far(error.failure if error is not None else None)
-        for hook in context.hooks.at("after_model"):
+            live.error = error
+            return self._partial_result(error.failure if error is not None else None)
+        for hook in self._parts.hooks.at("after_model"):
             reply = await call_hook(hook, reply) or reply
         return self._stamped(reply)
 
-    def so_far(self, error: Failure | None = None) -> AssistantMessage:
-        """Return the reply as far as it has arrived, without waiting."""
+    def close_nowait(self) -> AssistantMessage:
+        """Announce the reply, if it was not, and return it as far as it has arrived, without waiting."""
+        if not self._announced:
+            self._services.publisher.publish_nowait(MessageStart(self._beginning()))
+        return self._partial_result()
+
+    def _partial_result(self, error: Failure | None = None) -> AssistantMessage:
         reply = self._partial.incomplete("error" if error is not None else "aborted", error)
         return self._stamped(reply)
-
-    @property
-    def unannounced(self) -> MessageStart | None:
-        """The event that must still come before the end of the reply, if it has not been sent."""
-        return None if self._announced else MessageStart(self._beginning())
 
     async def _ask_within_bounds(self) -> None:
         """Ask; where the conversation is too long, let the hooks shorten it, once."""
@@ -114,40 +116,40 @@ class ModelCall:
         shorter = await self._request("overflow")
         if shorter.messages == request.messages:
             raise refusal
-        await self._context.publish(ModelRetry(1, 0.0, refusal.failure))
+        await self._services.publisher.publish(ModelRetry(1, 0.0, refusal.failure))
         await self._ask(self._settings.model, shorter)
 
     async def _request(self, reason: Literal["turn", "overflow"]) -> ModelRequest:
         settings = self._settings
-        turn = RequestContext(
+        context = RequestContext(
             reason,
             settings.model,
             settings.system,
             [tool.spec for tool in settings.tools.values()],
-            self._ask_beside,
+            self._side_request,
             self._record,
         )
-        return await build_request(self._context, self._settings, turn)
+        return await build_request(self._parts, self._settings, context)
 
-    async def _ask_beside(self, request: ModelRequest) -> AssistantMessage:
-        """Ask something that is no part of the conversation."""
+    async def _side_request(self, request: ModelRequest) -> AssistantMessage:
+        """Make a request that is no part of the conversation."""
         partial = PartialReply()
-        model = await self._context.connected(self._settings.model)
+        model = await self._services.connections.connected(self._settings.model)
         async with model.stream(request) as deltas:
             async for delta in deltas:
                 partial.add(delta)
         if partial.complete is None:
             raise ModelError("the reply stopped before its end", kind="malformed")
-        self._context.spend(partial.complete)
+        self._parts.ledger.count(partial.complete)
         return partial.complete
 
     async def _record(self, message: CustomMessage) -> None:
-        context = self._context
-        stamped = context.stamp(message)
-        context.transcript.append(stamped)
-        await context.publish(MessageStart(stamped))
-        context.record(stamped)
-        await context.publish(MessageEnd(stamped))
+        parts, publisher = self._parts, self._services.publisher
+        stamped = parts.stamp(message)
+        parts.transcript.append(stamped)
+        await publisher.publish(MessageStart(stamped))
+        parts.record(stamped)
+        await publisher.publish(MessageEnd(stamped))
 
     async def _ask(self, model: Model, request: ModelRequest) -> None:
         """Ask a model; of models that stand in for each other, one after the other."""
@@ -164,7 +166,7 @@ class ModelCall:
                 failure = error.failure
             else:
                 return
-            await self._context.publish(ModelRetry(number, 0.0, failure))
+            await self._services.publisher.publish(ModelRetry(number, 0.0, failure))
 
     async def _follow_with_retries(self, model: Model, request: ModelRequest) -> None:
         try:
@@ -209,16 +211,18 @@ class ModelCall:
                 return
             if attempt.num < policy.attempts and self._may_retry(policy, failed):
                 delay = failed.retry_after if failed.retry_after is not None else attempt.next_wait
-                await self._context.publish(ModelRetry(attempt.num, delay, failed.failure))
+                await self._services.publisher.publish(
+                    ModelRetry(attempt.num, delay, failed.failure)
+                )
 
     async def _follow(self, model: Model, request: ModelRequest) -> None:
-        context = self._context
-        self._partial = context.partial = PartialReply(model=model.name)
-        stream: _Stream = (await context.connected(model)).stream
-        for hook in reversed(context.hooks.at("around_model")):
+        publisher = self._services.publisher
+        self._partial = self._services.live.partial = PartialReply(model=model.name)
+        stream: _Stream = (await self._services.connections.connected(model)).stream
+        for hook in reversed(self._parts.hooks.at("around_model")):
             stream = _wrapped(hook, stream)
         async with stream(request) as deltas:
-            add, offer = self._partial.add, context.offer
+            add, offer = self._partial.add, publisher.offer
             async for delta in deltas:
                 self._arrived = True
                 add(delta)
@@ -227,14 +231,14 @@ class ModelCall:
                 if not self._announced:
                     await self._announce()
                 if not offer(event := MessageUpdate(delta)):
-                    await context.publish(event)
+                    await publisher.publish(event)
         if self._partial.complete is None:
             raise ModelError("the reply stopped before its end", kind="malformed")
 
     async def _announce(self) -> None:
         if not self._announced:
             self._announced = True
-            await self._context.publish(MessageStart(self._beginning()))
+            await self._services.publisher.publish(MessageStart(self._beginning()))
 
     def _beginning(self) -> AssistantMessage:
         seen = self._partial.preview()
@@ -252,7 +256,7 @@ class ModelCall:
 
 
 async def build_request(
-    context: RunContext, settings: Settings, turn: RequestContext
+    parts: RunParts, settings: TurnSettings, context: RequestContext
 ) -> ModelRequest:
     """Make of the transcript what the model is sent.
 
@@ -262,16 +266,16 @@ async def build_request(
     Raises:
         Exception: what a hook raised.
     """
-    hooks = context.hooks
+    hooks = parts.hooks
     transforms = hooks.at("transform_context")
-    messages: Sequence[Message] = list(context.transcript) if transforms else ()
+    messages: Sequence[Message] = list(parts.transcript) if transforms else ()
     for hook in transforms:
-        given = (messages, turn) if hook.takes_two else (messages,)
+        given = (messages, context) if hook.takes_two else (messages,)
         answer = await call_hook(hook, *given)
         messages = messages if answer is None else list(answer)
-    valid = repaired(messages) if transforms else context.transcript.for_model()
+    valid = repaired(messages) if transforms else parts.transcript.for_model()
     request = ModelRequest(
-        messages=await _converted(context, _without_incomplete_end(valid)),
+        messages=await _converted(parts, _without_incomplete_end(valid)),
         system=settings.system,
         tools=[tool.spec for tool in settings.tools.values()],
         options=settings.options,
@@ -292,14 +296,14 @@ def _without_incomplete_end(messages: Repaired) -> Repaired:
     return Repaired(messages[:-1]) if incomplete else messages
 
 
-async def _converted(context: RunContext, messages: Repaired) -> Sequence[ModelMessage]:
+async def _converted(parts: RunParts, messages: Repaired) -> Sequence[ModelMessage]:
     if not any(type(message) is CustomMessage for message in messages):
         return cast("Sequence[ModelMessage]", messages)
     converted: list[ModelMessage] = []
     added = False
     for message in messages:
         if isinstance(message, CustomMessage):
-            given = await _convert(context, message)
+            given = await _convert(parts, message)
             converted += given
             added = added or bool(given)
         else:
@@ -307,8 +311,8 @@ async def _converted(context: RunContext, messages: Repaired) -> Sequence[ModelM
     return converted if added else cast("Sequence[ModelMessage]", Repaired(converted))
 
 
-async def _convert(context: RunContext, message: CustomMessage) -> Sequence[ModelMessage]:
-    for hook in context.hooks.at("convert"):
+async def _convert(parts: RunParts, message: CustomMessage) -> Sequence[ModelMessage]:
+    for hook in parts.hooks.at("convert"):
         answer = await call_hook(hook, message)
         if answer is not None:
             return cast(

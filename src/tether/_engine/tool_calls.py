@@ -11,14 +11,14 @@ import anyio
 import anyio.to_thread
 from attrs import define, field
 
-from tether._run_context import RunContext
+from tether._engine.parts import RunServices
+from tether._engine.turn_settings import TurnSettings
 from tether._scopes import open_task_group
 from tether.errors import ArgumentsError
-from tether.events import ToolExecutionEnd, ToolExecutionStart, ToolExecutionUpdate
+from tether.events import ToolExecutionEnd, ToolExecutionStart
 from tether.hooks import Deny, Hook, Invocation, ProceedTool, call_hook
 from tether.loop import ToolOutcome
 from tether.messages import Outcome, ToolCall, ToolResultMessage, Usage
-from tether.settings import Settings
 from tether.tools import Tool, ToolContext, ToolResult, as_tool_result
 
 __all__ = ("ToolBatch",)
@@ -49,57 +49,57 @@ class ToolBatch:
     calls go on that are running, and keep the others from starting.
 
     Args:
-        context: the run they belong to.
+        services: what belongs to the run whose calls they are.
         calls: the calls, in order.
     """
 
-    __slots__ = ("_calls", "_context", "_settings", "_slots")
+    __slots__ = ("_calls", "_parts", "_services", "_settings", "_slots")
 
-    def __init__(self, context: RunContext, calls: Sequence[ToolCall]) -> None:
-        self._context = context
+    def __init__(self, services: RunServices, calls: Sequence[ToolCall]) -> None:
+        self._services = services
+        self._parts = services.parts
         self._calls = {call.id: _Call(call) for call in calls}
-        self._settings: Settings = context.settings()
-        # How many of one tool may run at once, by its name.
-        self._slots: dict[str, anyio.CapacityLimiter] = {
-            tool.name: anyio.CapacityLimiter(tool.max_concurrency)
-            for tool in self._settings.tools.values()
-            if tool.max_concurrency is not None
-        }
 
     async def perform(self) -> Sequence[ToolOutcome]:
         """Run the calls, and publish what becomes of them.
 
         Returns:
-            An answer for each call, in order, also where the run cut them off.
+            What became of each call, in order, also where the run interrupted them.
 
         Raises:
             Exception: what a hook raised. The other calls have then been cancelled, and have ended.
 
         Cancellation:
-            Cancels the calls and waits for them; `so_far` then tells what is known.
+            Cancels the calls and waits for them; `close_nowait` then returns what is known.
         """
-        context = self._context
-        with context.in_flight():
+        # Not sooner, as it may raise: to make a performer does not.
+        self._settings = self._parts.settings()
+        # How many of one tool may run at once, by its name.
+        self._slots = {
+            tool.name: anyio.CapacityLimiter(tool.max_concurrency)
+            for tool in self._settings.tools.values()
+            if tool.max_concurrency is not None
+        }
+        with self._services.control.interruptible():
             for together in self._groups():
                 async with open_task_group() as tasks:
                     for call in together:
                         if not self._told_to_stop():
                             await self._start(call)
                             tasks.start_soon(self._run, call)
-        context.landed()
         for call in self._calls.values():
             if call.started_at is None:
                 await self._start(call)
             if call.answer is None:
                 self._settle(call, self._unanswered(call))
             await self._end(call)
-        return self.so_far()
+        return self.close_nowait()
 
-    def so_far(self) -> Sequence[ToolOutcome]:
+    def close_nowait(self) -> Sequence[ToolOutcome]:
         """Return what is known of each call, without waiting."""
         return [
             call.answer
-            or ToolOutcome(self._context.transcript.result(id_), usage=call.usage, cost=call.cost)
+            or ToolOutcome(self._parts.transcript.result(id_), usage=call.usage, cost=call.cost)
             for id_, call in self._calls.items()
         ]
 
@@ -111,13 +111,15 @@ class ToolBatch:
         return [calls]
 
     def _told_to_stop(self) -> bool:
-        return bool(self._context.inbox.waiting("steering")) or self._context.ending is not None
+        return (
+            bool(self._parts.inbox.waiting("steering")) or self._services.control.ending is not None
+        )
 
     async def _start(self, call: _Call) -> None:
         """Take a call up: from here on it is known by its id, and may be cancelled."""
         call.started_at = anyio.current_time()
-        self._context.tool_scopes[call.call.id] = call.scope
-        await self._context.publish(
+        self._services.live.tool_scopes[call.call.id] = call.scope
+        await self._services.publisher.publish(
             ToolExecutionStart(call.call.id, call.call.name, call.call.arguments)
         )
 
@@ -132,28 +134,28 @@ class ToolBatch:
 
     def _settle(self, call: _Call, result: ToolResultMessage, *, terminate: bool = False) -> None:
         """Record an answer; from here on nothing can take it back."""
-        self._context.transcript.resolve(result)
+        self._parts.transcript.resolve(result)
         call.answer = ToolOutcome(result, terminate, call.usage, call.cost)
 
     async def _end(self, call: _Call) -> None:
         if call.ended or call.answer is None or call.started_at is None:
             return
         call.ended = True
-        self._context.tool_scopes.pop(call.call.id, None)
+        self._services.live.tool_scopes.pop(call.call.id, None)
         duration = anyio.current_time() - call.started_at
-        await self._context.publish(
+        await self._services.publisher.publish(
             ToolExecutionEnd(call.call.id, call.call.name, call.answer.result, duration)
         )
 
     def _unanswered(self, call: _Call) -> ToolResultMessage:
         """The result of a call that was kept from starting, or cut off."""
-        if self._context.transcript.result(call.call.id).outcome == "interrupted":
+        if self._parts.transcript.result(call.call.id).outcome == "interrupted":
             return self._message(call, ToolResult(_INTERRUPTED, outcome="interrupted"))
         return self._message(call, self._skipped())
 
     def _skipped(self) -> ToolResult:
         """What becomes of a call that was not begun."""
-        if self._context.inbox.waiting("steering"):
+        if self._parts.inbox.waiting("steering"):
             why = "the user has said something new"
         else:
             why = "it was cancelled before it could begin"
@@ -161,7 +163,7 @@ class ToolBatch:
 
     def _message(self, call: _Call, result: ToolResult) -> ToolResultMessage:
         """Make the result into the message that takes the call's place in the transcript."""
-        placeholder = self._context.transcript.result(call.call.id)
+        placeholder = self._parts.transcript.result(call.call.id)
         return ToolResultMessage(
             placeholder.call_id,
             placeholder.name,
@@ -169,13 +171,13 @@ class ToolBatch:
             result.details,
             result.outcome,
             id=placeholder.id,
-            timestamp=self._context.now(),
+            timestamp=self._parts.now(),
         )
 
     # One call, from the hooks inwards.
 
     async def _result(self, call: _Call) -> ToolResult:
-        hooks = self._context.hooks
+        hooks = self._parts.hooks
         tool = self._settings.tools.get(call.call.name)
         if tool is None or call.call.malformed is not None:
             return _failed(_refusal(call.call, self._settings))
@@ -194,7 +196,7 @@ class ToolBatch:
     def _wrapped(self) -> ProceedTool:
         """The tool within the hooks around it."""
         proceed: ProceedTool = self._call_tool
-        for hook in reversed(self._context.hooks.at("around_tool")):
+        for hook in reversed(self._parts.hooks.at("around_tool")):
             proceed = _around(hook, proceed)
         return proceed
 
@@ -221,7 +223,7 @@ class ToolBatch:
         """Run the tool within its deadline, if it is not too late; from here on it counts as begun."""
         if self._told_to_stop():
             return self._skipped()
-        self._context.transcript.begin(invocation.call.id)
+        self._parts.transcript.begin(invocation.call.id)
         deadline = anyio.CancelScope(deadline=anyio.current_time() + seconds)
         try:
             with deadline:
@@ -247,16 +249,13 @@ class ToolBatch:
         work = partial(_in_thread, partial(tool.function, **arguments), tool.name, given_up)
         try:
             return await anyio.to_thread.run_sync(
-                work, abandon_on_cancel=True, limiter=self._context.threads
+                work, abandon_on_cancel=True, limiter=self._services.threads
             )
         except anyio.get_cancelled_exc_class():
             given_up.append(True)
             raise
 
     def _tool_context(self, call: _Call) -> ToolContext[Any]:
-        async def report(update: ToolExecutionUpdate) -> None:
-            await self._context.publish(update)
-
         def spend(usage: Usage, cost: float) -> None:
             call.usage += usage
             call.cost += cost
@@ -265,12 +264,12 @@ class ToolBatch:
             call_id=call.call.id,
             name=call.call.name,
             deps=self._settings.deps,
-            transcript=self._context.transcript,
-            depth=self._context.depth,
-            session=self._context.session,
-            limits=self._context.limits,
-            spent=self._context.spent,
-            report=report,
+            transcript=self._parts.transcript,
+            depth=self._parts.depth,
+            session=self._parts.session,
+            limits=self._parts.ledger.limits(),
+            spent=self._parts.ledger.spent,
+            report=self._services.publisher.publish,
             spend=spend,
         )
 
@@ -301,7 +300,7 @@ def _described(error: Exception) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _refusal(call: ToolCall, settings: Settings) -> str:
+def _refusal(call: ToolCall, settings: TurnSettings) -> str:
     """Say why a call cannot run at all, and what could."""
     if call.name not in settings.tools:
         known = sorted(settings.tools)

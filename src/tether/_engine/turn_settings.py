@@ -12,14 +12,14 @@ from attrs import field, frozen
 from tether.model import Model, ModelOptions
 from tether.tools import Tool
 
-__all__ = ("DEFAULT_TOOL_TIMEOUT", "Settings")
+__all__ = ("DEFAULT_TOOL_TIMEOUT", "TurnSettings")
 
 DEFAULT_TOOL_TIMEOUT: Final = 600.0
 """Seconds; long enough for a build, short enough that a hung tool does not hang its run for ever."""
 
 
 @frozen(kw_only=True)
-class Settings:
+class TurnSettings:
     """The parts of an agent that may change from turn to turn."""
 
     model: Model

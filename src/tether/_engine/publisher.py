@@ -1,0 +1,67 @@
+"""Publish the events of a run: to its listeners, in order, then to its consumers."""
+
+from contextlib import suppress
+
+import anyio
+
+from tether._engine.interruption import RunControl
+from tether.events import Event
+from tether.hooks import Hooks, call_hook
+from tether.stream import EventSink
+
+__all__ = ("Publisher",)
+
+
+class Publisher:
+    """Where the events of one run go.
+
+    Args:
+        sink: the run's consumers.
+        hooks: the listeners are those at `on_event`.
+        control: its `interrupt` waits for listeners.
+    """
+
+    __slots__ = ("_control", "_hooks", "_outbox", "_sink")
+
+    def __init__(self, sink: EventSink[Event], hooks: Hooks, control: RunControl) -> None:
+        self._sink = sink
+        self._hooks = hooks
+        self._control = control
+        # What an interruption kept from being sent: it goes before the next event.
+        self._outbox: list[Event] = []
+
+    def offer(self, event: Event) -> bool:
+        """Publish an event if nobody has to be waited for: the short way of `publish`.
+
+        Returns:
+            Whether it was published. If not, nothing has happened.
+        """
+        return not self._outbox and not self._hooks.at("on_event") and self._sink.offer(event)
+
+    async def publish(self, event: Event) -> None:
+        """Publish an event.
+
+        An event that an interruption keeps from being sent is sent before the next one: of a run that ends in order,
+        nothing is missing.
+
+        Cancellation:
+            While a consumer is slow, or inside a listener.
+        """
+        if listeners := self._hooks.at("on_event"):
+            with self._control.listening():
+                for hook in listeners:
+                    await call_hook(hook, event)
+        self._outbox.append(event)
+        while self._outbox:
+            # Taken out before it is sent, since calls that run at once publish at once.
+            event = self._outbox.pop(0)
+            try:
+                await self._sink.send(event)  # which passes checkpoints
+            except anyio.get_cancelled_exc_class():
+                self._outbox.insert(0, event)
+                raise
+
+    def publish_nowait(self, event: Event) -> None:
+        """Publish to consumers that have room, for a run that is being closed and may not wait."""
+        with suppress(anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            self._sink.send_nowait(event)
