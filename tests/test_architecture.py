@@ -17,6 +17,7 @@ SOURCE = Path(tether.__file__).parent
 PURE = (
     "messages",
     "errors",
+    "_exceptions",
     "limits",
     "_light",
     "deltas",
@@ -59,6 +60,7 @@ WIRE = (
 
 AWAITING = (
     "_scopes",
+    "_threads",
     "_portal",
     "stream",
     "hooks",

@@ -4,26 +4,87 @@ A task group reports every exception as a group, even one. Whoever calls a funct
 that it uses a task group, so `open_task_group` lets through what a plain `await` would have raised:
 
 - nothing but cancellation: one cancellation, the backend's own;
-- one exception, beside any cancellation: that exception, with its traceback, cause and context;
-- several exceptions: one flat group of them;
+- one exception, beside any cancellation: that very object, with its traceback, cause, context and notes;
+- several exceptions: one group of those objects;
 - a KeyboardInterrupt or SystemExit among them: that alone.
+
+Only the layer of our own task group is taken off. A group that somebody else has raised is one exception, and
+stays whole.
 """
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVarTuple
 
 import anyio
 from anyio.abc import TaskGroup
 
-__all__ = ("open_task_group", "plain")
+from tether._exceptions import leaves, raise_as_it_is
+
+__all__ = ("Tasks", "failure_in", "open_task_group", "plain", "within")
+
+Ts = TypeVarTuple("Ts")
+
+
+class Tasks:
+    """The tasks of a group. Made by `open_task_group`.
+
+    Exceptions are kept here, not given to the backend's task group: trio makes new objects of groups that go through
+    a scope which is cancelled.
+    """
+
+    __slots__ = ("_group", "_kept")
+
+    def __init__(self, group: TaskGroup) -> None:
+        self._group = group
+        self._kept: list[BaseException] = []
+
+    @property
+    def cancel_scope(self) -> anyio.CancelScope:
+        """The scope round the block and the tasks."""
+        return self._group.cancel_scope
+
+    @property
+    def kept(self) -> Sequence[BaseException]:
+        """What the block and the tasks have raised."""
+        return self._kept
+
+    def start_soon(
+        self, function: Callable[[*Ts], Coroutine[Any, Any, object]], *args: *Ts
+    ) -> None:
+        """Start a task."""
+        name = getattr(function, "__qualname__", repr(function))
+        self._group.start_soon(self._run, function, args, name=name)
+
+    async def _run(
+        self, function: Callable[[*Ts], Coroutine[Any, Any, object]], args: tuple[*Ts]
+    ) -> None:
+        try:
+            await function(*args)
+        except BaseException as error:  # noqa: ASYNC103 - kept, and raised where the group is left
+            if not self.keep(error):
+                raise
+
+    def keep(self, error: BaseException) -> bool:
+        """Keep an exception for the end of the group, and cancel the others.
+
+        Returns:
+            False where the exception must go on at once: it ends a generator, or there is a cancellation in it,
+            which is the backend's affair.
+        """
+        if isinstance(error, GeneratorExit) or _holds_cancellation(error):
+            return False
+        self._kept.append(error)
+        self._group.cancel_scope.cancel()
+        return True
 
 
 @asynccontextmanager
-async def open_task_group() -> AsyncIterator[TaskGroup]:
+async def open_task_group() -> AsyncIterator[Tasks]:
     """Open a task group that raises plain exceptions.
 
     Returns:
-        A context manager that gives the task group, and waits for its tasks when left.
+        A context manager that gives the tasks, and waits for them when left.
 
     Raises:
         BaseException: what the block or its tasks raised, as the module's docstring says.
@@ -31,44 +92,96 @@ async def open_task_group() -> AsyncIterator[TaskGroup]:
     Cancellation:
         Cancels the tasks, waits for them, and passes on.
     """
+    tasks: Tasks | None = None
+    failures: list[BaseException] = []
     try:
-        async with anyio.create_task_group() as tasks:
-            yield tasks
-    except BaseExceptionGroup as group:
-        exception = plain(group)
-    else:
-        return
-    # Outside the handler, so that the group does not become the exception's context.
-    raise exception
+        async with anyio.create_task_group() as group:
+            tasks = Tasks(group)
+            try:
+                yield tasks
+            except BaseException as error:  # noqa: ASYNC103 - likewise
+                if not tasks.keep(error):
+                    raise
+    except BaseExceptionGroup as raised:
+        failures = [*raised.exceptions]
+    except anyio.get_cancelled_exc_class():  # noqa: ASYNC103 - raised again, unless there is an error
+        if tasks is None or not tasks.kept:
+            raise
+    if tasks is not None:
+        failures = [*tasks.kept, *failures]
+    if failures:
+        # Outside the handlers, which would put another exception into its context.
+        raise_as_it_is(plain(BaseExceptionGroup("several tasks have failed", failures)))
+
+
+@contextmanager
+def within(scope: anyio.CancelScope) -> Iterator[None]:
+    """Enter a cancel scope that exceptions go through as they are.
+
+    Of a group that goes through a scope which is cancelled, trio makes a new object, of another class even.
+
+    Args:
+        scope: the scope; it catches its own cancellation.
+
+    Raises:
+        BaseException: what the block raised.
+    """
+    failure: BaseExceptionGroup[BaseException] | None = None
+    with scope:
+        try:
+            yield
+        except BaseExceptionGroup as group:
+            if _holds_cancellation(group):
+                raise
+            failure = group
+    if failure is not None:
+        raise_as_it_is(failure)
 
 
 def plain(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Choose what to raise in place of a task group's exception group.
+    """Choose what to raise in place of the exception group of a task group of ours.
 
     Args:
-        group: as the task group raised it, nested however.
+        group: as the task group raised it.
 
     Returns:
-        One exception, or a flat group of several; see the module's docstring.
+        One exception, or a group of several; see the module's docstring.
     """
     cancelled = anyio.get_cancelled_exc_class()
-    leaves = list({id(leaf): leaf for leaf in _leaves(group)}.values())
-    for leaf in leaves:
+    for leaf in leaves(group):
         if isinstance(leaf, KeyboardInterrupt | SystemExit):
             return leaf
-    errors = [leaf for leaf in leaves if not isinstance(leaf, cancelled)]
+    members = list({id(member): member for member in group.exceptions}.values())
+    errors = [
+        member
+        for member in members
+        if not all(isinstance(leaf, cancelled) for leaf in leaves(member))
+    ]
     match errors:
         case []:
-            return leaves[0]
+            return next(leaves(group))
         case [error]:
             return error
         case _:
             return BaseExceptionGroup(group.message, errors)
 
 
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for exception in group.exceptions:
-        if isinstance(exception, BaseExceptionGroup):
-            yield from _leaves(exception)
-        else:
-            yield exception
+def _holds_cancellation(error: BaseException) -> bool:
+    cancelled = anyio.get_cancelled_exc_class()
+    return any(isinstance(leaf, cancelled) for leaf in leaves(error))
+
+
+def failure_in(error: BaseException) -> ExceptionGroup[Exception] | None:
+    """Split what somebody else's task group has raised, a child of which failed while it was cancelled.
+
+    Args:
+        error: what came out.
+
+    Returns:
+        The group without its cancellations; None where it is no such group, or holds anything that is not to be
+        taken for a failure, such as KeyboardInterrupt.
+    """
+    if not isinstance(error, BaseExceptionGroup):
+        return None
+    rest = error.split(anyio.get_cancelled_exc_class())[1]
+    return rest if isinstance(rest, ExceptionGroup) else None

@@ -22,6 +22,7 @@ from tether._engine.output import Output
 from tether._engine.parts import LiveRun, RunParts, RunServices
 from tether._engine.publisher import Publisher
 from tether._engine.turn_settings import DEFAULT_TOOL_TIMEOUT, TurnSettings
+from tether._threads import tied_to_its_thread
 from tether.approvals import Approve, approval
 from tether.chat import Chat
 from tether.errors import AgentBusyError, NothingToContinueError, UsageError
@@ -292,8 +293,11 @@ class Agent(Hookable):
         wanted = None if output is None else Output(output, output_attempts)
         going = self._begin(prompt, wanted)
         try:
-            async with open_event_stream(going.produce, max_buffer_size=max_buffer_size) as stream:
-                yield going.handle(stream)
+            with tied_to_its_thread():
+                async with open_event_stream(
+                    going.produce, max_buffer_size=max_buffer_size
+                ) as stream:
+                    yield going.handle(stream)
         finally:
             self._over(going)
 

@@ -17,6 +17,7 @@ What anyio has a name for keeps it: `anyio.ClosedResourceError`, `anyio.BrokenRe
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from tether.messages import AssistantMessage, Failure, FailureKind
 
@@ -36,7 +37,20 @@ __all__ = (
 
 
 class TetherError(Exception):
-    """The root of the tree."""
+    """The root of the tree. Each of them can be pickled and copied, notes included."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Have it made anew as it is: `__init__` takes something else than the text that it makes of it."""
+        state = dict(self.__dict__)
+        if "__notes__" in state:
+            state["__notes__"] = [*state["__notes__"]]
+        return _made_anew, (type(self), self.args), state
+
+
+def _made_anew(kind: type[TetherError], args: tuple[Any, ...]) -> TetherError:
+    error = kind.__new__(kind)
+    error.args = args
+    return error
 
 
 class UsageError(TetherError):

@@ -139,7 +139,7 @@ class Interruption(Exception):  # noqa: N818 - not an error: the answer to a req
     """
 
     def __init__(self, end: End, partial_result: Any) -> None:
-        super().__init__(end.stop_reason)
+        super().__init__(end, partial_result)
         self.end = end
         self.partial_result = partial_result
 

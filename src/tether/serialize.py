@@ -161,7 +161,7 @@ class _Misfit(Exception):  # noqa: N818 - it never leaves this module
     """A value that does not fit; on its way up it learns where the value stands."""
 
     def __init__(self, reason: str, *steps: str) -> None:
-        super().__init__(reason)
+        super().__init__(reason, *steps)
         self.reason = reason
         self.steps = list(steps)
 

@@ -25,7 +25,8 @@ import anyio
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 from attrs import frozen
 
-from tether._scopes import plain
+from tether._exceptions import raise_as_it_is
+from tether._scopes import open_task_group, plain
 from tether.errors import ConsumerTooSlowError
 
 __all__ = (
@@ -572,12 +573,10 @@ async def open_event_stream(
     stream = EventStream(joint, max_buffer_size)
     raised: BaseException | None = None
     try:
-        async with anyio.create_task_group() as tasks:
+        async with open_task_group() as tasks:
             tasks.start_soon(_produce, producer, joint)
             yield stream
             tasks.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        raised = plain(group)
     except BaseException as error:  # noqa: ASYNC103, BLE001 - raised below, outside the handler
         raised = error
     if isinstance(raised, anyio.get_cancelled_exc_class()):
@@ -587,7 +586,7 @@ async def open_event_stream(
     if raised is not None and unseen is not None:
         raised = plain(BaseExceptionGroup("a stream's block and producer", [raised, unseen]))
     if raised is not None or unseen is not None:
-        raise raised or unseen  # type: ignore[misc]  # one of them is an exception
+        raise_as_it_is(raised or unseen)  # type: ignore[arg-type]  # one of them is an exception
 
 
 async def _produce(producer: Callable[[EventSink[E]], Awaitable[R]], joint: _Joint[E, R]) -> None:

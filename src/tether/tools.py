@@ -92,6 +92,9 @@ class Tool:
 class ToolContext(Generic[Deps]):
     """What a tool may know of the call it serves, and how it reports.
 
+    It may be kept for longer than the call takes. What it is told after the call's end is dropped: no event of a
+    call follows its `ToolExecutionEnd`, and what is spent counts for no run.
+
     Attributes:
         call_id: the id of the call.
         name: the name of the tool.
@@ -151,7 +154,7 @@ class ToolContext(Generic[Deps]):
         """Report progress to whoever follows the run.
 
         Waits while the consumer is slow, so that a tool that reports a lot is held up and not stored. From a
-        plain function: `anyio.from_thread.run(context.update, "...")`.
+        plain function: `anyio.from_thread.run(context.update, "...")`. Dropped once the call has ended.
 
         Args:
             content: a string, a block, or several.
@@ -165,7 +168,7 @@ class ToolContext(Generic[Deps]):
         )
 
     async def forward(self, event: Event, path: tuple[str, ...]) -> None:
-        """Pass on an event of an agent that runs inside this call.
+        """Pass on an event of an agent that runs inside this call. Dropped once the call has ended.
 
         Args:
             event: what it told.
@@ -177,7 +180,7 @@ class ToolContext(Generic[Deps]):
         await self._report(ToolExecutionUpdate(self.call_id, self.name, event=event, path=path))
 
     def spend(self, usage: Usage, cost: float = 0.0) -> None:
-        """Count what an agent inside this call has spent for the run that calls.
+        """Count what an agent inside this call has spent for the run that calls. Dropped once the call has ended.
 
         Args:
             usage: the tokens.
@@ -212,7 +215,11 @@ def tool(
     """Make a tool of a function: `@tool`, or `@tool(...)`.
 
     Args:
-        function: typed throughout; async, or plain and then run in a worker thread.
+        function: typed throughout; async, or plain and then run in a worker thread. A thread cannot be cancelled: it
+            is given up, and its result discarded. What it runs in the event loop by `anyio.from_thread` is a part of
+            the call, and cancelled with it; so is a run of an agent, whichever way it got there. Once given up, the
+            thread is refused there with `concurrent.futures.CancelledError`, and
+            `anyio.from_thread.check_cancelled` raises.
         name: what models call it; the function's own name if None.
         description: what models are told; the docstring without its sections if None.
         parameters: a JSON Schema to use in place of the signature. The function gets the arguments as

@@ -21,6 +21,7 @@ from typing import Literal
 
 import anyio
 
+from tether._scopes import within
 from tether.limits import Limits
 from tether.loop import End
 
@@ -59,7 +60,8 @@ class RunControl:
 
         Where the time is up then, the run ends.
         """
-        with anyio.CancelScope(deadline=self._deadline) as self._scope:
+        self._scope = anyio.CancelScope(deadline=self._deadline)
+        with within(self._scope):
             self._state = "in_flight"
             try:
                 yield

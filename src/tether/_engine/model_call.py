@@ -8,11 +8,12 @@ from attrs import evolve
 
 from tether._engine.parts import RunParts, RunServices
 from tether._engine.turn_settings import TurnSettings
+from tether._exceptions import in_words, plain_model_errors
 from tether.deltas import PartialReply, ReplyEnd, ReplyInfo
 from tether.errors import ModelError
-from tether.events import MessageEnd, MessageStart, MessageUpdate, ModelRetry
+from tether.events import Event, MessageEnd, MessageStart, MessageUpdate, ModelRetry
 from tether.hooks import Hook, RequestContext, call_hook, checked
-from tether.messages import AssistantMessage, CustomMessage, Failure, Message
+from tether.messages import AssistantMessage, CustomMessage, Failure, Message, StopReason
 from tether.model import (
     AlternativeModels,
     DeltaStream,
@@ -41,9 +42,11 @@ class ModelCall:
     __slots__ = (
         "_announced",
         "_arrived",
+        "_failure",
         "_id",
         "_partial",
         "_parts",
+        "_publishing",
         "_services",
         "_settings",
         "_started_at",
@@ -57,6 +60,9 @@ class ModelCall:
         self._partial = PartialReply()
         self._announced = False
         self._arrived = False
+        # While this is set, an exception comes from a listener or a consumer, and not from the model.
+        self._publishing = False
+        self._failure: Failure | None = None
 
     async def perform(self) -> AssistantMessage:
         """Ask the model and publish its reply as it arrives.
@@ -79,14 +85,16 @@ class ModelCall:
         if control.ending is None:
             with control.interruptible():
                 try:
-                    await self._ask_within_bounds()
+                    with plain_model_errors():
+                        await self._ask_within_bounds()
                 except ModelError as failure:
                     error = failure
         await self._announce()
         reply = self._partial.complete
         if reply is None:
             live.error = error
-            return self._partial_result(error.failure if error is not None else None)
+            self._failure = None if error is None else error.failure
+            return self._partial_result()
         for hook in self._parts.hooks.at("after_model"):
             reply = await call_hook(hook, reply) or reply
         return self._stamped(reply)
@@ -97,9 +105,9 @@ class ModelCall:
             self._services.publisher.publish_nowait(MessageStart(self._beginning()))
         return self._partial_result()
 
-    def _partial_result(self, error: Failure | None = None) -> AssistantMessage:
-        reply = self._partial.incomplete("error" if error is not None else "aborted", error)
-        return self._stamped(reply)
+    def _partial_result(self) -> AssistantMessage:
+        reason: StopReason = "aborted" if self._failure is None else "error"
+        return self._stamped(self._partial.incomplete(reason, self._failure))
 
     async def _ask_within_bounds(self) -> None:
         """Ask; where the conversation is too long, let the hooks shorten it, once."""
@@ -135,9 +143,10 @@ class ModelCall:
         """Make a request that is no part of the conversation."""
         partial = PartialReply()
         model = await self._services.connections.connected(self._settings.model)
-        async with model.stream(request) as deltas:
-            async for delta in deltas:
-                partial.add(delta)
+        with plain_model_errors():
+            async with model.stream(request) as deltas:
+                async for delta in deltas:
+                    partial.add(delta)
         if partial.complete is None:
             raise ModelError("the reply stopped before its end", kind="malformed")
         self._parts.ledger.count(partial.complete)
@@ -216,13 +225,23 @@ class ModelCall:
                 )
 
     async def _follow(self, model: Model, request: ModelRequest) -> None:
-        publisher = self._services.publisher
+        try:
+            with plain_model_errors():
+                await self._receive(model, request)
+        except ModelError:
+            raise
+        except Exception as bug:
+            if not self._publishing:
+                self._failure = Failure("internal", in_words(bug))
+            raise
+
+    async def _receive(self, model: Model, request: ModelRequest) -> None:
         self._partial = self._services.live.partial = PartialReply(model=model.name)
         stream: _Stream = (await self._services.connections.connected(model)).stream
         for hook in reversed(self._parts.hooks.at("around_model")):
             stream = _wrapped(hook, stream)
         async with stream(request) as deltas:
-            add, offer = self._partial.add, publisher.offer
+            add, offer = self._partial.add, self._services.publisher.offer
             async for delta in deltas:
                 self._arrived = True
                 add(delta)
@@ -231,14 +250,19 @@ class ModelCall:
                 if not self._announced:
                     await self._announce()
                 if not offer(event := MessageUpdate(delta)):
-                    await publisher.publish(event)
+                    await self._publish(event)
         if self._partial.complete is None:
             raise ModelError("the reply stopped before its end", kind="malformed")
 
     async def _announce(self) -> None:
         if not self._announced:
             self._announced = True
-            await self._services.publisher.publish(MessageStart(self._beginning()))
+            await self._publish(MessageStart(self._beginning()))
+
+    async def _publish(self, event: Event) -> None:
+        self._publishing = True
+        await self._services.publisher.publish(event)
+        self._publishing = False
 
     def _beginning(self) -> AssistantMessage:
         seen = self._partial.preview()

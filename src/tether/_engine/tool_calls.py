@@ -8,12 +8,14 @@ from functools import partial
 from typing import Any, Final
 
 import anyio
-import anyio.to_thread
 from attrs import define, field
 
 from tether._engine.parts import RunServices
+from tether._engine.reports import Reports
 from tether._engine.turn_settings import TurnSettings
-from tether._scopes import open_task_group
+from tether._exceptions import in_words, leaves
+from tether._scopes import failure_in, open_task_group, within
+from tether._threads import run_in_thread
 from tether.errors import ArgumentsError
 from tether.events import ToolExecutionEnd, ToolExecutionStart
 from tether.hooks import Deny, Hook, Invocation, ProceedTool, call_hook
@@ -34,6 +36,7 @@ class _Call:
     """One call of the batch, from its start to its answer."""
 
     call: ToolCall
+    reports: Reports
     scope: anyio.CancelScope = field(factory=anyio.CancelScope)
     started_at: float | None = None
     usage: Usage = field(factory=Usage)
@@ -58,7 +61,8 @@ class ToolBatch:
     def __init__(self, services: RunServices, calls: Sequence[ToolCall]) -> None:
         self._services = services
         self._parts = services.parts
-        self._calls = {call.id: _Call(call) for call in calls}
+        publish = services.publisher.publish
+        self._calls = {call.id: _Call(call, Reports(publish)) for call in calls}
 
     async def perform(self) -> Sequence[ToolOutcome]:
         """Run the calls, and publish what becomes of them.
@@ -124,10 +128,13 @@ class ToolBatch:
         )
 
     async def _run(self, call: _Call) -> None:
-        with call.scope:
-            if not self._told_to_stop():
-                result = await self._result(call)
-                self._settle(call, self._message(call, result), terminate=result.terminate)
+        try:
+            with within(call.scope):
+                if not self._told_to_stop():
+                    result = await self._result(call)
+                    self._settle(call, self._message(call, result), terminate=result.terminate)
+        finally:
+            call.reports.close()
         if call.answer is None:
             self._settle(call, self._unanswered(call))
         await self._end(call)
@@ -142,6 +149,8 @@ class ToolBatch:
             return
         call.ended = True
         self._services.live.tool_scopes.pop(call.call.id, None)
+        call.reports.close()
+        await call.reports.delivered()
         duration = anyio.current_time() - call.started_at
         await self._services.publisher.publish(
             ToolExecutionEnd(call.call.id, call.call.name, call.answer.result, duration)
@@ -235,6 +244,10 @@ class ToolBatch:
             return _failed(f"{tool.name} was cancelled from within")  # noqa: ASYNC104 - as above
         except Exception as error:  # noqa: BLE001 - a tool that fails never ends the run
             return _failed(_described(error))
+        except BaseExceptionGroup as group:
+            if (failure := failure_in(group)) is None:
+                raise
+            return _failed(_described(failure))  # noqa: ASYNC104 - who cancelled us does it again
         finally:
             if deadline.cancelled_caught:
                 _log.debug("tool %s timed out after %s s", tool.name, seconds)
@@ -248,17 +261,16 @@ class ToolBatch:
         given_up: list[bool] = []
         work = partial(_in_thread, partial(tool.function, **arguments), tool.name, given_up)
         try:
-            return await anyio.to_thread.run_sync(
-                work, abandon_on_cancel=True, limiter=self._services.threads
-            )
+            return await run_in_thread(work, limiter=self._services.threads)
         except anyio.get_cancelled_exc_class():
             given_up.append(True)
             raise
 
     def _tool_context(self, call: _Call) -> ToolContext[Any]:
         def spend(usage: Usage, cost: float) -> None:
-            call.usage += usage
-            call.cost += cost
+            if call.answer is None:
+                call.usage += usage
+                call.cost += cost
 
         return ToolContext(
             call_id=call.call.id,
@@ -269,7 +281,7 @@ class ToolBatch:
             session=self._parts.session,
             limits=self._parts.ledger.limits(),
             spent=self._parts.ledger.spent,
-            report=self._services.publisher.publish,
+            report=call.reports.report,
             spend=spend,
         )
 
@@ -285,6 +297,9 @@ def _around(hook: Hook, proceed: ProceedTool) -> ProceedTool:
 def _in_thread(function: Callable[[], object], name: str, given_up: Sequence[bool]) -> object:
     try:
         return function()
+    except SystemExit as error:
+        # Raised in the event loop it would end the program; here it says that the function has no result.
+        raise RuntimeError(f"{name} called sys.exit({error.code!r})") from error
     finally:
         if given_up:
             _log.warning("%s came back after it was given up; its result is discarded", name)
@@ -295,9 +310,8 @@ def _failed(text: str, outcome: Outcome = "error") -> ToolResult:
 
 
 def _described(error: Exception) -> str:
-    """What the model is told of an exception: its text, and its type where the text says little."""
-    text = str(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    """What the model is told of an exception: type and text of each, where it is a group."""
+    return "; ".join(in_words(leaf) for leaf in leaves(error))
 
 
 def _refusal(call: ToolCall, settings: TurnSettings) -> str:

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from attrs import frozen
 
+from tether._exceptions import plain_model_errors
 from tether.deltas import Delta
 from tether.errors import ModelError, UsageError
 from tether.messages import FailureKind
@@ -39,10 +40,11 @@ class Fallback:
     async def _begun(self, request: ModelRequest, opened: AsyncExitStack) -> DeltaStream:
         for model in self.alternatives:
             try:
-                async with AsyncExitStack() as trying:
-                    deltas = await trying.enter_async_context(model.stream(request))
-                    first = await _first(deltas)
-                    opened.push_async_exit(trying.pop_all())
+                with plain_model_errors():
+                    async with AsyncExitStack() as trying:
+                        deltas = await trying.enter_async_context(model.stream(request))
+                        first = await _first(deltas)
+                        opened.push_async_exit(trying.pop_all())
             except ModelError as error:
                 if not self.passes_on(model, error):
                     raise

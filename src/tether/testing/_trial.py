@@ -166,7 +166,7 @@ class Trial:
 
     async def _run_program(self, cancel: Callable[[], object]) -> None:
         self._host = self._stage.current()
-        self._watched = _Program(self.experiment.program(*self._arguments))
+        self._watched = _Program(_awaitable(self.experiment.program(*self._arguments)))
         others = set(self._stage.tasks()) - {self._host}
         self.steps.begin(cancel, lambda task: self._stacks(others, task), others)
         try:
@@ -215,6 +215,12 @@ class Trial:
     def _report(self, what: str, error: object) -> None:
         told = f" ({error!r})" if error is not None else ""
         self.faults.append(f"{what}{told}")
+
+
+def _awaitable(made: object) -> object:
+    if not inspect.isawaitable(made):
+        raise TypeError(f"program must be an async function; it returned {made!r}")
+    return made
 
 
 def _refuse_awaitable(result: object) -> None:

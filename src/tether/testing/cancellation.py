@@ -24,12 +24,12 @@ import sys
 from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from itertools import count
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, get_args, overload
 
 from attrs import frozen
 
 from tether.testing._trial import Experiment, Kind, Trial
-from tether.testing.clock import Backend
+from tether.testing.clock import Backend, check_backend
 
 __all__ = ("CancelReport", "cancel_at_every_step")
 
@@ -139,13 +139,13 @@ def cancel_at_every_step(
     Raises:
         AssertionError: a run left something behind, or the check failed; the text names the point and shows
             where the program's tasks stood when the cancellation came.
-        ValueError: there is no such way to cancel on this backend, or a number makes no sense.
+        ValueError: there is no such backend or kind, or not on this backend; or a number makes no sense.
+        TypeError: what is to be called is no function, or `program` is no async one.
         Exception: what the program raised without being cancelled.
     """
     _refuse_what_cannot_be(backend, kind, eager=eager)
-    for name, number in {"every": every, "limit": limit, "grace": grace}.items():
-        if number is not None and number <= 0:
-            raise ValueError(f"{name} must be more than 0, not {number}")
+    _refuse_what_cannot_be_called(program, setup=setup, check=check)
+    _refuse_numbers_that_make_no_sense(every, limit, seed, grace)
     experiment = Experiment(
         program=program,
         setup=setup,
@@ -166,12 +166,35 @@ def cancel_at_every_step(
 
 
 def _refuse_what_cannot_be(backend: Backend, kind: Kind, *, eager: bool) -> None:
+    check_backend(backend)
+    if kind not in get_args(Kind):
+        raise ValueError(f"there is no kind {kind!r}; there are: {', '.join(get_args(Kind))}")
     if kind != "scope" and backend != "asyncio":
         raise ValueError(
             f'kind={kind!r} is asyncio\'s task.cancel(); on {backend}, use kind="scope"'
         )
     if eager and (backend != "asyncio" or sys.version_info < (3, 12)):
         raise ValueError("tasks start eagerly only on asyncio, from Python 3.12 on")
+
+
+def _refuse_what_cannot_be_called(program: object, **others: object) -> None:
+    if not callable(program):
+        raise TypeError(f"program must be an async function, which is called anew, not {program!r}")
+    for name, function in others.items():
+        if function is not None and not callable(function):
+            raise TypeError(f"{name} must be a function, not {function!r}")
+
+
+def _refuse_numbers_that_make_no_sense(
+    every: int, limit: int | None, seed: int | None, grace: float
+) -> None:
+    for name, number in {"every": every, "limit": limit}.items():
+        if number is not None and (type(number) is not int or number < 1):
+            raise ValueError(f"{name} must be a whole number from 1 on, not {number!r}")
+    if seed is not None and type(seed) is not int:
+        raise ValueError(f"seed must be a whole number, not {seed!r}")
+    if not grace > 0:
+        raise ValueError(f"grace must be more than 0 seconds, not {grace!r}")
 
 
 @contextmanager

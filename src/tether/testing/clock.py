@@ -6,12 +6,12 @@ processes are not seen: a program that waits for one beside a deadline reaches t
 let programs under this clock use memory streams.
 """
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from tether.testing._on_asyncio import ClockedLoop
 from tether.testing._time import VirtualTime
 
-__all__ = ("Backend", "virtual_clock")
+__all__ = ("Backend", "check_backend", "virtual_clock")
 
 Backend: TypeAlias = Literal["asyncio", "trio"]
 """What a program runs on, as `anyio.run` names it."""
@@ -35,10 +35,25 @@ def virtual_clock(backend: Backend) -> tuple[Backend, dict[str, Any]]:
             @pytest.fixture(params=["asyncio", "trio"])
             def anyio_backend(request):
                 return virtual_clock(request.param)
+
+    Raises:
+        ValueError: there is no such backend.
     """
+    check_backend(backend)
     if backend == "asyncio":
         return backend, {"loop_factory": lambda: ClockedLoop(VirtualTime())}
     from tether.testing._on_trio import ClockedTrio  # noqa: PLC0415 - trio is an extra
 
     clock = ClockedTrio(VirtualTime())
     return backend, {"clock": clock, "instruments": [clock]}
+
+
+def check_backend(backend: str) -> None:
+    """Check that there is such a backend.
+
+    Raises:
+        ValueError: there is not; the text names those that are.
+    """
+    if backend not in get_args(Backend):
+        known = ", ".join(get_args(Backend))
+        raise ValueError(f"there is no backend {backend!r}; there are: {known}")

@@ -28,6 +28,7 @@ from typing import Any, TypeAlias, TypeVar
 import anyio
 from anyio.lowlevel import checkpoint
 from attrs import evolve, field, frozen
+from attrs.validators import ge
 
 from tether import (
     AssistantBlock,
@@ -59,7 +60,7 @@ class Pause:
 
     until: anyio.Event | None = None
     """The reply goes on when this is set."""
-    seconds: float = field(default=math.inf, kw_only=True)
+    seconds: float = field(default=math.inf, kw_only=True, validator=ge(0))
     """The reply goes on after this many seconds, if nothing else makes it."""
     reached: anyio.Event | None = field(default=None, kw_only=True)
     """Set when the reply gets here, so that a test can wait for that."""

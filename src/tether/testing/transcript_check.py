@@ -31,6 +31,9 @@ def check_transcript(messages: Iterable[Message]) -> None:
         AssertionError: it is not valid; the text shows where.
     """
     shown = tuple(messages)
+    for place, message in enumerate(shown):
+        if not _is_message(message):
+            raise AssertionError(f"message {place}: {message!r} is no message")
     owed: deque[ToolCall] = deque()
     for place, message in enumerate(shown):
         fault = _fault(message, owed)
@@ -106,6 +109,10 @@ def _fault(message: Message, owed: Sequence[ToolCall]) -> str | None:
         case _:
             pass
     return None
+
+
+def _is_message(value: object) -> bool:
+    return isinstance(value, Message)
 
 
 def _missing(owed: Iterable[ToolCall]) -> str:

@@ -1,0 +1,68 @@
+"""Reading exceptions that others raise, groups of them included, and raising one again as it is.
+
+No I/O.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from tether.errors import ModelError
+
+__all__ = ("in_words", "leaves", "plain_model_errors", "raise_as_it_is")
+
+
+def in_words(error: BaseException) -> str:
+    """Say what an exception is, by its type and its text, where it has one that can be had."""
+    try:
+        text = str(error)
+    except Exception as failure:  # noqa: BLE001 - the text is made by code of others
+        text = f"<no text: making it raised {type(failure).__name__}>"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """Go through the exceptions in a group that are no groups, those of groups within it included."""
+    if isinstance(error, BaseExceptionGroup):
+        for member in error.exceptions:
+            yield from leaves(member)
+    else:
+        yield error
+
+
+def raise_as_it_is(error: BaseException) -> NoReturn:
+    """Raise an exception again, with its own context and not with what is being handled here."""
+    context = error.__context__
+    try:
+        raise error
+    finally:
+        error.__context__ = context
+
+
+@contextmanager
+def plain_model_errors() -> Iterator[None]:
+    """Raise a `ModelError` as itself, where a task group of a model's or of advice has made a group of it.
+
+    Of several the first stands for all. A group in which anything else has failed stays as it is.
+    """
+    error: ModelError | None = None
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        error = _model_error_in(group)
+        if error is None:
+            raise
+    if error is not None:
+        # Outside the handler, so that the group does not become its context.
+        raise_as_it_is(error)
+
+
+def _model_error_in(group: BaseExceptionGroup[BaseException]) -> ModelError | None:
+    failures = [
+        leaf
+        for leaf in leaves(group)
+        # What else is no Exception is a cancellation: that comes again by itself.
+        if isinstance(leaf, Exception | KeyboardInterrupt | SystemExit)
+    ]
+    errors = [leaf for leaf in failures if isinstance(leaf, ModelError)]
+    return errors[0] if len(errors) == len(failures) > 0 else None
