@@ -61,6 +61,8 @@ WIRE = (
 AWAITING = (
     "_scopes",
     "_threads",
+    "_loop_call",
+    "_turns",
     "_portal",
     "stream",
     "hooks",
@@ -73,6 +75,8 @@ AWAITING = (
     "_tool_calls",
     "_driver",
     "run",
+    "pending",
+    "iterator",
     "chat",
     "session",
     "agent",

@@ -24,10 +24,8 @@ from tether import (
     ModelError,
     ModelRequest,
     TextDelta,
-    ToolContext,
     UsageError,
     blocking,
-    tool,
 )
 from tether.testing import Pause, ScriptedModel, call, check_transcript
 
@@ -75,17 +73,14 @@ def test_blocking_works_in_several_threads_at_once() -> None:
 
 
 async def test_blocking_is_refused_where_it_would_stop_an_event_loop() -> None:
-    with pytest.raises(UsageError, match=r"use `await agent\.prompt"):
-        blocking.prompt(Agent(ScriptedModel("x")), "a")
+    agent = Agent(ScriptedModel("x"))
+    for start in (blocking.prompt, lambda *a: blocking.run(*a).__enter__(), _send):
+        with pytest.raises(UsageError, match=r"`await agent\.prompt.*async with.*to_thread"):
+            start(agent, "a")
 
-    @tool
-    def nested(context: ToolContext[None]) -> str:
-        """Ask another agent from a worker thread."""
-        return blocking.prompt(Agent(ScriptedModel("x")), "a").text
 
-    agent = Agent(ScriptedModel(call("nested"), "ok"), tools=[nested])
-    await agent.prompt("go")
-    assert "use anyio.from_thread.run(agent.prompt, ...)" in agent.messages[2].text
+def _send(agent: Agent, prompt: str) -> str:
+    return blocking.chat(agent).send(prompt)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

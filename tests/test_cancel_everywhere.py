@@ -7,12 +7,13 @@ its next request is accepted by a model that is as strict as a vendor.
 
 import json
 import os
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, suppress
 from typing import Any
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import pytest
 from attrs import define, field
 from tests.models.replay import Exchange, events, serving
@@ -31,6 +32,7 @@ from tether import (
     TextDelta,
     ToolContext,
     ToolExecutionStart,
+    blocking,
     model_from_name,
     tool,
 )
@@ -267,6 +269,85 @@ async def a_model_error(state: State) -> None:
         await follow(state)
 
 
+async def a_generator_with_aclosing(state: State) -> None:
+    state.complete = False
+    agent(state, ["on it", *CALLS], "done", tools=[add])
+
+    async def held() -> AsyncIterator[Event]:
+        async with state.agent.run("go") as run:
+            async for event in run:
+                yield event  # noqa: ASYNC119 - what aclosing is for
+
+    async with aclosing(held()) as events:  # type: ignore[type-var]  # it is a generator
+        async for event in events:
+            state.events.append(event)
+            if isinstance(event, ToolExecutionStart):
+                break
+
+
+async def an_iterator(state: State) -> None:
+    agent(state, ["on it", *CALLS], "done", tools=[add])
+    async with anyio.create_task_group() as tasks:
+        async for event in state.agent.stream_events("go", tasks, max_buffer_size=2):
+            state.events.append(event)
+
+
+async def an_iterator_that_is_dropped(state: State) -> None:
+    state.complete = False
+    agent(state, ["on it", *CALLS], "done", tools=[add])
+    async with anyio.create_task_group() as tasks:
+        async for event in state.agent.stream_events("go", tasks):
+            state.events.append(event)
+            if isinstance(event, ToolExecutionStart):
+                break
+
+
+async def an_iterator_that_is_closed(state: State) -> None:
+    state.complete = False
+    agent(state, ["on it", *CALLS], "done", tools=[add])
+    async with anyio.create_task_group() as tasks, state.agent.stream_events("go", tasks) as events:
+        state.events.append(await anext(events))
+
+
+async def an_iterator_read_outside_its_group(state: State) -> None:
+    state.complete = False
+    agent(state, ["on it", *CALLS], "done", tools=[add])
+
+    async def read(events: AsyncIterator[Event]) -> None:
+        with suppress(anyio.BrokenResourceError):
+            async for event in events:
+                state.events.append(event)
+
+    async with anyio.create_task_group() as readers, anyio.create_task_group() as tasks:
+        readers.start_soon(read, state.agent.stream_events("go", tasks))
+
+
+async def runs_in_line(state: State) -> None:
+    state.complete = False
+    agent(state, "one", call("add", a=1, b=2), "two", "three", tools=[add])
+
+    async def ask(prompt: str) -> None:
+        await state.agent.prompt(prompt, when_busy="wait")
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(3):
+            tasks.start_soon(ask, f"{number}")
+
+
+async def a_blocking_run_in_a_thread(state: State) -> None:
+    state.complete = False
+    agent(state, call("add", a=1, b=2), "done", tools=[add])
+
+    def work() -> None:
+        with blocking.run(state.agent, "go") as run:
+            state.events.extend(run)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(anyio.to_thread.run_sync, work)
+        for _ in range(20):  # steps beside those of the thread's own event loop
+            await anyio.sleep(0.001)
+
+
 async def a_subprocess(state: State) -> None:
     command = "echo begun; sleep 0.01 & wait; echo done"
     agent(state, call("run_command", command=command), "done", tools=changing_tools(os.curdir))
@@ -327,8 +408,20 @@ CHEAP: list[Program] = [
     a_consumer_that_breaks_out,
     a_consumer_that_raises,
     a_model_error,
+    a_generator_with_aclosing,
+    an_iterator,
+    an_iterator_that_is_dropped,
+    an_iterator_that_is_closed,
+    an_iterator_read_outside_its_group,
+    runs_in_line,
 ]
-REAL: list[Program] = [a_thread, a_subprocess, over_http, a_retry_that_waits]
+REAL: list[Program] = [
+    a_thread,
+    a_blocking_run_in_a_thread,
+    a_subprocess,
+    over_http,
+    a_retry_that_waits,
+]
 """Those with threads, processes and sockets, whose steps take longer."""
 
 
@@ -396,10 +489,11 @@ def test_cancelled_at_every_step_with_real_parts(
     points.append(report)
 
 
-CATCH = {a_consumer_that_raises, a_model_error}
+CATCH = {a_consumer_that_raises, a_model_error, a_generator_with_aclosing}
 NATIVE = [program for program in CHEAP if program not in CATCH]
 """Where a block raises and its task is then cancelled natively while it waits for its tasks, the error stands
-for both, as it does with asyncio's own TaskGroup; a program that catches the error has lost the cancellation."""
+for both, as it does with asyncio's own TaskGroup; a program that catches the error has lost the cancellation.
+So does `aclosing`, which closes a generator by a GeneratorExit."""
 
 
 @pytest.mark.parametrize("program", NATIVE, ids=lambda program: program.__name__)

@@ -56,6 +56,7 @@ from tether.hooks import (
     ProceedTool,
     RequestContext,
 )
+from tether.iterator import CreatesTasks, RunIterator, RunScope, StartsTasks
 from tether.limits import LimitName, Limits
 from tether.messages import (
     AssistantBlock,
@@ -97,7 +98,9 @@ from tether.model import (
 from tether.models.catalogue import model_from_name, vendors
 from tether.models.fallback import fallback
 from tether.models.knowledge import context_window, known_models, price_of
-from tether.run import OutputResult, Run, RunResult
+from tether.pending import PendingRun, WhenBusy
+from tether.result import OutputResult, RunResult
+from tether.run import Run
 from tether.serialize import Serializable, from_builtins, from_json, to_builtins, to_json
 from tether.session import Entry, Session, SessionInfo, SessionStore, sessions
 from tether.stream import (
@@ -133,6 +136,7 @@ __all__ = (
     "Complete",
     "ConnectableModel",
     "ConsumerTooSlowError",
+    "CreatesTasks",
     "CustomMessage",
     "DecodeError",
     "Delta",
@@ -167,6 +171,7 @@ __all__ = (
     "OutputError",
     "OutputResult",
     "PartialReply",
+    "PendingRun",
     "ProceedModel",
     "ProceedTool",
     "Prompt",
@@ -178,12 +183,15 @@ __all__ = (
     "RequestContext",
     "RetryPolicy",
     "Run",
+    "RunIterator",
     "RunResult",
+    "RunScope",
     "RunStopReason",
     "Serializable",
     "Session",
     "SessionInfo",
     "SessionStore",
+    "StartsTasks",
     "StopReason",
     "StreamStatistics",
     "TetherError",
@@ -215,6 +223,7 @@ __all__ = (
     "UserMessage",
     "VendorItem",
     "Verdict",
+    "WhenBusy",
     "WhenFull",
     "approval",
     "context_window",

@@ -5,6 +5,10 @@ the event loop needs too, as in a `concurrent.futures.Future`, the loop waits fo
 back, or the thread gets a RuntimeError in place of the KeyboardInterrupt. So they share no such lock. The thread puts
 what it wants into one queue and waits for the outcome at another: both are `queue.SimpleQueue`, which is made to be
 used in signal handlers. A byte through a socket wakes the event loop.
+
+A thread may also work for somebody else's event loop, as `anyio.to_thread` lets it. Whenever it waits it then asks
+whether its caller was cancelled. The event loop here is another all the same, in a thread of its own: so nothing of the
+caller's is held but the thread that waits, and a caller whose loop is blocked meanwhile blocks nothing here.
 """
 
 from _thread import start_new_thread
@@ -18,12 +22,14 @@ from threading import Thread
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar, overload
 
 import anyio
+import anyio.from_thread
 from anyio.abc import TaskGroup
 from attrs import field, frozen
 
+from tether._scopes import open_task_group
 from tether.errors import UsageError
 
-__all__ = ("Backend", "Portal", "entered")
+__all__ = ("Backend", "Portal", "backend_of_caller", "entered")
 
 T = TypeVar("T")
 C = TypeVar("C")
@@ -31,6 +37,8 @@ Backend = Literal["asyncio", "trio"]
 
 _LONGEST_WAIT: Final = 0.5
 """Seconds. A signal that comes just before a thread waits does not wake it: so that Ctrl-C is seen, wake up."""
+_LONGEST_WAIT_OF_WORKER: Final = 0.02
+"""Seconds. A thread that works for an event loop is not woken when its caller is cancelled: it has to ask."""
 
 
 @frozen
@@ -89,7 +97,9 @@ def entered(
 
     Cancellation:
         An exception that interrupts this thread, like KeyboardInterrupt, leaves the context and is raised when that is
-        done. One that comes meanwhile waits for it too; a third does not.
+        done. One that comes meanwhile waits for it too; a third does not. So does the cancellation of the caller, where
+        this is a worker thread of anyio's: it is seen wherever the thread waits for the event loop here, but for the
+        leaving itself.
     """
     portal = Portal(manager, backend)
     # Twice: an interruption may come just where the first is about to leave.
@@ -98,12 +108,25 @@ def entered(
         yield portal.wait(portal.entering), portal
 
 
+def backend_of_caller() -> Backend:
+    """Say which event loop this thread works for; asyncio, if it works for none."""
+    try:
+        cancelled = anyio.from_thread.run_sync(anyio.get_cancelled_exc_class)
+    except RuntimeError:
+        return "asyncio"
+    return "trio" if cancelled.__module__.partition(".")[0] == "trio" else "asyncio"
+
+
 @contextmanager
 def _left_at_the_end(portal: "Portal") -> Iterator[None]:
     """Leave the context as the block is left, and wait until that is done."""
     try:
         yield
     except BaseException as error:
+        if isinstance(error, portal.cancellation):
+            # It belongs to another event loop, and nothing that happens in this one may stand for it.
+            portal.leave(None)
+            raise
         traceback = error.__traceback__
         portal.leave(error)
         # It was raised in the context too.
@@ -122,12 +145,15 @@ class Portal:
     __slots__ = (
         "_began",
         "_bell",
+        "_calls",
         "_end",
         "_ended",
+        "_leaving",
         "_left",
         "_open",
         "_requests",
         "_thread",
+        "cancellation",
         "entering",
         "failure",
     )
@@ -141,12 +167,17 @@ class Portal:
         # The calls that have begun, and what to cancel them by.
         self._open: dict[_Call[Any], anyio.CancelScope] = {}
         self._bell: socket | None = None
+        # Where calls are performed, once the context is entered.
+        self._calls: TaskGroup | None = None
+        self._leaving: _Leave | None = None
         self._end: SimpleQueue[None] = SimpleQueue()
         self._began = self._left = self._ended = False
         self.entering: SimpleQueue[_Outcome[Any]] = SimpleQueue()
         """What entering the context came to."""
         self.failure: BaseException | None = None
         """What leaving the context raised, beyond what it was left by."""
+        self.cancellation: type[BaseException] | tuple[()] = ()
+        """What the cancellation of the caller that this thread works for is, once it was raised here."""
 
     # In the threads outside.
 
@@ -168,7 +199,8 @@ class Portal:
             BaseException: what it raises.
 
         Cancellation:
-            An exception that interrupts this thread cancels the function; it is not waited for.
+            An exception that interrupts this thread, and the cancellation of its caller, cancel the function; it is not
+            waited for.
         """
         call = _Call(function)
         try:
@@ -182,9 +214,10 @@ class Portal:
         """Wait for an outcome: return it, or raise it."""
         outcome: _Outcome[T] | None = None
         while outcome is None:
+            longest = self._check_caller()
             ended = self._ended
             with suppress(Empty):
-                outcome = outcomes.get(timeout=0 if ended else _LONGEST_WAIT)
+                outcome = outcomes.get(timeout=0 if ended else longest)
             if outcome is None and ended:
                 raise _left()
         match outcome:
@@ -212,6 +245,21 @@ class Portal:
                 self._end.get(timeout=_LONGEST_WAIT)
         if self._ended:
             self._thread.join()
+
+    def _check_caller(self) -> float:
+        """Raise the cancellation of the caller that this thread works for, if it has one.
+
+        Returns:
+            How long to wait before the next look.
+        """
+        try:
+            anyio.from_thread.check_cancelled()
+        except RuntimeError:
+            return _LONGEST_WAIT  # it works for nobody
+        except BaseException as cancellation:
+            self.cancellation = type(cancellation)
+            raise
+        return _LONGEST_WAIT_OF_WORKER
 
     def _request(self, request: _Request) -> None:
         self._requests.put(request)
@@ -243,33 +291,48 @@ class Portal:
     async def _serve(self, manager: AbstractAsyncContextManager[Any], heard: socket) -> None:
         error = None
         try:
-            async with manager as entered:
-                self.entering.put(_Returned(entered))
-                async with anyio.create_task_group() as calls:
-                    error = await self._read_requests(calls, heard)
-                    calls.cancel_scope.cancel()
-                if error is not None:
-                    raise error
+            async with open_task_group() as tasks:
+                left = anyio.Event()
+                tasks.start_soon(self._read_requests, heard, left, tasks.cancel_scope)
+                async with manager as entered:
+                    async with anyio.create_task_group() as self._calls:
+                        self.entering.put(_Returned(entered))
+                        await left.wait()
+                        self._calls.cancel_scope.cancel()
+                    error = None if self._leaving is None else self._leaving.error
+                    if error is not None:
+                        raise error
         except BaseException as raised:  # noqa: ASYNC103 - the thread raises what it left by itself
             if raised is not error:
                 raise
 
-    async def _read_requests(self, calls: TaskGroup, heard: socket) -> BaseException | None:
-        """Do what is asked for, until the context is to be left; return by which exception."""
-        while True:
+    async def _read_requests(
+        self, heard: socket, left: anyio.Event, everything: anyio.CancelScope
+    ) -> None:
+        """Do what is asked for, until the context is to be left; where it is still being entered, cancel that."""
+        while self._leaving is None:
             with suppress(Empty):
-                while True:
-                    match self._requests.get_nowait():
-                        case _Leave(error):
-                            return error
-                        case _Cancel(call):
-                            if call in self._open:
-                                self._open[call].cancel()
-                        case call:
-                            self._open[call] = anyio.CancelScope()
-                            calls.start_soon(self._perform, call)
-            await anyio.wait_readable(heard)
-            heard.recv(4096)
+                while self._leaving is None:
+                    self._take(self._requests.get_nowait())
+            if self._leaving is None:
+                await anyio.wait_readable(heard)
+                heard.recv(4096)
+        left.set()
+        if self._calls is None:
+            everything.cancel()
+
+    def _take(self, request: _Request) -> None:
+        match request:
+            case _Leave():
+                self._leaving = request
+            case _Cancel(call):
+                if call in self._open:
+                    self._open[call].cancel()
+            case call:
+                # There are no calls before the context is entered.
+                if self._calls is not None:
+                    self._open[call] = anyio.CancelScope()
+                    self._calls.start_soon(self._perform, call)
 
     async def _perform(self, call: _Call[Any]) -> None:
         with self._open[call]:

@@ -9,20 +9,20 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final, Literal, TypeVar, overload
 
 import anyio
 from attrs import evolve, frozen
 
-from tether._engine.driver import Driver
+from tether._engine.active_run import ActiveRun, RunStart
 from tether._engine.inbox import Inbox
-from tether._engine.interruption import RunControl
 from tether._engine.ledger import Ledger
 from tether._engine.output import Output
-from tether._engine.parts import LiveRun, RunParts, RunServices
-from tether._engine.publisher import Publisher
+from tether._engine.parts import RunParts
 from tether._engine.turn_settings import DEFAULT_TOOL_TIMEOUT, TurnSettings
 from tether._threads import tied_to_its_thread
+from tether._turns import Turn, Turns
 from tether.approvals import Approve, approval
 from tether.chat import Chat
 from tether.errors import AgentBusyError, NothingToContinueError, UsageError
@@ -39,8 +39,8 @@ from tether.hooks import (
     TransformContext,
     call_hook,
 )
+from tether.iterator import RunIterator, RunScope, hold_run, itself, require_scope, text_of
 from tether.limits import Limits, Spent
-from tether.loop import End, agent_loop
 from tether.messages import (
     AssistantMessage,
     Message,
@@ -53,10 +53,12 @@ from tether.messages import (
 from tether.model import Model, ModelOptions, ThinkingLevel
 from tether.models.catalogue import model_from_name
 from tether.models.knowledge import price_of, require_prices
-from tether.run import OutputResult, Run, RunResult
+from tether.pending import PendingRun, WhenBusy, check_when_busy
+from tether.result import OutputResult, RunResult
+from tether.run import Run
 from tether.serialize import to_builtins
 from tether.session import Session
-from tether.stream import EventSink, EventStream, open_event_stream
+from tether.stream import open_event_stream
 from tether.tools import Tool, ToolContext, ToolResult, tool
 from tether.transcript import Transcript
 
@@ -189,7 +191,8 @@ class Agent(Hookable):
         self.session = session
         kept = session.messages if session is not None else ()
         self._transcript = Transcript([*kept, *messages])
-        self._run: _ActiveRun | None = None
+        self._run: ActiveRun | None = None
+        self._turns = Turns()
 
     # What it is made of.
 
@@ -257,16 +260,20 @@ class Agent(Hookable):
 
     # Running it.
 
-    @asynccontextmanager
-    async def run(
+    def run(
         self,
         prompt: Prompt | None = None,
         *,
         output: Any = None,
         output_attempts: int = 3,
         max_buffer_size: float = 64,
-    ) -> AsyncIterator[Run]:
+        when_busy: WhenBusy = "raise",
+    ) -> PendingRun:
         """Start a run, tied to the block it is used in.
+
+        Do not `yield` out of that block from an async generator, which may be dropped or go on in another task:
+        `stream_text` and `stream_events` are made for that. Who does it all the same closes the generator with
+        `contextlib.aclosing`, in the task that iterates it.
 
         Args:
             prompt: what to say; None to continue from the conversation as it stands.
@@ -274,10 +281,13 @@ class Agent(Hookable):
                 pydantic model, or plain types. The model gives it by a tool that is added for this run.
             output_attempts: how often the model may try, before `result()` raises `OutputError`.
             max_buffer_size: how many events the run may be ahead of who reads them.
+            when_busy: what to do while a run of this agent is going: `raise` AgentBusyError, or `wait` in line until it
+                is over; first come, first served. A tool of the agent that waits so waits for ever, as its own run
+                waits for it.
 
         Returns:
-            A context manager that gives the `Run`. Leaving the block ends the run, if it still goes, and
-            waits until its tools have cleaned up.
+            A context manager that gives the `Run`, to be entered once. Leaving the block ends the run, if it still
+            goes, and waits until its tools have cleaned up.
 
         Raises:
             AgentBusyError: a run of this agent is going already.
@@ -290,29 +300,60 @@ class Agent(Hookable):
             Closes the model's response and cancels the tools, waits until they have cleaned up, and passes
             on. The transcript is valid and may be continued.
         """
-        wanted = None if output is None else Output(output, output_attempts)
-        going = self._begin(prompt, wanted)
+        check_when_busy(when_busy)
+        return PendingRun(
+            lambda: self._open(prompt, output, output_attempts, max_buffer_size, when_busy)
+        )
+
+    @asynccontextmanager
+    async def _open(
+        self,
+        prompt: Prompt | None,
+        output: Any,
+        output_attempts: int,
+        max_buffer_size: float,
+        when_busy: WhenBusy,
+    ) -> AsyncIterator[Run]:
+        start = self._start(prompt, output, output_attempts, when_busy)
         try:
+            active = await start.begun()
             with tied_to_its_thread():
                 async with open_event_stream(
-                    going.produce, max_buffer_size=max_buffer_size
+                    active.produce, max_buffer_size=max_buffer_size
                 ) as stream:
-                    yield going.handle(stream)
+                    yield Run(stream, active.live, active.control, active.spent, active.accept)
         finally:
-            self._over(going)
+            start.over()
 
     @overload
-    async def prompt(self, prompt: Prompt | None = None) -> RunResult: ...
+    async def prompt(
+        self, prompt: Prompt | None = None, *, when_busy: WhenBusy = "raise"
+    ) -> RunResult: ...
     @overload
     async def prompt(
-        self, prompt: Prompt | None = None, *, output: type[T], output_attempts: int = 3
+        self,
+        prompt: Prompt | None = None,
+        *,
+        output: type[T],
+        output_attempts: int = 3,
+        when_busy: WhenBusy = "raise",
     ) -> OutputResult[T]: ...
     @overload
     async def prompt(
-        self, prompt: Prompt | None = None, *, output: Any, output_attempts: int = 3
+        self,
+        prompt: Prompt | None = None,
+        *,
+        output: Any,
+        output_attempts: int = 3,
+        when_busy: WhenBusy = "raise",
     ) -> OutputResult[Any]: ...
     async def prompt(
-        self, prompt: Prompt | None = None, *, output: Any = None, output_attempts: int = 3
+        self,
+        prompt: Prompt | None = None,
+        *,
+        output: Any = None,
+        output_attempts: int = 3,
+        when_busy: WhenBusy = "raise",
     ) -> RunResult:
         """Run to the end, and return just the result.
 
@@ -320,6 +361,7 @@ class Agent(Hookable):
             prompt: what to say; None to continue from the conversation as it stands.
             output: the type that `output` of the result is to have; see `run`.
             output_attempts: how often the model may try.
+            when_busy: whether to wait while a run of this agent is going; see `run`.
 
         Returns:
             How the run ended, and what it added to the conversation.
@@ -333,12 +375,76 @@ class Agent(Hookable):
         Cancellation:
             As in `run`.
         """
-        async with self.run(prompt, output=output, output_attempts=output_attempts) as run:
+        async with self.run(
+            prompt, output=output, output_attempts=output_attempts, when_busy=when_busy
+        ) as run:
             return await run.result()
 
-    def chat(self) -> Chat[Prompt]:
-        """Make a conversation of this agent's: an async generator to send prompts to."""
-        return Chat(self.prompt, self.run)
+    def stream_text(
+        self,
+        prompt: Prompt | None = None,
+        task_group: RunScope | None = None,
+        *,
+        output: Any = None,
+        output_attempts: int = 3,
+        max_buffer_size: float = 64,
+        when_busy: WhenBusy = "raise",
+    ) -> RunIterator[str]:
+        """Start a run, tied to a task group, and iterate over the text of its replies as it arrives.
+
+        It is for those who need an iterator, such as a streaming response: unlike an async generator it may be dropped
+        in the middle, which ends the run. The text of all replies of the run comes, those that call tools included,
+        with nothing between them.
+
+        The run starts at this call. So what keeps it from starting is raised here, before a response has begun.
+
+        Args:
+            prompt: what to say; None to continue from the conversation as it stands.
+            task_group: what the run is tied to: an `anyio.abc.TaskGroup`, a `trio.Nursery`, an `asyncio.TaskGroup`, or
+                what has a `start_soon` like theirs. The run is cancelled with it.
+            output: the type of the result that the run is to have; see `run`.
+            output_attempts: how often the model may try.
+            max_buffer_size: how many events the run may be ahead of who reads them.
+            when_busy: with `wait`, the run waits in its task group until those before it are over.
+
+        Returns:
+            The iterator; see `RunIterator`.
+
+        Raises:
+            AgentBusyError: a run of this agent is going already.
+            NothingToContinueError: no prompt was given, and nothing waits for an answer; with `wait`, it may be raised
+                by the iteration.
+            UsageError: there is no task group, or it takes no tasks now.
+        """
+        scope = require_scope("stream_text", task_group)
+        start = self._start(prompt, output, output_attempts, when_busy)
+        return hold_run(scope, start.produce, start.over, max_buffer_size, text_of)
+
+    def stream_events(
+        self,
+        prompt: Prompt | None = None,
+        task_group: RunScope | None = None,
+        *,
+        output: Any = None,
+        output_attempts: int = 3,
+        max_buffer_size: float = 64,
+        when_busy: WhenBusy = "raise",
+    ) -> RunIterator[Event]:
+        """Start a run, tied to a task group, and iterate over its events; else as `stream_text`."""
+        scope = require_scope("stream_events", task_group)
+        start = self._start(prompt, output, output_attempts, when_busy)
+        return hold_run(scope, start.produce, start.over, max_buffer_size, itself)
+
+    def chat(self, *, when_busy: WhenBusy = "raise") -> Chat[Prompt]:
+        """Make a conversation of this agent's: an async generator to send prompts to.
+
+        Args:
+            when_busy: whether a send waits while a run of this agent is going; see `run`.
+        """
+        check_when_busy(when_busy)
+        return Chat(
+            partial(self.prompt, when_busy=when_busy), partial(self.run, when_busy=when_busy)
+        )
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator["Agent"]:
@@ -366,13 +472,12 @@ class Agent(Hookable):
                     await call_hook(hook, self)
 
     async def wait_idle(self) -> None:
-        """Wait until no run is going, its listeners included.
+        """Wait until no run is going, its listeners included, and none waits for that with `when_busy="wait"`.
 
         Cancellation:
             At once; the run goes on.
         """
-        while self._run is not None:
-            await self._run.over.wait()
+        await self._turns.wait_free()
 
     # Speaking to it while it runs.
 
@@ -515,8 +620,18 @@ class Agent(Hookable):
 
     # What the above is made of. None of it waits.
 
-    def _begin(self, prompt: Prompt | None, output: Output | None = None) -> "_ActiveRun":
-        self._refuse_if_busy("start a second run")
+    def _start(
+        self, prompt: Prompt | None, output: Any, output_attempts: int, when_busy: WhenBusy
+    ) -> RunStart:
+        """Take a turn, or a place in the line; where the turn has come already, the run begins."""
+        check_when_busy(when_busy)
+        wanted = None if output is None else Output(output, output_attempts)
+        turn = self._turns.join() if when_busy == "wait" else self._turns.take_nowait()
+        if turn is None:
+            raise _busy("start a second run")
+        return RunStart(turn, lambda: self._begin(turn, prompt, wanted))
+
+    def _begin(self, turn: Turn, prompt: Prompt | None, output: Output | None) -> ActiveRun:
         if self.limits.cost is not None and self.price is None:
             require_prices()
         prompts = self._prompts(prompt)
@@ -539,7 +654,7 @@ class Agent(Hookable):
             session=self.session,
             depth=self._depth,
         )
-        self._run = _ActiveRun(parts, prompts, self._over)
+        self._run = run = ActiveRun(parts, prompts, lambda: self._over(run, turn))
         return self._run
 
     def _price(self, reply: AssistantMessage) -> float:
@@ -579,11 +694,8 @@ class Agent(Hookable):
         return bool(self._inbox.waiting("steering") or self._inbox.waiting("follow_up"))
 
     def _refuse_if_busy(self, what: str) -> None:
-        if self._run is not None:
-            raise AgentBusyError(
-                f"cannot {what}: a run of this agent is going. Wait for it (wait_idle), end it (abort), "
-                "speak to it (steer, follow_up), or use a second Agent"
-            )
+        if self._turns.taken:
+            raise _busy(what)
 
     def _settings(self) -> TurnSettings:
         return TurnSettings(
@@ -609,91 +721,14 @@ class Agent(Hookable):
             timestamp=message.timestamp or self._clock(),
         )
 
-    def _over(self, going: "_ActiveRun") -> None:
-        if self._run is going:
+    def _over(self, run: ActiveRun, turn: Turn) -> None:
+        if self._run is run:
             self._run = None
-        going.over.set()
+        turn.over()
 
 
-class _ActiveRun:
-    """The run that is going, from the agent's side.
-
-    Args:
-        parts: what it is made of.
-        prompts: what it begins with.
-        done: is called when it is over.
-    """
-
-    __slots__ = ("_done", "_parts", "_prompts", "control", "live", "over")
-
-    def __init__(
-        self,
-        parts: RunParts,
-        prompts: Sequence[Queued],
-        done: Callable[["_ActiveRun"], None],
-    ) -> None:
-        self.control = RunControl(parts.ledger.limits)
-        self.live = LiveRun()
-        self.over = anyio.Event()
-        self._parts = parts
-        self._prompts = prompts
-        self._done = done
-
-    def handle(self, stream: EventStream[Event, RunResult]) -> Run:
-        """Make the handle on the run."""
-        return Run(stream, self.live, self.control, self._parts.ledger.spent, self.accept)
-
-    def accept(self, prompt: Prompt) -> Queued:
-        """Take a message that steers the run.
-
-        Raises:
-            UsageError: the run is over.
-        """
-        if self.over.is_set():
-            raise UsageError(
-                "this run is over: speak to the next one with Agent.steer, or start one with a prompt"
-            )
-        message = self._parts.stamp(as_message(prompt))
-        self._parts.inbox.put("steering", message)
-        return message
-
-    async def produce(self, sink: EventSink[Event]) -> RunResult:
-        """Be the producer of the run's stream."""
-        parts, ledger = self._parts, self._parts.ledger
-        first = len(parts.transcript)
-        loop = agent_loop(
-            parts.transcript,
-            self._prompts,
-            limits=ledger.limits,
-            spent=ledger.spent,
-            price=ledger.price,
-        )
-        services = RunServices(
-            parts=parts,
-            control=self.control,
-            live=self.live,
-            publisher=Publisher(sink, parts.hooks, self.control),
-        )
-        try:
-            end = await Driver(loop, services).drive()
-            if self.live.error is not None:
-                raise self.live.error
-            return self._result(end, first)
-        finally:
-            self._done(self)
-
-    def _result(self, end: End, first: int) -> RunResult:
-        """Make the result; what the run added to the transcript begins at `first`."""
-        parts, output, spent = self._parts, self._parts.output, self._parts.ledger.spent
-        if output is not None and not output.given:
-            raise output.error(end.limit or end.stop_reason)
-        kind = RunResult if output is None else OutputResult[Any]
-        return kind(
-            output=None if output is None else output.value,
-            stop_reason=end.stop_reason,
-            limit=end.limit,
-            messages=parts.transcript.messages[first:],
-            usage=spent.usage,
-            cost=spent.cost,
-            undelivered=parts.inbox.clear(),
-        )
+def _busy(what: str) -> AgentBusyError:
+    return AgentBusyError(
+        f"cannot {what}: a run of this agent is going. Wait for it (`await agent.wait_idle()`, or start the next with "
+        '`when_busy="wait"`), end it (abort) and wait, speak to it (steer, follow_up), or use a second Agent'
+    )

@@ -1,10 +1,18 @@
-"""The same for programs without an event loop: `prompt`, and `run` as a context manager to loop over.
+"""The same for plain functions: `prompt`, and `run` as a context manager to loop over.
 
 Each call starts an event loop in a thread of its own and stops it at the end; nothing is kept between
 calls, so any number of threads may use this module at once. There is no second implementation: the
 functions here wait for those of the agent.
 
 Ctrl-C, in the thread that waits, ends the run as leaving its block would, and is raised when that is done.
+
+Plain functions that an event loop runs in a worker thread (`anyio.to_thread`, `def` endpoints of Starlette and FastAPI,
+Gradio's functions, plain tools) may use it as well. The run ends with their caller: its cancellation is seen where the
+thread waits for the run, ends the run, and is raised when its tools have cleaned up. Such a run has an event loop of
+its own too. For tools that need what lives in the caller's, such as a pool of connections, there is
+`anyio.from_thread.run(agent.prompt, ...)`.
+
+In the event loop's own thread it is refused: there it would stop the event loop.
 """
 
 import sys
@@ -14,14 +22,15 @@ from types import TracebackType
 from typing import Any, TypeVar, overload
 
 import anyio
-import anyio.from_thread
 
-from tether._portal import Backend, Portal, entered
+from tether._portal import Backend, Portal, backend_of_caller, entered
 from tether.agent import Agent
 from tether.errors import NothingToContinueError, UsageError
 from tether.events import Event
 from tether.messages import AssistantMessage, Prompt, Usage
-from tether.run import OutputResult, Run, RunResult
+from tether.pending import WhenBusy, check_when_busy
+from tether.result import OutputResult, RunResult
+from tether.run import Run
 
 __all__ = ("BlockingChat", "BlockingRun", "chat", "prompt", "run")
 
@@ -30,7 +39,11 @@ T = TypeVar("T")
 
 @overload
 def prompt(
-    agent: Agent, request: Prompt | None = None, *, backend: Backend = "asyncio"
+    agent: Agent,
+    request: Prompt | None = None,
+    *,
+    backend: Backend | None = None,
+    when_busy: WhenBusy = "raise",
 ) -> RunResult: ...
 @overload
 def prompt(
@@ -39,7 +52,8 @@ def prompt(
     *,
     output: type[T],
     output_attempts: int = 3,
-    backend: Backend = "asyncio",
+    backend: Backend | None = None,
+    when_busy: WhenBusy = "raise",
 ) -> OutputResult[T]: ...
 @overload
 def prompt(
@@ -48,7 +62,8 @@ def prompt(
     *,
     output: Any,
     output_attempts: int = 3,
-    backend: Backend = "asyncio",
+    backend: Backend | None = None,
+    when_busy: WhenBusy = "raise",
 ) -> OutputResult[Any]: ...
 def prompt(
     agent: Agent,
@@ -56,7 +71,8 @@ def prompt(
     *,
     output: Any = None,
     output_attempts: int = 3,
-    backend: Backend = "asyncio",
+    backend: Backend | None = None,
+    when_busy: WhenBusy = "raise",
 ) -> RunResult:
     """Run an agent to the end, and return just the result.
 
@@ -65,20 +81,27 @@ def prompt(
         request: what to say; None to continue from the conversation as it stands.
         output: the type that the result is to have; see `Agent.run`.
         output_attempts: how often the model may try.
-        backend: the event loop to use.
+        backend: the event loop to use; if None, the one this thread works for, else asyncio.
+        when_busy: whether to wait while a run of the agent is going; see `Agent.run`.
 
     Returns:
         How the run ended, and what it added to the conversation.
 
     Raises:
-        UsageError: called where an event loop is running.
+        UsageError: called in the thread of an event loop.
         Exception: what `Agent.prompt` raises.
 
     Cancellation:
-        KeyboardInterrupt ends the run, waits until its tools have cleaned up, and is raised.
+        KeyboardInterrupt ends the run, waits until its tools have cleaned up, and is raised. So does the cancellation
+        of the caller, where this is a worker thread of anyio's.
     """
     with run(
-        agent, request, output=output, output_attempts=output_attempts, backend=backend
+        agent,
+        request,
+        output=output,
+        output_attempts=output_attempts,
+        backend=backend,
+        when_busy=when_busy,
     ) as going:
         return going.result()
 
@@ -90,7 +113,8 @@ def run(
     *,
     output: Any = None,
     output_attempts: int = 3,
-    backend: Backend = "asyncio",
+    backend: Backend | None = None,
+    when_busy: WhenBusy = "raise",
     max_buffer_size: float = 64,
 ) -> Iterator["BlockingRun"]:
     """Start a run, tied to the block it is used in.
@@ -100,7 +124,8 @@ def run(
         request: what to say; None to continue from the conversation as it stands.
         output: the type that the result is to have; see `Agent.run`.
         output_attempts: how often the model may try.
-        backend: the event loop to use.
+        backend: the event loop to use; if None, the one this thread works for, else asyncio.
+        when_busy: whether to wait while a run of the agent is going; see `Agent.run`.
         max_buffer_size: how many events the run may be ahead of who reads them.
 
     Returns:
@@ -108,17 +133,22 @@ def run(
         its tools have cleaned up.
 
     Raises:
-        UsageError: called where an event loop is running.
+        UsageError: called in the thread of an event loop.
         Exception: what `Agent.run` raises.
 
     Cancellation:
-        KeyboardInterrupt ends the run, waits until its tools have cleaned up, and is raised.
+        KeyboardInterrupt ends the run, waits until its tools have cleaned up, and is raised. So does the cancellation
+        of the caller, where this is a worker thread of anyio's.
     """
     _refuse_in_event_loop()
     manager = agent.run(
-        request, output=output, output_attempts=output_attempts, max_buffer_size=max_buffer_size
+        request,
+        output=output,
+        output_attempts=output_attempts,
+        max_buffer_size=max_buffer_size,
+        when_busy=when_busy,
     )
-    with entered(manager, backend=backend) as (going, portal):
+    with entered(manager, backend=backend or backend_of_caller()) as (going, portal):
         yield BlockingRun(portal, going)
 
 
@@ -129,11 +159,12 @@ class BlockingChat(Generator[str, Prompt | None, None]):
     the agent's queues, until none waits. Between two sends nothing is open.
     """
 
-    __slots__ = ("_agent", "_backend", "_closed")
+    __slots__ = ("_agent", "_backend", "_closed", "_when_busy")
 
-    def __init__(self, agent: Agent, backend: Backend) -> None:
+    def __init__(self, agent: Agent, backend: Backend | None, when_busy: WhenBusy) -> None:
         self._agent = agent
-        self._backend: Backend = backend
+        self._backend: Backend | None = backend
+        self._when_busy: WhenBusy = when_busy
         self._closed = False
 
     def send(self, value: Prompt | None, /) -> str:
@@ -155,7 +186,7 @@ class BlockingChat(Generator[str, Prompt | None, None]):
         if self._closed:
             raise StopIteration
         try:
-            return prompt(self._agent, value, backend=self._backend).text
+            return self._prompt(value)
         except NothingToContinueError:
             return ""
 
@@ -168,7 +199,7 @@ class BlockingChat(Generator[str, Prompt | None, None]):
         if self._closed:
             raise StopIteration
         try:
-            return prompt(self._agent, None, backend=self._backend).text
+            return self._prompt(None)
         except NothingToContinueError:
             raise StopIteration from None
 
@@ -183,18 +214,25 @@ class BlockingChat(Generator[str, Prompt | None, None]):
         """Close the chat: the next send raises StopIteration. The agent is not touched."""
         self._closed = True
 
+    def _prompt(self, value: Prompt | None) -> str:
+        return prompt(self._agent, value, backend=self._backend, when_busy=self._when_busy).text
 
-def chat(agent: Agent, *, backend: Backend = "asyncio") -> BlockingChat:
+
+def chat(
+    agent: Agent, *, backend: Backend | None = None, when_busy: WhenBusy = "raise"
+) -> BlockingChat:
     """Make a conversation of an agent's: a generator to send prompts to.
 
     Args:
         agent: whom to speak to.
-        backend: the event loop to use.
+        backend: the event loop to use; if None, the one this thread works for, else asyncio.
+        when_busy: whether to wait while a run of the agent is going; see `Agent.run`.
 
     Returns:
         The generator.
     """
-    return BlockingChat(agent, backend)
+    check_when_busy(when_busy)
+    return BlockingChat(agent, backend, when_busy)
 
 
 class BlockingRun:
@@ -258,15 +296,13 @@ class BlockingRun:
 def _refuse_in_event_loop() -> None:
     """Refuse to block where that would stop an event loop, and say what to do instead."""
     with suppress(RuntimeError):
-        anyio.from_thread.check_cancelled()
-        raise UsageError(
-            "this thread works for an event loop: use anyio.from_thread.run(agent.prompt, ...), "
-            "which ends with its caller"
-        )
-    with suppress(RuntimeError):
         anyio.get_current_task()
         if not _in_notebook():
-            raise UsageError("an event loop is running here: use `await agent.prompt(...)` instead")
+            raise UsageError(
+                "an event loop is running in this thread, and would stop: write `await agent.prompt(...)` or "
+                "`async with agent.run(...) as run:`; or leave the plain function to a worker thread, by "
+                "`await anyio.to_thread.run_sync(function)`"
+            )
 
 
 def _in_notebook() -> bool:

@@ -15,7 +15,8 @@ from types import TracebackType
 from typing import TypeVar, overload
 
 from tether.errors import NothingToContinueError
-from tether.run import Run, RunResult
+from tether.result import RunResult
+from tether.run import Run
 
 __all__ = ("Chat",)
 

@@ -1,66 +1,18 @@
 """A run that is going: its events, its result, and the handles to steer it by."""
 
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Generic, TypeAlias, TypeVar
-
-from attrs import field, frozen
+from typing import TypeAlias
 
 from tether._engine.interruption import RunControl
 from tether._engine.parts import LiveRun
 from tether.errors import UsageError
-from tether.events import Event, MessageUpdate, RunStopReason, ToolExecutionUpdate
-from tether.limits import LimitName, Spent
-from tether.messages import AssistantMessage, Message, Prompt, Queued, Usage
+from tether.events import Event, MessageUpdate, ToolExecutionUpdate
+from tether.limits import Spent
+from tether.messages import AssistantMessage, Prompt, Queued, Usage
+from tether.result import RunResult
 from tether.stream import EventStream, StreamStatistics, WhenFull
 
-__all__ = ("OutputResult", "Run", "RunResult")
-
-T = TypeVar("T")
-
-
-@frozen(kw_only=True)
-class RunResult:
-    """What came of a run that ended in order."""
-
-    stop_reason: RunStopReason
-    limit: LimitName | None = None
-    """Which limit was reached, where `stop_reason` is `limit`."""
-    messages: tuple[Message, ...] = field(repr=lambda messages: f"<{len(messages)} messages>")
-    """What the run added to the transcript."""
-    usage: Usage = field(factory=Usage)
-    """All tokens it spent, those of child agents included."""
-    cost: float = 0.0
-    undelivered: tuple[Queued, ...] = ()
-    """Steering and follow-ups that were accepted and did not make it into the conversation."""
-    output: Any = None
-    """The result, of the type that was asked for, where one was."""
-
-    @property
-    def reply(self) -> AssistantMessage | None:
-        """The last reply, if there was one."""
-        replies = (m for m in reversed(self.messages) if isinstance(m, AssistantMessage))
-        return next(replies, None)
-
-    @property
-    def text(self) -> str:
-        """The text of the last reply."""
-        return "" if self.reply is None else self.reply.text
-
-    def __str__(self) -> str:
-        """Return the text of the last reply, for `print`."""
-        return self.text
-
-
-@frozen(kw_only=True)
-class OutputResult(RunResult, Generic[T]):
-    """What came of a run that was asked for a result of a type."""
-
-    output: T  # pyright: ignore[reportGeneralTypeIssues]  # it has no default, as it is always given
-
-    def __str__(self) -> str:
-        """Return the result that was asked for as a string, for `print`."""
-        return str(self.output)
-
+__all__ = ("Run",)
 
 RunStream: TypeAlias = EventStream[Event, RunResult]
 

@@ -94,6 +94,7 @@ def test_the_time_limit_counts_from_the_beginning_and_may_change(backend: Backen
 
     async def program() -> None:
         control = RunControl(lambda: limits[-1])
+        control.start()
         begun = anyio.current_time()
         with control.interruptible():
             await anyio.sleep(50)

@@ -29,21 +29,25 @@ __all__ = ("RunControl",)
 
 
 class RunControl:
-    """What ends the request in flight, or the whole run. Made inside the event loop, when the run begins.
+    """What ends the request in flight, or the whole run.
 
     Args:
-        limits: what the run may spend now; `seconds` counts from here.
+        limits: what the run may spend now; `seconds` counts from `start`.
     """
 
     __slots__ = ("_ending", "_limits", "_listeners", "_scope", "_started_at", "_state")
 
     def __init__(self, limits: Callable[[], Limits]) -> None:
         self._limits = limits
-        self._started_at = anyio.current_time()
+        self._started_at = 0.0
         self._ending: End | None = None
         self._state: Literal["idle", "in_flight", "due", "interrupted"] = "idle"
-        self._scope = anyio.CancelScope()
+        self._scope: anyio.CancelScope | None = None
         self._listeners = 0
+
+    def start(self) -> None:
+        """Start the clock of the run; called inside the event loop."""
+        self._started_at = anyio.current_time()
 
     @property
     def ending(self) -> End | None:
@@ -96,7 +100,8 @@ class RunControl:
 
     def _cancel(self) -> None:
         self._state = "interrupted"
-        self._scope.cancel()
+        if self._scope is not None:
+            self._scope.cancel()
 
     @property
     def _deadline(self) -> float:

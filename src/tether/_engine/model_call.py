@@ -276,7 +276,16 @@ class ModelCall:
         )
 
     def _stamped(self, reply: AssistantMessage) -> AssistantMessage:
-        return with_unique_calls(evolve(reply, id=self._id, timestamp=self._started_at))
+        # A model may leave open why its reply ended; the transcript does not.
+        reason: StopReason = "tool_calls" if reply.tool_calls else "stop"
+        return with_unique_calls(
+            evolve(
+                reply,
+                stop_reason=reply.stop_reason or reason,
+                id=self._id,
+                timestamp=self._started_at,
+            )
+        )
 
 
 async def build_request(

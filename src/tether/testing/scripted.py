@@ -41,6 +41,7 @@ from tether import (
     PartialReply,
     ReplyEnd,
     ReplyInfo,
+    StopReason,
     Text,
     TextDelta,
     Thinking,
@@ -290,9 +291,8 @@ class _Writer:
         if self._reply.complete is None:
             yield from self._close()
             message = self._reply.preview()
-            if message.tool_calls:
-                message = evolve(message, stop_reason="tool_calls")
-            yield self._sent(ReplyEnd(message))
+            stop_reason: StopReason = "tool_calls" if message.tool_calls else "stop"
+            yield self._sent(ReplyEnd(evolve(message, stop_reason=stop_reason)))
 
     def _block(self, block: AssistantBlock) -> Iterator[Delta]:
         yield from self._close()
