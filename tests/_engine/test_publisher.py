@@ -84,10 +84,36 @@ async def test_an_event_that_a_listener_refuses_reaches_no_consumer() -> None:
     assert stream.statistics().current_buffer_used == 0
 
 
-async def test_a_run_that_is_closed_passes_over_consumers_without_room() -> None:
+async def test_of_a_run_that_is_closed_consumers_get_what_they_have_room_for_without_a_gap() -> (
+    None
+):
     publisher, stream, _, _ = made(1)
     publisher.publish_nowait(TurnStart(1))
     publisher.publish_nowait(TurnStart(2))
     assert await took(stream, 1) == [TurnStart(1)]
-    stream.close()
     publisher.publish_nowait(TurnStart(3))
+    assert await took(stream, 1) == [TurnStart(2)]
+    stream.close()
+    publisher.publish_nowait(TurnStart(4))
+
+
+@pytest.mark.parametrize("where", ["consumer", "listener"])
+async def test_an_event_that_a_cancellation_kept_back_comes_once_when_the_run_is_closed(
+    where: str,
+) -> None:
+    publisher, stream, hooks, _ = made(1)
+    if where == "listener":
+        hooks.add("on_event", lambda _: anyio.sleep_forever())
+    else:
+        await publisher.publish(TurnStart(0))
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(publisher.publish, TurnStart(1))
+            await anyio.wait_all_tasks_blocked()
+            scope.cancel()
+    if where == "consumer":
+        assert await took(stream, 1) == [TurnStart(0)]
+    publisher.publish_nowait(TurnStart(1))
+    assert await took(stream, 1) == [TurnStart(1)]
+    publisher.publish_nowait(TurnStart(2))
+    assert await took(stream, 1) == [TurnStart(2)]

@@ -27,7 +27,7 @@ class Publisher:
         self._sink = sink
         self._hooks = hooks
         self._control = control
-        # What an interruption kept from being sent: it goes before the next event.
+        # What a cancellation kept from being sent: it goes before the next event.
         self._outbox: list[Event] = []
 
     def offer(self, event: Event) -> bool:
@@ -41,16 +41,18 @@ class Publisher:
     async def publish(self, event: Event) -> None:
         """Publish an event.
 
-        An event that an interruption keeps from being sent is sent before the next one: of a run that ends in order,
-        nothing is missing.
-
         Cancellation:
-            While a consumer is slow, or inside a listener.
+            While a consumer is slow, or inside a listener. The event is then sent before the next one: of a run that
+            ends in order, nothing is missing.
         """
         if listeners := self._hooks.at("on_event"):
-            with self._control.listening():
-                for hook in listeners:
-                    await call_hook(hook, event)
+            try:
+                with self._control.listening():
+                    for hook in listeners:
+                        await call_hook(hook, event)
+            except anyio.get_cancelled_exc_class():
+                self._outbox.append(event)
+                raise
         self._outbox.append(event)
         while self._outbox:
             # Taken out before it is sent, since calls that run at once publish at once.
@@ -62,6 +64,13 @@ class Publisher:
                 raise
 
     def publish_nowait(self, event: Event) -> None:
-        """Publish to consumers that have room, for a run that is being closed and may not wait."""
+        """Publish to consumers alone, for a run that is being closed and may not wait.
+
+        Where one has no room, it gets neither this event nor a later one: what consumers get has no gaps.
+        """
+        if event not in self._outbox:
+            self._outbox.append(event)
         with suppress(anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
-            self._sink.send_nowait(event)
+            while self._outbox:
+                self._sink.send_nowait(self._outbox[0])
+                self._outbox.pop(0)

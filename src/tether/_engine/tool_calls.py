@@ -97,13 +97,23 @@ class ToolBatch:
             if call.answer is None:
                 self._settle(call, self._unanswered(call))
             await self._end(call)
-        return self.close_nowait()
+        return self._outcomes()
 
     def close_nowait(self) -> Sequence[ToolOutcome]:
-        """Return what is known of each call, without waiting."""
+        """Announce the ends of the calls, and return what is known of each, without waiting."""
+        publish = self._services.publisher.publish_nowait
+        outcomes = self._outcomes()
+        for call, outcome in zip(self._calls.values(), outcomes, strict=True):
+            if call.started_at is None:
+                publish(self._start_of(call))
+            if not call.ended:
+                publish(self._end_of(call, outcome.result))
+        return outcomes
+
+    def _outcomes(self) -> Sequence[ToolOutcome]:
+        transcript = self._parts.transcript
         return [
-            call.answer
-            or ToolOutcome(self._parts.transcript.result(id_), usage=call.usage, cost=call.cost)
+            call.answer or ToolOutcome(transcript.result(id_), usage=call.usage, cost=call.cost)
             for id_, call in self._calls.items()
         ]
 
@@ -123,9 +133,7 @@ class ToolBatch:
         """Take a call up: from here on it is known by its id, and may be cancelled."""
         call.started_at = anyio.current_time()
         self._services.live.tool_scopes[call.call.id] = call.scope
-        await self._services.publisher.publish(
-            ToolExecutionStart(call.call.id, call.call.name, call.call.arguments)
-        )
+        await self._services.publisher.publish(self._start_of(call))
 
     async def _run(self, call: _Call) -> None:
         try:
@@ -151,10 +159,15 @@ class ToolBatch:
         self._services.live.tool_scopes.pop(call.call.id, None)
         call.reports.close()
         await call.reports.delivered()
-        duration = anyio.current_time() - call.started_at
-        await self._services.publisher.publish(
-            ToolExecutionEnd(call.call.id, call.call.name, call.answer.result, duration)
-        )
+        await self._services.publisher.publish(self._end_of(call, call.answer.result))
+
+    def _start_of(self, call: _Call) -> ToolExecutionStart:
+        return ToolExecutionStart(call.call.id, call.call.name, call.call.arguments)
+
+    def _end_of(self, call: _Call, result: ToolResultMessage) -> ToolExecutionEnd:
+        started_at = call.started_at
+        duration = 0.0 if started_at is None else anyio.current_time() - started_at
+        return ToolExecutionEnd(call.call.id, call.call.name, result, duration)
 
     def _unanswered(self, call: _Call) -> ToolResultMessage:
         """The result of a call that was kept from starting, or cut off."""
