@@ -50,7 +50,7 @@ class PendingRun(AbstractAsyncContextManager[Run]):
         """End the run, if it still goes, and wait until its tools have cleaned up."""
         if self._block is None:
             raise _misused("left before it was entered")
-        return await self._block.__aexit__(exc_type, exc_value, traceback)
+        return await self._block.__aexit__(exc_type, exc_value, traceback)  # noqa: ASYNC102 - its own shields do
 
     def __repr__(self) -> str:
         return "<PendingRun: begins with `async with agent.run(...) as run:`>"
