@@ -12,6 +12,7 @@ from contextlib import aclosing, suppress
 from typing import Any
 
 import anyio
+import anyio.from_thread
 import anyio.lowlevel
 import anyio.to_thread
 import pytest
@@ -29,6 +30,7 @@ from tether import (
     MessageEnd,
     MessageUpdate,
     ModelError,
+    RunResult,
     TextDelta,
     ToolContext,
     ToolExecutionStart,
@@ -141,6 +143,88 @@ async def shielded_cleanup(state: State) -> None:
 
     agent(state, call("careful"), "done", tools=[careful])
     await follow(state)
+
+
+async def fail_when_cancelled(state: State) -> None:
+    """Wait, and fail to clean up."""
+    state.begun.append("failing")
+    try:
+        for _ in range(3):
+            await anyio.lowlevel.checkpoint()
+    except anyio.get_cancelled_exc_class():
+        raise ValueError("could not clean up") from None
+    finally:
+        state.cleaned.append("failing")
+
+
+async def task_groups_whose_clean_up_fails(state: State) -> None:
+    @tool
+    async def spread() -> str:
+        """Work in child tasks."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(fail_when_cancelled, state)
+            tasks.start_soon(fail_when_cancelled, state)
+            await anyio.lowlevel.checkpoint()
+        return "spread"
+
+    agent(
+        state, [call("spread"), call("add", a=1, b=1), call("spread")], "done", tools=[spread, add]
+    )
+    await follow(state)
+
+
+async def task_groups_whose_clean_up_fails_cut_off(state: State) -> None:
+    """As above, while the run itself cuts them off."""
+
+    @tool
+    async def spread() -> str:
+        """Work in child tasks, and have the run cut off."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(fail_when_cancelled, state)
+            await anyio.lowlevel.checkpoint()
+            state.agent.steer("enough", interrupt=True)
+            await anyio.sleep_forever()
+        raise AssertionError
+
+    agent(state, [call("spread"), call("spread")], "done", tools=[spread])
+    await follow(state)
+
+
+async def a_run_started_from_a_thread(state: State) -> None:
+    inner = Agent(ScriptedModel([call("add", a=1, b=1), call("multiply", a=2, b=2)], "two"))
+    inner.tools = [add, multiply]
+
+    @tool
+    def ask() -> str:
+        """Ask another agent, from a thread."""
+        return anyio.from_thread.run(run_inner).text
+
+    async def run_inner() -> RunResult:
+        state.begun.append("inner")
+        try:
+            return await inner.prompt("?")
+        finally:
+            # A thread that was given up is not waited for; what it runs in the event loop is.
+            state.cleaned.append("inner")
+
+    agent(state, call("ask"), "done", tools=[ask])
+    try:
+        await follow(state)
+    finally:
+        assert not inner.state.running
+        check_transcript(inner.messages)
+
+
+async def a_thread_that_reports(state: State) -> None:
+    @tool
+    def work(context: ToolContext[Any]) -> str:
+        """Report, from a thread, more than the channel holds."""
+        for number in range(3):
+            anyio.from_thread.run(context.update, f"{number}")
+        return "reported"
+
+    agent(state, [call("work"), call("work")], "done", tools=[work])
+    await follow(state, max_buffer_size=0)
 
 
 async def steering(state: State) -> None:
@@ -396,6 +480,8 @@ CHEAP: list[Program] = [
     sequential_tools,
     a_full_channel,
     shielded_cleanup,
+    task_groups_whose_clean_up_fails,
+    task_groups_whose_clean_up_fails_cut_off,
     steering,
     steering_that_interrupts,
     follow_ups,
@@ -417,6 +503,8 @@ CHEAP: list[Program] = [
 ]
 REAL: list[Program] = [
     a_thread,
+    a_thread_that_reports,
+    a_run_started_from_a_thread,
     a_blocking_run_in_a_thread,
     a_subprocess,
     over_http,

@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import anyio
 import pytest
@@ -115,3 +116,9 @@ def test_options_may_be_used_for_one_program_after_another(backend: Backend) -> 
     program: Callable[[], Awaitable[None]] = main
     for _ in range(2):
         anyio.run(program, backend=name, backend_options=options)
+
+
+def test_a_backend_that_there_is_not_is_refused() -> None:
+    unknown: Any = "curio"
+    with pytest.raises(ValueError, match="no backend 'curio'; there are: asyncio, trio"):
+        virtual_clock(unknown)

@@ -416,3 +416,9 @@ async def test_a_whole_history_is_taken() -> None:
     history: list[ModelMessage] = [HI, said(), HI, CALLING, ANSWER]
     request = ModelRequest(messages=history, tools=[ADD])
     assert (await answers(ScriptedModel("fine"), request))[-1] == ReplyEnd(said("fine"))
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan")])
+def test_a_pause_of_no_length_there_can_be_is_refused(seconds: float) -> None:
+    with pytest.raises(ValueError, match="'seconds' must be"):
+        Pause(seconds=seconds)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -108,3 +109,9 @@ def test_a_fault_is_found_exactly_where_there_is_one(messages: list[Message]) ->
         assert not valid
     else:
         assert valid
+
+
+@pytest.mark.parametrize("given", ["text", [1], [HI, None]], ids=repr)
+def test_what_is_no_message_is_a_fault(given: Any) -> None:
+    with pytest.raises(AssertionError, match=r"message \d: .* is no message"):
+        check_transcript(given)

@@ -1,0 +1,115 @@
+"""Exceptions go through process pools and task queues as they are."""
+
+import copy
+import importlib
+import pickle
+import pkgutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import tether
+from tether import (
+    AgentBusyError,
+    ArgumentsError,
+    AssistantMessage,
+    ConsumerTooSlowError,
+    DecodeError,
+    ModelError,
+    NothingToContinueError,
+    OutputError,
+    TetherError,
+    ToolDefinitionError,
+    UnknownModelError,
+    UsageError,
+)
+from tether.loop import End, Interruption
+from tether.serialize import _Misfit  # pyright: ignore[reportPrivateUsage]
+from tether.testing._steps import Overdue
+from tether.toolbox.confinement import OutsideRootError
+
+EXAMPLES: list[BaseException] = [
+    TetherError("root"),
+    UsageError("wrong"),
+    AgentBusyError("busy"),
+    NothingToContinueError("nothing"),
+    ToolDefinitionError("no tool"),
+    UnknownModelError("no model"),
+    DecodeError("expected a string", path="$.content[0].text"),
+    ModelError("gone", kind="connection"),
+    ModelError(
+        "slow down",
+        kind="rate_limit",
+        status=429,
+        request_id="req_1",
+        retry_after=2.5,
+        partial=AssistantMessage("Hel", stop_reason="error"),
+        closest=["this", "that"],
+    ),
+    ArgumentsError(["a: missing", "b: not a number"]),
+    OutputError("no result", attempts=["first", "second"]),
+    ConsumerTooSlowError("slow"),
+    Interruption(End("aborted"), ("so far",)),
+    OutsideRootError("out of bounds"),
+    _Misfit("no", "a", "b"),
+    Overdue(),
+]
+
+WAYS: dict[str, Callable[[Any], Any]] = {
+    "pickled": lambda error: pickle.loads(pickle.dumps(error)),
+    "pickled as of old": lambda error: pickle.loads(pickle.dumps(error, protocol=0)),
+    "copied": copy.copy,
+    "copied deeply": copy.deepcopy,
+    "all of it": lambda error: copy.copy(pickle.loads(pickle.dumps(copy.deepcopy(error)))),
+}
+
+
+def exception_classes() -> Iterator[type[BaseException]]:
+    """All that are defined in the package, wherever."""
+    for info in pkgutil.walk_packages(tether.__path__, "tether."):
+        if info.name.endswith("__main__"):
+            continue
+        module = importlib.import_module(info.name)
+        for value in vars(module).values():
+            if (
+                isinstance(value, type)
+                and issubclass(value, BaseException)
+                and value.__module__ == info.name
+            ):
+                yield value
+
+
+def test_there_is_an_example_of_every_exception() -> None:
+    assert set(exception_classes()) == {type(error) for error in EXAMPLES}
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize("error", EXAMPLES, ids=repr)
+def test_a_copy_is_like_the_original(error: BaseException, way: Callable[[Any], Any]) -> None:
+    original = copy.deepcopy(error)
+    original.add_note("seen in a worker")
+    again = way(original)
+    assert type(again) is type(original)
+    assert str(again) == str(original)
+    assert again.args == original.args
+    assert vars(again) == vars(original)
+    assert again.__notes__ == ["seen in a worker"]
+
+
+def test_a_copy_has_notes_of_its_own() -> None:
+    original = ModelError("gone", kind="server")
+    original.add_note("one")
+    copy.copy(original).add_note("two")
+    assert original.__notes__ == ["one"]
+
+
+def test_one_of_somebody_elses_can_be_copied_too() -> None:
+    again = pickle.loads(pickle.dumps(TheirError("x", code=3)))
+    assert (str(again), again.code) == ("theirs: x", 3)
+
+
+class TheirError(UsageError):
+    def __init__(self, what: str, *, code: int) -> None:
+        super().__init__(f"theirs: {what}")
+        self.code = code
