@@ -29,7 +29,7 @@ from tether import (
     fallback,
     tool,
 )
-from tether.models.retry import RetryPolicy
+from tether.model import RetryPolicy
 from tether.testing import Pause, ScriptedModel, call, check_events, check_transcript
 
 GUARD = 20
@@ -496,7 +496,7 @@ async def test_a_hook_whose_clean_up_fails_ends_the_run_with_that(
     with anyio.fail_after(GUARD), pytest.raises(ExceptionGroup) as caught:
         async with agent.run("go") as run:
             await begun.wait()
-            run.cut()
+            run.interrupt()
             await run.result()
     found = set()
     for member in caught.value.exceptions:

@@ -7,9 +7,11 @@ can be used under `asyncio.run` now and under `trio.run` later.
 import math
 import time
 import uuid
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from os import PathLike
 from typing import Any, Final, Literal, TypeVar, overload
 
 import anyio
@@ -43,6 +45,7 @@ from tether.iterator import RunIterator, RunScope, hold_run, itself, require_sco
 from tether.limits import Limits, Spent
 from tether.messages import (
     AssistantMessage,
+    JsonObject,
     Message,
     Prompt,
     Queued,
@@ -98,7 +101,7 @@ class Agent(Hookable):
     """An agent.
 
     Everything given here may be changed between runs, and while one is going: the change takes effect on its
-    next turn.
+    next turn. `limits` and `deps` that were given to one run stay as they are.
 
     Args:
         model: a model, or the name of one, such as `anthropic:claude-sonnet-4-5`.
@@ -109,8 +112,9 @@ class Agent(Hookable):
         deps: whatever the tools need; they find it in their `ToolContext`.
         limits: what a run may spend.
         messages: a conversation to continue.
-        session: where the conversation is kept; every message is written to it before it is announced. What it
-            holds already comes before `messages`.
+        session: where the conversation is kept, or the path of a log file; every message is written to it before it
+            is announced. What it holds already comes before `messages`. A session that was opened by its path is
+            closed with `agent.session.close()`, at the latest when nobody holds the agent any more.
         sequential: run the calls of a reply one after the other.
         tool_timeout: seconds a tool may run that names no timeout of its own; `math.inf` for ever.
         steering: how many waiting messages enter at each turn.
@@ -121,15 +125,17 @@ class Agent(Hookable):
         after_tool: a hook.
         should_stop: a hook.
         approve: is asked before a tool runs; see `tether.approvals`.
-        price: what a reply cost, for `Limits.cost` and `RunResult.cost`, such as `tether.price_of`; which is what
-            is asked where there is a limit, if None.
+        price: what a reply costs, for `Limits.cost` and `RunResult.cost`, such as `tether.price_of`. If None,
+            `price_of` is asked where there is a limit of cost.
         clock: seconds since the epoch.
         new_id: makes the ids of messages.
 
     Raises:
         UnknownModelError: the model's name names nothing.
         ToolDefinitionError: a function cannot be made a tool.
-        UsageError: two tools have the same name.
+        UsageError: two tools have the same name, or another session has the file open.
+        DecodeError: the file is no session.
+        OSError: the file cannot be opened.
     """
 
     def __init__(
@@ -143,7 +149,7 @@ class Agent(Hookable):
         deps: Any = None,
         limits: Limits | None = None,
         messages: Iterable[Message] = (),
-        session: Session | None = None,
+        session: Session | str | PathLike[str] | None = None,
         sequential: bool = False,
         tool_timeout: float = DEFAULT_TOOL_TIMEOUT,
         steering: QueueMode = "one_at_a_time",
@@ -182,14 +188,11 @@ class Agent(Hookable):
         if approve is not None:
             # Innermost, so that what is asked about is what will run.
             self.hooks.add("around_tool", approval(approve), name="approve", depth=1000)
-        self._depth = 0
-        # What is spent by several runs together; None where each counts for itself.
-        self._spent: Spent | None = None
         self._clock = clock
         self._new_id = new_id
         self._inbox = Inbox(steering, follow_up)
-        self.session = session
-        kept = session.messages if session is not None else ()
+        self.session = self._opened(session)
+        kept = self.session.messages if self.session is not None else ()
         self._transcript = Transcript([*kept, *messages])
         self._run: ActiveRun | None = None
         self._turns = Turns()
@@ -217,6 +220,65 @@ class Agent(Hookable):
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise UsageError(f"two tools are called {twice[0]!r}; give one of them another name")
         self._tools = made
+
+    @overload
+    def tool(self, function: Callable[..., Any], /) -> Tool: ...
+    @overload
+    def tool(
+        self,
+        /,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        parameters: JsonObject | None = None,
+        timeout: float | None = None,
+        sequential: bool = False,
+        max_concurrency: int | None = None,
+    ) -> Callable[[Callable[..., Any]], Tool]: ...
+    def tool(
+        self,
+        function: Callable[..., Any] | None = None,
+        /,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        parameters: JsonObject | None = None,
+        timeout: float | None = None,
+        sequential: bool = False,
+        max_concurrency: int | None = None,
+    ) -> Tool | Callable[[Callable[..., Any]], Tool]:
+        """Make a tool of the decorated function and give it to this agent: `@agent.tool`, or `@agent.tool(...)`.
+
+        Args:
+            function: typed throughout; async, or plain and then run in a worker thread.
+            name: what models call it; the other options too are those of `tether.tool`.
+            description: what models are told.
+            parameters: a JSON Schema to use in place of the signature.
+            timeout: seconds it may run.
+            sequential: calls of a reply run one after the other, if it is among them.
+            max_concurrency: how many calls of it may run at once.
+
+        Returns:
+            The tool; without a function, a decorator that makes it.
+
+        Raises:
+            ToolDefinitionError: the function cannot be made a tool.
+            UsageError: the agent has a tool of that name.
+        """
+        make = tool(
+            name=name,
+            description=description,
+            parameters=parameters,
+            timeout=timeout,
+            sequential=sequential,
+            max_concurrency=max_concurrency,
+        )
+
+        def add(function: Callable[..., Any]) -> Tool:
+            self.tools = [*self._tools, made := make(function)]
+            return made
+
+        return add if function is None else add(function)
 
     @property
     def thinking(self) -> ThinkingLevel | None:
@@ -258,6 +320,43 @@ class Agent(Hookable):
         self._inbox.clear()
         self._transcript = Transcript(messages)
 
+    def copy(self, **changes: Any) -> "Agent":
+        """Make an agent like this one, with a conversation of its own.
+
+        It has the same model, tools, hooks and options; later changes to one agent do not reach the other. It has no
+        session, no messages, and nothing waits in its queues, unless they are given.
+
+        Args:
+            **changes: what is different, named as for `Agent`: `agent.copy(model="offline", messages=agent.messages)`.
+                Hooks are added to those of this agent, and `approve` takes the place of its own.
+
+        Returns:
+            The new agent.
+
+        Raises:
+            TypeError: agents have no such part.
+            Exception: what `Agent` raises.
+        """
+        same: dict[str, Any] = {
+            "model": self._model,
+            "system": self.system,
+            "tools": self._tools,
+            "name": self.name,
+            "options": self.options,
+            "deps": self.deps,
+            "limits": self.limits,
+            "sequential": self.sequential,
+            "tool_timeout": self.tool_timeout,
+            "steering": self._inbox.modes["steering"],
+            "follow_up": self._inbox.modes["follow_up"],
+            "price": self.price,
+            "clock": self._clock,
+            "new_id": self._new_id,
+        }
+        made = Agent(**{**same, **changes})
+        made.hooks.add_missing(self.hooks)
+        return made
+
     # Running it.
 
     def run(
@@ -266,6 +365,8 @@ class Agent(Hookable):
         *,
         output: Any = None,
         output_attempts: int = 3,
+        deps: Any = None,
+        limits: Limits | None = None,
         max_buffer_size: float = 64,
         when_busy: WhenBusy = "raise",
     ) -> PendingRun:
@@ -280,6 +381,8 @@ class Agent(Hookable):
             output: the type of the result that the run is to have: an attrs class, a dataclass, a TypedDict, a
                 pydantic model, or plain types. The model gives it by a tool that is added for this run.
             output_attempts: how often the model may try, before `result()` raises `OutputError`.
+            deps: what the tools need in this run; the agent's own if None.
+            limits: what this run may spend; the agent's own if None.
             max_buffer_size: how many events the run may be ahead of who reads them.
             when_busy: what to do while a run of this agent is going: `raise` AgentBusyError, or `wait` in line until it
                 is over; first come, first served. A tool of the agent that waits so waits for ever, as its own run
@@ -300,21 +403,12 @@ class Agent(Hookable):
             Closes the model's response and cancels the tools, waits until they have cleaned up, and passes
             on. The transcript is valid and may be continued.
         """
-        check_when_busy(when_busy)
-        return PendingRun(
-            lambda: self._open(prompt, output, output_attempts, max_buffer_size, when_busy)
-        )
+        asked = _Asked(prompt, output, output_attempts, deps, limits, when_busy)
+        return PendingRun(lambda: self._open(asked, max_buffer_size))
 
     @asynccontextmanager
-    async def _open(
-        self,
-        prompt: Prompt | None,
-        output: Any,
-        output_attempts: int,
-        max_buffer_size: float,
-        when_busy: WhenBusy,
-    ) -> AsyncIterator[Run]:
-        start = self._start(prompt, output, output_attempts, when_busy)
+    async def _open(self, asked: "_Asked", max_buffer_size: float = 64) -> AsyncIterator[Run]:
+        start = self._start(asked)
         try:
             active = await start.begun()
             with tied_to_its_thread():
@@ -327,7 +421,12 @@ class Agent(Hookable):
 
     @overload
     async def prompt(
-        self, prompt: Prompt | None = None, *, when_busy: WhenBusy = "raise"
+        self,
+        prompt: Prompt | None = None,
+        *,
+        deps: Any = None,
+        limits: Limits | None = None,
+        when_busy: WhenBusy = "raise",
     ) -> RunResult: ...
     @overload
     async def prompt(
@@ -336,6 +435,8 @@ class Agent(Hookable):
         *,
         output: type[T],
         output_attempts: int = 3,
+        deps: Any = None,
+        limits: Limits | None = None,
         when_busy: WhenBusy = "raise",
     ) -> OutputResult[T]: ...
     @overload
@@ -345,6 +446,8 @@ class Agent(Hookable):
         *,
         output: Any,
         output_attempts: int = 3,
+        deps: Any = None,
+        limits: Limits | None = None,
         when_busy: WhenBusy = "raise",
     ) -> OutputResult[Any]: ...
     async def prompt(
@@ -353,6 +456,8 @@ class Agent(Hookable):
         *,
         output: Any = None,
         output_attempts: int = 3,
+        deps: Any = None,
+        limits: Limits | None = None,
         when_busy: WhenBusy = "raise",
     ) -> RunResult:
         """Run to the end, and return just the result.
@@ -361,6 +466,8 @@ class Agent(Hookable):
             prompt: what to say; None to continue from the conversation as it stands.
             output: the type that `output` of the result is to have; see `run`.
             output_attempts: how often the model may try.
+            deps: what the tools need in this run; the agent's own if None.
+            limits: what this run may spend; the agent's own if None.
             when_busy: whether to wait while a run of this agent is going; see `run`.
 
         Returns:
@@ -375,9 +482,8 @@ class Agent(Hookable):
         Cancellation:
             As in `run`.
         """
-        async with self.run(
-            prompt, output=output, output_attempts=output_attempts, when_busy=when_busy
-        ) as run:
+        asked = _Asked(prompt, output, output_attempts, deps, limits, when_busy)
+        async with self._open(asked) as run:
             return await run.result()
 
     def stream_text(
@@ -387,6 +493,8 @@ class Agent(Hookable):
         *,
         output: Any = None,
         output_attempts: int = 3,
+        deps: Any = None,
+        limits: Limits | None = None,
         max_buffer_size: float = 64,
         when_busy: WhenBusy = "raise",
     ) -> RunIterator[str]:
@@ -404,6 +512,8 @@ class Agent(Hookable):
                 what has a `start_soon` like theirs. The run is cancelled with it.
             output: the type of the result that the run is to have; see `run`.
             output_attempts: how often the model may try.
+            deps: what the tools need in this run; the agent's own if None.
+            limits: what this run may spend; the agent's own if None.
             max_buffer_size: how many events the run may be ahead of who reads them.
             when_busy: with `wait`, the run waits in its task group until those before it are over.
 
@@ -417,7 +527,7 @@ class Agent(Hookable):
             UsageError: there is no task group, or it takes no tasks now.
         """
         scope = require_scope("stream_text", task_group)
-        start = self._start(prompt, output, output_attempts, when_busy)
+        start = self._start(_Asked(prompt, output, output_attempts, deps, limits, when_busy))
         return hold_run(scope, start.produce, start.over, max_buffer_size, text_of)
 
     def stream_events(
@@ -427,12 +537,14 @@ class Agent(Hookable):
         *,
         output: Any = None,
         output_attempts: int = 3,
+        deps: Any = None,
+        limits: Limits | None = None,
         max_buffer_size: float = 64,
         when_busy: WhenBusy = "raise",
     ) -> RunIterator[Event]:
         """Start a run, tied to a task group, and iterate over its events; else as `stream_text`."""
         scope = require_scope("stream_events", task_group)
-        start = self._start(prompt, output, output_attempts, when_busy)
+        start = self._start(_Asked(prompt, output, output_attempts, deps, limits, when_busy))
         return hold_run(scope, start.produce, start.over, max_buffer_size, itself)
 
     def chat(self, *, when_busy: WhenBusy = "raise") -> Chat[Prompt]:
@@ -560,8 +672,8 @@ class Agent(Hookable):
         async def ask(request: str, context: ToolContext[Any]) -> ToolResult:
             if context.depth >= max_depth:
                 return ToolResult(f"{name} is {context.depth} agents deep already", outcome="error")
-            child = self._child(context, limits)
-            async with child.run(request) as run:
+            child, asked = self._child(request, context, limits)
+            async with child._open(asked) as run:  # noqa: SLF001 - it is one of us
                 try:
                     async for event in run:
                         await context.forward(event, (self.name,))
@@ -579,28 +691,25 @@ class Agent(Hookable):
         return evolve(made, parameters=_REQUEST)
 
     def _child(
-        self, context: ToolContext[Any], limits: Limits | Literal["shared"] | None
-    ) -> "Agent":
+        self,
+        request: str,
+        context: ToolContext[Any],
+        limits: Limits | Literal["shared"] | None,
+    ) -> tuple["Agent", "_Asked"]:
+        """Make the agent of one call, and what its run is asked for."""
         shared = limits == "shared"
-        child = Agent(
-            self.model,
-            system=self.system,
-            tools=self.tools,
-            name=self.name,
-            options=self.options,
-            deps=self.deps,
+        child = self.copy(
             limits=context.limits if limits == "shared" else limits or self.limits,
+            price=self.price or context.price,
             session=context.session and context.session.child(self.name, context.call_id),
-            sequential=self.sequential,
-            tool_timeout=self.tool_timeout,
-            price=self.price,
-            clock=self._clock,
-            new_id=self._new_id,
         )
-        child.hooks = self.hooks
-        child._depth = context.depth + 1
-        child._spent = context.spent if shared else None
-        return child
+        asked = _Asked(
+            request,
+            depth=context.depth + 1,
+            spent=context.spent if shared else None,
+            counts_cost=context.limits.cost is not None,
+        )
+        return child, asked
 
     # Changing what it does.
 
@@ -620,49 +729,59 @@ class Agent(Hookable):
 
     # What the above is made of. None of it waits.
 
-    def _start(
-        self, prompt: Prompt | None, output: Any, output_attempts: int, when_busy: WhenBusy
-    ) -> RunStart:
+    def _opened(self, session: Session | str | PathLike[str] | None) -> Session | None:
+        if not isinstance(session, str | PathLike):
+            return session
+        opened = Session(session)
+        weakref.finalize(self, opened.close)
+        return opened
+
+    def _start(self, asked: "_Asked") -> RunStart:
         """Take a turn, or a place in the line; where the turn has come already, the run begins."""
-        check_when_busy(when_busy)
-        wanted = None if output is None else Output(output, output_attempts)
-        turn = self._turns.join() if when_busy == "wait" else self._turns.take_nowait()
+        output = None if asked.output is None else Output(asked.output, asked.output_attempts)
+        turn = self._turns.join() if asked.when_busy == "wait" else self._turns.take_nowait()
         if turn is None:
             raise _busy("start a second run")
-        return RunStart(turn, lambda: self._begin(turn, prompt, wanted))
+        return RunStart(turn, lambda: self._begin(turn, asked, output))
 
-    def _begin(self, turn: Turn, prompt: Prompt | None, output: Output | None) -> ActiveRun:
-        if self.limits.cost is not None and self.price is None:
+    def _begin(self, turn: Turn, asked: "_Asked", output: Output | None) -> ActiveRun:
+        def limits() -> Limits:
+            return self.limits if asked.limits is None else asked.limits
+
+        def settings() -> TurnSettings:
+            now = (
+                self._settings()
+                if asked.deps is None
+                else evolve(self._settings(), deps=asked.deps)
+            )
+            return now if output is None else output.settings(now)
+
+        def price(reply: AssistantMessage) -> float:
+            if self.price is not None:
+                return self.price(reply)
+            # Looking it up takes a while the first time, so that is done only where it counts.
+            return self._looked_up(reply) if asked.counts_cost or limits().cost is not None else 0.0
+
+        if self.price is None and (asked.counts_cost or limits().cost is not None):
             require_prices()
-        prompts = self._prompts(prompt)
+        prompts = self._prompts(asked.prompt)
         parts = RunParts(
             transcript=self._transcript,
             inbox=self._inbox,
             hooks=self.hooks,
-            ledger=Ledger(
-                limits=lambda: self.limits,
-                price=self._price,
-                spent=Spent() if self._spent is None else self._spent,
-            ),
-            settings=self._settings
-            if output is None
-            else lambda: output.settings(self._settings()),
+            ledger=Ledger(limits=limits, price=price, spent=asked.spent or Spent()),
+            settings=settings,
             output=output,
             now=self._clock,
             new_id=self._new_id,
             record=self._record,
             session=self.session,
-            depth=self._depth,
+            depth=asked.depth,
         )
         self._run = run = ActiveRun(parts, prompts, lambda: self._over(run, turn))
-        return self._run
+        return run
 
-    def _price(self, reply: AssistantMessage) -> float:
-        """Say what a reply costs; looking it up takes a while the first time, so that is done only where it counts."""
-        if self.price is not None:
-            return self.price(reply)
-        if self.limits.cost is None:
-            return 0.0
+    def _looked_up(self, reply: AssistantMessage) -> float:
         require_prices()
         return price_of(reply, self._model.name.partition(":")[0])
 
@@ -706,6 +825,7 @@ class Agent(Hookable):
             deps=self.deps,
             sequential=self.sequential,
             tool_timeout=self.tool_timeout,
+            price=self.price,
         )
 
     def _accept(self, queue: QueueName, prompt: Prompt) -> Queued:
@@ -725,6 +845,27 @@ class Agent(Hookable):
         if self._run is run:
             self._run = None
         turn.over()
+
+
+@frozen
+class _Asked:
+    """What one run is asked for."""
+
+    prompt: Prompt | None
+    output: Any = None
+    output_attempts: int = 3
+    deps: Any = None
+    limits: Limits | None = None
+    when_busy: WhenBusy = "raise"
+    depth: int = 0
+    """How many agents stand above the one that runs."""
+    spent: Spent | None = None
+    """Where it counts what it spends, together with others; None for by itself."""
+    counts_cost: bool = False
+    """Whether somebody else wants to know its cost."""
+
+    def __attrs_post_init__(self) -> None:
+        check_when_busy(self.when_busy)
 
 
 def _busy(what: str) -> AgentBusyError:

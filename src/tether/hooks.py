@@ -240,6 +240,15 @@ class Hooks:
             raise UsageError(f"no hook {which!r} at {point}; there are: {names}")
         self._hooks[point] = left
 
+    def add_missing(self, others: "Hooks") -> None:
+        """Add hooks of somebody else, except where one of that name is at the point."""
+        for point in HOOK_POINTS:
+            own = self.at(point)
+            names = {hook.name for hook in own}
+            added = [hook for hook in others.at(point) if hook.name not in names]
+            if added:
+                self._hooks[point] = tuple(sorted([*added, *own], key=lambda hook: hook.depth))
+
     def at(self, point: HookPoint) -> tuple[Hook, ...]:
         """Return the hooks at a point, in the order in which they run."""
         return self._hooks.get(point, ())

@@ -26,6 +26,7 @@ from tether.errors import ToolDefinitionError
 from tether.events import Event, ToolExecutionUpdate
 from tether.limits import Limits, Spent
 from tether.messages import (
+    AssistantMessage,
     Image,
     JsonObject,
     Message,
@@ -103,6 +104,7 @@ class ToolContext(Generic[Deps]):
         session: where the conversation is kept (a `Session`), or None.
         limits: what the run may spend.
         spent: what it has spent so far.
+        price: what a reply costs, where the agent was given a `price`; else None.
     """
 
     __slots__ = (
@@ -114,6 +116,7 @@ class ToolContext(Generic[Deps]):
         "depth",
         "limits",
         "name",
+        "price",
         "session",
         "spent",
     )
@@ -129,6 +132,7 @@ class ToolContext(Generic[Deps]):
         session: Any = None,
         limits: Limits | None = None,
         spent: Spent | None = None,
+        price: Callable[[AssistantMessage], float] | None = None,
         report: Callable[[ToolExecutionUpdate], Awaitable[None]],
         spend: Callable[[Usage, float], None],
     ) -> None:
@@ -139,6 +143,7 @@ class ToolContext(Generic[Deps]):
         self.session = session
         self.limits = limits or Limits()
         self.spent = spent or Spent()
+        self.price = price
         self._transcript = transcript
         self._report = report
         self._spend = spend

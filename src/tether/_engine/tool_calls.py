@@ -294,6 +294,7 @@ class ToolBatch:
             session=self._parts.session,
             limits=self._parts.ledger.limits(),
             spent=self._parts.ledger.spent,
+            price=self._settings.price,
             report=call.reports.report,
             spend=spend,
         )

@@ -4,11 +4,12 @@ No I/O.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from attrs import field, frozen
 
+from tether.messages import AssistantMessage
 from tether.model import Model, ModelOptions
 from tether.tools import Tool
 
@@ -32,6 +33,9 @@ class TurnSettings:
     """Run the calls of a reply one after the other."""
     tool_timeout: float = DEFAULT_TOOL_TIMEOUT
     """Seconds, for tools that name no timeout of their own; `math.inf` for none."""
+
+    price: Callable[[AssistantMessage], float] | None = None
+    """What a reply costs; None where nobody has said how to count."""
 
     def timeout_of(self, tool: Tool) -> float:
         """Seconds a tool may run; infinite for no deadline."""
