@@ -483,24 +483,24 @@ def test_a_pair_may_be_made_outside_an_event_loop() -> None:
 
 async def test_an_offer_is_taken_at_once_or_not_at_all() -> None:
     sink, stream = create_event_stream(2)
-    assert [sink.offer(number) for number in range(3)] == [True, True, False]
+    assert [sink._offer(number) for number in range(3)] == [True, True, False]
     with anyio.fail_after(1):
         assert [await anext(stream) for _ in range(2)] == [0, 1]
     other = stream.branch(1)
-    assert sink.offer(2)
-    assert not sink.offer(3), "the branch is full"
+    assert sink._offer(2)
+    assert not sink._offer(3), "the branch is full"
     assert other.statistics().current_buffer_used == 1
     sink.end()
     with pytest.raises(anyio.ClosedResourceError):
-        sink.offer(4)
+        sink._offer(4)
 
 
 async def test_offers_leave_the_checkpoints_to_sends() -> None:
     sink, _stream = create_event_stream(10_000)
-    taken = [sink.offer(number) for number in range(1000)]
+    taken = [sink._offer(number) for number in range(1000)]
     assert taken.count(False) > 0, "a checkpoint was due"
     first = taken.index(False)
     assert not any(taken[first:]), "until somebody has sent"
     with anyio.fail_after(1):
         await sink.send("x")
-    assert sink.offer("y")
+    assert sink._offer("y")

@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator, Callable
 from typing import TypeAlias
 
+from anyio.abc import ObjectReceiveStream
+
 from tether._engine.interruption import RunControl
 from tether._engine.parts import LiveRun
 from tether.errors import UsageError
@@ -17,11 +19,11 @@ __all__ = ("Run",)
 RunStream: TypeAlias = EventStream[Event, RunResult]
 
 
-class Run:
+class Run(ObjectReceiveStream[Event]):
     """The handle on a run. Iterate it for its events; made by `Agent.run`.
 
-    One task at a time may iterate; `branch` serves further consumers. None of the handles needs
-    anyone to read events.
+    It is an `anyio.abc.ObjectReceiveStream`, and goes wherever anyio's streams go. One task at a time may iterate;
+    `branch` serves further consumers. None of the handles needs anyone to read events.
 
     Args:
         stream: its events and its result.
@@ -30,8 +32,6 @@ class Run:
         spent: what it has spent.
         accept: takes a message that steers it; raises UsageError once the run is over.
     """
-
-    __slots__ = ("_accept", "_control", "_live", "_spent", "_stream")
 
     def __init__(
         self,
@@ -47,12 +47,20 @@ class Run:
         self._spent = spent
         self._accept = accept
 
-    def __aiter__(self) -> AsyncIterator[Event]:
+    def __aiter__(self) -> AsyncIterator[Event]:  # type: ignore[override]  # see `EventStream`
         return self._stream.__aiter__()
 
     async def __anext__(self) -> Event:
         """Wait for the next event; see `EventStream.__anext__`."""
         return await self._stream.__anext__()
+
+    async def receive(self) -> Event:
+        """Wait for the next event; see `EventStream.receive`."""
+        return await self._stream.receive()
+
+    async def aclose(self) -> None:
+        """Stop following: a run that nobody follows ends at its next event; it never waits."""
+        self._stream.close()
 
     def text(self) -> AsyncIterator[str]:
         """Iterate over the text of the replies as it arrives, in place of the events.

@@ -1,33 +1,27 @@
-"""One bounded channel from a producer of events to whoever follows them, and one result.
+"""A bounded stream of events from one producer to any number of consumers, and one result.
 
-A sink and its streams share a `_Joint`. Each stream has a buffer of its own; an event goes into all of them
-in one step, once all have room, so that every consumer sees the same events in the same order. Senders
-that must wait stand in line. Nothing is handed over across an `await`: a `send` that was
+Every consumer has an anyio memory object stream pair of its own (`_channel.py`, with the table of a consumer's
+states). An event goes to all consumers in one step, once all can take it (`_broadcast.py`), so that every
+consumer sees the same events in the same order. Nothing is handed over across an `await`: a `send` that was
 cancelled has not delivered, and a receive that was cancelled has taken nothing.
-
-The end of the stream is state, not an event, so a full buffer cannot keep it out.
 
 While there is room, sending and receiving take no trip through the scheduler; but each side passes a
 checkpoint at least once in `CHECKPOINT_EVERY` events.
 """
-# The joint and its streams are halves of one thing, and reach into each other.
-# ruff: noqa: SLF001
-# pyright: reportPrivateUsage=false
 
-import math
-import weakref
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final, Generic, Literal, NoReturn, TypeAlias, TypeVar, cast
+from types import TracebackType
+from typing import Any, Final, Generic, NoReturn, TypeVar, cast
 
 import anyio
+from anyio.abc import ObjectReceiveStream, ObjectSendStream
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 from attrs import frozen
 
-from tether._exceptions import raise_as_it_is
-from tether._scopes import open_task_group, plain
-from tether.errors import ConsumerTooSlowError
+from tether._broadcast import Broadcast
+from tether._channel import Channel, WhenFull
+from tether._failure import Failure, beside_cancellation, raise_together
 
 __all__ = (
     "CHECKPOINT_EVERY",
@@ -45,9 +39,6 @@ R = TypeVar("R")
 CHECKPOINT_EVERY: Final = 32
 """Neither a sender nor a receiver goes further than this many events without a checkpoint."""
 
-WhenFull: TypeAlias = Literal["wait", "drop_oldest", "fail"]
-"""What a full buffer does: holds the sender up; makes room, counting what it drops; gives up."""
-
 
 @frozen
 class StreamStatistics:
@@ -63,171 +54,52 @@ class StreamStatistics:
     tasks_waiting_receive: int
 
 
-class _Joint(Generic[E, R]):
-    """What a sink and its streams share."""
+class EventSink(ObjectSendStream[E], Generic[E]):
+    """Where a producer puts its events: an anyio stream. Made by `create_event_stream`.
 
-    __slots__ = (
-        "consumers",
-        "ended",
-        "exception",
-        "finished",
-        "left",
-        "line",
-        "open",
-        "result",
-        "seen",
-        "solo",
-    )
+    As a context manager it ends the stream when left, or fails it with what was raised.
+    """
 
-    def __init__(self) -> None:
-        # Who takes events now: not those that were closed, discard what comes, or have failed.
-        self.consumers: tuple[EventStream[E, R], ...] = ()
-        # The one consumer, where there is just one: the short way for the common case.
-        self.solo: EventStream[E, R] | None = None
-        self.open = 0
-        # Senders waiting for room, first come, first served. Only the first is ever woken.
-        self.line: list[anyio.Event] = []
-        self.finished = anyio.Event()
-        self.ended = False
-        self.result: R | None = None
-        self.exception: BaseException | None = None
-        self.seen = False
-        # Whether the producer did not end by itself: it was cancelled, as a rule with us, and ours comes first.
-        self.left = False
-
-    def serve(self, consumers: tuple["EventStream[E, R]", ...]) -> None:
-        """Change who takes events."""
-        self.consumers = consumers
-        self.solo = consumers[0] if len(consumers) == 1 and not self.ended else None
-
-    def check_open(self) -> None:
-        if self.ended:
-            raise anyio.ClosedResourceError("this sink has ended: nothing can follow its end")
-        if not self.open:
-            raise anyio.BrokenResourceError("every consumer of this sink has closed its stream")
-
-    def offer(self, event: E) -> bool:
-        """Give the event to all consumers, if all have room and nobody is in line; else to none."""
-        return not self.line and self._offer(event)
-
-    def _offer(self, event: E) -> bool:
-        for consumer in self.consumers:
-            if len(consumer._buffer) >= consumer._max_buffer_size and not consumer._takes_when_full(
-                event
-            ):
-                return False
-        for consumer in self.consumers:
-            consumer._take(event)
-        return True
-
-    async def send(self, event: E) -> None:
-        """Pass a checkpoint, then give the event to all consumers once all have room."""
-        await checkpoint()
-        self.check_open()
-        if self.offer(event):
-            return
-        turn = anyio.Event()
-        self.line.append(turn)
-        try:
-            while True:
-                await turn.wait()
-                self.check_open()
-                if self._offer(event):
-                    return
-                self.line[0] = turn = anyio.Event()
-        finally:
-            self.line.remove(turn)
-            self.next_in_line()
-
-    def next_in_line(self) -> None:
-        if self.line:
-            self.line[0].set()
-
-    def end(self, result: R | None, exception: BaseException | None) -> None:
-        self.ended = True
-        self.solo = None
-        self.result = result
-        self.exception = exception
-        self.finished.set()
-        for turn in self.line:
-            turn.set()
-        for consumer in self.consumers:
-            consumer._wake()
-
-
-class EventSink(Generic[E]):
-    """Where a producer puts its events. Made by `create_event_stream`."""
-
-    __slots__ = ("_joint", "_since_checkpoint")
-
-    def __init__(self, joint: _Joint[E, Any]) -> None:
-        self._joint = joint
+    def __init__(self, broadcast: Broadcast[E, Any]) -> None:
+        self._broadcast = broadcast
         self._since_checkpoint = 0
 
-    async def send(self, event: E) -> None:
+    async def send(self, item: E) -> None:
         """Deliver an event to every consumer, waiting while one of them is full.
 
         Takes no trip through the scheduler while there is room, but at least one in `CHECKPOINT_EVERY`
         events.
 
         Raises:
-            anyio.ClosedResourceError: after `end` or `fail`.
+            anyio.ClosedResourceError: after the end.
             anyio.BrokenResourceError: every consumer has closed its stream.
 
         Cancellation:
             Only before the event is delivered: a cancelled send has delivered nothing.
         """
-        joint = self._joint
-        solo = joint.solo
-        if (
-            solo is not None
-            and self._since_checkpoint < CHECKPOINT_EVERY - 1
-            and len(solo._buffer) < solo._max_buffer_size
-            and not joint.line
-        ):
-            # As most are sent. It stands here once more, since a call would cost a tenth of the whole.
-            self._since_checkpoint += 1
-            solo._buffer.append(event)
-            if solo._arrival is not None:
-                solo._wake()
-        elif not self.offer(event):
+        if not self._offer(item):
             self._since_checkpoint = 0
-            joint.check_open()
-            await joint.send(event)
+            await checkpoint()
+            if not self._broadcast.deliver(item):
+                await self._broadcast.deliver_in_turn(item)
 
-    def offer(self, event: E) -> bool:
-        """Deliver an event, unless that takes waiting or a checkpoint is due: `send` without its coroutine.
-
-        Returns:
-            Whether it was delivered. Where it was not, `send` it.
-
-        Raises:
-            anyio.ClosedResourceError: after `end` or `fail`.
-            anyio.BrokenResourceError: every consumer has closed its stream.
-        """
+    def _offer(self, item: E) -> bool:
+        """Deliver an event at once, or say that it has to be sent: `send` without its coroutine."""
         self._since_checkpoint += 1
         if self._since_checkpoint >= CHECKPOINT_EVERY:
             return False
-        joint = self._joint
-        solo = joint.solo
-        if solo is not None and not joint.line and len(solo._buffer) < solo._max_buffer_size:
-            solo._buffer.append(event)
-            if solo._arrival is not None:
-                solo._wake()
-            return True
-        joint.check_open()
-        return joint.offer(event)
+        only = self._broadcast.only
+        return self._broadcast.deliver(item) if only is None else only.offer(item)
 
-    def send_nowait(self, event: E) -> None:
+    def send_nowait(self, item: E) -> None:
         """Deliver an event to every consumer at once.
 
         Raises:
             anyio.WouldBlock: a consumer is full, or other senders wait already. Nothing was delivered.
-            anyio.ClosedResourceError: after `end` or `fail`.
+            anyio.ClosedResourceError: after the end.
             anyio.BrokenResourceError: every consumer has closed its stream.
         """
-        self._joint.check_open()
-        if not self._joint.offer(event):
+        if not self._broadcast.deliver(item):
             raise anyio.WouldBlock
 
     def end(self, result: Any = None) -> None:
@@ -238,7 +110,8 @@ class EventSink(Generic[E]):
         Raises:
             anyio.ClosedResourceError: it has ended already.
         """
-        self._finish(result, None)
+        self._broadcast.check_not_ended()
+        self._broadcast.finish(result)
 
     def fail(self, exception: BaseException) -> None:
         """Close the stream behind the events sent so far, with an exception in place of a result.
@@ -246,67 +119,61 @@ class EventSink(Generic[E]):
         Raises:
             anyio.ClosedResourceError: it has ended already.
         """
-        self._finish(None, exception)
+        self._broadcast.check_not_ended()
+        self._broadcast.fail(exception)
 
-    def _finish(self, result: Any, exception: BaseException | None) -> None:
-        if self._joint.ended:
-            raise anyio.ClosedResourceError("this sink has ended already")
-        self._joint.end(result, exception)
+    async def aclose(self) -> None:
+        """End the stream without a result, unless it has ended; it never waits.
+
+        The sink of a producer of `open_event_stream` ends the events alone: the result is what the producer returns.
+        """
+        self._broadcast.finish(None)
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        if exc_val is not None and not self._broadcast.ended:
+            self._fail_with(exc_val)
+        await self.aclose()
+
+    def _fail_with(self, raised: BaseException) -> None:
+        if not isinstance(raised, Exception):
+            # A cancellation, or the end of the program, is that of the task here, and not of the consumers.
+            raised = anyio.BrokenResourceError("this stream was left before its producer was done")
+        self._broadcast.fail(raised)
 
 
-class EventStream(Generic[E, R]):
-    """Where a consumer follows the events, and finds the result. Made by `create_event_stream`.
+class _ProducerSink(EventSink[E]):
+    """The sink of a producer whose end is known to who runs it."""
 
-    One task at a time may iterate it; `branch` makes a stream for a further consumer.
+    async def aclose(self) -> None:
+        self._broadcast.end()
+
+    def _fail_with(self, raised: BaseException) -> None:
+        if isinstance(raised, Exception):
+            self._broadcast.fail(raised)
+
+
+class EventStream(ObjectReceiveStream[E], Generic[E, R]):
+    """Where a consumer follows the events: an anyio stream, with a result. Made by `create_event_stream`.
+
+    One task at a time may iterate it; `branch` makes a stream for a further consumer. As a context manager it
+    closes itself when left.
     """
 
-    __slots__ = (
-        "_arrival",
-        "_buffer",
-        "_closed",
-        "_droppable",
-        "_dropped",
-        "_failed",
-        "_iteration",
-        "_joint",
-        "_max_buffer_size",
-        "_raised",
-        "_receiving",
-        "_since_checkpoint",
-        "_when_full",
-    )
-
-    def __init__(
-        self,
-        joint: _Joint[E, R],
-        max_buffer_size: float,
-        when_full: WhenFull = "wait",
-        droppable: Callable[[E], bool] | None = None,
-    ) -> None:
-        self._joint = joint
-        self._max_buffer_size = max_buffer_size
-        self._when_full = when_full
-        self._droppable = droppable
-        self._buffer: deque[E] = deque()
-        self._arrival: anyio.Event | None = None
-        self._receiving = False
-        self._iteration: weakref.ref[_Iteration[E]] | None = None
+    def __init__(self, broadcast: Broadcast[E, R], channel: Channel[E]) -> None:
+        self._broadcast = broadcast
+        self._channel = channel
         self._since_checkpoint = 0
-        self._dropped = 0
-        self._failed = False  # full under "fail": what was buffered stays, then an error
-        self._closed = False
         self._raised = False
-        joint.serve((*joint.consumers, self))
-        joint.open += 1
+        broadcast.join(channel)
 
-    def __aiter__(self) -> AsyncIterator[E]:
-        task = anyio.get_current_task().id
-        iteration = self._current_iteration()
-        if iteration is not None and iteration.task != task:
-            raise anyio.BusyResourceError("iterating (use branch() for a second consumer)")
-        iteration = _Iteration(self, task)
-        self._iteration = weakref.ref(iteration)
-        return iteration
+    def __aiter__(self) -> AsyncIterator[E]:  # type: ignore[override]  # not itself: see below
+        # One loop's way through the stream, by which it is known who reads.
+        return self._channel.iterate(self.__anext__)
 
     async def __anext__(self) -> E:
         """Take the next event.
@@ -324,42 +191,72 @@ class EventStream(Generic[E, R]):
         Cancellation:
             Only before an event is taken: none is lost.
         """
+        channel = self._channel
         self._since_checkpoint += 1
-        if not self._buffer or self._since_checkpoint >= CHECKPOINT_EVERY or self._receiving:
-            await self._wait_for_event()
-        if not self._buffer:
-            self._stop()
-        event = self._buffer.popleft()
-        if self._joint.line:
-            self._joint.next_in_line()
-        return event
+        if self._since_checkpoint >= CHECKPOINT_EVERY or channel.receiving:
+            self._since_checkpoint = 0
+            await channel.alone(checkpoint)
+        while True:
+            try:
+                event = channel.receive_nowait()
+            except anyio.WouldBlock:
+                pass  # and out of the handler: what is raised while we wait has no further context
+            except (anyio.EndOfStream, anyio.ClosedResourceError):
+                break
+            else:
+                if self._broadcast.room is not None:
+                    self._broadcast.room_made()
+                return event
+            self._since_checkpoint = 0
+            self._broadcast.make_room(channel)
+            await channel.alone(channel.arrival)
+        await checkpoint_if_cancelled()
+        return self._end()
+
+    async def receive(self) -> E:
+        """Take the next event, as code that knows anyio's streams asks for it; see `__anext__`.
+
+        Raises:
+            anyio.EndOfStream: the stream has ended.
+            RuntimeError: the producer failed with an `EndOfStream` of its own.
+            Exception: as in `__anext__`.
+
+        Cancellation:
+            Only before an event is taken: none is lost.
+        """
+        try:
+            return await self.__anext__()
+        except StopAsyncIteration:
+            pass
+        except anyio.EndOfStream as error:
+            raise RuntimeError("the producer failed with an EndOfStream") from error
+        raise anyio.EndOfStream
 
     async def result(self) -> R:
         """Wait for the end of the stream, and return its result.
 
         What nobody has read is discarded, so that waiting for the result alone cannot
         block the producer; but where another task is in the middle of an `async for` over this stream,
-        its events are left to it. Any number of tasks may wait, any number of times.
+        its events are left to it. Who reads on goes on with the next event. Any number of tasks may wait, any
+        number of times.
 
         Raises:
             Exception: what the producer failed with.
 
         Cancellation:
-            At once; the stream goes on, and may be asked again.
+            At once; the stream goes on, and may be read and asked again.
         """
-        joint = self._joint
-        if not joint.ended and not self._read_elsewhere():
-            self._discard()
-        if joint.ended:
-            await checkpoint()
-        else:
-            await joint.finished.wait()
-        if joint.left:
-            await checkpoint_if_cancelled()
-        if joint.exception is not None:
-            joint.seen = self._raised = True
-            raise joint.exception
-        return cast("R", joint.result)
+        broadcast = self._broadcast
+        if not broadcast.ended and not self._channel.read_elsewhere():
+            self._channel.discard()
+            broadcast.changed()
+        await broadcast.finished.wait()
+        # A producer that was cancelled was so with us, as a rule, and ours comes first.
+        await checkpoint_if_cancelled()
+        if broadcast.failure is not None:
+            self._raised = True
+            broadcast.failure.reraise()
+        return cast("R", broadcast.result)
 
     def branch(
         self,
@@ -380,150 +277,45 @@ class EventStream(Generic[E, R]):
 
         Returns:
             The new stream. Close it when you stop reading.
+
+        Raises:
+            ValueError: the size is negative or no whole number, or there is no such rule.
         """
-        _check_size(max_buffer_size)
-        return EventStream(self._joint, max_buffer_size, when_full, droppable)
+        return EventStream(self._broadcast, Channel(max_buffer_size, when_full, droppable))
 
     def statistics(self) -> StreamStatistics:
         """Say how full the buffer is and who waits."""
+        line = self._broadcast.line.statistics()
         return StreamStatistics(
-            current_buffer_used=len(self._buffer),
-            max_buffer_size=self._max_buffer_size,
-            dropped=self._dropped,
-            tasks_waiting_send=len(self._joint.line),
-            tasks_waiting_receive=int(self._receiving),
+            current_buffer_used=self._channel.buffer_used,
+            max_buffer_size=self._channel.max_buffer_size,
+            dropped=self._channel.dropped,
+            tasks_waiting_send=line.locked + line.tasks_waiting,
+            tasks_waiting_receive=int(self._channel.receiving),
         )
 
     def close(self) -> None:
         """Stop following: what is buffered is dropped, and senders no longer wait for us."""
-        if not self._closed:
-            self._closed = True
-            self._joint.open -= 1
-            self._discard()
-            self._wake()
+        self._channel.close()
+        self._broadcast.changed()
 
     async def aclose(self) -> None:
-        """Do the same as `close`, for `contextlib.aclosing`; it never waits."""
+        """Do the same as `close`, for `async with`; it never waits."""
         self.close()
 
-    # What the sink calls. None of it waits.
-
-    def _takes_when_full(self, event: E) -> bool:
-        match self._when_full:
-            case "wait":
-                # A consumer that waits has room for one, whatever the size of its buffer.
-                return self._arrival is not None and not self._buffer
-            case "drop_oldest":
-                return self._victim(event) is not None
-            case "fail":
-                return True
-        raise AssertionError(f"no such rule: {self._when_full!r}")
-
-    def _take(self, event: E) -> None:
-        if len(self._buffer) >= self._max_buffer_size and self._arrival is None:
-            self._make_room(event)
-        else:
-            self._buffer.append(event)
-            self._wake()
-
-    def _make_room(self, event: E) -> None:
-        if self._when_full == "fail":
-            self._failed = True
-            self._step_aside()
-            return
-        self._dropped += 1
-        self._buffer.append(event)
-        del self._buffer[self._victim(event) or 0]
-
-    def _victim(self, event: E) -> int | None:
-        """The place of the oldest event that may be dropped, the new one standing behind the last."""
-        if self._droppable is None:
-            return 0
-        for place, candidate in enumerate((*self._buffer, event)):
-            if self._droppable(candidate):
-                return place
-        return None
-
-    def _wake(self) -> None:
-        if self._arrival is not None:
-            self._arrival.set()
-            self._arrival = None
-
-    # What the consumer's side is made of.
-
-    async def _wait_for_event(self) -> None:
-        if self._receiving:
-            raise anyio.BusyResourceError("iterating (use branch() for a second consumer)")
-        self._since_checkpoint = 0
-        self._receiving = True
-        try:
-            if self._buffer:
-                await checkpoint()
-            while not (self._buffer or self._joint.ended or self._closed or self._failed):
-                self._arrival = arrival = anyio.Event()
-                self._joint.next_in_line()
-                await arrival.wait()
-            if self._joint.left:
-                await checkpoint_if_cancelled()
-        finally:
-            self._receiving = False
-            self._arrival = None
-
-    def _stop(self) -> NoReturn:
-        if self._closed:
-            raise anyio.ClosedResourceError("this stream was closed")
-        if self._failed:
+    def _end(self) -> NoReturn:
+        error = self._channel.cut_off()
+        if error is not None:
             self.close()
-            raise ConsumerTooSlowError(
-                f"this branch fails when full, and its consumer was more than "
-                f"{self._max_buffer_size} events behind"
-            )
-        if self._joint.exception is not None and not self._raised:
-            self._joint.seen = self._raised = True
-            raise self._joint.exception
-        raise StopAsyncIteration
-
-    def _current_iteration(self) -> "_Iteration[E] | None":
-        return None if self._iteration is None else self._iteration()
-
-    def _read_elsewhere(self) -> bool:
-        iteration = self._current_iteration()
-        if iteration is not None:
-            return iteration.task != anyio.get_current_task().id
-        return self._receiving
-
-    def _discard(self) -> None:
-        self._buffer.clear()
-        self._step_aside()
-
-    def _step_aside(self) -> None:
-        joint = self._joint
-        joint.serve(tuple(c for c in joint.consumers if c is not self))
-        joint.next_in_line()
-
-
-class _Iteration(Generic[E]):
-    """One `async for` over a stream, alive as long as its loop: so a stream knows who reads it."""
-
-    __slots__ = ("__weakref__", "_stream", "task")
-
-    def __init__(self, stream: EventStream[E, Any], task: int) -> None:
-        self._stream = stream
-        self.task = task
-
-    def __aiter__(self) -> AsyncIterator[E]:
-        return self
-
-    async def __anext__(self) -> E:
-        stream = self._stream
-        since = stream._since_checkpoint + 1
-        if since < CHECKPOINT_EVERY and stream._buffer and not stream._receiving:
-            # As most are taken: without a further coroutine.
-            stream._since_checkpoint = since
-            if stream._joint.line:
-                stream._joint.next_in_line()
-            return stream._buffer.popleft()
-        return await stream.__anext__()
+            raise error
+        failure = self._broadcast.failure
+        if failure is None or self._raised:
+            raise StopAsyncIteration
+        self._raised = True
+        if isinstance(failure.exception, StopAsyncIteration):
+            failure.heard = True
+            raise RuntimeError("the producer failed with this") from failure.exception
+        failure.reraise()
 
 
 def create_event_stream(
@@ -541,10 +333,8 @@ def create_event_stream(
     Raises:
         ValueError: the size is negative, or no whole number.
     """
-    _check_size(max_buffer_size)
-    joint: _Joint[Any, Any] = _Joint()
-    stream = EventStream(joint, max_buffer_size)
-    return EventSink(joint), stream
+    broadcast: Broadcast[Any, Any] = Broadcast()
+    return EventSink(broadcast), EventStream(broadcast, Channel(max_buffer_size))
 
 
 @asynccontextmanager
@@ -562,58 +352,49 @@ async def open_event_stream(
         runs, and waits until it has cleaned up.
 
     Raises:
-        Exception: what the block raised; or what the producer failed with, if nobody has seen it;
-            or a group of the two.
+        BaseException: what the block raised; or what the producer failed with, if nobody has seen it: either as
+            that very object, also where it is a group of the caller's own; or a group of the two.
 
     Cancellation:
         Cancels the producer, waits until it has cleaned up, and passes on, whatever the producer fails with.
     """
-    _check_size(max_buffer_size)
-    joint: _Joint[E, R] = _Joint()
-    stream = EventStream(joint, max_buffer_size)
-    raised: BaseException | None = None
+    broadcast: Broadcast[E, R] = Broadcast()
+    stream = EventStream(broadcast, Channel[E](max_buffer_size))
+    raised: list[Failure] = []
     try:
-        async with open_task_group() as tasks:
-            tasks.start_soon(_produce, producer, joint)
-            yield stream
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_produce, producer, broadcast)
+            try:
+                yield stream
+            except anyio.get_cancelled_exc_class():
+                raise  # whose it is, the scopes know
+            except BaseException as error:  # noqa: BLE001 - raised below, past what the task group makes of it
+                raised.append(Failure(error))
             tasks.cancel_scope.cancel()
-    except BaseException as error:  # noqa: ASYNC103, BLE001 - raised below, outside the handler
-        raised = error
-    if isinstance(raised, anyio.get_cancelled_exc_class()):
-        # What the producer failed with meanwhile must not stand for the cancellation.
-        raise raised
-    unseen = None if joint.seen else joint.exception
-    if raised is not None and unseen is not None:
-        raised = plain(BaseExceptionGroup("a stream's block and producer", [raised, unseen]))
-    if raised is not None or unseen is not None:
-        raise_as_it_is(raised or unseen)  # type: ignore[arg-type]  # one of them is an exception
+    except anyio.get_cancelled_exc_class():  # noqa: ASYNC103 - what the block had raised goes first
+        if not raised:
+            # What the producer failed with meanwhile must not stand for the cancellation.
+            raise
+    except BaseExceptionGroup:
+        pass  # the group is our task group's; what is in it is among the failures
+    if unheard := [*raised, *(failure for failure in broadcast.failures if not failure.heard)]:
+        raise_together(unheard)
 
 
-async def _produce(producer: Callable[[EventSink[E]], Awaitable[R]], joint: _Joint[E, R]) -> None:
-    result: R | None = None
-    failure: BaseException | None = anyio.ClosedResourceError(
-        "the block of this stream was left before its producer was done"
-    )
-    joint.left = joint.seen = True  # until it fails by itself, nobody has to hear of it
+async def _produce(
+    producer: Callable[[EventSink[E]], Awaitable[R]], broadcast: Broadcast[E, R]
+) -> None:
     try:
-        result = await producer(EventSink(joint))
-        failure, joint.left = None, False
-    except anyio.BrokenResourceError as error:
-        # The consumer closed the stream and the producer noticed: that is no failure.
-        joint.seen, joint.left = not joint.open, False
-        failure = error
-    except Exception as error:  # noqa: BLE001 - handed to the consumer
-        joint.seen = joint.left = False
-        failure = error
-    finally:
-        if not joint.ended:
-            joint.end(result, failure)
-
-
-def _check_size(max_buffer_size: float) -> None:
-    if max_buffer_size != math.inf and not (
-        isinstance(max_buffer_size, int) and max_buffer_size >= 0
-    ):
-        raise ValueError(
-            f"max_buffer_size must be a whole number from 0 on, or math.inf, not {max_buffer_size!r}"
-        )
+        result = await producer(_ProducerSink(broadcast))
+    except BaseException as error:
+        failure = beside_cancellation(error)
+        if isinstance(failure, Exception):
+            broadcast.fail(failure)
+            return  # noqa: ASYNC104 - handed to the consumers; a cancellation alone is raised
+        left = "the block of this stream was left before its producer was done"
+        broadcast.fail(anyio.ClosedResourceError(left), heard=True)
+        if failure is not None:
+            # The end of the program: it is no matter of the consumers.
+            broadcast.failures.append(Failure(failure))
+        raise
+    broadcast.finish(result)
