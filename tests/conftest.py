@@ -4,11 +4,15 @@ import asyncio
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
 from typing import Any
 
 import pytest
+from tests.waiting import failing_after
+
+SECONDS_FOR_A_TEST = 300
+"""Far more than any test takes, also on a busy machine."""
 
 # The hundreds of commands that tests start would compile the package anew, each for itself.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -34,6 +38,13 @@ if sys.version_info >= (3, 12):
     _BACKENDS.append(
         pytest.param(("asyncio", {"loop_factory": _loop_factory(eager=True)}), id="eager")
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    """Let a test that is stuck fail alone: the others are still run."""
+    with failing_after(SECONDS_FOR_A_TEST):
+        return (yield)
 
 
 @pytest.fixture(params=_BACKENDS)

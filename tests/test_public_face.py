@@ -1,8 +1,11 @@
 """What `import tether` gives, and what it costs."""
 
+import importlib
 import inspect
 import subprocess
 import sys
+
+import pytest
 
 import tether
 
@@ -38,3 +41,13 @@ def test_every_public_class_and_function_is_documented() -> None:
     plain = {n: v for n, v in public.items() if inspect.isclass(v) or inspect.isfunction(v)}
     assert [name for name, value in plain.items() if not value.__doc__] == []
     assert len(plain) > 50
+
+
+@pytest.mark.parametrize("package", ["toolbox", "advice", "testing", "cli"])
+def test_packages_export_what_people_use_of_them(package: str) -> None:
+    module = importlib.import_module(f"tether.{package}")
+    assert list(module.__all__) == sorted(module.__all__)
+    for name in module.__all__:
+        exported = getattr(module, name)
+        assert not inspect.ismodule(exported)
+        assert exported.__doc__ or not inspect.isroutine(exported)

@@ -1,8 +1,10 @@
 """The stream between a producer and its consumers: the programs people write with it, and its promises."""
 
+import asyncio
 import gc
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -10,14 +12,20 @@ import pytest
 from anyio.lowlevel import checkpoint
 from tests.waiting import until_blocked
 
+import tether
 from tether import (
+    Agent,
+    AgentEnd,
     ConsumerTooSlowError,
+    Event,
     EventSink,
     EventStream,
+    MessageUpdate,
     create_event_stream,
     open_event_stream,
 )
 from tether.stream import CHECKPOINT_EVERY
+from tether.testing import ScriptedModel
 
 pytestmark = pytest.mark.usefixtures("quick_garbage_collection")
 
@@ -361,6 +369,70 @@ class TestResult:
                 async for _ in stream:
                     assert await stream.result() == "counted"
 
+    async def test_who_was_cut_off_while_it_waited_goes_on_with_the_next_event(self) -> None:
+        sink, stream = create_event_stream(2)
+        sink.send_nowait(0)
+        with anyio.move_on_after(0):
+            await stream.result()
+        got: list[int] = []
+
+        async def iterate() -> None:
+            got.extend([event async for event in stream])
+
+        with anyio.fail_after(GUARD):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(iterate)
+                await until_blocked()
+                for number in range(1, 9):
+                    await sink.send(number)
+                sink.end("r")
+        assert got == [1, 2, 3, 4, 5, 6, 7, 8]
+        assert await stream.result() == "r"
+
+    async def test_who_iterates_once_another_task_has_asked_goes_on_with_the_next_event(
+        self,
+    ) -> None:
+        sink, stream = create_event_stream(1)
+        results: list[str] = []
+
+        async def ask() -> None:
+            results.append(await stream.result())
+
+        async def produce() -> None:
+            for number in range(5):
+                await sink.send(number)
+            sink.end("r")
+
+        with anyio.fail_after(GUARD):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(ask)
+                await until_blocked()
+                sink.send_nowait(-1)
+                tasks.start_soon(produce)
+                assert [event async for event in stream] == [0, 1, 2, 3, 4]
+        assert results == ["r"]
+
+    async def test_who_iterates_behind_the_end_gets_the_end(self) -> None:
+        for asked in (0.0, GUARD):
+            sink, stream = create_event_stream(1)
+            sink.send_nowait(0)
+            with anyio.move_on_after(0):
+                await stream.result()
+            sink.end("r")
+            with anyio.move_on_after(asked):
+                await stream.result()
+            with anyio.fail_after(GUARD):
+                assert [event async for event in stream] == []
+
+    async def test_of_a_run_that_was_asked_with_a_deadline(self) -> None:
+        agent = Agent(ScriptedModel("one two three four five six"))
+        with anyio.fail_after(GUARD):
+            async with agent.run("go", max_buffer_size=1) as run:
+                with anyio.move_on_after(0):
+                    await run.result()
+                assert isinstance([event async for event in run][-1], AgentEnd)
+                assert (await run.result()).text == "one two three four five six"
+
 
 class TestBranches:
     async def test_each_gets_all_from_where_it_began(self) -> None:
@@ -398,6 +470,68 @@ class TestBranches:
             sink.send_nowait(4)
         sink.end()
         assert [event async for event in branch] == [0, 2]
+
+    @pytest.mark.parametrize("size", [0, 1, 2])
+    async def test_one_without_room_that_drops_holds_nobody_up_who_reads_it(
+        self, size: int
+    ) -> None:
+        agent = Agent(ScriptedModel("one two three"))
+        got: list[Event] = []
+
+        async def read(stream: EventStream[Event, Any]) -> None:
+            got.extend([event async for event in stream])
+
+        with anyio.fail_after(GUARD):
+            async with agent.run("go") as run, anyio.create_task_group() as tasks:
+                tasks.start_soon(read, run.branch(size, when_full="drop_oldest"))
+                events = [event async for event in run]
+        kept = [event for event in got if not isinstance(event, MessageUpdate)]
+        assert kept == [event for event in events if not isinstance(event, MessageUpdate)]
+
+    async def test_one_without_a_buffer_takes_an_event_while_it_is_waited_for(self) -> None:
+        sink, stream = create_event_stream(math.inf)
+        branch = stream.branch(0, when_full="drop_oldest")
+        sink.send_nowait(0)
+        got: list[int] = []
+
+        async def take() -> None:
+            got.append(await branch.receive())
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(take)
+            await until_blocked()
+            sink.send_nowait(1)
+            sink.send_nowait(2)
+        assert branch.statistics().dropped == 2
+        assert got == [2]
+
+    async def test_one_that_drops_keeps_the_order_of_what_it_keeps(self) -> None:
+        sink, stream = create_event_stream(math.inf)
+        branch = stream.branch(4, when_full="drop_oldest", droppable=lambda n: n >= 10)
+        for number in [0, 10, 1, 11, 2, 3, 12]:
+            sink.send_nowait(number)
+        sink.end()
+        assert [event async for event in branch] == [0, 1, 2, 3]
+        assert branch.statistics().dropped == 3
+
+    async def test_a_predicate_that_raises_loses_nothing(self) -> None:
+        def refuse(_: int) -> bool:
+            raise ZeroDivisionError
+
+        sink, stream = create_event_stream(math.inf)
+        branch = stream.branch(2, when_full="drop_oldest", droppable=refuse)
+        sink.send_nowait(0)
+        sink.send_nowait(1)
+        with pytest.raises(ZeroDivisionError):
+            sink.send_nowait(2)
+        sink.end()
+        assert [event async for event in branch] == [event async for event in stream] == [0, 1]
+
+    def test_a_rule_that_is_none_is_refused(self) -> None:
+        _, stream = create_event_stream()
+        wrong: Any = "drop"
+        with pytest.raises(ValueError, match="'wait', 'drop_oldest', 'fail', not 'drop'"):
+            stream.branch(when_full=wrong)
 
     async def test_one_that_fails_lets_the_others_go_on(self) -> None:
         sink, stream = create_event_stream(math.inf)
@@ -504,3 +638,89 @@ async def test_offers_leave_the_checkpoints_to_sends() -> None:
     with anyio.fail_after(1):
         await sink.send("x")
     assert sink._offer("y")
+
+
+class TestPairs:
+    """What anyio's own `send` and `receive` would do otherwise."""
+
+    def test_are_made_in_one_place(self) -> None:
+        source = Path(tether.__file__).parent
+        uses = [p for p in source.glob("*.py") if "create_memory_object_stream" in p.read_text()]
+        assert [path.name for path in uses] == ["_channel.py"]
+
+    async def test_a_receive_that_is_cancelled_as_the_event_comes_has_not_taken_it(self) -> None:
+        sink, stream = create_event_stream(0)
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(stream.receive)
+                await until_blocked()
+                sink.send_nowait(1)
+                scope.cancel()
+        assert await stream.receive() == 1
+
+    @pytest.mark.parametrize("eager", [False, True])
+    def test_nor_has_one_that_asyncio_cancels(self, *, eager: bool) -> None:
+        async def main() -> None:
+            for late in (False, True):
+                sink, stream = create_event_stream(0)
+                task = asyncio.create_task(stream.receive())
+                await until_blocked()
+                if not late:
+                    task.cancel()
+                    sink.send_nowait(1)
+                else:
+                    sink.send_nowait(1)
+                    task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+                assert stream.statistics().current_buffer_used == 1
+                assert await stream.receive() == 1
+
+        factory = getattr(asyncio, "eager_task_factory", None)
+        if eager and factory is None:
+            pytest.skip("this Python has no eager tasks")
+        with asyncio.Runner() as runner:
+            if eager:
+                runner.get_loop().set_task_factory(factory)
+            runner.run(main())
+
+    async def test_to_all_or_to_none_also_where_a_receiver_is_being_cancelled(self) -> None:
+        sink, stream = create_event_stream(0)
+        branch = stream.branch(0)
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(stream.receive)
+                tasks.start_soon(branch.receive)
+                await until_blocked()
+                scope.cancel()
+                sink.send_nowait(1)
+        with anyio.fail_after(GUARD):
+            assert [await stream.receive(), await branch.receive()] == [1, 1]
+
+    async def test_what_interrupts_a_receive_has_no_further_context(self) -> None:
+        _, stream = create_event_stream()
+        caught: list[BaseException] = []
+
+        async def receive() -> None:
+            try:
+                await stream.receive()
+            except BaseException as error:
+                caught.append(error)
+                raise
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(receive)
+            await until_blocked()
+            tasks.cancel_scope.cancel()
+        assert [error.__context__ for error in caught] == [None]
+
+    @pytest.mark.filterwarnings("error")
+    async def test_those_that_are_dropped_say_nothing(self) -> None:
+        for _ in range(3):
+            sink, stream = create_event_stream()
+            sink.send_nowait(stream.branch())
+            with pytest.raises(LookupError):
+                async with open_event_stream(failing):
+                    await until_blocked()
+        del sink, stream
+        gc.collect()

@@ -1,8 +1,36 @@
 """Waiting in tests."""
 
-import anyio.lowlevel
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-__all__ = ("until_blocked",)
+import anyio.lowlevel
+import pytest
+
+__all__ = ("failing_after", "until_blocked")
+
+
+@contextmanager
+def failing_after(seconds: float) -> Iterator[None]:
+    """Fail the test whose block is not left in time, from outside of any event loop: it may be the loop that is stuck.
+
+    Args:
+        seconds: wall time. A block around this one keeps the time that it had left.
+    """
+
+    def ring(*_: object) -> None:
+        pytest.fail(f"stuck: not done within {seconds:g} seconds")
+
+    if not hasattr(signal, "SIGALRM"):  # Windows
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, ring)
+    left, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, left)
+        signal.signal(signal.SIGALRM, before)
 
 
 async def until_blocked() -> None:

@@ -168,13 +168,13 @@ class Agent(Hookable):
         self.tools = tools
         self.system = system
         self.name = name
-        self.options = options or ModelOptions()
+        self.options: ModelOptions = options or ModelOptions()
         self.deps = deps
-        self.limits = limits or Limits()
+        self.limits: Limits = limits or Limits()
         self.sequential = sequential
         self.tool_timeout = tool_timeout
         self.price = price
-        self.hooks = Hooks()
+        self.hooks: Hooks = Hooks()
         given: dict[HookPoint, Callable[..., Any] | None] = {
             "transform_context": transform_context,
             "convert": convert,
@@ -410,8 +410,8 @@ class Agent(Hookable):
     async def _open(self, asked: "_Asked", max_buffer_size: float = 64) -> AsyncIterator[Run]:
         start = self._start(asked)
         try:
-            active = await start.begun()
             with tied_to_its_thread():
+                active = await start.begun()
                 async with open_event_stream(
                     active.produce, max_buffer_size=max_buffer_size
                 ) as stream:

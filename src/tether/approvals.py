@@ -33,7 +33,7 @@ def approval(ask: Approve, *, tools: Collection[str] | None = None) -> AroundToo
     """
     allowed: set[str] = set()
 
-    async def hook(invocation: Invocation, proceed: ProceedTool) -> ToolResult:
+    async def approval(invocation: Invocation, proceed: ProceedTool) -> ToolResult:
         name = invocation.call.name
         if name not in allowed and (tools is None or name in tools):
             match await call_maybe_async(ask, invocation):
@@ -52,6 +52,4 @@ def approval(ask: Approve, *, tools: Collection[str] | None = None) -> AroundToo
                     )
         return await proceed(invocation)
 
-    # What a list of hooks shows.
-    hook.__name__ = "approval"
-    return hook
+    return approval

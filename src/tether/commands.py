@@ -6,7 +6,7 @@
     async def fork(entry: str, keep: Literal["all", "none"] = "all") -> str:
         '''Go back to an earlier entry.
 
-Args:
+        Args:
             entry: where to
             keep: what to take along
         '''
@@ -18,7 +18,7 @@ parameters are given by place, or by name as `--keep none`; `*words: str` takes 
 needs no value. A parameter annotated with the registry's context type is given the context of the call.
 
 No I/O.
-"""
+"""  # noqa: D214 - the section is the example's
 
 import difflib
 import inspect
@@ -30,8 +30,10 @@ from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar, Union, ge
 
 from attrs import evolve, field, frozen
 
-from tether._parameters import hints_of
-from tether._schema import EMPTY, Field, ObjectSpec, documentation_of
+from tether._schema.classes import EMPTY, Field
+from tether._schema.docstrings import documentation_of
+from tether._schema.parameters import hints_of
+from tether._schema.specs import ObjectSpec
 from tether.errors import ArgumentsError, UsageError
 from tether.hooks import call_maybe_async, takes_two
 

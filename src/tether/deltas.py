@@ -12,7 +12,7 @@ Adding a delta to the fold costs the same however long the message is.
 No I/O.
 """
 
-from typing import Any, ClassVar, TypeAlias, TypeVar, assert_never, cast
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, assert_never, cast
 
 import jiter
 import msgspec
@@ -69,7 +69,7 @@ class ThinkingDelta(msgspec.Struct, frozen=True, gc=False):
 class ToolCallStart:
     """A tool call begins; its arguments follow in fragments."""
 
-    type: ClassVar = "tool_call_start"
+    type: ClassVar[Literal["tool_call_start"]] = "tool_call_start"
 
     id: str
     name: str
@@ -90,7 +90,7 @@ class ToolCallDelta(msgspec.Struct, frozen=True, gc=False):
 class BlockEnd:
     """A block is whole."""
 
-    type: ClassVar = "block_end"
+    type: ClassVar[Literal["block_end"]] = "block_end"
 
     block: AssistantBlock
     index: int = 0
@@ -100,7 +100,7 @@ class BlockEnd:
 class ReplyInfo:
     """Facts about the reply that came before its end; what is None stays as it was."""
 
-    type: ClassVar = "reply_info"
+    type: ClassVar[Literal["reply_info"]] = "reply_info"
 
     model: str | None = None
     api: str | None = None
@@ -112,7 +112,7 @@ class ReplyInfo:
 class ReplyEnd:
     """The reply is whole. The last delta of a stream that did not fail."""
 
-    type: ClassVar = "reply_end"
+    type: ClassVar[Literal["reply_end"]] = "reply_end"
 
     message: AssistantMessage
 

@@ -115,7 +115,7 @@ class ModelError(TetherError):
         self.request_id = request_id
         self.retry_after = retry_after
         self.partial = partial
-        self.closest = tuple(closest)
+        self.closest: tuple[str, ...] = tuple(closest)
 
     @property
     def failure(self) -> Failure:
@@ -141,7 +141,7 @@ class ArgumentsError(TetherError):
 
     def __init__(self, faults: Sequence[str]) -> None:
         super().__init__("; ".join(faults))
-        self.faults = tuple(faults)
+        self.faults: tuple[str, ...] = tuple(faults)
 
 
 class OutputError(TetherError):
@@ -153,7 +153,7 @@ class OutputError(TetherError):
 
     def __init__(self, message: str, *, attempts: Sequence[str] = ()) -> None:
         super().__init__("; ".join([message, *attempts]))
-        self.attempts = tuple(attempts)
+        self.attempts: tuple[str, ...] = tuple(attempts)
 
 
 class ConsumerTooSlowError(TetherError):

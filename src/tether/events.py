@@ -55,14 +55,14 @@ RunStopReason: TypeAlias = Literal["stop", "terminated", "limit", "aborted", "er
 class AgentStart:
     """A run begins."""
 
-    type: ClassVar = "agent_start"
+    type: ClassVar[Literal["agent_start"]] = "agent_start"
 
 
 @frozen
 class TurnStart:
     """A turn begins: one question to the model and what follows from its reply."""
 
-    type: ClassVar = "turn_start"
+    type: ClassVar[Literal["turn_start"]] = "turn_start"
 
     turn: int
     """Counted from 1 within the run."""
@@ -72,7 +72,7 @@ class TurnStart:
 class MessageStart:
     """A message begins. A reply is still empty, and its `stop_reason` None; any other message is already whole."""
 
-    type: ClassVar = "message_start"
+    type: ClassVar[Literal["message_start"]] = "message_start"
 
     message: Message
 
@@ -95,7 +95,7 @@ class MessageUpdate(msgspec.Struct, frozen=True, gc=False):
 class MessageEnd:
     """A message has ended, and stands in the transcript; a reply may be incomplete."""
 
-    type: ClassVar = "message_end"
+    type: ClassVar[Literal["message_end"]] = "message_end"
 
     message: Message
 
@@ -104,7 +104,7 @@ class MessageEnd:
 class ModelRetry:
     """The model failed before it said anything; it, or the one that stands in for it, is asked after a wait."""
 
-    type: ClassVar = "model_retry"
+    type: ClassVar[Literal["model_retry"]] = "model_retry"
 
     attempt: int
     """The number of the attempt that failed, from 1."""
@@ -117,7 +117,7 @@ class ModelRetry:
 class ToolExecutionStart:
     """A call is taken up; hooks and approvals come before the tool itself."""
 
-    type: ClassVar = "tool_execution_start"
+    type: ClassVar[Literal["tool_execution_start"]] = "tool_execution_start"
 
     call_id: str
     name: str
@@ -128,7 +128,7 @@ class ToolExecutionStart:
 class ToolExecutionUpdate:
     """A running tool reports progress, or a child agent's event comes through its call."""
 
-    type: ClassVar = "tool_execution_update"
+    type: ClassVar[Literal["tool_execution_update"]] = "tool_execution_update"
 
     call_id: str
     name: str
@@ -144,7 +144,7 @@ class ToolExecutionUpdate:
 class ToolExecutionEnd:
     """A call is answered. Ends come as they happen, not in the order of the calls."""
 
-    type: ClassVar = "tool_execution_end"
+    type: ClassVar[Literal["tool_execution_end"]] = "tool_execution_end"
 
     call_id: str
     name: str
@@ -157,7 +157,7 @@ class ToolExecutionEnd:
 class TurnEnd:
     """A turn is over."""
 
-    type: ClassVar = "turn_end"
+    type: ClassVar[Literal["turn_end"]] = "turn_end"
 
     turn: int
     message: AssistantMessage
@@ -168,7 +168,7 @@ class TurnEnd:
 class AgentEnd:
     """The run is over."""
 
-    type: ClassVar = "agent_end"
+    type: ClassVar[Literal["agent_end"]] = "agent_end"
 
     stop_reason: RunStopReason
     limit: LimitName | None = field(default=None, kw_only=True)

@@ -75,7 +75,7 @@ FailureKind: TypeAlias = Literal[
 class Text:
     """Text that a person or a model wrote."""
 
-    type: ClassVar = "text"
+    type: ClassVar[Literal["text"]] = "text"
 
     text: str
     details: JsonObject | None = None
@@ -86,7 +86,7 @@ class Text:
 class Thinking:
     """Reasoning that a model shows, or shows only in sealed form."""
 
-    type: ClassVar = "thinking"
+    type: ClassVar[Literal["thinking"]] = "thinking"
 
     text: str
     signature: str | None = None
@@ -100,7 +100,7 @@ class Thinking:
 class Image:
     """A picture, as bytes."""
 
-    type: ClassVar = "image"
+    type: ClassVar[Literal["image"]] = "image"
 
     data: bytes = field(repr=lambda data: f"<{len(data)} bytes>")
     media_type: str = "image/png"
@@ -110,7 +110,7 @@ class Image:
 class ToolCall:
     """A model's request to run a tool."""
 
-    type: ClassVar = "tool_call"
+    type: ClassVar[Literal["tool_call"]] = "tool_call"
 
     id: str
     name: str
@@ -125,7 +125,7 @@ class ToolCall:
 class VendorItem:
     """Something only its vendor understands: a search it ran, a compaction. Kept and sent back."""
 
-    type: ClassVar = "vendor_item"
+    type: ClassVar[Literal["vendor_item"]] = "vendor_item"
 
     api: str
     """The wire API it belongs to, such as `"anthropic"`."""
@@ -233,7 +233,7 @@ def _text_of(content: Iterable[Block]) -> str:
 class UserMessage:
     """What a person says; `content` may be given as a string or a block, or several of them."""
 
-    role: ClassVar = "user"
+    role: ClassVar[Literal["user"]] = "user"
 
     content: tuple[UserBlock, ...] = field(converter=as_user_blocks)
     id: str = field(default="", kw_only=True)
@@ -250,7 +250,7 @@ class UserMessage:
 class AssistantMessage:
     """A model's reply, complete or incomplete."""
 
-    role: ClassVar = "assistant"
+    role: ClassVar[Literal["assistant"]] = "assistant"
 
     content: tuple[AssistantBlock, ...] = field(converter=_as_assistant_blocks)
     model: str = field(default="", kw_only=True)
@@ -297,7 +297,7 @@ class AssistantMessage:
 class ToolResultMessage:
     """The answer to one tool call."""
 
-    role: ClassVar = "tool"
+    role: ClassVar[Literal["tool"]] = "tool"
 
     call_id: str
     name: str
@@ -323,7 +323,7 @@ class ToolResultMessage:
 class CustomMessage:
     """An application's own: kept in the transcript, never sent to a model by itself."""
 
-    role: ClassVar = "custom"
+    role: ClassVar[Literal["custom"]] = "custom"
 
     kind: str
     data: Any = None

@@ -20,8 +20,9 @@ from typing import Any, Generic, TypeVar, cast, overload
 import msgspec
 from attrs import field, frozen
 
-from tether._parameters import parameters_from_schema, parameters_of
-from tether._schema import documentation_of, to_json_types
+from tether._schema.docstrings import documentation_of
+from tether._schema.foreign import to_json_types
+from tether._schema.parameters import parameters_from_schema, parameters_of
 from tether.errors import ToolDefinitionError
 from tether.events import Event, ToolExecutionUpdate
 from tether.limits import Limits, Spent
@@ -136,14 +137,14 @@ class ToolContext(Generic[Deps]):
         report: Callable[[ToolExecutionUpdate], Awaitable[None]],
         spend: Callable[[Usage, float], None],
     ) -> None:
-        self.call_id = call_id
-        self.name = name
-        self.deps = deps
-        self.depth = depth
-        self.session = session
-        self.limits = limits or Limits()
-        self.spent = spent or Spent()
-        self.price = price
+        self.call_id: str = call_id
+        self.name: str = name
+        self.deps: Deps = deps
+        self.depth: int = depth
+        self.session: Any = session
+        self.limits: Limits = limits or Limits()
+        self.spent: Spent = spent or Spent()
+        self.price: Callable[[AssistantMessage], float] | None = price
         self._transcript = transcript
         self._report = report
         self._spend = spend

@@ -19,14 +19,14 @@ from tether import (
     Text,
     ToolResultMessage,
     UserMessage,
-    approval,
     tool,
 )
-from tether.cli.conversation import Closed, Conversation, Input, Interrupted, Pressed, Said
+from tether.cli.conversation import Closed, Conversation, Input, Interrupted, Pressed, State, Typed
 from tether.cli.display import Screen
 from tether.cli.editor import KEYS, completions
 from tether.cli.extensions import App
-from tether.cli.talk import talk_commands
+from tether.cli.permission import permission
+from tether.cli.slash_commands import slash_commands
 from tether.testing import Pause, ScriptedModel, call, check_transcript
 
 GUARD = 10
@@ -42,9 +42,9 @@ class Person:
     """Says things, and reads what is told."""
 
     def __init__(
-        self, talk: Conversation, told: list[str], send: Callable[[Input], Awaitable[None]]
+        self, conversation: Conversation, told: list[str], send: Callable[[Input], Awaitable[None]]
     ):
-        self.talk = talk
+        self.conversation = conversation
         self.told = told
         self._send = send
 
@@ -52,7 +52,7 @@ class Person:
         """Do things one after the other; return what was told."""
         before = len(self.told)
         for one in inputs:
-            await self._send(Said(one) if isinstance(one, str) else one)
+            await self._send(Typed(one) if isinstance(one, str) else one)
             await until_blocked()
         return self.told[before:]
 
@@ -61,17 +61,17 @@ class Person:
 async def talking(agent: Agent, **app: Any) -> AsyncIterator[Person]:
     told: list[str] = []
     screen = io.StringIO()
-    talk = Conversation(
-        App(agent, talk_commands(), **app), Screen(screen, colour=False), told.append
+    conversation = Conversation(
+        App(agent, slash_commands(), **app), Screen(screen, colour=False), told.append
     )
     send, inputs = anyio.create_memory_object_stream[Input](10)
     with anyio.fail_after(GUARD):
         async with anyio.create_task_group() as tasks, send, inputs:
-            tasks.start_soon(talk.hold, inputs)
+            tasks.start_soon(conversation.hold, inputs)
             await until_blocked()
-            person = Person(talk, told, send.send)
+            person = Person(conversation, told, send.send)
             yield person
-            if not talk.leaving:
+            if conversation.state is not State.LEFT:
                 await send.send(Closed())
     assert not agent.state.running
     check_transcript(agent.messages)
@@ -92,8 +92,11 @@ async def test_what_is_said_meanwhile_steers_or_waits() -> None:
     go_on = anyio.Event()
     agent = Agent(ScriptedModel(["Hel", Pause(go_on), "lo."], "Shorter.", "And bye."))
     async with talking(agent) as person:
-        told = await person.does("hi", "Shorter!", Said("Say bye.", queued=True))
-        assert told == ["(heard as soon as it can be)", "(heard when it would stop)"]
+        told = await person.does("hi", "Shorter!", Typed("Say bye.", queued=True))
+        assert told == [
+            "(the agent reads this at its next step)",
+            "(queued until the agent has finished)",
+        ]
         go_on.set()
         await until_blocked()
     assert texts(agent) == ["hi", "Hello.", "Shorter!", "Shorter.", "Say bye.", "And bye."]
@@ -114,9 +117,9 @@ async def test_ctrl_c_cuts_off_then_ends_then_asks_to_leave_and_the_conversation
         [told] = await person.does(Interrupted())
         assert "once more" in told
         await person.does("/tools")
-        assert not person.talk.leaving
+        assert person.conversation.state is State.IDLE
         await person.does(Interrupted(), Interrupted())
-        assert person.talk.leaving
+        assert person.conversation.state is State.LEFT
     outcomes = [m.outcome for m in agent.messages if isinstance(m, ToolResultMessage)]
     assert outcomes == ["interrupted"]
     assert texts(agent)[-2:] == ["three", "Gone on."]
@@ -159,7 +162,7 @@ async def test_a_person_is_asked_and_their_next_words_are_the_answer() -> None:
     script = ScriptedModel(calls, call("add", a=2), "ok")
     agent = Agent(script, tools=[add], sequential=True)
     async with talking(agent) as person:
-        agent.around_tool(approval(person.talk.approve))
+        agent.around_tool(permission({"add"}, person.conversation.ask))
         [told] = await person.does("go")
         assert told.startswith("add {'a': 1}\nrun it?")
         assert len(await person.does("n", "too small", "always")) == 2
@@ -181,8 +184,8 @@ async def test_files_and_images_are_attached(
     agent = Agent(ScriptedModel("Seen."))
     async with talking(agent) as person:
         await person.does("look at @a.txt and @b.png and @nothing and me@home")
-        assert list(completions(person.talk, "see @")) == ["@a.txt", "@b.png"]
-        assert list(completions(person.talk, "see @b")) == ["@b.png"]
+        assert list(completions(person.conversation, "see @")) == ["@a.txt", "@b.png"]
+        assert list(completions(person.conversation, "see @b")) == ["@b.png"]
     [asked, _] = agent.messages
     assert isinstance(asked, UserMessage)
     assert asked.content[1:] == (Text("a.txt:\ncontent"), Image(b"png", "image/png"))
@@ -202,7 +205,7 @@ async def test_commands_of_a_conversation(tmp_path: Path) -> None:
             assert await does("/thinking high") == ["thinking: high"]
             assert await does("/tools") == ["hang: Hang."]
             [told] = await does("/session")
-            assert told.startswith("6 entries, 1 branches")
+            assert told.startswith("6 entries, 1 branch, at ")
             assert await does("/undo") == ["2 messages are left"]
             await does("second", "/retry")
             assert texts(agent) == ["first", "One.", "second", "Long."], "the script went on"
@@ -219,7 +222,7 @@ async def test_commands_of_a_conversation(tmp_path: Path) -> None:
             assert await does("/eval len(agent.messages)") == ["2"]
             assert await does("/eval x = await agent.wait_idle()") == []
             assert await does("/eval y = 1; [x, y]") == ["[None, 1]"]
-            assert await does("/hooks") == ["there are none"]
+            assert await does("/hooks") == ["no hooks"]
             [told] = await does("/help fork")
             assert told.startswith("fork entry")
             assert await does("/reload") == ["loaded again"]
@@ -231,14 +234,14 @@ async def test_everything_can_be_described() -> None:
     agent = Agent(ScriptedModel(), tools=[hang])
     agent.around_tool(_noted)
     async with talking(agent, keys={"c-t": _noted}, prompts={"ask": "What?"}) as person:
-        names = [command.name for command in person.talk.app.commands]
+        names = [command.name for command in person.conversation.app.commands]
         assert set(KEYS) >= {"c-c", "c-q", "tab", "escape enter"}
         for name in (*names, *get_args(HookPoint), *KEYS, "hang", "_noted", "c-t"):
             [told] = await person.does(f"/describe {name}")
             assert not told.startswith("!"), told
             assert len(told) > len(name) + 20
         [told] = await person.does("/describe hang")
-        assert "advised by _noted" in told
+        assert "wrapped by _noted" in told
         assert "test_conversation.py" in told
         assert await person.does("/describe ask") == ["prompt /ask: What?"]
         [told] = await person.does("/describe nothing")
@@ -255,7 +258,7 @@ async def test_a_command_that_takes_its_time_holds_up_neither_a_person_nor_what_
     async with talking(agent) as person:
         await person.does("/eval import anyio; go_on = anyio.Event(); await go_on.wait()", "hi")
         assert agent.messages == ()
-        assert await person.does(Interrupted()) == ["(cut off)"]
+        assert await person.does(Interrupted()) == ["(interrupted)"]
         assert texts(agent) == ["hi", "One."]
 
 
@@ -295,11 +298,81 @@ async def test_words_are_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
                 "see @nowhere/": [],
                 "nothing": [],
             }.items():
-                assert list(completions(person.talk, line)) == words, line
+                assert list(completions(person.conversation, line)) == words, line
 
 
 async def test_a_key_of_an_extension_is_pressed() -> None:
     pressed: list[Conversation] = []
     async with talking(Agent(ScriptedModel()), keys={"c-t": pressed.append}) as person:
         await person.does(Pressed("c-t"))
-        assert pressed == [person.talk]
+        assert pressed == [person.conversation]
+
+
+async def test_questions_are_asked_one_after_the_other_and_a_cancelled_one_is_withdrawn() -> None:
+    answers: dict[str, str] = {}
+    async with talking(Agent(ScriptedModel("Heard."))) as person:
+
+        async def ask(question: str) -> None:
+            answers[question] = await person.conversation.ask(question)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask, "first?")
+            tasks.start_soon(ask, "second?")
+            await until_blocked()
+            assert person.told == ["first?"]
+            assert await person.does(" one ") == ["second?"]
+            assert await person.does("two") == []
+            tasks.start_soon(ask, "third?")
+            await until_blocked()
+            tasks.cancel_scope.cancel()
+        await person.does("hello")
+    assert answers == {"first?": "one", "second?": "two"}
+    assert texts(person.conversation.agent) == ["hello", "Heard."]
+
+
+async def test_a_run_that_goes_on_is_not_disturbed_by_another_start() -> None:
+    agent = Agent(ScriptedModel(["Hel", Pause()]))
+    async with talking(agent) as person:
+        await person.does("hi")
+        run = person.conversation.run
+        [told] = await person.does("/eval conversation.start(None)")
+        assert told == "! a run is going on; say something to it, or wait until it has ended"
+        assert person.conversation.run is run
+        assert person.conversation.state is State.RUNNING
+
+
+async def test_anything_but_ctrl_c_takes_back_the_wish_to_leave() -> None:
+    states: list[State] = []
+    agent = Agent(ScriptedModel(["Hel", Pause()], ["So", Pause()]))
+    async with talking(agent) as person:
+        for one in ("hi", Interrupted(), Interrupted(), " ", "hi", "/quit"):
+            await person.does(one)
+            states.append(person.conversation.state)
+    assert states == [
+        State.RUNNING,
+        State.IDLE,
+        State.CONFIRMING,
+        State.IDLE,
+        State.RUNNING,
+        State.LEFT,
+    ]
+    assert person.conversation.state is State.LEFT, "also when the run has ended after it"
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("/fork zzz", "! no entry begins with 'zzz'; /tree shows all"),
+        ("/undo", "! there is no request yet"),
+        ("/retry", "! there is no request yet"),
+        ("/tree", "no messages yet"),
+        ("/thinking", "thinking: default of the provider"),
+        ("/session", "0 entries, 0 branches, at the start"),
+    ],
+)
+async def test_what_commands_say_before_anything_happened(
+    tmp_path: Path, command: str, told: str
+) -> None:
+    with Session.open(tmp_path / "s.jsonl") as session:
+        async with talking(Agent(ScriptedModel(), session=session)) as person:
+            assert await person.does(command) == [told]

@@ -77,7 +77,7 @@ def test_calls_share_the_lines_there_are() -> None:
     assert len(seen.live.above(30, 40).splitlines()) == 36
     few = seen.live.above(30, 4).splitlines()
     assert len(few) == 4
-    assert few[-1] == "  and 3 calls more"
+    assert few[-1] == "  and 3 more calls"
 
 
 def test_what_a_call_printed_stays_in_its_last_lines() -> None:

@@ -94,9 +94,9 @@ def test_what_is_typed_meanwhile_steers_and_a_second_key_queues(folder: Path, ba
         there.until("Long")
         there.until("Enter steers, Ctrl-Q queues")
         there.says("Shorter!")
-        there.until("heard as soon as it can be")
+        there.until("the agent reads this at its next step")
         there.types("Then say bye.\x11")
-        there.until("heard when it would stop")
+        there.until("queued until the agent has finished")
         there.says("/eval tether.go_on.set()")
         there.until("3 turns")
         evaluated(there, "[m.text for m in agent.messages]", repr(
@@ -194,7 +194,7 @@ def test_a_command_that_takes_long_is_cut_off_too(folder: Path) -> None:
         there.says("/eval await __import__('anyio').sleep_forever()")
         there.says("/tools")
         there.types("\x03")
-        there.until("(cut off)")
+        there.until("(interrupted)")
         there.until("read_file: ")
 
 
@@ -313,7 +313,7 @@ def test_an_init_file_of_fifteen_lines_makes_it_ones_own(folder: Path) -> None:
         there.until("Hello, Ada!")
         evaluated(there, "agent.messages[2].text", "HIHI")
         there.says("/describe shout")
-        there.until("advised by twice")
+        there.until("wrapped by twice")
         there.until("init.py:")
 
 
@@ -379,7 +379,7 @@ def test_a_conversation_is_kept_and_gone_on_with(folder: Path) -> None:
         there.types("\x04")
         assert there.until_gone() == 0
     with terminal(folder, "resume") as there:
-        there.until("(4 messages; the last were:)\n> list .")
+        there.until("(4 messages; the last ones:)\n> list .")
         there.says("read a.txt")
         there.until("2 turns")
         there.says("/quit")
@@ -390,7 +390,7 @@ def test_a_conversation_is_kept_and_gone_on_with(folder: Path) -> None:
     [kept] = (folder / "data").rglob("*.jsonl")
     there_again = terminal(folder, "resume", kept.stem[:-2], "--backend", "trio")
     with there_again as there:
-        there.until("(8 messages; the last were:)\n> read a.txt")
+        there.until("(8 messages; the last ones:)\n> read a.txt")
 
 
 def test_a_dumb_terminal_will_do(folder: Path) -> None:
@@ -422,6 +422,6 @@ def test_lines_that_are_piped_are_a_request(folder: Path) -> None:
 
 
 def test_an_id_that_nobody_has_is_told(folder: Path) -> None:
-    told = "no conversation that begins with 'zz' is kept"
+    told = "no conversation with an id that starts with 'zz' is kept"
     with pytest.raises(pexpect.EOF, match=told), terminal(folder, "resume", "zz"):
         pass

@@ -18,8 +18,8 @@ def status(name: str, *replies: AssistantMessage) -> str:
     for reply in replies:
         messages += [UserMessage("?"), reply]
     agent = Agent(ScriptedModel(name=name), messages=messages)
-    talk = Conversation(App(agent), Screen(io.StringIO(), colour=False), print)
-    line = Status(talk)
+    conversation = Conversation(App(agent), Screen(io.StringIO(), colour=False), print)
+    line = Status(conversation)
     assert line.line() == line.line()
     return line.line()
 

@@ -7,58 +7,17 @@ A run is tied to the response that shows it: when the browser goes away, the run
 its tools; when the browser reads slowly, the run waits.
 """
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-import anyio
 from attrs import frozen
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Route
+from tests.embedding.run_response import RunResponse
 
 import tether
 from tether.testing import Pause, ScriptedModel, call, check_transcript
 from tether.toolbox.coding import changing_tools
-
-# The response.
-
-Message = dict[str, Any]
-
-
-@frozen
-class RunResponse:
-    """Answers a request with the events of a run."""
-
-    agent: tether.Agent
-    prompt: str
-
-    async def __call__(
-        self,
-        scope: Message,
-        receive: Callable[[], Awaitable[Message]],
-        send: Callable[[Message], Awaitable[None]],
-    ) -> None:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(cancel_when_gone, receive, tasks.cancel_scope)
-            headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            async with self.agent.run(self.prompt) as run:
-                async for event in run:
-                    data = b"data: " + tether.to_json(event) + b"\n\n"
-                    await send({"type": "http.response.body", "body": data, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
-            tasks.cancel_scope.cancel()
-
-
-async def cancel_when_gone(
-    receive: Callable[[], Awaitable[Message]], scope: anyio.CancelScope
-) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    scope.cancel()
-
-
-# The application.
 
 
 async def chat(request: Request) -> RunResponse:

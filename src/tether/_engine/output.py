@@ -12,7 +12,8 @@ from typing import Any, Final
 from attrs import define, evolve, field
 
 from tether._engine.turn_settings import TurnSettings
-from tether._schema import Field, ObjectSpec
+from tether._schema.classes import Field
+from tether._schema.specs import ObjectSpec
 from tether.errors import ArgumentsError, OutputError, UsageError
 from tether.events import TurnEnd
 from tether.messages import JsonObject

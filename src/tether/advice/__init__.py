@@ -1,7 +1,28 @@
-"""What people need, made of hooks and advice alone: each a function that makes what is to be installed.
+"""Ready-made hooks: each function makes one, or two, for an agent.
 
+    from tether.advice import approval_by_person, compact, rate_limit
+
+    agent = Agent("anthropic:claude-sonnet-4-5", transform_context=compact())
     agent.around_model(rate_limit(10, per=60))
-    agent.hooks.add("before_tool", approval(ask))
+    agent.around_tool(approval_by_person(tools=["run_command"]))
 
-They use nothing but what `tether` exports, so that what is missing here can be written the same way.
+They use only the public face of `tether`, so anything missing here can be written the same way.
 """
+
+from tether.advice.approval import approval_by_person
+from tether.advice.audit import audit
+from tether.advice.compaction import compact
+from tether.advice.rate_limit import rate_limit
+from tether.advice.redaction import redaction
+from tether.advice.response_cache import response_cache
+from tether.advice.time_limit import time_limit
+
+__all__ = (
+    "approval_by_person",
+    "audit",
+    "compact",
+    "rate_limit",
+    "redaction",
+    "response_cache",
+    "time_limit",
+)

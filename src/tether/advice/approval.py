@@ -1,42 +1,65 @@
-"""A person at the terminal is asked before a tool runs."""
+"""A person is asked before a tool runs."""
 
-from collections.abc import Callable, Collection
+import inspect
+from collections.abc import Awaitable, Callable, Collection
+from typing import TypeAlias
 
 import anyio
 import anyio.to_thread
 
-from tether import AroundTool, Deny, Invocation, Verdict, approval, to_json
+from tether import AroundTool, Deny, Invocation, Verdict, approval
 
-__all__ = ("approval_by_person",)
+__all__ = ("Ask", "approval_by_person")
+
+Ask: TypeAlias = Callable[[str], str] | Callable[[str], Awaitable[str]]
+"""Puts a question to a person and returns the answer: an `async def`, or a function that runs in a worker thread."""
 
 
-def approval_by_person(
-    *, tools: Collection[str] | None = None, ask: Callable[[str], str] = input
-) -> AroundTool:
-    """Make advice around tools that asks a person, one question at a time.
+def approval_by_person(*, tools: Collection[str] | None = None, ask: Ask = input) -> AroundTool:
+    """Make a hook around tools that asks a person, one question at a time.
 
     Args:
-        tools: whose calls are asked about; all, if None.
-        ask: puts a question and returns the answer; it runs in a worker thread.
+        tools: the names of the tools to ask about; all tools if None.
+        ask: plain or async; puts the question and returns the answer.
 
     Returns:
-        The advice, for `agent.around_tool`. It takes y for yes, a for always; anything else is the reason for
-        a no.
+        The hook, for `agent.around_tool`. The answer `y` or `yes` lets the call run, `a` or `always` also
+        later calls of the same tool. `n`, `no` or an empty answer denies it; any other text denies it and is
+        the reason that the model gets.
+
+    Cancellation:
+        Stops waiting. An async `ask` is cancelled; a plain one is left to its thread.
     """
-    turn = anyio.Semaphore(1)
+    one_at_a_time = anyio.Semaphore(1)
+    always: set[str] = set()
 
     async def person(invocation: Invocation) -> Verdict:
         call = invocation.call
-        question = f"{call.name} {to_json(call).decode()}\nrun it? [y]es, [a]lways, or why not: "
-        async with turn:
-            said = await anyio.to_thread.run_sync(ask, question, abandon_on_cancel=True)
-        match said.strip().lower():
-            case "y" | "yes":
-                return "once"
-            case "a" | "always":
+        question = f"{call.name} {dict(call.arguments)!r}\nrun it? [y]es, [a]lways, or why not: "
+        async with one_at_a_time:
+            if call.name in always:  # the answer while this call waited
                 return "always"
-            case "" | "n" | "no":
-                return False
-        return Deny(said.strip())
+            verdict = _verdict(await _answer(ask, question))
+            if verdict == "always":
+                always.add(call.name)
+            return verdict
 
     return approval(person, tools=tools)
+
+
+async def _answer(ask: Ask, question: str) -> str:
+    if inspect.iscoroutinefunction(ask):
+        return str(await ask(question))
+    return str(await anyio.to_thread.run_sync(ask, question, abandon_on_cancel=True))
+
+
+def _verdict(answer: str) -> Verdict:
+    match answer.strip().lower():
+        case "y" | "yes":
+            return "once"
+        case "a" | "always":
+            return "always"
+        case "" | "n" | "no":
+            return False
+        case _:
+            return Deny(answer.strip())

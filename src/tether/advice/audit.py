@@ -1,4 +1,4 @@
-"""What was said and done, line by line."""
+"""A log of every message, call, retry and end, as lines of JSON."""
 
 import inspect
 from collections.abc import Awaitable, Callable
@@ -15,23 +15,23 @@ from tether import (
 
 __all__ = ("audit",)
 
-_TOLD = (MessageEnd, ToolExecutionStart, ToolExecutionEnd, ModelRetry, AgentEnd)
+_LOGGED = (MessageEnd, ToolExecutionStart, ToolExecutionEnd, ModelRetry, AgentEnd)
 
 
 def audit(write: Callable[[bytes], object]) -> Callable[[Event], Awaitable[None]]:
-    """Make a hook that writes every message, call, retry and end as one line of JSON, before anybody is told.
+    """Make a hook that writes every message, call, retry and end as one line of JSON, before consumers get the event.
 
     Args:
-        write: plain or async, such as the `write` of a binary file. Where it fails, the run does.
+        write: plain or async, such as the `write` of a binary file. If it raises, the run fails.
 
     Returns:
         The hook, for `on_event`.
     """
 
-    async def hook(event: Event) -> None:
-        if isinstance(event, _TOLD):
+    async def audit(event: Event) -> None:
+        if isinstance(event, _LOGGED):
             written = write(to_json(event) + b"\n")
             if inspect.isawaitable(written):
                 await written
 
-    return hook
+    return audit

@@ -87,7 +87,7 @@ def compact(
     if keep < 1:
         raise ValueError(f"keep must be at least 1, not {keep!r}")
 
-    async def transform(messages: Sequence[Message], turn: RequestContext) -> Sequence[Message]:
+    async def compaction(messages: Sequence[Message], turn: RequestContext) -> Sequence[Message]:
         seen = _View.of(messages)
         tokens = seen.tokens()
         # Looking the window up takes a while the first time, and most conversations are short.
@@ -111,7 +111,7 @@ def compact(
         await turn.record(record)
         return _View.of([*messages, record]).messages
 
-    return transform
+    return compaction
 
 
 def _question(older: Sequence[Message], instructions: str, turn: RequestContext) -> ModelRequest:

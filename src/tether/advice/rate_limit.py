@@ -1,4 +1,4 @@
-"""So many requests in so much time."""
+"""At most N requests in a period."""
 
 from collections import deque
 from collections.abc import AsyncIterator
@@ -12,19 +12,21 @@ __all__ = ("rate_limit",)
 
 
 def rate_limit(requests: int, *, per: float) -> AroundModel:
-    """Make advice around the model that lets requests wait for their turn. Several agents may share it.
+    """Make a hook around the model that delays requests to keep to a rate. Several agents may share it.
 
     Args:
-        requests: how many may begin.
-        per: in how many seconds.
+        requests: how many may start in each period.
+        per: the length of the period in seconds.
 
     Returns:
-        The advice, for `agent.around_model`.
+        The hook, for `agent.around_model`.
     """
     turns: deque[float] = deque(maxlen=requests)
 
     @asynccontextmanager
-    async def advice(request: ModelRequest, proceed: ProceedModel) -> AsyncIterator[DeltaStream]:
+    async def rate_limit(
+        request: ModelRequest, proceed: ProceedModel
+    ) -> AsyncIterator[DeltaStream]:
         now = anyio.current_time()
         if turns and turns[-1] > now + requests * per:
             turns.clear()  # they were of another event loop's clock
@@ -34,4 +36,4 @@ def rate_limit(requests: int, *, per: float) -> AroundModel:
         async with proceed(request) as deltas:
             yield deltas
 
-    return advice
+    return rate_limit

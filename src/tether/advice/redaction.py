@@ -1,4 +1,4 @@
-"""Secrets stay here."""
+"""Secrets are removed from requests and from tool results."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -14,11 +14,11 @@ __all__ = ("redaction",)
 def redaction(
     secrets: Iterable[str | re.Pattern[str]], *, mark: str = "[redacted]"
 ) -> tuple[Callable[[ModelRequest], ModelRequest], Callable[[Invocation, ToolResult], ToolResult]]:
-    """Make hooks that leave secrets out of what a model is sent, and out of what tools give.
+    """Make hooks that replace secrets in what the model is sent, and in the results of tools.
 
     Args:
         secrets: texts, or patterns of texts.
-        mark: what stands in their place.
+        mark: the replacement.
 
     Returns:
         One hook for `before_model`, and one for `after_tool`.
@@ -34,11 +34,11 @@ def redaction(
             for block in content
         )
 
-    def before_model(request: ModelRequest) -> ModelRequest:
+    def redact_request(request: ModelRequest) -> ModelRequest:
         cleaned = [attrs.evolve(m, content=clean(m.content)) for m in request.messages]
         return attrs.evolve(request, messages=cleaned)
 
-    def after_tool(_: Invocation, result: ToolResult) -> ToolResult:
+    def redact_result(_: Invocation, result: ToolResult) -> ToolResult:
         return attrs.evolve(result, content=clean(result.content))
 
-    return before_model, after_tool
+    return redact_request, redact_result

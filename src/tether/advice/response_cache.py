@@ -1,4 +1,4 @@
-"""The same question is asked once."""
+"""The same request is sent to the model once."""
 
 import json
 from collections.abc import AsyncIterator, Iterator, MutableMapping
@@ -27,26 +27,28 @@ __all__ = ("response_cache",)
 
 
 def response_cache(replies: MutableMapping[str, AssistantMessage]) -> AroundModel:
-    """Make advice around the model that answers from replies it has had, and keeps new ones.
+    """Make a hook around the model that answers a repeated request from a cache, and caches new replies.
 
     Args:
-        replies: where they are kept, by a text that stands for the question: a dict, or anything like one.
+        replies: the cache, from a text made of the request to its reply: a dict, or any mutable mapping.
 
     Returns:
-        The advice, for `agent.around_model`.
+        The hook, for `agent.around_model`.
     """
 
     @asynccontextmanager
-    async def advice(request: ModelRequest, proceed: ProceedModel) -> AsyncIterator[DeltaStream]:
-        said = [to_builtins(attrs.evolve(m, id="", timestamp=0.0)) for m in request.messages]
-        key = json.dumps([said, repr(attrs.evolve(request, messages=()))], sort_keys=True)
+    async def response_cache(
+        request: ModelRequest, proceed: ProceedModel
+    ) -> AsyncIterator[DeltaStream]:
+        messages = [to_builtins(attrs.evolve(m, id="", timestamp=0.0)) for m in request.messages]
+        key = json.dumps([messages, repr(attrs.evolve(request, messages=()))], sort_keys=True)
         if key in replies:
             yield _Stream(_again(replies[key]), None, replies, key)
             return
         async with proceed(request) as deltas:
             yield _Stream(iter(()), deltas, replies, key)
 
-    return advice
+    return response_cache
 
 
 def _again(reply: AssistantMessage) -> Iterator[Delta]:
@@ -61,7 +63,7 @@ def _again(reply: AssistantMessage) -> Iterator[Delta]:
 
 @attrs.frozen
 class _Stream:
-    """A reply that was given before, or one that arrives, and is kept once it is whole."""
+    """A reply from the cache, or one that arrives and is cached once it is complete."""
 
     known: Iterator[Delta]
     arriving: DeltaStream | None

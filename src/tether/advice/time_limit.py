@@ -1,4 +1,4 @@
-"""A time for everything."""
+"""A time limit for every reply and every tool call."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,26 +21,28 @@ __all__ = ("time_limit",)
 
 
 def time_limit(seconds: float) -> tuple[AroundModel, AroundTool]:
-    """Make advice that cuts off each reply, and each call of a tool, that takes longer.
+    """Make hooks that stop each reply and each tool call that takes longer.
 
     Args:
         seconds: from the request to the end of the reply, and from a call to its result.
 
     Returns:
-        One advice for `agent.around_model`, and one for `agent.around_tool`.
+        One hook for `agent.around_model`, and one for `agent.around_tool`.
     """
 
     @asynccontextmanager
-    async def model(request: ModelRequest, proceed: ProceedModel) -> AsyncIterator[DeltaStream]:
+    async def limit_reply(
+        request: ModelRequest, proceed: ProceedModel
+    ) -> AsyncIterator[DeltaStream]:
         with anyio.move_on_after(seconds) as scope:
             async with proceed(request) as deltas:
                 yield deltas
         if scope.cancelled_caught:
             raise ModelError(f"the reply took longer than {seconds:g} s", kind="timeout")
 
-    async def tool(invocation: Invocation, proceed: ProceedTool) -> ToolResult:
+    async def limit_call(invocation: Invocation, proceed: ProceedTool) -> ToolResult:
         with anyio.move_on_after(seconds):
             return await proceed(invocation)
         return ToolResult(f"It took longer than {seconds:g} s.", outcome="timeout")
 
-    return model, tool
+    return limit_reply, limit_call

@@ -1,5 +1,10 @@
-"""The command `tether`: one request, answered and shown as it happens, or a conversation."""
+"""The command `tether`: one request, answered while it is shown, or a conversation.
 
-from tether.cli.command import main
+`App` and `Conversation` are for init files and extensions. The modules in this package belong to the command, and only
+`extensions` and `conversation` export anything.
+"""
 
-__all__ = ("main",)
+from tether.cli.conversation import Conversation
+from tether.cli.extensions import App
+
+__all__ = ("App", "Conversation")

@@ -2,7 +2,7 @@
 
 import sys
 
-from tether.cli.command import main
+from tether.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,14 +1,27 @@
-"""A conversation with a person: what they say, press and command, in any order and at any time.
+"""A conversation with a person: what they type, press and command, in any order and at any time.
 
-It knows no terminal: what a person does comes as a stream of inputs, and what happens is shown by a display and told
-line by line. Commands are functions in a registry like any others; see `tether.cli.talk`.
+It knows no terminal: what a person does comes as a stream of inputs, a display shows what happens in a run, and `tell`
+prints the rest. Commands are functions in a registry like any others; see `tether.cli.slash_commands`.
+
+What Ctrl-C does depends on the state of the conversation:
+
+    state         a run starts   the run ends   Ctrl-C                                  any other input
+    idle          running        -              leave?, and says so                     idle
+    leave?        running        -              left                                    idle
+    running       -              idle           interrupted: what is in flight stops    running
+    interrupted   -              idle           interrupted: the run is aborted         interrupted
+    left          -              left           left                                    left
+
+A command that is under way takes Ctrl-C before any of these, and a question to the person takes the next line.
 """
 
 import math
 import mimetypes
 import re
 import traceback
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -16,22 +29,11 @@ import anyio
 from anyio.abc import TaskGroup
 from attrs import define, field, frozen
 
-from tether import (
-    Agent,
-    Deny,
-    Image,
-    Invocation,
-    Run,
-    TetherError,
-    Text,
-    UserBlock,
-    UserMessage,
-    Verdict,
-)
+from tether import Agent, Image, Run, TetherError, Text, UsageError, UserBlock, UserMessage
 from tether.cli.display import Display
 from tether.cli.extensions import App
 
-__all__ = ("Closed", "Conversation", "Input", "Interrupted", "Pressed", "Said")
+__all__ = ("Closed", "Conversation", "Input", "Interrupted", "Pressed", "State", "Typed")
 
 _ATTACHED: Final = re.compile(r"(?<!\S)@(\S+)")
 _LONGEST_FILE: Final = 100_000
@@ -39,12 +41,12 @@ _LONGEST_FILE: Final = 100_000
 
 
 @frozen
-class Said:
-    """A person has said something: a request, or a command behind a slash."""
+class Typed:
+    """A person has typed a line: a request, a command behind a slash, or the answer to a question."""
 
     text: str
     queued: bool = False
-    """To be heard when the agent would stop, and not before."""
+    """Whether the agent gets it only when it has finished."""
 
 
 @frozen
@@ -54,7 +56,7 @@ class Interrupted:
 
 @frozen
 class Pressed:
-    """A person has pressed a key that an extension knows."""
+    """A person has pressed a key that an extension has bound."""
 
     key: str
 
@@ -64,26 +66,28 @@ class Closed:
     """A person has closed their end."""
 
 
-Input: TypeAlias = Said | Interrupted | Pressed | Closed
+Input: TypeAlias = Typed | Interrupted | Pressed | Closed
+
+
+class State(Enum):
+    """What a conversation is doing; the module's table has the steps between them."""
+
+    IDLE = "idle"
+    CONFIRMING = "leave?"
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    LEFT = "left"
 
 
 @define(eq=False)
 class _Question:
-    """Whether a call may run."""
+    """A question to the person, who answers with the next line."""
 
     answered: anyio.Event = field(factory=anyio.Event)
-    verdict: Verdict = False
+    text: str = ""
 
-    def answer(self, said: str) -> None:
-        match said.lower():
-            case "y" | "yes":
-                self.verdict = "once"
-            case "a" | "always":
-                self.verdict = "always"
-            case "" | "n" | "no":
-                pass
-            case _:
-                self.verdict = Deny(said)
+    def answer(self, text: str) -> None:
+        self.text = text
         self.answered.set()
 
 
@@ -92,29 +96,27 @@ class Conversation:
     """What goes on between a person and an agent.
 
     Args:
-        app: the agent, and what people call it by.
+        app: the agent, and the commands, keys, models and prompts that the person may use.
         display: shows what happens in a run.
-        tell: says a line or several.
+        tell: prints a text to the person, of one line or several.
         reload: loads extensions again.
+        session_path: the file of the session, if there is one.
     """
 
     app: App
     display: Display
     tell: Callable[[str], None]
     reload: Callable[[], None] = lambda: None
-    run: Run | None = None
-    """The run that is going."""
-    leaving: bool = False
-    """Set by whoever ends the conversation."""
-    kept_in: Path | None = None
-    """The file of the session, where there is one."""
-    names: dict[str, Any] = field(factory=dict)
-    """What /eval has assigned."""
-    _going: bool = False
-    _cut: bool = False
-    _asked_to_leave: bool = False
-    _command: anyio.CancelScope | None = None
-    _questions: list["_Question"] = field(factory=list)
+    session_path: Path | None = None
+    run: Run | None = field(default=None, init=False)
+    """The run that is going on."""
+    names: dict[str, Any] = field(factory=dict, init=False)
+    """The variables of /eval."""
+    _state: State = field(default=State.IDLE, init=False)
+    _command: anyio.CancelScope | None = field(default=None, init=False)
+    """The scope of the command that is under way."""
+    _question: _Question | None = field(default=None, init=False)
+    _one_question: anyio.Lock = field(factory=anyio.Lock, init=False)
     _tasks: TaskGroup = field(init=False)
 
     @property
@@ -123,12 +125,25 @@ class Conversation:
         return self.app.agent
 
     @property
+    def state(self) -> State:
+        """What the conversation is doing."""
+        return self._state
+
+    @property
     def busy(self) -> bool:
-        """Whether there is anything that Ctrl-C would cut off."""
-        return self._going or self._command is not None
+        """Whether Ctrl-C would interrupt anything."""
+        return self._is_running or self._command is not None
+
+    @property
+    def _is_running(self) -> bool:
+        return self._state in {State.RUNNING, State.INTERRUPTED}
+
+    def leave(self) -> None:
+        """End the conversation. A run that is still going on is cancelled."""
+        self._state = State.LEFT
 
     async def hold(self, inputs: AsyncIterable[Input]) -> None:
-        """Go on until the person leaves. A run that still goes then is cancelled.
+        """Hold the conversation until the person leaves.
 
         Args:
             inputs: what the person does.
@@ -136,11 +151,11 @@ class Conversation:
         Cancellation:
             Cancels the run, waits until its tools have cleaned up, and passes on.
         """
-        # A command may take its time: what is said meanwhile waits for it, but for what it or a person cannot wait for.
-        later, todo = anyio.create_memory_object_stream[Input](math.inf)
-        with later, todo:
+        # A command may take its time: later inputs wait for it, except its interruption and the answer to a question.
+        later, waiting = anyio.create_memory_object_stream[Input](math.inf)
+        with later, waiting:
             async with self.agent.opened(), anyio.create_task_group() as self._tasks:
-                self._tasks.start_soon(self._take_all, todo)
+                self._tasks.start_soon(self._take_all, waiting)
                 async for one in inputs:
                     if not self._taken_at_once(one):
                         await later.send(one)
@@ -151,7 +166,7 @@ class Conversation:
     async def _take_all(self, inputs: AsyncIterable[Input]) -> None:
         async for one in inputs:
             await self._take(one)
-            if self.leaving:
+            if self._state is State.LEFT:
                 break
         self._tasks.cancel_scope.cancel()
 
@@ -159,119 +174,142 @@ class Conversation:
         match one:
             case Interrupted() if self._command is not None:
                 self._command.cancel()
-            case Said(text) if self._questions:
-                self._questions.pop(0).answer(text.strip())
+            case Typed(text) if self._question is not None:
+                self._question.answer(text.strip())
+                self._question = None
             case _:
                 return False
         return True
 
     async def _take(self, one: Input) -> None:
-        again, self._asked_to_leave = self._asked_to_leave, False
+        if isinstance(one, Interrupted):
+            self._interrupt()
+            return
+        if self._state is State.CONFIRMING:
+            self._state = State.IDLE
         match one:
             case Closed():
-                self.leaving = True
-            case Interrupted() if self._going:
-                self._interrupt()
-            case Interrupted():
-                self.leaving = again
-                self._asked_to_leave = True
-                if not again:
-                    self.tell("Press Ctrl-C once more to leave, or type /quit.")
+                self.leave()
             case Pressed(key):
-                await self._safely(self.app.keys[key], self)
-            case Said(text) if self._taken_at_once(one) or not text.strip():
+                await self._call(self.app.keys[key], self)
+            case Typed(text) if not text.strip():
                 pass
-            case Said(text, queued) if text.startswith("/"):
+            case Typed(text, queued) if text.startswith("/"):
                 if (prompt := self.app.prompted(text[1:])) is not None:
                     self.say(prompt, queued=queued)
                 else:
-                    await self._safely(self.app.commands.run, text[1:], self)
-            case Said(text, queued):
+                    await self._call(self.app.commands.run, text[1:], self)
+            case Typed(text, queued):
                 self.say(text, queued=queued)
 
+    def _interrupt(self) -> None:
+        match self._state:
+            case State.IDLE:
+                self._state = State.CONFIRMING
+                self.tell("Press Ctrl-C once more to leave, or type /quit.")
+            case State.CONFIRMING:
+                self.leave()
+            case State.RUNNING if self.run is not None:
+                self._state = State.INTERRUPTED
+                self.run.interrupt()
+            case State.INTERRUPTED if self.run is not None:
+                self.run.abort()
+            case _:  # a run that has not begun yet, or the end
+                pass
+
     def say(self, text: str, *, queued: bool = False) -> None:
-        """Say something to the agent: it begins a run, or is heard by the one that goes.
+        """Say something to the agent: it starts a run, or steers the one that is going on.
 
         Args:
             text: what to say; files and images behind an `@` are attached.
-            queued: to be heard when the agent would stop, and not before.
+            queued: whether a run that is going on gets it only when it has finished.
         """
         message = _message(text)
-        if not self._going:
+        if not self._is_running:
             self.start(message)
         elif queued:
             self.agent.follow_up(message)
-            self.tell("(heard when it would stop)")
+            self.tell("(queued until the agent has finished)")
         else:
             self.agent.steer(message)
-            self.tell("(heard as soon as it can be)")
+            self.tell("(the agent reads this at its next step)")
 
-    async def approve(self, invocation: Invocation) -> Verdict:
-        """Ask the person whether a call may run; what they say next is the answer.
+    async def ask(self, question: str) -> str:
+        """Ask the person something; the next line that they type is the answer.
+
+        Several questions are asked one after the other.
+
+        Args:
+            question: what to ask.
+
+        Returns:
+            The answer, without the spaces around it.
 
         Cancellation:
-            At once; the question is taken back.
+            At once; the question is withdrawn.
         """
-        call = invocation.call
-        question = _Question()
-        self._questions.append(question)
-        self.tell(f"{call.name} {dict(call.arguments)!r}\nrun it? [y]es, [a]lways, or why not")
-        try:
-            await question.answered.wait()
-        finally:
-            if question in self._questions:
-                self._questions.remove(question)
-        return question.verdict
+        async with self._one_question:
+            self._question = asked = _Question()
+            self.tell(question)
+            try:
+                await asked.answered.wait()
+            finally:
+                self._question = None
+        return asked.text
 
     def start(self, prompt: UserMessage | None) -> None:
-        """Start a run: with something to say, or from the conversation as it stands."""
-        self._going = True
+        """Start a run.
+
+        Args:
+            prompt: what to say; None to let the model go on from the conversation as it is.
+
+        Raises:
+            UsageError: a run is going on.
+        """
+        if self._is_running:
+            raise UsageError("a run is going on; say something to it, or wait until it has ended")
+        self._state = State.RUNNING
         self._tasks.start_soon(self._follow, prompt)
 
     async def _follow(self, prompt: UserMessage | None) -> None:
         try:
-            async with self.agent.run(prompt) as self.run:
-                async for event in self.run:
-                    self.display.show(event)
-        except TetherError as error:
-            self.tell(f"! {error}")
-        except Exception as error:  # noqa: BLE001 - an extension's, as a rule; the conversation goes on
-            self.tell("".join(traceback.format_exception(error)).rstrip())
+            with self._errors_told():
+                async with self.agent.run(prompt) as self.run:
+                    async for event in self.run:
+                        self.display.show(event)
         finally:
-            self.run, self._going, self._cut = None, False, False
+            self.run = None
+            if self._is_running:
+                self._state = State.IDLE
             self.display.stop()
 
-    def _interrupt(self) -> None:
-        """Once: cut off what is in flight. Twice: end the run."""
-        if self.run is None:
-            return
-        if self._cut:
-            self.run.abort()
-        else:
-            self._cut = True
-            self.run.interrupt()
-
-    async def _safely(self, function: Callable[..., Any], *arguments: object) -> None:
-        """Call what a person has called, and tell what comes of it."""
+    async def _call(self, function: Callable[..., Any], *arguments: object) -> None:
+        """Call a command's or a key's function, and tell the person what it returns."""
+        self._command = scope = anyio.CancelScope()
         try:
-            with anyio.CancelScope() as self._command:
+            with self._errors_told(), scope:
                 answer = function(*arguments)
                 if hasattr(answer, "__await__"):
                     answer = await answer
                 if answer is not None:
                     self.tell(str(answer))
-            if self._command.cancelled_caught:
-                self.tell("(cut off)")
-        except TetherError as error:
-            self.tell(f"! {error}")
-        except Exception as error:  # noqa: BLE001 - the conversation goes on
-            self.tell("".join(traceback.format_exception(error)).rstrip())
+            if scope.cancelled_caught:
+                self.tell("(interrupted)")
         finally:
             self._command = None
 
+    @contextmanager
+    def _errors_told(self) -> Iterator[None]:
+        try:
+            yield
+        except TetherError as error:
+            self.tell(f"! {error}")
+        except Exception as error:  # noqa: BLE001 - mostly an extension's, and the conversation goes on
+            self.tell("".join(traceback.format_exception(error)).rstrip())
+
 
 def _message(text: str) -> UserMessage:
-    """Make a message of what was said, with the files and images that it names behind an `@`."""
+    """Make a message of a text, with the files and images that it names behind an `@`."""
     blocks: list[UserBlock] = [Text(text)]
     for found in _ATTACHED.finditer(text):
         path = Path(found[1]).expanduser()

@@ -1,4 +1,4 @@
-"""What a run looks like as plain text, and as lines of JSON. See `tether.cli.live` for terminals that can do more."""
+"""A run as plain text, and as lines of JSON. `tether.cli.live` is for terminals that can do more."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -22,20 +22,7 @@ from tether import (
     to_json,
 )
 
-__all__ = (
-    "DIM",
-    "PLAIN",
-    "Display",
-    "JsonLines",
-    "Screen",
-    "brief",
-    "call_line",
-    "end_line",
-    "printable",
-    "progress_lines",
-    "result_line",
-    "retry_line",
-)
+__all__ = ()
 
 DIM: Final = "\x1b[2m"
 PLAIN: Final = "\x1b[0m"
@@ -54,7 +41,7 @@ class Display(Protocol):
         ...
 
     def stop(self) -> None:
-        """Take it that a run is over, also where no event said so."""
+        """End the display of a run; also called where its last event did not come."""
         ...
 
 
@@ -70,7 +57,7 @@ class JsonLines:
         self.out.flush()
 
     def stop(self) -> None:
-        """Do nothing: what was written stands."""
+        """Do nothing: every line is written already."""
 
 
 @define
@@ -156,7 +143,7 @@ def call_line(name: str, arguments: Mapping[str, object]) -> str:
 
 
 def progress_lines(update: ToolExecutionUpdate) -> Sequence[str]:
-    """Write what a running tool reports; of an agent within it, what it calls."""
+    """Write the progress of a running tool; for an agent inside it, the tools that it calls."""
     match update.event:
         case ToolExecutionStart(_, name, arguments):
             return [f"{' > '.join(update.path)}: {call_line(name, arguments)}"]
@@ -166,19 +153,19 @@ def progress_lines(update: ToolExecutionUpdate) -> Sequence[str]:
 
 
 def result_line(call: str, end: ToolExecutionEnd) -> str:
-    """Write what came of a call in a line."""
+    """Write the result of a call in a line."""
     result = end.result
     outcome = f" {result.outcome}: {brief(result.text)}" if result.is_error else ""
     return f"{'!' if result.is_error else '*'} {call} {end.duration:.2f} s{outcome}"
 
 
 def retry_line(retry: ModelRetry) -> str:
-    """Tell why the model is asked again."""
-    return f"! attempt {retry.attempt}: {brief(retry.error.message)}; again in {retry.delay:.0f} s"
+    """Write why the model is asked again, in a line."""
+    return f"! attempt {retry.attempt} failed: {brief(retry.error.message)}; next one in {retry.delay:.0f} s"
 
 
 def end_line(end: AgentEnd, turns: int) -> str:
-    """Tell how a run ended."""
+    """Write how a run ended, in a line."""
     why = {"limit": f"; stopped at the limit of {end.limit}", "aborted": "; aborted"}
     counted = f"{turns} turn{'s' if turns != 1 else ''}"
     return f"- {counted}, {_tokens(end.usage)}{why.get(end.stop_reason, '')}"
@@ -191,10 +178,10 @@ def brief(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Take out what would move a terminal's cursor, or worse: escape sequences (ECMA-48) and control characters.
+    """Remove what would move a terminal's cursor, or worse: escape sequences (ECMA-48) and control characters.
 
     Returns:
-        The text, with its tabs and newlines.
+        The text, tabs and newlines included.
     """
     return _CONTROLS.sub("", _ESCAPES.sub("", text))
 

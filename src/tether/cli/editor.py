@@ -1,7 +1,7 @@
-"""A line editor: history, completion, several lines, and above and below the line what goes on meanwhile.
+"""A line editor: history, completion, several lines, and the state of the run above and below the line.
 
 The editor is prompt-toolkit's. It has an event loop of its own, on asyncio alone, so it runs in a thread, and what a
-person does comes from there as a stream of inputs: the agent may run on either backend.
+person does comes from there as a stream of inputs. The agent may run on either backend.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from anyio.abc import ObjectReceiveStream
 from attrs import define, field
 
-from tether.cli.conversation import Closed, Conversation, Input, Interrupted, Pressed, Said
+from tether.cli.conversation import Closed, Conversation, Input, Interrupted, Pressed, State, Typed
 from tether.cli.keyboard import keyboard, lend
 from tether.cli.live import Live
 from tether.cli.status import Status
@@ -27,28 +27,28 @@ if TYPE_CHECKING:
     from prompt_toolkit.input import Input as PromptInput
     from prompt_toolkit.key_binding import KeyBindings
 
-__all__ = ("KEYS", "completions", "edited_lines", "file_names", "printing_above")
+__all__ = ()
 
 _PROMPT: Final = "> "
 _SECONDS_BETWEEN_DRAWINGS: Final = 0.05
 _SECONDS_BETWEEN_TICKS: Final = 0.25
 
 KEYS: Final[Mapping[str, str]] = {
-    "enter": "Say it; while the agent works, it hears it as soon as it can.",
-    "c-q": "Say it when the agent would stop.",
-    "escape enter": "Begin a new line.",
-    "c-c": "Cut off what is in flight; once more, end the run. At rest: clear the line; an empty one, ask to leave.",
-    "c-d": "Leave, where the line is empty.",
-    "tab": "Complete a command, a model, an id, or a file behind an @.",
-    "c-r": "Search what was said before.",
+    "enter": "Send the line. If the agent is working, it reads the line at its next step.",
+    "c-q": "Queue the line until the agent has finished.",
+    "escape enter": "Start a new line.",
+    "c-c": "Interrupt the reply or the tools; again: end the run. With nothing running: clear the line, or leave.",
+    "c-d": "Leave, if the line is empty.",
+    "tab": "Complete a command, a model, an id, or a file after an @.",
+    "c-r": "Search earlier lines.",
     "c-x c-e": "Edit the line in $EDITOR.",
 }
-"""What keys do before an extension says otherwise."""
+"""What keys do, unless an extension binds them."""
 
 
 @contextmanager
 def printing_above() -> Iterator[None]:
-    """Have what is printed go above the line that is being typed."""
+    """Print above the line that is being typed."""
     from prompt_toolkit.patch_stdout import StdoutProxy  # noqa: PLC0415 - only at a terminal
 
     with (
@@ -61,26 +61,26 @@ def printing_above() -> Iterator[None]:
 
 @asynccontextmanager
 async def edited_lines(
-    talk: Conversation, live: Live, history: Path
+    conversation: Conversation, live: Live, history: Path
 ) -> AsyncIterator[ObjectReceiveStream[Input]]:
     """Read lines from an editor.
 
     Args:
-        talk: whose commands and keys are known, and whose state is shown.
-        live: draws what goes on.
-        history: the file that keeps what was typed.
+        conversation: its commands and keys are offered, and its state is shown.
+        live: draws the run.
+        history: the file of earlier lines.
     """
     history.parent.mkdir(parents=True, exist_ok=True)
-    editor = _Editor(talk, live, history)
+    editor = _Editor(conversation, live, history)
     async with from_thread(editor.edit, editor.close) as inputs:
         yield inputs
 
 
 @define(eq=False)
 class _Editor:
-    """Lives in a thread, but for `close`."""
+    """Runs in a thread, except `close`."""
 
-    talk: Conversation
+    conversation: Conversation
     live: Live
     history: Path
     _keyboard: "PromptInput" = field(init=False, factory=keyboard)
@@ -92,11 +92,11 @@ class _Editor:
         from prompt_toolkit import PromptSession  # noqa: PLC0415 - only at a terminal
         from prompt_toolkit.history import FileHistory  # noqa: PLC0415
 
-        status = Status(self.talk)
+        status = Status(self.conversation)
         self._session = PromptSession(
             self._message,
             history=FileHistory(str(self.history)),
-            completer=_completer(self.talk),
+            completer=_completer(self.conversation),
             complete_while_typing=False,
             bottom_toolbar=status.line,
             refresh_interval=_SECONDS_BETWEEN_TICKS,
@@ -106,9 +106,9 @@ class _Editor:
         self.live.redraw = self._session.app.invalidate
 
     def edit(self, send: Send) -> None:
-        """Read line after line, until the person or the conversation has enough."""
+        """Read line after line, until the person leaves."""
         with self._keyboard.raw_mode():
-            while not self.talk.leaving:
+            while self.conversation.state is not State.LEFT:
                 self._queued = False
                 try:
                     # Keys are bound anew each time: an extension may have been loaded meanwhile.
@@ -117,7 +117,7 @@ class _Editor:
                     )
                 except EOFError:
                     break
-                send(Said(text, queued=self._queued))
+                send(Typed(text, queued=self._queued))
         send(Closed())
 
     def close(self) -> None:
@@ -161,12 +161,12 @@ class _Editor:
 
         @keys.add("c-c")
         def interrupt(event: Any) -> None:
-            if event.current_buffer.text and not self.talk.busy:
+            if event.current_buffer.text and not self.conversation.busy:
                 event.current_buffer.reset()
             else:
                 send(Interrupted())
 
-        for key in self.talk.app.keys:
+        for key in self.conversation.app.keys:
 
             @keys.add(*key.split())
             def press(_: Any, key: str = key) -> None:
@@ -175,25 +175,25 @@ class _Editor:
         return keys
 
 
-def _completer(talk: Conversation) -> Any:
+def _completer(conversation: Conversation) -> Any:
     from prompt_toolkit.completion import Completer, Completion  # noqa: PLC0415 - only at a terminal
 
     class Words(Completer):
         def get_completions(self, document: Any, complete_event: Any) -> Iterable[Completion]:
             line = document.text_before_cursor
             word = line.rpartition(" ")[2]
-            for candidate in completions(talk, line):
+            for candidate in completions(conversation, line):
                 yield Completion(candidate, start_position=-len(word))
 
     return Words()
 
 
-def completions(talk: Conversation, line: str) -> Iterator[str]:
-    """Say what the last word of a line may become: of a command, or of a file behind an `@`.
+def completions(conversation: Conversation, line: str) -> Iterator[str]:
+    """Complete the last word of a line: of a command, or of a file after an `@`.
 
     Args:
-        talk: whose commands, models and entries are known.
-        line: what stands before the cursor.
+        conversation: its commands, models and entries are offered.
+        line: the text before the cursor.
 
     Returns:
         Whole words.
@@ -203,16 +203,16 @@ def completions(talk: Conversation, line: str) -> Iterator[str]:
     if word.startswith("@"):
         yield from (f"@{path}" for path in file_names(word[1:]))
     elif line.startswith("/") and not space:
-        names = {*(one.name for one in talk.app.commands), *talk.app.prompts}
+        names = {*(one.name for one in conversation.app.commands), *conversation.app.prompts}
         yield from (f"/{name}" for name in sorted(names) if name.startswith(word[1:]))
     elif line.startswith("/"):
-        yield from talk.app.commands.complete(line[1:], talk)
+        yield from conversation.app.commands.complete(line[1:], conversation)
 
 
-def file_names(begun: str) -> Iterator[str]:
-    """Say which files a path may become that was begun; folders end with a slash."""
-    folder, _, name = begun.rpartition("/")
-    folder = f"{folder}/" if "/" in begun else ""
+def file_names(path_start: str) -> Iterator[str]:
+    """Complete a path; folders end with a slash."""
+    folder, _, name = path_start.rpartition("/")
+    folder = f"{folder}/" if "/" in path_start else ""
     try:
         found = sorted(os.scandir(Path(folder or ".").expanduser()), key=lambda entry: entry.name)
     except OSError:

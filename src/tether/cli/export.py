@@ -1,4 +1,4 @@
-"""A conversation as a document: Markdown, or a page of HTML by itself."""
+"""A conversation as a document: Markdown, or one self-contained page of HTML."""
 
 import base64
 import html
@@ -20,7 +20,7 @@ from tether import (
     VendorItem,
 )
 
-__all__ = ("as_html", "as_markdown")
+__all__ = ()
 
 _STYLE: Final = """\
 :root { color-scheme: light dark; }
@@ -40,18 +40,18 @@ def as_markdown(messages: Sequence[Message]) -> str:
 
 
 def as_html(messages: Sequence[Message], title: str = "tether") -> str:
-    """Write a conversation as a page that needs nothing beside it.
+    """Write a conversation as a page that needs no other file.
 
     Args:
         messages: the conversation.
-        title: what the window says.
+        title: the title of the page.
 
     Returns:
-        HTML. What was said is shown as text: HTML in it is not HTML of the page.
+        HTML. HTML in messages is shown as text.
     """
     from markdown_it import MarkdownIt  # noqa: PLC0415 - for this command alone
 
-    # It is others who have written it: no HTML of theirs, and nothing that is fetched from elsewhere.
+    # Models and tools wrote most of it: their HTML is not trusted, and nothing may be fetched from elsewhere.
     markdown = MarkdownIt(options_update={"html": False}).enable("table")
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     articles = (
@@ -107,7 +107,7 @@ def _part(block: Block) -> str:
             arguments = block.malformed or json.dumps(dict(block.arguments), ensure_ascii=False)
             return f"Calls `{block.name}`:\n\n{_fenced(arguments, 'json')}"
         case VendorItem(api):
-            return f"*(something of {api}'s own)*"
+            return f"*(an item of the API {api})*"
         case _:
             assert_never(block)
 

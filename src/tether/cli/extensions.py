@@ -1,16 +1,16 @@
-"""Make it yours: the init file, the project's own, and installed packages, all given the same `app`.
+"""Extensions: a person's init file, the project's, and installed packages, all given the same `app`.
 
     # init.py in the configuration folder
     @app.tool
     def today() -> str:
-        '''Say which day it is.'''
+        '''Return today's date.'''
         return date.today().isoformat()
 
     @app.hook("before_tool")
     def no_secrets(invocation): ...
 
-What goes wrong in one is shown with its traceback, and the rest still works. A project's `.tether/init.py` is run only
-once a person has said that it may be, and asked about again when it has changed.
+An error in one is shown with its traceback, and the others still load. A project's `.tether/init.py` runs only after a
+person has allowed it; when the file changes, they are asked again.
 """
 
 import hashlib
@@ -39,31 +39,31 @@ from tether import (
     tool,
 )
 
-__all__ = ("App", "Trust", "configuration_folder", "load_extensions")
+__all__ = ("App",)
 
 GROUP: Final = "tether.extensions"
-"""The entry-point group of packages that extend the command: each names a function that is given the app."""
+"""The entry-point group of packages that extend the command: each names a function that takes the app."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def configuration_folder() -> Path:
-    """Return where a person's own files are: TETHER_CONFIG_HOME, or where the platform keeps such."""
-    if told := os.environ.get("TETHER_CONFIG_HOME"):
-        return Path(told)
-    import platformdirs  # noqa: PLC0415 - not needed where it is told
+    """Return the folder of a person's own files: TETHER_CONFIG_HOME, or the platform's folder for configuration."""
+    if home := os.environ.get("TETHER_CONFIG_HOME"):
+        return Path(home)
+    import platformdirs  # noqa: PLC0415 - not needed where the variable is set
 
     return platformdirs.user_config_path("tether", appauthor=False)
 
 
 @define(eq=False)
 class App:
-    """What an extension may change: the agent, and what people call it by.
+    """What an extension may change: the agent, and the commands, models, prompts and keys of a conversation.
 
     Attributes:
-        agent: the agent, with all that it has.
+        agent: the agent.
         commands: commands by name.
-        models: models by names of one's own, and what makes them.
+        models: functions that make a model, by the model's name.
         prompts: texts by name.
         keys: functions by key.
     """
@@ -76,7 +76,14 @@ class App:
     _undo: list[Callable[[], object]] = field(factory=list)
 
     def tool(self, function: Callable[..., Any] | Tool) -> Tool:
-        """Give the agent a tool; one of the same name is replaced."""
+        """Give the agent a tool, which replaces one of the same name.
+
+        Args:
+            function: a tool, or a function to make one of.
+
+        Returns:
+            The tool.
+        """
         made = function if isinstance(function, Tool) else tool(function)
         before = self.agent.tools
         self.agent.tools = [*(one for one in before if one.name != made.name), made]
@@ -90,7 +97,7 @@ class App:
     def hook(
         self, point: HookPoint, *, name: str | None = None, depth: int = 0
     ) -> Callable[[F], F]:
-        """Put the decorated function at a point; see `tether.hooks`."""
+        """Return a decorator that adds a function as a hook; see `tether.hooks` for points, names and depths."""
 
         def add(function: F) -> F:
             self.agent.hooks.add(point, function, name=name, depth=depth)
@@ -99,13 +106,13 @@ class App:
 
         return add
 
-    def around_tool(self, advice: AroundTool) -> AroundTool:
-        """Put the decorated function around every tool call."""
-        return self.hook("around_tool")(advice)
+    def around_tool(self, function: AroundTool) -> AroundTool:
+        """Wrap every tool call in the decorated function."""
+        return self.hook("around_tool")(function)
 
-    def around_model(self, advice: AroundModel) -> AroundModel:
-        """Put the decorated function around every request."""
-        return self.hook("around_model")(advice)
+    def around_model(self, function: AroundModel) -> AroundModel:
+        """Wrap every model request in the decorated function."""
+        return self.hook("around_model")(function)
 
     def command(
         self,
@@ -115,7 +122,7 @@ class App:
         complete: Mapping[str, Complete] | None = None,
         raw: bool = False,
     ) -> Callable[[F], F]:
-        """Make the decorated function a command; see `Commands.command`."""
+        """Return a decorator that makes a function a slash command; see `Commands.command`."""
 
         def add(function: F) -> F:
             before = list(self.commands)
@@ -129,26 +136,29 @@ class App:
         return add
 
     def model(self, name: str) -> Callable[[F], F]:
-        """Make the decorated function the maker of a model that people can name."""
+        """Return a decorator for a function without arguments that makes the model of this name."""
         return self._entry(self.models, name)
 
     def key(self, key: str) -> Callable[[F], F]:
-        """Have the decorated function called with the conversation when a key is pressed.
+        """Return a decorator that binds a key to a function, which is called with the `Conversation`.
 
         Args:
-            key: as prompt-toolkit writes it: `c-t`, `f2`, `escape enter`.
+            key: in the notation of prompt-toolkit: `c-t`, `f2`, `escape enter`.
         """
         return self._entry(self.keys, key)
 
     def prompt(self, name: str, text: str) -> None:
-        """Keep a text that people say by its name, as `/name`; what stands behind the name is added to it."""
+        """Add a text that people send by typing `/name`; further words are appended to the text."""
         self._entry(self.prompts, name)(text)
 
     def prompted(self, line: str) -> str | None:
-        """Find the text that a line asks for by its name.
+        """Find the prompt that a line names.
+
+        Args:
+            line: what was typed after the slash.
 
         Returns:
-            It, with what stands behind the name; None where the line begins with no such name.
+            Its text, with the line's further words; None if the line begins with no prompt's name.
         """
         name, _, more = line.strip().partition(" ")
         if name not in self.prompts:
@@ -167,29 +177,34 @@ class App:
         return add
 
     def model_named(self, name: str, **settings: Any) -> Model:
-        """Make a model of its name, one of an extension's first.
+        """Make the model of a name; the models of extensions come first.
+
+        Args:
+            name: a name of an extension's model, or `provider:model`.
+            **settings: passed to `model_from_name`.
+
+        Returns:
+            The model.
 
         Raises:
-            UnknownModelError: nobody knows it.
+            UnknownModelError: there is no such model.
         """
         if name in self.models:
             return self.models[name]()
         try:
             return model_from_name(name, **settings)
         except UnknownModelError as error:
-            own = (
-                f"; of one's own there are: {', '.join(sorted(self.models))}" if self.models else ""
-            )
+            own = f"; models of extensions: {', '.join(sorted(self.models))}" if self.models else ""
             raise UnknownModelError(f"{error}{own}") from None
 
     def forget(self) -> None:
-        """Take back what extensions have added, the last first."""
+        """Remove everything that extensions have added, the last first."""
         while self._undo:
             _ = self._undo.pop()()
 
 
 class Trust:
-    """Which projects' init files a person has said may be run. Remembered in a file.
+    """The init files of projects that a person has allowed to run, kept in a file.
 
     Args:
         path: the file.
@@ -199,11 +214,11 @@ class Trust:
         self._path = path
 
     def allows(self, init: Path) -> bool:
-        """Say whether a file may be run, as it is now."""
+        """Say whether a file may run, with its present content."""
         return self._known().get(str(init.resolve())) == _digest(init)
 
     def remember(self, init: Path) -> None:
-        """Trust a file, as it is now."""
+        """Allow a file, with its present content."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         known = {**self._known(), str(init.resolve()): _digest(init)}
         self._path.write_text(json.dumps(known, indent=2))
@@ -228,19 +243,19 @@ def load_extensions(
     ask: Callable[[Path], bool],
     tell: Callable[[str], None],
 ) -> None:
-    """Load what extends the command: packages, then a person's own init file, then the project's.
+    """Load extensions: packages, then a person's own init file, then the project's.
 
     Args:
-        app: what they are given.
+        app: given to each.
         folder: the configuration folder.
-        project: where the project is.
-        ask: whether a project's init file may be run; asked until it is allowed, and again when it has changed.
-        tell: says what went wrong, with its traceback.
+        project: the folder of the project.
+        ask: whether the project's init file may run; called until it is allowed, and again when the file has changed.
+        tell: prints an error with its traceback.
     """
     from importlib.metadata import entry_points  # noqa: PLC0415 - it reads files
 
     for point in entry_points(group=GROUP):
-        with _told(f"the extension {point.name}", tell):
+        with _errors_told(f"the extension {point.name}", tell):
             point.load()(app)
     _run(folder / "init.py", app, tell)
     own = project / ".tether" / "init.py"
@@ -256,14 +271,14 @@ def load_extensions(
 
 def _run(init: Path, app: App, tell: Callable[[str], None]) -> None:
     if init.is_file():
-        with _told(str(init), tell):
+        with _errors_told(str(init), tell):
             runpy.run_path(str(init), init_globals={"app": app}, run_name="tether_init")
 
 
 @contextmanager
-def _told(what: str, tell: Callable[[str], None]) -> Iterator[None]:
+def _errors_told(what: str, tell: Callable[[str], None]) -> Iterator[None]:
     try:
         yield
     except (Exception, SystemExit) as error:  # noqa: BLE001 - it is the person's own code
         lines = traceback.format_exception(error)
-        tell(f"{what} failed, and is loaded as far as it got:\n{''.join(lines).rstrip()}")
+        tell(f"{what} failed; what it did before the error stays:\n{''.join(lines).rstrip()}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from prompt_toolkit.input import Input
 
-__all__ = ("keyboard", "lend")
+__all__ = ()
 
 _LENT: Final = ContextVar("lent", default=False)
 

@@ -1,8 +1,8 @@
-"""What a run looks like at a terminal with a line editor.
+"""A run at a terminal with a line editor.
 
-What is settled is printed once, and the editor keeps it above the line that is being typed. What still changes (the
-block of the reply that is arriving, the tools that run, their last lines of output, and for how long) is drawn by the
-editor together with that line, as often as it likes, from another thread.
+What no longer changes is printed once, and the editor keeps it above the line that is being typed. What still changes
+(the block of the reply that is arriving, the running tools, their last lines of output and their times) is drawn by the
+editor together with that line, at any time, from another thread.
 """
 
 import threading
@@ -38,19 +38,19 @@ from tether.cli.display import (
 )
 from tether.cli.markdown import GrowingMarkdown, Piece, rendered
 
-__all__ = ("Live",)
+__all__ = ()
 
 _LINES_KEPT: Final = 5
-"""Of a tool's output, to be shown; the model gets what the tool returns."""
+"""The lines of a tool's output to show; the model gets what the tool returns."""
 _SPINNER: Final = "|/-\\"
 
 
 @define
 class _Call:
-    """A call that runs."""
+    """A running call."""
 
     title: str
-    begun: float
+    started: float
     last: deque[str] = field(factory=lambda: deque(maxlen=_LINES_KEPT))
     lines: int = 0
 
@@ -64,9 +64,9 @@ class Live:
     """Shows a run.
 
     Args:
-        out: where what is settled is printed.
-        width: says how many columns there are.
-        redraw: has the editor draw again; may be called from any thread.
+        out: where finished lines are printed.
+        width: returns the number of columns.
+        redraw: makes the editor draw again; may be called from any thread.
         now: a clock, in seconds.
     """
 
@@ -135,7 +135,7 @@ class Live:
         return _dim("\n".join(lines))
 
     def stop(self) -> None:
-        """Forget what was going on, where a run ended without saying so."""
+        """End the display of a run; also called where its last event did not come."""
         with self._lock:
             self.out.write("".join([*self._thought(), *self._rendered(self._reply.finish())]))
             self._calls.clear()
@@ -171,13 +171,13 @@ class Live:
         # What is left of the height after a title each is shared out.
         each = min(_LINES_KEPT, max(0, height // len(shown) - 1))
         for call in shown:
-            seconds = self.now() - call.begun
+            seconds = self.now() - call.started
             mark = _SPINNER[int(seconds * 4) % len(_SPINNER)]
             yield f"{mark} {_cut(call.title, width - 12)} {seconds:.1f} s"
             last = list(call.last)[-each:] if each else []
             yield from (f"{DIM}{_cut(line, width)}{PLAIN}" for line in _indented(last))
         if len(self._calls) > len(shown):
-            yield f"  and {len(self._calls) - len(shown)} calls more"
+            yield f"  and {len(self._calls) - len(shown)} more calls"
 
 
 def _dim(lines: str) -> str:

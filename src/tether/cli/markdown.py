@@ -1,7 +1,7 @@
-"""Markdown that is shown while it arrives: what is settled is rendered once, the rest again and again.
+"""Markdown that is shown while it arrives: finished blocks are rendered once, the rest again and again.
 
 A block is settled when nothing that may still come can change it (CommonMark, section 3). Rich renders, and
-markdown-it, which is what rich reads Markdown with, tells where blocks end.
+markdown-it, which rich reads Markdown with, finds where blocks end.
 """
 
 import io
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-__all__ = ("GrowingMarkdown", "Piece", "rendered")
+__all__ = ()
 
 _LONGEST: Final = 2_000
 """Characters of a block that is still growing; beyond, it is taken apart, so that it need not be read again whole."""

@@ -1,32 +1,32 @@
-"""What stands below the line: the model, how full its context is, what was spent, and what keys do now."""
+"""The line below the editor: the model, how full its context is, what was spent, and what keys do now."""
 
 from attrs import define, field
 
 from tether import AssistantMessage, Usage, UsageError, context_window, price_of
 from tether.cli.conversation import Conversation
 
-__all__ = ("Status",)
+__all__ = ()
 
 
 @define(eq=False)
 class Status:
-    """The state of a conversation in a line. It is asked for often, so what was found out once is kept.
+    """The state of a conversation in a line. It is drawn often, so what was looked up once is kept.
 
     Args:
-        talk: the conversation.
+        conversation: the conversation.
     """
 
-    talk: Conversation
+    conversation: Conversation
     _windows: dict[str, int | None] = field(factory=dict)
     _prices: dict[str, float] = field(factory=dict)
     """Of replies, by their ids."""
 
     def line(self) -> str:
         """Write it."""
-        replies = [m for m in self.talk.agent.messages if isinstance(m, AssistantMessage)]
-        parts = [self.talk.agent.model.name, *self._context(replies), *self._spent(replies)]
-        if self.talk.run is not None:
-            parts.append("Enter steers, Ctrl-Q queues, Ctrl-C cuts off")
+        replies = [m for m in self.conversation.agent.messages if isinstance(m, AssistantMessage)]
+        parts = [self.conversation.agent.model.name, *self._context(replies), *self._spent(replies)]
+        if self.conversation.run is not None:
+            parts.append("Enter steers, Ctrl-Q queues, Ctrl-C interrupts")
         return f" {' | '.join(parts)} "
 
     def _context(self, replies: list[AssistantMessage]) -> list[str]:
@@ -34,7 +34,7 @@ class Status:
         if not counted:
             return []
         used = counted[-1].input_tokens + counted[-1].output_tokens
-        window = self._window(self.talk.agent.model.name)
+        window = self._window(self.conversation.agent.model.name)
         of = f" of {window:,} ({used / window:.0%})" if window else ""
         return [f"context {used:,}{of}"]
 
@@ -52,8 +52,10 @@ class Status:
     def _price(self, reply: AssistantMessage) -> float:
         if reply.id not in self._prices:
             try:
-                # What was not asked of a vendor costs nothing, and need not be looked up.
-                self._prices[reply.id] = price_of(reply) if ":" in self.talk.agent.model.name else 0
+                # A reply that no provider made costs nothing, and need not be looked up.
+                self._prices[reply.id] = (
+                    price_of(reply) if ":" in self.conversation.agent.model.name else 0
+                )
             except UsageError:
                 self._prices[reply.id] = 0.0
         return self._prices[reply.id]

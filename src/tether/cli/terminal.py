@@ -1,4 +1,4 @@
-"""Where what a person does comes from: plain lines here, a line editor in `tether.cli.editor`.
+"""Where inputs come from: plain lines here, a line editor in `tether.cli.editor`.
 
 Both wait in a thread, which cannot be stopped, only left; what comes from there is a stream of inputs.
 """
@@ -15,18 +15,18 @@ import anyio.from_thread
 import anyio.to_thread
 from anyio.abc import ObjectReceiveStream
 
-from tether.cli.conversation import Closed, Input, Interrupted, Said
+from tether.cli.conversation import Closed, Input, Interrupted, Typed
 
-__all__ = ("Send", "from_thread", "is_dumb", "plain_lines")
+__all__ = ()
 
 Send: TypeAlias = Callable[[Input], None]
-"""Hands an input over, from the thread."""
+"""Sends an input, from the thread."""
 
 _SECONDS_TO_END: Final = 3
 
 
 def is_dumb() -> bool:
-    """Say whether a line editor would not work here."""
+    """Say whether this terminal is too simple for a line editor."""
     return not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM") == "dumb"
 
 
@@ -36,7 +36,7 @@ async def plain_lines() -> AsyncIterator[ObjectReceiveStream[Input]]:
 
     def read(send: Send) -> None:
         for line in sys.stdin:
-            send(Said(line.rstrip("\n")))
+            send(Typed(line.rstrip("\n")))
         send(Closed())
 
     async with from_thread(read) as inputs:
@@ -50,11 +50,11 @@ async def from_thread(
     """Run a function in a thread, and receive what it sends; Ctrl-C is received too.
 
     Args:
-        read: is given a function that hands an input over, and returns when there are no more.
-        end: has `read` return soon, where it can be made to. Else the thread is left at work when the block is left.
+        read: takes the function that sends an input, and returns when there are no more.
+        end: makes `read` return soon. Without it, the thread is abandoned when the block is left.
 
     Cancellation:
-        As when the block is left: where there is `end`, the thread is waited for, for a few seconds at most.
+        The same as leaving the block: if there is `end`, waits for the thread, for a few seconds at most.
     """
     send, inputs = anyio.create_memory_object_stream[Input](16)
 

@@ -19,7 +19,6 @@ import pytest
 from tether import AssistantMessage, Session
 from tether.testing import check_transcript
 
-KILLS = 50
 CHAINS = 2
 WORDS = [f"word{number} " for number in range(30)]
 
@@ -94,12 +93,12 @@ def announced(lines: list[str]) -> list[str]:
     return [event["message"]["id"] for event in found if event["type"] == "message_end"]
 
 
-def chain(path: Path, url: str, seed: int, backend: str) -> int:
+def chain(path: Path, url: str, seed: int, backend: str, kills: int) -> int:
     """Kill the command at some moment, look at what is left, and go on from there, again and again."""
     choose = random.Random(seed)
     kept: list[str] = []
     killed = 0
-    while killed < KILLS // CHAINS:
+    while killed < kills:
         with command(path, url, "go on", backend) as process:
             assert process.stdout is not None
             lines = [process.stdout.readline() for _ in range(choose.randrange(1, 60))]
@@ -121,16 +120,20 @@ def chain(path: Path, url: str, seed: int, backend: str) -> int:
     return killed
 
 
+@pytest.mark.parametrize("kills", [5, pytest.param(25, marks=pytest.mark.thorough)])
 def test_killed_at_any_moment_the_command_goes_on_with_what_it_had(
-    tmp_path: Path, provider: str
+    kills: int, tmp_path: Path, provider: str
 ) -> None:
     """Every message that was told of is there, the conversation is valid, and the model takes it."""
     paths = [tmp_path / f"chain-{number}" / "s.jsonl" for number in range(CHAINS)]
     for path in paths:
         path.parent.mkdir()
     with ThreadPoolExecutor(CHAINS) as threads:
-        killed = threads.map(chain, paths, [provider] * CHAINS, range(CHAINS), ["asyncio", "trio"])
-    assert sum(killed) == KILLS
+        backends = ["asyncio", "trio"]
+        killed = threads.map(
+            chain, paths, [provider] * CHAINS, range(CHAINS), backends, [kills] * CHAINS
+        )
+    assert [*killed] == [kills] * CHAINS
 
 
 def test_a_session_is_gone_on_with_and_used_by_one_at_a_time(tmp_path: Path, provider: str) -> None:

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tether import ArgumentsError, ToolDefinitionError, tool
-from tether._schema import TypeSpec
+from tether._schema.specs import TypeSpec
 from tether.tools import as_tool_result
 
 UserId = NewType("UserId", int)

@@ -1,4 +1,4 @@
-"""The command: from the words on the command line to an exit code."""
+"""The command `tether`: from the command line to an exit code."""
 
 import os
 import shutil
@@ -19,30 +19,32 @@ from tether import (
     ModelError,
     Session,
     UsageError,
-    approval,
 )
-from tether.advice.compaction import compact
+from tether.advice import compact
+from tether.advice.approval import Ask
 from tether.cli.arguments import Arguments, parse, warn
 from tether.cli.conversation import Conversation
 from tether.cli.display import Display, JsonLines, Screen, printable
 from tether.cli.editor import edited_lines, printing_above
 from tether.cli.extensions import App, configuration_folder, load_extensions
-from tether.cli.inquiries import INQUIRIES
-from tether.cli.kept import find_kept, new_path
+from tether.cli.info_commands import INFO_COMMANDS
 from tether.cli.live import Live
-from tether.cli.permission import ask_at_terminal, refuse
-from tether.cli.talk import talk_commands
+from tether.cli.permission import ask_at_terminal, permission
+from tether.cli.session_files import find_session, new_session_path
+from tether.cli.slash_commands import slash_commands
 from tether.cli.terminal import is_dumb, plain_lines
-from tether.toolbox.coding import changing_tools, reading_tools
+from tether.toolbox import changing_tools, coding_tools
 
-__all__ = ("main",)
+__all__ = ()
 
 ANSWERED: Final = 0
 MODEL_FAILED: Final = 1
 WRONG_USAGE: Final = 2
 INTERRUPTED: Final = 130
 
-_DEFAULTS: Final = {
+_INNERMOST: Final = 1000
+
+_DEFAULT_MODELS: Final = {
     "ANTHROPIC_API_KEY": "anthropic:claude-sonnet-4-5",
     "OPENAI_API_KEY": "openai:gpt-5",
     "GEMINI_API_KEY": "google:gemini-2.5-flash",
@@ -51,30 +53,29 @@ _DEFAULTS: Final = {
     "DEEPSEEK_API_KEY": "deepseek:deepseek-chat",
     "OPENROUTER_API_KEY": "openrouter:openrouter/auto",
 }
-"""What is used when no model is named: the first whose key is set."""
+"""The model by the API key that is set, where no model is named; the first one wins."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Answer one request.
+    """Run the command.
 
     Args:
-        argv: the words behind the command's name; those of this process if None.
+        argv: the words after the command's name; those of this process if None.
 
     Returns:
         The exit code: 0 answered, 1 the model failed, 2 wrong usage, 130 interrupted.
     """
     words = sys.argv[1:] if argv is None else argv
-    if words and words[0] in INQUIRIES and not any(" " in word for word in words):
-        for line in INQUIRIES[words[0]](words[1:]):
-            print(line)
-        return ANSWERED
+    # A word with a space in it was quoted: then it is a request, such as "models are in src".
+    if words and words[0] in INFO_COMMANDS and not any(" " in word for word in words):
+        return _show_info(words[0], words[1:])
     arguments = parse(words, sys.stdin)
     with ExitStack() as opened:
         try:
             path = _session_path(arguments)
             session = None if path is None else opened.enter_context(_session(path))
             agent = _agent(arguments, session)
-            app = App(agent, talk_commands())
+            app = App(agent, slash_commands())
             if not arguments.no_init:
                 _extend(app)
             agent.model = _model(arguments, app, os.environ)
@@ -84,10 +85,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(app, arguments, path)
 
 
+def _show_info(command: str, words: Sequence[str]) -> int:
+    try:
+        with _broken_pipe_ignored():
+            for line in INFO_COMMANDS[command](words):
+                print(line)
+    except UsageError as error:
+        warn(str(error))
+        return WRONG_USAGE
+    return ANSWERED
+
+
+@contextmanager
+def _broken_pipe_ignored() -> Iterator[None]:
+    """Stop writing when the program that reads our output has ended, such as `head`."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _run(app: App, arguments: Arguments, path: Path | None) -> int:
     try:
         if not arguments.request:
-            return anyio.run(_talk, app, arguments, path, backend=arguments.backend)
+            return anyio.run(_converse, app, arguments, path, backend=arguments.backend)
         display: Display = JsonLines(sys.stdout) if arguments.json else _screen()
         return anyio.run(_answer, app.agent, arguments.request, display, backend=arguments.backend)
     except ModuleNotFoundError as error:
@@ -100,26 +123,26 @@ def _run(app: App, arguments: Arguments, path: Path | None) -> int:
 
 
 def _session_path(arguments: Arguments) -> Path | None:
-    """Say where this conversation is kept, if it is."""
+    """Choose the session's file; None where the conversation is not kept."""
     if arguments.session is not None:
         return Path(arguments.session)
     if arguments.resume is not None:
-        return find_kept(Path.cwd(), arguments.resume or None)
+        return find_session(Path.cwd(), arguments.resume or None)
     if arguments.no_session or arguments.request:
         return None
-    return new_path(Path.cwd())
+    return new_session_path(Path.cwd())
 
 
 @contextmanager
 def _session(path: Path) -> Iterator[Session]:
-    """Open a session; a new one in which nothing was said leaves nothing behind."""
+    """Open a session; a new one without a message leaves no file behind."""
     new = not path.exists()
     with Session.open(path) as session:
         if session.torn:
-            warn(f"the last entry of {path} was half written; it is set aside in {path}.torn")
+            warn(f"the last entry of {path} was half written and has been moved to {path}.torn")
         yield session
-        said = any(entry.kind == "message" for entry in session.entries.values())
-    if new and not said:
+        empty = not any(entry.kind == "message" for entry in session.entries.values())
+    if new and empty:
         path.unlink(missing_ok=True)
 
 
@@ -131,7 +154,7 @@ def _extend(app: App) -> None:
 
 def _is_trusted(init: Path) -> bool:
     if not _at_terminal():
-        warn(f"{init} is not run, since nobody has said that it may be; call tether at a terminal")
+        warn(f"{init} is not trusted yet and was not run; start tether at a terminal to decide")
         return False
     print(
         f"{init} extends tether in this folder. Run it, now and later? [y/N] ",
@@ -149,31 +172,36 @@ def _at_terminal() -> bool:
 def _model(arguments: Arguments, app: App, environ: Mapping[str, str]) -> Model:
     name = arguments.model or environ.get("TETHER_MODEL")
     if name is None and app.agent.model.name != "offline":
-        return app.agent.model  # an extension has chosen
+        return app.agent.model  # the choice of an extension
     if name is None:
-        name = next((model for key, model in _DEFAULTS.items() if environ.get(key)), None)
+        name = next((model for key, model in _DEFAULT_MODELS.items() if environ.get(key)), None)
     if name is None:
         warn(
-            "no key is set, such as OPENAI_API_KEY: using the offline model, which knows only rules"
+            "no API key is set, such as OPENAI_API_KEY: using the offline model, which follows fixed rules"
         )
         return app.agent.model
     return app.model_named(name, base_url=arguments.base_url)
 
 
 def _agent(arguments: Arguments, session: Session | None) -> Agent:
-    changing = changing_tools(".")
     agent = Agent(
         "offline",
         system=arguments.system,
-        tools=[*reading_tools("."), *changing],
+        tools=coding_tools("."),
         limits=Limits(turns=arguments.max_turns),
         session=session,
         transform_context=compact(),
     )
     if not arguments.yes and arguments.request:
-        names = {tool.name for tool in changing}
-        agent.hooks.add("before_tool", ask_at_terminal(names) if _at_terminal() else refuse(names))
+        ask = ask_at_terminal if _at_terminal() else None
+        _add_permission(agent, ask)
     return agent
+
+
+def _add_permission(agent: Agent, ask: Ask | None) -> None:
+    names = {tool.name for tool in changing_tools(".")}
+    # Innermost, so that the person is asked about the call as other hooks have left it.
+    agent.hooks.add("around_tool", permission(names, ask), depth=_INNERMOST)
 
 
 def _screen() -> Screen:
@@ -181,39 +209,38 @@ def _screen() -> Screen:
     return Screen(sys.stdout, colour=sys.stdout.isatty() and not plain)
 
 
-async def _talk(app: App, arguments: Arguments, path: Path | None) -> int:
+async def _converse(app: App, arguments: Arguments, path: Path | None) -> int:
     """Hold a conversation."""
     dumb = is_dumb()
     with nullcontext() if dumb else printing_above():
         live = Live(sys.stdout, width=lambda: shutil.get_terminal_size().columns)
-        talk = Conversation(
+        conversation = Conversation(
             app,
             _screen() if dumb else live,
-            # Others wrote most of what is told: models, tools, files.
+            # Most of these texts come from others: models, tools, files.
             tell=lambda text: print(printable(text), flush=True),
             reload=lambda: None if arguments.no_init else _extend(app),
-            kept_in=path,
+            session_path=path,
         )
         if not arguments.yes:
-            names = {tool.name for tool in changing_tools(".")}
-            app.agent.around_tool(approval(talk.approve, tools=names))
+            _add_permission(app.agent, conversation.ask)
         if app.agent.messages:
-            talk.tell(_last_said(app.agent))
+            conversation.tell(_last_messages(app.agent))
         history = configuration_folder() / "history"
-        async with plain_lines() if dumb else edited_lines(talk, live, history) as inputs:
-            await talk.hold(inputs)
+        async with plain_lines() if dumb else edited_lines(conversation, live, history) as inputs:
+            await conversation.hold(inputs)
     return ANSWERED
 
 
-def _last_said(agent: Agent) -> str:
+def _last_messages(agent: Agent) -> str:
     """Remind a person of where they were."""
-    said = [m for m in agent.messages if m.role in {"user", "assistant"} and m.text]
-    lines = [f"{'> ' if m.role == 'user' else ''}{m.text}" for m in said[-2:]]
-    return "\n".join([f"({len(agent.messages)} messages; the last were:)", *lines])
+    last = [m for m in agent.messages if m.role in {"user", "assistant"} and m.text]
+    lines = [f"{'> ' if m.role == 'user' else ''}{m.text}" for m in last[-2:]]
+    return "\n".join([f"({len(agent.messages)} messages; the last ones:)", *lines])
 
 
 async def _answer(agent: Agent, request: str, display: Display) -> int:
-    """Run the agent in a scope that the first Ctrl-C cancels; a second one is no longer held back."""
+    """Run the agent in a scope that the first Ctrl-C cancels; a second one interrupts the process."""
     code = ANSWERED
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_cancel_on_interrupt, tasks.cancel_scope)
@@ -232,14 +259,12 @@ async def _cancel_on_interrupt(scope: anyio.CancelScope) -> None:
 
 async def _follow(agent: Agent, request: str, display: Display) -> int:
     try:
-        async with agent.run(request) as run:
-            async for event in run:
-                display.show(event)
+        with _broken_pipe_ignored():
+            async with agent.run(request) as run:
+                async for event in run:
+                    display.show(event)
     except ModelError as error:
         sys.stdout.flush()
         warn(str(error))
         return MODEL_FAILED
-    except BrokenPipeError:
-        # Whoever read our output has seen enough. Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return ANSWERED

@@ -10,7 +10,10 @@ from typing import Any, get_origin
 
 from attrs import frozen
 
-from tether._schema import Documentation, Field, ObjectSpec, at_any_depth, joined
+from tether._schema.classes import Field
+from tether._schema.docstrings import Documentation
+from tether._schema.faults import at_any_depth, joined
+from tether._schema.specs import ObjectSpec
 from tether.errors import ArgumentsError, ToolDefinitionError
 from tether.messages import JsonObject
 

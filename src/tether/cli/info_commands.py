@@ -1,0 +1,99 @@
+"""Commands that ask no model: `tether models`, `tether sessions`, `tether config`, `tether help`."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from tether import UsageError, context_window, known_models, sessions, vendors
+from tether.cli.extensions import configuration_folder
+from tether.cli.guides import FIRST, find_guides, list_guides, shown
+from tether.cli.session_files import kept_sessions, session_folder
+
+__all__ = ()
+
+
+def _models(providers: Sequence[str]) -> Iterator[str]:
+    """List the providers and their keys, or the models of the providers that are named."""
+    if not providers:
+        yield "provider      key"
+        for name, keys in vendors().items():
+            yield f"{name:12}  {_keys(keys)}"
+        yield ""
+        yield "`tether models PROVIDER` lists the models that genai-prices knows; other names work too."
+    for provider in providers:
+        if provider not in vendors():
+            yield f"no provider is called {provider}; the providers are: {', '.join(vendors())}"
+            continue
+        names = known_models(provider)
+        for model in names:
+            window = context_window(f"{provider}:{model}")
+            yield f"{provider}:{model:40}{f'  {window:>9,} tokens' if window else ''}".rstrip()
+        if not names:
+            yield f"no models of {provider} are known (pip install 'tether[prices]' adds a list)"
+
+
+def _keys(keys: Sequence[str]) -> str:
+    if not keys:
+        return "none needed"
+    present = [key for key in keys if os.environ.get(key)]
+    return f"{present[0]} is set" if present else f"{' or '.join(keys)} is not set"
+
+
+def _list_sessions(folders: Sequence[str]) -> Iterator[str]:
+    """List the conversations of this folder, or the session files in the folders that are named, newest first."""
+    found = (
+        [info for folder in folders for info in sessions(folder)]
+        if folders
+        else [*kept_sessions(Path.cwd()), *sessions(".")]
+    )
+    for info in found:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(info.time))
+        about = f"{when}  {info.messages:5} messages  {info.size / 1024:8.1f} KiB"
+        name = str(info.path) if info.path.parent != session_folder(Path.cwd()) else info.path.stem
+        yield f"{name}  {about}  {info.title}"
+    if not found:
+        where = " or ".join(folders) if folders else str(Path.cwd())
+        yield f"no conversation is kept for {where}; `tether` starts one"
+    elif not folders:
+        yield ""
+        yield "`tether resume ID` continues one; the first characters of the id are enough."
+
+
+def _config(_: Sequence[str]) -> Iterator[str]:
+    """Show which files the command loads, and where conversations are kept."""
+    folder = configuration_folder()
+    for what, path in (
+        ("configuration folder", folder),
+        ("init file", folder / "init.py"),
+        ("trusted projects", folder / "trusted.json"),
+        ("this project's init file", Path.cwd() / ".tether" / "init.py"),
+        ("conversations held here", session_folder(Path.cwd())),
+    ):
+        yield f"{what:26}{path}{'' if path.exists() else '  (not there)'}"
+    chosen = os.environ.get("TETHER_MODEL")
+    yield f"{'model':26}{chosen or 'chosen by the first API key that is set, else offline'}"
+
+
+def _help(names: Sequence[str]) -> Iterator[str]:
+    """Show the guides that are named; without a name, the first one and the list."""
+    guides = find_guides()
+    wanted = names or [name for name in (FIRST,) if name in guides]
+    for name in wanted:
+        if name not in guides:
+            yield from list_guides(guides)
+            raise UsageError(f"no guide is called {name!r}")
+        yield shown(guides[name])
+    if not names:
+        yield ""
+        yield from list_guides(guides)
+
+
+INFO_COMMANDS: Final[Mapping[str, Callable[[Sequence[str]], Iterator[str]]]] = {
+    "models": _models,
+    "sessions": _list_sessions,
+    "config": _config,
+    "help": _help,
+}
+"""Each is given the words after its name and gives lines; it raises `UsageError` for words that mean nothing."""

@@ -1,0 +1,398 @@
+"""The slash commands of a conversation. They are registered like those of extensions, which may replace them."""
+# ruff: noqa: D417 - the conversation is no argument of the command
+
+import ast
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import tether
+from tether import (
+    Agent,
+    AssistantMessage,
+    Commands,
+    Complete,
+    Entry,
+    HookPoint,
+    Hooks,
+    Message,
+    Session,
+    ThinkingLevel,
+    Tool,
+    Usage,
+    UsageError,
+    UserMessage,
+    known_models,
+    price_of,
+    vendors,
+)
+from tether.advice.compaction import compact
+from tether.cli.conversation import Conversation
+from tether.cli.display import brief
+from tether.cli.editor import KEYS, file_names
+from tether.cli.export import as_html, as_markdown
+
+__all__ = ()
+
+
+def slash_commands() -> Commands:
+    """Make the registry."""
+    commands = Commands(Conversation)
+    for function in _COMMANDS:
+        complete = _COMPLETE.get(function, {})
+        raw = function in {_eval, _steer, _describe}
+        commands.command(function.__name__.lstrip("_"), complete=complete, raw=raw)(function)
+    return commands
+
+
+def _help(conversation: Conversation, command: str | None = None) -> str:
+    """List all commands, or explain one.
+
+    Args:
+        command: its name
+    """
+    text = conversation.app.commands.help(command)
+    if command is None and conversation.app.prompts:
+        text += f"\n\nprompts: {', '.join(f'/{name}' for name in conversation.app.prompts)}"
+    return text
+
+
+def _command_names(_: str, conversation: Conversation) -> list[str]:
+    return [command.name for command in conversation.app.commands]
+
+
+def _model(conversation: Conversation, name: str | None = None) -> str:
+    """Show the model, or switch to another one.
+
+    Args:
+        name: `provider:model`
+    """
+    if name is not None:
+        conversation.agent.model = conversation.app.model_named(name)
+    return conversation.agent.model.name
+
+
+def _models(name_start: str, conversation: Conversation) -> list[str]:
+    provider, colon, _ = name_start.partition(":")
+    if not colon:
+        return [*conversation.app.models, "offline", *(f"{name}:" for name in vendors())]
+    return [f"{provider}:{model}" for model in known_models(provider)]
+
+
+def _tools(conversation: Conversation) -> str:
+    """List the tools."""
+    return "\n".join(
+        f"{t.name}: {t.description.partition(chr(10))[0]}" for t in conversation.agent.tools
+    )
+
+
+def _thinking(conversation: Conversation, level: ThinkingLevel | None = None) -> str:
+    """Show how much the model thinks, or change it.
+
+    Args:
+        level: from off to high
+    """
+    if level is not None:
+        conversation.agent.thinking = level
+    return f"thinking: {conversation.agent.thinking or 'default of the provider'}"
+
+
+def _session(conversation: Conversation) -> str:
+    """Show where this conversation is kept, and how long it is."""
+    kept = conversation.agent.session
+    if kept is None:
+        return "this conversation is not kept"
+    where = f" in {conversation.session_path}" if conversation.session_path else ""
+    entries = _counted(len(kept.entries), "entry", "entries")
+    branches = _counted(len(kept.branches()), "branch", "branches")
+    return f"{entries}, {branches}, at {kept.head or 'the start'}{where}"
+
+
+def _tree(conversation: Conversation) -> str:
+    """Show the messages of all branches; a * marks those of this branch."""
+    kept = conversation.agent.session
+    if kept is None:
+        lines = [f"* {_line(m.id, m)}" for m in conversation.agent.messages]
+    else:
+        here = {entry.id for entry in kept.branch}
+        lines = [
+            f"{'*' if entry.id in here else ' '} {'  ' * depth}{_line(entry.id, message)}"
+            for entry, depth in _in_order_of_branches(kept)
+            if (message := entry.message) is not None
+        ]
+    return "\n".join(lines) or "no messages yet"
+
+
+def _in_order_of_branches(kept: Session) -> Iterator[tuple[Entry, int]]:
+    """Give every entry after its parent; where a parent has several, they are indented."""
+    following: dict[str | None, list[Entry]] = {}
+    for entry in kept.entries.values():
+        following.setdefault(entry.parent, []).append(entry)
+    waiting = [(entry, 0) for entry in reversed(following.get(None, []))]
+    while waiting:
+        entry, depth = waiting.pop()
+        yield entry, depth
+        after = following.get(entry.id, [])
+        waiting += [(one, depth + (len(after) > 1)) for one in reversed(after)]
+
+
+def _line(id_: str, message: Message) -> str:
+    calls = [f"{call.name}(...)" for call in getattr(message, "tool_calls", ())]
+    return f"{id_[:8]} {message.role:9} {brief(' '.join([message.text, *calls]))}"
+
+
+def _counted(number: int, one: str, many: str | None = None) -> str:
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
+def _fork(conversation: Conversation, entry: str) -> str:
+    """Go back to a message; what you say next starts a new branch, and nothing is lost.
+
+    Args:
+        entry: the first characters of an id that /tree shows
+    """
+    kept = conversation.agent.session
+    if kept is None:
+        raise UsageError("this conversation is not kept, so it has no branches")
+    found = [id_ for id_ in kept.entries if id_.startswith(entry)]
+    if not found:
+        raise UsageError(f"no entry begins with {entry!r}; /tree shows all")
+    if len(found) > 1:
+        raise UsageError(f"{len(found)} entries begin with {entry!r}; type more of the id")
+    conversation.agent.reset()
+    kept.fork(found[0])
+    conversation.agent.reset(kept.messages)
+    return f"{_counted(len(conversation.agent.messages), 'message')} on this branch"
+
+
+def _entries(_: str, conversation: Conversation) -> list[str]:
+    kept = conversation.agent.session
+    entries = kept.entries.values() if kept is not None else ()
+    return [entry.id[:8] for entry in entries if entry.kind == "message"]
+
+
+def _undo(conversation: Conversation) -> str:
+    """Take back the last request and everything after it."""
+    before = _before_last_request(conversation.agent)
+    _go_back(conversation.agent, before)
+    return f"{_counted(len(before), 'message')} {'is' if len(before) == 1 else 'are'} left"
+
+
+def _retry(conversation: Conversation) -> None:
+    """Send the last request again."""
+    before = _before_last_request(conversation.agent)
+    last = conversation.agent.messages[len(before)]
+    assert isinstance(last, UserMessage)
+    _go_back(conversation.agent, before)
+    conversation.start(UserMessage(last.content))
+
+
+def _before_last_request(agent: Agent) -> tuple[Message, ...]:
+    requests = [n for n, message in enumerate(agent.messages) if isinstance(message, UserMessage)]
+    if not requests:
+        raise UsageError("there is no request yet")
+    return agent.messages[: requests[-1]]
+
+
+def _go_back(agent: Agent, messages: tuple[Message, ...]) -> None:
+    agent.reset(messages)
+    if agent.session is not None:
+        agent.session.fork(messages[-1].id if messages else None)
+
+
+def _compact(conversation: Conversation) -> str:
+    """Summarise the start of the conversation before the next reply."""
+    hooks = conversation.agent.hooks
+    summarise = compact(window=1, keep=2)
+
+    async def compact_once(messages: Any, turn: Any) -> Any:
+        hooks.remove("transform_context", compact_once)
+        return await summarise(messages, turn)
+
+    hooks.add("transform_context", compact_once)
+    return "the start of the conversation will be summarised before the next reply"
+
+
+def _steer(conversation: Conversation, text: str) -> None:
+    """Say something now: interrupt the reply or the tools, and go on with this.
+
+    Args:
+        text: what to say
+    """
+    conversation.agent.steer(text, interrupt=True)
+
+
+def _cost(conversation: Conversation) -> str:
+    """Show how many tokens were used, and what they cost where the price is known."""
+    replies = [m for m in conversation.agent.messages if isinstance(m, AssistantMessage)]
+    spent = sum((reply.usage for reply in replies), Usage())
+    try:
+        money = f", ${sum(map(price_of, replies)):.4f}"
+    except UsageError:
+        money = ""
+    return f"{spent.input_tokens:,} tokens in, {spent.output_tokens:,} out{money}"
+
+
+def _export(conversation: Conversation, file: Path) -> str:
+    """Write the conversation to a file.
+
+    Args:
+        file: a name that ends in .html makes a web page, any other name Markdown
+    """
+    write = as_html if file.suffix in {".html", ".htm"} else as_markdown
+    file.write_text(write(conversation.agent.messages), encoding="utf-8")
+    return f"written to {file}"
+
+
+def _files(path_start: str) -> list[str]:
+    return list(file_names(path_start))
+
+
+async def _eval(conversation: Conversation, code: str) -> Any:
+    """Run Python in this process, with `agent`, `session`, `run`, `app`, `conversation` and `tether`; await works.
+
+    Variables stay for the next /eval.
+
+    Args:
+        code: statements; if the last is an expression, its value is shown
+    """
+    names = conversation.names
+    names.update(
+        conversation=conversation,
+        app=conversation.app,
+        agent=conversation.agent,
+        session=conversation.agent.session,
+        run=conversation.run,
+        tether=tether,
+    )
+    body = ast.parse(code, "<eval>").body
+    match body:
+        case [*before, ast.Expr(value)]:
+            await _evaluate(ast.Module(before, type_ignores=[]), names)
+            return await _evaluate(ast.Expression(value), names)
+        case _:
+            return await _evaluate(ast.Module(body, type_ignores=[]), names)
+
+
+async def _evaluate(code: ast.Module | ast.Expression, names: dict[str, Any]) -> Any:
+    mode = "exec" if isinstance(code, ast.Module) else "eval"
+    value = eval(compile(code, "<eval>", mode, flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
+    return await value if inspect.isawaitable(value) else value
+
+
+def _hooks(conversation: Conversation) -> str:
+    """List the hooks in the order in which they run."""
+    lines = [f"{h.point:18} {h.depth:5} {h.name}" for h in conversation.agent.hooks]
+    return "\n".join(lines) or "no hooks"
+
+
+def _describe(conversation: Conversation, name: str) -> str:
+    """Explain a command, tool, hook, hook point, key or prompt: what it does, and where it is defined.
+
+    Args:
+        name: its name
+    """
+    found = list(_descriptions(conversation, name))
+    if not found:
+        raise UsageError(
+            f"nothing is called {name!r}; see /help, /tools and /hooks; the keys are {', '.join(KEYS)}"
+        )
+    return "\n\n".join(found)
+
+
+def _descriptions(conversation: Conversation, name: str) -> Iterator[str]:
+    plain = name.removeprefix("/")
+    if plain in conversation.app.commands:
+        command = conversation.app.commands[plain]
+        yield f"command /{conversation.app.commands.help(plain)}\n{_place(command.function)}"
+    yield from _tool_description(conversation.agent, name)
+    yield from _hook_descriptions(conversation.agent.hooks, name)
+    if (press := conversation.app.keys.get(name)) is not None:
+        yield f"key {name}: {inspect.getdoc(press) or ''}\n{_place(press)}"
+    elif name in KEYS:
+        yield f"key {name}: {KEYS[name]}"
+    if plain in conversation.app.prompts:
+        yield f"prompt /{plain}: {conversation.app.prompts[plain]}"
+
+
+def _tool_description(agent: Agent, name: str) -> Iterator[str]:
+    for tool in agent.tools:
+        if tool.name == name:
+            around = ", ".join(hook.name for hook in agent.hooks.at("around_tool")) or "no hook"
+            yield f"tool {name}: {tool.description}\n{_place(tool)}\nwrapped by {around}"
+
+
+def _hook_descriptions(hooks: Hooks, name: str) -> Iterator[str]:
+    for hook in hooks:
+        if hook.name == name:
+            about = inspect.getdoc(hook.function) or ""
+            yield f"hook {name} at {hook.point}: {about}\n{_place(hook.function)}"
+    for point in get_args(HookPoint):
+        if point == name:
+            table = (inspect.getdoc(inspect.getmodule(Hooks)) or "").splitlines()
+            about = next((line for line in table if line.strip().startswith(name)), name)
+            there = ", ".join(hook.name for hook in hooks.at(point)) or "none"
+            yield f"hook point {' '.join(about.split())}\nhooks there: {there}"
+
+
+def _describable(_: str, conversation: Conversation) -> list[str]:
+    return [
+        *(command.name for command in conversation.app.commands),
+        *(tool.name for tool in conversation.agent.tools),
+        *(hook.name for hook in conversation.agent.hooks),
+        *get_args(HookPoint),
+        *conversation.app.keys,
+        *KEYS,
+        *conversation.app.prompts,
+    ]
+
+
+def _place(thing: Callable[..., Any] | Tool) -> str:
+    function = inspect.unwrap(thing.function if isinstance(thing, Tool) else thing)
+    try:
+        return f"defined in {inspect.getsourcefile(function)}:{inspect.getsourcelines(function)[1]}"
+    except (OSError, TypeError):
+        return "its source is not available"
+
+
+def _reload(conversation: Conversation) -> str:
+    """Load the init files and extensions again; the conversation goes on."""
+    conversation.app.forget()
+    conversation.reload()
+    return "loaded again"
+
+
+def _quit(conversation: Conversation) -> None:
+    """Leave."""
+    conversation.leave()
+
+
+_COMMANDS: tuple[Callable[..., Any], ...] = (
+    _help,
+    _model,
+    _tools,
+    _thinking,
+    _session,
+    _tree,
+    _fork,
+    _undo,
+    _retry,
+    _compact,
+    _steer,
+    _cost,
+    _export,
+    _eval,
+    _hooks,
+    _describe,
+    _reload,
+    _quit,
+)
+
+_COMPLETE: Mapping[Callable[..., Any], Mapping[str, Complete]] = {
+    _help: {"command": _command_names},
+    _model: {"name": _models},
+    _fork: {"entry": _entries},
+    _export: {"file": _files},
+    _describe: {"name": _describable},
+}

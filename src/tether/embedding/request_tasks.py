@@ -1,0 +1,45 @@
+"""A task group for each request: what runs of streaming responses are tied to.
+
+Frameworks that take an iterator for a response iterate it behind the function that made it, where no block is open any
+more. `Agent.stream_text` and `Agent.stream_events` take the task group that `RequestTasks` has opened around the
+request instead.
+"""
+
+from typing import Final
+
+from tether.embedding._task_group import open_task_group
+from tether.embedding.asgi import ASGIApp, Message, Receive, Send
+
+__all__ = ("TASKS", "RequestTasks")
+
+TASKS: Final = "tether.tasks"
+"""The key of the task group in the scope of a request."""
+
+
+class RequestTasks:
+    """An ASGI application around another, which gives each request and each websocket a task group.
+
+    It is `request.scope[TASKS]` in Starlette, FastAPI, Django and Quart. When the request is over, also since its
+    client has gone, what still runs in it is cancelled.
+
+    Args:
+        app: the application.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve a request, a websocket, or the lifespan, which gets no task group.
+
+        Raises:
+            Exception: what the application raises.
+
+        Cancellation:
+            Cancels the tasks, waits for them, and passes on.
+        """
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        async with open_task_group() as tasks:
+            await self._app({**scope, TASKS: tasks}, receive, send)

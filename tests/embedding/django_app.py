@@ -1,0 +1,33 @@
+"""Django: a view that streams a run.
+
+uvicorn tests.embedding.django_app:app
+hypercorn tests.embedding.django_app:app
+"""
+
+from collections.abc import AsyncIterator
+
+from django.conf import settings
+from django.core.asgi import get_asgi_application
+from django.http import HttpRequest, StreamingHttpResponse
+from django.urls import path
+from tests.embedding.agents import new_agent
+
+import tether
+from tether.embedding.lifespan import GracefulStop
+from tether.embedding.request_tasks import TASKS, RequestTasks
+
+settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"])
+
+
+async def chat(request: HttpRequest) -> StreamingHttpResponse:
+    events = new_agent().stream_events(request.GET["prompt"], request.scope[TASKS])
+    return StreamingHttpResponse(lines(events), content_type="text/event-stream")
+
+
+async def lines(events: tether.RunIterator[tether.Event]) -> AsyncIterator[bytes]:
+    async for event in events:
+        yield b"data: " + tether.to_json(event) + b"\n\n"
+
+
+urlpatterns = [path("chat", chat)]
+app = GracefulStop(RequestTasks(get_asgi_application()), grace=1)
