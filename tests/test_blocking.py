@@ -196,7 +196,7 @@ def test_another_thread_that_waits_is_told_when_the_block_is_left(backend: Any) 
 
 # Interrupted anywhere.
 
-OURS = {"tether.blocking", "tether._portal", "contextlib", "threading"}
+OURS = {"tether.blocking", "tether.blocking._thread_bridge", "contextlib", "threading"}
 """Where to interrupt: the code by which a thread waits for an event loop."""
 
 

@@ -20,11 +20,11 @@ from attrs import evolve, frozen
 from tether._engine.active_run import ActiveRun, RunStart
 from tether._engine.inbox import Inbox
 from tether._engine.ledger import Ledger
+from tether._engine.line import Line, Place
 from tether._engine.output import Output
 from tether._engine.parts import RunParts
 from tether._engine.turn_settings import DEFAULT_TOOL_TIMEOUT, TurnSettings
-from tether._threads import tied_to_its_thread
-from tether._turns import Turn, Turns
+from tether._scopes.threads import tied_to_its_thread
 from tether.approvals import Approve, approval
 from tether.chat import Chat
 from tether.errors import AgentBusyError, NothingToContinueError, UsageError
@@ -195,7 +195,7 @@ class Agent(Hookable):
         kept = self.session.messages if self.session is not None else ()
         self._transcript = Transcript([*kept, *messages])
         self._run: ActiveRun | None = None
-        self._turns = Turns()
+        self._line = Line()
 
     # What it is made of.
 
@@ -547,7 +547,7 @@ class Agent(Hookable):
         start = self._start(_Asked(prompt, output, output_attempts, deps, limits, when_busy))
         return hold_run(scope, start.produce, start.over, max_buffer_size, itself)
 
-    def chat(self, *, when_busy: WhenBusy = "raise") -> Chat[Prompt]:
+    def chat(self, *, when_busy: WhenBusy = "raise") -> Chat:
         """Make a conversation of this agent's: an async generator to send prompts to.
 
         Args:
@@ -589,7 +589,7 @@ class Agent(Hookable):
         Cancellation:
             At once; the run goes on.
         """
-        await self._turns.wait_free()
+        await self._line.wait_empty()
 
     # Speaking to it while it runs.
 
@@ -737,14 +737,14 @@ class Agent(Hookable):
         return opened
 
     def _start(self, asked: "_Asked") -> RunStart:
-        """Take a turn, or a place in the line; where the turn has come already, the run begins."""
+        """Take a place in the line; where that is the first, the run begins."""
         output = None if asked.output is None else Output(asked.output, asked.output_attempts)
-        turn = self._turns.join() if asked.when_busy == "wait" else self._turns.take_nowait()
-        if turn is None:
+        place = self._line.join() if asked.when_busy == "wait" else self._line.join_nowait()
+        if place is None:
             raise _busy("start a second run")
-        return RunStart(turn, lambda: self._begin(turn, asked, output))
+        return RunStart(place, lambda: self._begin(place, asked, output))
 
-    def _begin(self, turn: Turn, asked: "_Asked", output: Output | None) -> ActiveRun:
+    def _begin(self, place: Place, asked: "_Asked", output: Output | None) -> ActiveRun:
         def limits() -> Limits:
             return self.limits if asked.limits is None else asked.limits
 
@@ -778,7 +778,7 @@ class Agent(Hookable):
             session=self.session,
             depth=asked.depth,
         )
-        self._run = run = ActiveRun(parts, prompts, lambda: self._over(run, turn))
+        self._run = run = ActiveRun(parts, prompts, lambda: self._over(run, place))
         return run
 
     def _looked_up(self, reply: AssistantMessage) -> float:
@@ -813,7 +813,7 @@ class Agent(Hookable):
         return bool(self._inbox.waiting("steering") or self._inbox.waiting("follow_up"))
 
     def _refuse_if_busy(self, what: str) -> None:
-        if self._turns.taken:
+        if self._line.occupied:
             raise _busy(what)
 
     def _settings(self) -> TurnSettings:
@@ -841,10 +841,10 @@ class Agent(Hookable):
             timestamp=message.timestamp or self._clock(),
         )
 
-    def _over(self, run: ActiveRun, turn: Turn) -> None:
+    def _over(self, run: ActiveRun, place: Place) -> None:
         if self._run is run:
             self._run = None
-        turn.over()
+        place.leave()
 
 
 @frozen

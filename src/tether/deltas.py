@@ -9,16 +9,20 @@ it whole; a `ReplyEnd` closes the reply and carries the message.
 
 Adding a delta to the fold costs the same however long the message is.
 
+The few classes of which there is one for each piece of a reply are frozen msgspec Structs: made in a sixth of the time
+of a frozen attrs class, and of no concern to the garbage collector. `as_attrs` lets them pass for attrs classes:
+`attrs.fields`, `attrs.evolve` and `attrs.asdict` work on them as on all others.
+
 No I/O.
 """
 
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, assert_never, cast
 
+import attrs
 import jiter
 import msgspec
 from attrs import define, field, frozen
 
-from tether._light import as_attrs
 from tether.messages import (
     AssistantBlock,
     AssistantMessage,
@@ -42,7 +46,25 @@ __all__ = (
     "ThinkingDelta",
     "ToolCallDelta",
     "ToolCallStart",
+    "as_attrs",
 )
+
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+def as_attrs(struct: type[S]) -> type[S]:
+    """Have a Struct pass for an attrs class with the same fields."""
+    fields = {
+        one.name: attrs.field(
+            type=one.type,
+            default=attrs.NOTHING if one.default is msgspec.NODEFAULT else one.default,
+        )
+        for one in msgspec.structs.fields(struct)
+    }
+    alike = attrs.make_class(struct.__name__, fields)
+    struct.__attrs_attrs__ = attrs.fields(alike)  # type: ignore[attr-defined]  # what attrs looks for
+    return struct
 
 
 @as_attrs

@@ -18,8 +18,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import msgspec
 from attrs import field, frozen
 
-from tether._light import as_attrs
-from tether.deltas import BlockDelta, TextDelta
+from tether.deltas import BlockDelta, TextDelta, as_attrs
 from tether.limits import LimitName
 from tether.messages import (
     AssistantMessage,

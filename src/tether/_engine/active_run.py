@@ -5,9 +5,9 @@ from typing import Any
 
 from tether._engine.driver import Driver
 from tether._engine.interruption import RunControl
+from tether._engine.line import Place
 from tether._engine.parts import LiveRun, RunParts, RunServices
 from tether._engine.publisher import Publisher
-from tether._turns import Turn
 from tether.errors import UsageError
 from tether.events import Event
 from tether.limits import Spent
@@ -121,29 +121,29 @@ class ActiveRun:
 
 
 class RunStart:
-    """A run that was asked for: from then until it is over. Its turn may not have come yet.
+    """A run that was asked for: from then until it is over. It may have to wait in line.
 
     Args:
-        turn: its place in the agent's line.
-        begin: makes the run, once its turn has come.
+        place: its place in the agent's line.
+        begin: makes the run, once it is first.
     """
 
-    __slots__ = ("_active", "_begin", "_turn")
+    __slots__ = ("_active", "_begin", "_place")
 
-    def __init__(self, turn: Turn, begin: Callable[[], ActiveRun]) -> None:
-        self._turn = turn
+    def __init__(self, place: Place, begin: Callable[[], ActiveRun]) -> None:
+        self._place = place
         self._begin = begin
         self._active: ActiveRun | None = None
-        if turn.has_come:
+        if place.is_first:
             self._begin_now()
 
     async def begun(self) -> ActiveRun:
-        """Wait until its turn has come, and begin it.
+        """Wait until it is first in line, and begin it.
 
         Cancellation:
             At once; `over` then leaves the line.
         """
-        await self._turn.come()
+        await self._place.wait_first()
         return self._active or self._begin_now()
 
     async def produce(self, sink: EventSink[Event]) -> RunResult:
@@ -154,12 +154,12 @@ class RunStart:
         """Note that it is over, or will never begin."""
         if self._active is not None:
             self._active.over()
-        self._turn.over()
+        self._place.leave()
 
     def _begin_now(self) -> ActiveRun:
         try:
             self._active = self._begin()
         except BaseException:
-            self._turn.over()
+            self._place.leave()
             raise
         return self._active

@@ -21,7 +21,7 @@ from typing import Literal
 
 import anyio
 
-from tether._scopes import within
+from tether._scopes.task_groups import within
 from tether.limits import Limits
 from tether.loop import End
 

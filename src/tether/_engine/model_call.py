@@ -8,7 +8,7 @@ from attrs import evolve
 
 from tether._engine.parts import RunParts, RunServices
 from tether._engine.turn_settings import TurnSettings
-from tether._exceptions import in_words, plain_model_errors
+from tether._scopes.exceptions import in_words, plain_model_errors
 from tether.deltas import PartialReply, ReplyEnd, ReplyInfo
 from tether.errors import ModelError
 from tether.events import Event, MessageEnd, MessageStart, MessageUpdate, ModelRetry

@@ -13,9 +13,9 @@ from attrs import define, field
 from tether._engine.parts import RunServices
 from tether._engine.reports import Reports
 from tether._engine.turn_settings import TurnSettings
-from tether._exceptions import in_words, leaves
-from tether._scopes import failure_in, open_task_group, within
-from tether._threads import run_in_thread
+from tether._scopes.exceptions import in_words, leaves
+from tether._scopes.task_groups import failure_in, open_task_group, within
+from tether._scopes.threads import run_in_thread
 from tether.errors import ArgumentsError
 from tether.events import ToolExecutionEnd, ToolExecutionStart
 from tether.hooks import Deny, Hook, Invocation, ProceedTool, call_hook

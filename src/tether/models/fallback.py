@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from attrs import frozen
 
-from tether._exceptions import plain_model_errors
+from tether._scopes.exceptions import plain_model_errors
 from tether.deltas import Delta
 from tether.errors import ModelError, UsageError
 from tether.messages import FailureKind
