@@ -19,22 +19,18 @@ from tether import (
     Deny,
     Event,
     Invocation,
-    JsonObject,
     Limits,
     Message,
     MessageEnd,
     MessageStart,
     MessageUpdate,
     ModelError,
-    ModelMessage,
     ModelRequest,
     NothingToContinueError,
     Session,
     Text,
     TextDelta,
     Thinking,
-    ToolCallDelta,
-    ToolCallStart,
     ToolContext,
     ToolExecutionEnd,
     ToolExecutionStart,
@@ -48,6 +44,9 @@ from tether import (
     UserMessage,
     tool,
 )
+from tether.deltas import ToolCallDelta, ToolCallStart
+from tether.messages import JsonObject
+from tether.model import ModelMessage
 from tether.testing import Part, Pause, ScriptedModel, call, check_events, check_transcript
 
 GUARD = 5

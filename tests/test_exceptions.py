@@ -12,14 +12,12 @@ from tether import (
     Agent,
     AgentEnd,
     AssistantMessage,
-    DeltaStream,
     Event,
     Invocation,
     MessageUpdate,
     ModelError,
     ModelRequest,
     ModelRetry,
-    ProceedModel,
     ProceedTool,
     TextDelta,
     ToolExecutionEnd,
@@ -29,7 +27,8 @@ from tether import (
     fallback,
     tool,
 )
-from tether.model import RetryPolicy
+from tether.hooks import ProceedModel
+from tether.model import DeltaStream, RetryPolicy
 from tether.testing import Pause, ScriptedModel, call, check_events, check_transcript
 
 GUARD = 20

@@ -11,7 +11,6 @@ from tether import (
     AgentStart,
     AssistantMessage,
     Event,
-    Failure,
     Limits,
     Message,
     MessageEnd,
@@ -21,7 +20,6 @@ from tether import (
     ToolExecutionEnd,
     ToolExecutionStart,
     ToolResultMessage,
-    Transcript,
     TurnEnd,
     TurnStart,
     Usage,
@@ -38,6 +36,8 @@ from tether.loop import (
     ToolOutcome,
     agent_loop,
 )
+from tether.messages import Failure
+from tether.transcript import Transcript
 
 STEERING = TakeMessages("steering")
 FOLLOW_UP = TakeMessages("follow_up")

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tether import FailureKind, ModelError
+from tether import ModelError
+from tether.messages import FailureKind
 from tether.model import RetryPolicy
 
 

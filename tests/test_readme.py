@@ -33,7 +33,6 @@ from tether import (
     Agent,
     AgentEnd,
     Event,
-    HookPoint,
     Limits,
     Message,
     ModelOptions,
@@ -44,10 +43,11 @@ from tether import (
     model_from_name,
     testing,
     tool,
-    vendors,
 )
 from tether.cli.editor import KEYS
+from tether.hooks import HookPoint
 from tether.messages import FailureKind, Outcome
+from tether.models.catalogue import vendors
 from tether.toolbox.coding import coding_tools
 
 ROOT: Final = Path(__file__).parents[1]

@@ -16,15 +16,14 @@ import tether
 from tether import (
     Agent,
     AgentEnd,
-    ConsumerTooSlowError,
     Event,
-    EventSink,
     EventStream,
     MessageUpdate,
     create_event_stream,
     open_event_stream,
 )
-from tether.stream import CHECKPOINT_EVERY
+from tether.errors import ConsumerTooSlowError
+from tether.stream import CHECKPOINT_EVERY, EventSink
 from tether.testing import ScriptedModel
 
 pytestmark = pytest.mark.usefixtures("quick_garbage_collection")

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from attrs import frozen
 
-from tether import AssistantMessage, Delta, ModelError, PartialReply, ReplyEnd
+from tether import AssistantMessage, ModelError
+from tether.deltas import Delta, PartialReply, ReplyEnd
 from tether.models._sse import frame_events
 from tether.models._wire import Decoder
 

@@ -17,17 +17,16 @@ from tether import (
     ModelError,
     ModelOptions,
     ModelRequest,
-    PartialReply,
     Text,
     Thinking,
     ToolCall,
     ToolResultMessage,
-    ToolSpec,
     Usage,
     UserMessage,
-    VendorItem,
 )
-from tether.messages import AssistantBlock
+from tether.deltas import PartialReply
+from tether.messages import AssistantBlock, VendorItem
+from tether.model import ToolSpec
 from tether.models.anthropic import ANTHROPIC_MESSAGES, decode, encode
 
 API = "anthropic-messages"

@@ -18,17 +18,16 @@ from tether import (
     ModelError,
     ModelOptions,
     ModelRequest,
-    PartialReply,
     Text,
     Thinking,
     ToolCall,
     ToolResultMessage,
-    ToolSpec,
     Usage,
     UserMessage,
-    VendorItem,
 )
-from tether.messages import AssistantBlock
+from tether.deltas import PartialReply
+from tether.messages import AssistantBlock, VendorItem
+from tether.model import ToolSpec
 from tether.models.google import GOOGLE_GENERATE, decode, encode
 
 API = "google-generate"

@@ -21,11 +21,11 @@ from tether import (
     ModelError,
     ModelRequest,
     ModelRetry,
-    ReplyEnd,
     TextDelta,
     UserMessage,
     model_from_name,
 )
+from tether.deltas import ReplyEnd
 from tether.model import RetryPolicy
 
 REQUEST = ModelRequest(messages=[UserMessage("hi")])

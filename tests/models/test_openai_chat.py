@@ -19,17 +19,16 @@ from tether import (
     ModelError,
     ModelOptions,
     ModelRequest,
-    ReplyEnd,
     Text,
     Thinking,
     ToolCall,
     ToolResultMessage,
-    ToolSpec,
     Usage,
     UserMessage,
-    VendorItem,
 )
-from tether.deltas import BlockEnd, ReplyInfo, ToolCallDelta, ToolCallStart
+from tether.deltas import BlockEnd, ReplyEnd, ReplyInfo, ToolCallDelta, ToolCallStart
+from tether.messages import VendorItem
+from tether.model import ToolSpec
 from tether.models._sse import frame_events
 from tether.models._wire import WireApi
 from tether.models.openai_chat import (

@@ -9,16 +9,9 @@ from typing import Any
 import pytest
 from tests.models.replay import Exchange, pieces, serving
 
-from tether import (
-    Agent,
-    AssistantMessage,
-    ModelError,
-    ModelRequest,
-    ReplyEnd,
-    UserMessage,
-    VendorItem,
-)
-from tether.deltas import PartialReply
+from tether import Agent, AssistantMessage, ModelError, ModelRequest, UserMessage
+from tether.deltas import PartialReply, ReplyEnd
+from tether.messages import VendorItem
 from tether.model import RetryPolicy
 from tether.models.catalogue import VENDORS, model_from_name
 

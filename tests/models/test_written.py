@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tether import (
-    AssistantBlock,
     AssistantMessage,
     Image,
     Message,
@@ -19,16 +18,15 @@ from tether import (
     Thinking,
     ToolCall,
     ToolResultMessage,
-    Transcript,
-    UserBlock,
     UserMessage,
-    repaired,
 )
+from tether.messages import AssistantBlock, UserBlock
 from tether.models._wire import WireApi, Written, json_text
 from tether.models.anthropic import ANTHROPIC_MESSAGES
 from tether.models.google import GOOGLE_GENERATE
 from tether.models.openai_chat import MISTRAL_CHAT, OPENAI_CHAT
 from tether.models.openai_responses import OPENAI_RESPONSES
+from tether.transcript import Transcript, repaired
 
 APIS = [OPENAI_CHAT, MISTRAL_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES, GOOGLE_GENERATE]
 PNG = Image(b"png", "image/png")

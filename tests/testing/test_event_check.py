@@ -10,9 +10,7 @@ from tether import (
     AgentEnd,
     AgentStart,
     AssistantMessage,
-    BlockEnd,
     Event,
-    Failure,
     MessageEnd,
     MessageStart,
     MessageUpdate,
@@ -22,8 +20,6 @@ from tether import (
     Thinking,
     ThinkingDelta,
     ToolCall,
-    ToolCallDelta,
-    ToolCallStart,
     ToolExecutionEnd,
     ToolExecutionStart,
     ToolExecutionUpdate,
@@ -32,6 +28,8 @@ from tether import (
     TurnStart,
     UserMessage,
 )
+from tether.deltas import BlockEnd, ToolCallDelta, ToolCallStart
+from tether.messages import Failure
 from tether.testing import check_events
 
 HI = UserMessage("hi", id="u1")

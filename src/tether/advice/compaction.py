@@ -18,10 +18,8 @@ from tether import (
     Image,
     Message,
     ModelError,
-    ModelMessage,
     ModelOptions,
     ModelRequest,
-    RequestContext,
     Text,
     Thinking,
     ToolCall,
@@ -30,6 +28,8 @@ from tether import (
     context_window,
     to_json,
 )
+from tether.hooks import RequestContext
+from tether.model import ModelMessage
 
 __all__ = ("COMPACTION", "SUMMARISE", "compact")
 

@@ -29,9 +29,10 @@ import anyio
 from anyio.abc import TaskGroup
 from attrs import define, field, frozen
 
-from tether import Agent, Image, Run, TetherError, Text, UsageError, UserBlock, UserMessage
+from tether import Agent, Image, Run, TetherError, Text, UsageError, UserMessage
 from tether.cli.display import Display
 from tether.cli.extensions import App
+from tether.messages import UserBlock
 
 __all__ = ("Closed", "Conversation", "Input", "Interrupted", "Pressed", "State", "Typed")
 

@@ -31,25 +31,26 @@ from attrs import evolve, field, frozen
 from attrs.validators import ge
 
 from tether import (
-    AssistantBlock,
     AssistantMessage,
-    BlockDelta,
-    BlockEnd,
-    Delta,
-    DeltaStream,
     ModelRequest,
-    PartialReply,
-    ReplyEnd,
-    ReplyInfo,
-    StopReason,
     Text,
     TextDelta,
     Thinking,
     ThinkingDelta,
     ToolCall,
+)
+from tether.deltas import (
+    BlockDelta,
+    BlockEnd,
+    Delta,
+    PartialReply,
+    ReplyEnd,
+    ReplyInfo,
     ToolCallDelta,
     ToolCallStart,
 )
+from tether.messages import AssistantBlock, StopReason
+from tether.model import DeltaStream
 from tether.testing.transcript_check import check_request, describe
 
 __all__ = ("Part", "Pause", "Reply", "ScriptedModel", "call")
