@@ -27,7 +27,6 @@ import attrs
 import pytest
 from tests import pictures
 from tests.cli.screen import terminal
-from tether.cli.talk import talk_commands
 
 from tether import (
     Agent,
@@ -45,6 +44,7 @@ from tether import (
     tool,
 )
 from tether.cli.editor import KEYS
+from tether.cli.slash_commands import slash_commands
 from tether.hooks import HookPoint
 from tether.messages import FailureKind, Outcome
 from tether.models.catalogue import vendors
@@ -350,7 +350,7 @@ def test_the_table_of_keys_is_that_of_the_editor() -> None:
 def test_the_table_of_slash_commands_is_that_of_the_conversation() -> None:
     _, _, after = (SOURCE / "cli" / "README.md").read_text().partition("## Slash commands")
     listed = re.findall(r"^\| `/(\w+)` \|", after, re.MULTILINE)
-    assert sorted(listed) == sorted(command.name for command in talk_commands())
+    assert sorted(listed) == sorted(command.name for command in slash_commands())
 
 
 def test_the_table_of_ready_made_hooks_names_what_can_be_imported() -> None:

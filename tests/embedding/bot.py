@@ -59,7 +59,10 @@ async def main() -> None:
 
     async with until_signal(signal.SIGTERM), anyio.create_task_group() as tasks:
         bot = Bot(tasks, say)
-        while await anyio.wait_readable(sys.stdin) is None and (line := sys.stdin.readline()):
+        while True:
+            await anyio.wait_readable(sys.stdin)
+            if not (line := sys.stdin.readline()):
+                break
             name, _, text = line.strip().partition(" ")
             bot.hear(name, text)
 

@@ -14,13 +14,13 @@ from tests.embedding.agents import new_agent
 
 import tether
 from tether.embedding.lifespan import GracefulStop
-from tether.embedding.request_tasks import TASKS, RequestTasks
+from tether.embedding.request_tasks import RequestTasks, tasks_of
 
 settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"])
 
 
 async def chat(request: HttpRequest) -> StreamingHttpResponse:
-    events = new_agent().stream_events(request.GET["prompt"], request.scope[TASKS])
+    events = new_agent().stream_events(request.GET["prompt"], tasks_of(request.scope))
     return StreamingHttpResponse(lines(events), content_type="text/event-stream")
 
 

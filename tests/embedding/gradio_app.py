@@ -3,6 +3,7 @@
 python -m tests.embedding.gradio_app PORT
 """
 
+import signal
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -11,12 +12,14 @@ import gradio
 from tests.embedding.agents import new_agent
 
 import tether
-from tether import blocking
+from tether.embedding.threads import BlockingRuns
+
+runs = BlockingRuns()
 
 
 def answer(message: str, history: list[Any]) -> Iterator[str]:
     text = ""
-    with blocking.run(new_agent(), message) as run:
+    with runs.run(new_agent(), message) as run:
         for event in run:
             match event:
                 case tether.MessageUpdate(delta=tether.TextDelta(more)):
@@ -27,4 +30,6 @@ def answer(message: str, history: list[Any]) -> Iterator[str]:
 app = gradio.ChatInterface(answer)
 
 if __name__ == "__main__":
-    app.launch(server_port=int(sys.argv[1]), quiet=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C does
+    with runs:
+        app.launch(server_port=int(sys.argv[1]))

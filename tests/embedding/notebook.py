@@ -3,9 +3,7 @@
 python -m tests.embedding.notebook CELL...
 """
 
-import os
 import re
-import signal
 import sys
 from typing import Any
 
@@ -33,8 +31,8 @@ def run(manager: KernelManager, client: Any, cell: str) -> None:
         match message["header"]["msg_type"]:
             case "stream":
                 print(content["text"], end="", flush=True)
-                if re.match(r"\d+ \d+", content["text"]) and "leave" not in cell:
-                    os.kill(manager.provisioner.pid, signal.SIGINT)
+                if re.match(r"\d+ \d+", content["text"]):
+                    manager.interrupt_kernel()
             case "error":
                 print(content["ename"], flush=True)
 

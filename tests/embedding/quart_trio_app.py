@@ -11,7 +11,7 @@ from tests.embedding.agents import new_agent
 
 import tether
 from tether.embedding.lifespan import GracefulStop
-from tether.embedding.request_tasks import TASKS, RequestTasks
+from tether.embedding.request_tasks import RequestTasks, tasks_of
 
 app = QuartTrio(__name__)
 app.asgi_app = GracefulStop(RequestTasks(app.asgi_app), grace=1)  # type: ignore[assignment, method-assign]
@@ -19,7 +19,7 @@ app.asgi_app = GracefulStop(RequestTasks(app.asgi_app), grace=1)  # type: ignore
 
 @app.get("/chat")
 async def chat() -> Response:
-    events = new_agent().stream_events(request.args["prompt"], request.scope[TASKS])
+    events = new_agent().stream_events(request.args["prompt"], tasks_of(request.scope))
     response = Response(lines(events), content_type="text/event-stream")
     response.timeout = None  # otherwise it is cut off after a minute
     return response

@@ -15,7 +15,7 @@ from tests.waiting import until_blocked
 import tether
 from tether.embedding.disconnect import until_disconnect
 from tether.embedding.lifespan import GracefulStop
-from tether.embedding.request_tasks import TASKS, RequestTasks
+from tether.embedding.request_tasks import RequestTasks, tasks_of
 from tether.embedding.stop import until_signal
 from tether.testing import Pause, ScriptedModel
 
@@ -115,7 +115,7 @@ async def test_a_run_of_a_request_ends_with_it() -> None:
     agent = tether.Agent(ScriptedModel(["Hm", Pause()]))
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        async for text in agent.stream_text("think", scope[TASKS]):
+        async for text in agent.stream_text("think", tasks_of(scope)):
             await send({"type": "http.response.body", "body": text.encode()})
             return
 
@@ -123,6 +123,11 @@ async def test_a_run_of_a_request_ends_with_it() -> None:
     await RequestTasks(app)({"type": "http"}, client.receive, client.send)
     assert client.sent == [{"type": "http.response.body", "body": b"Hm"}]
     assert not agent.state.running
+
+
+def test_a_request_without_a_task_group_is_told_what_to_write() -> None:
+    with pytest.raises(tether.UsageError, match=r"app = RequestTasks\(app\)"):
+        tasks_of({"type": "http"})
 
 
 async def test_the_lifespan_passes_through_without_a_task_group() -> None:
@@ -344,7 +349,7 @@ def test_a_websocket_hears_while_it_streams(application: Any, backend: str) -> N
         while socket.receive_json()["type"] != "message_update":
             pass
         socket.send_text("hi")
-        seen = []
+        seen: list[Any] = []
         while not seen or seen[-1]["type"] != "agent_end":
             seen.append(socket.receive_json())
         texts = [e["delta"].get("text", "") for e in seen if e["type"] == "message_update"]

@@ -69,8 +69,8 @@ class Server:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def wait_until_up(self) -> None:
-        until = time.monotonic() + 3 * GUARD
+    def wait_until_up(self, patience: float = 3 * GUARD) -> None:
+        until = time.monotonic() + patience
         while time.monotonic() < until and self.process.poll() is None:
             with suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
                 return
@@ -102,7 +102,9 @@ class Server:
 
 
 @contextmanager
-def serving(arguments: Sequence[str], **options: Any) -> Iterator[Server]:
+def serving(
+    arguments: Sequence[str], *, patience: float = 3 * GUARD, **options: Any
+) -> Iterator[Server]:
     """Start a server at a free port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -112,7 +114,7 @@ def serving(arguments: Sequence[str], **options: Any) -> Iterator[Server]:
         reader = threading.Thread(target=lambda: server.printed.extend(process.stdout or ()))
         reader.start()
         try:
-            server.wait_until_up()
+            server.wait_until_up(patience)
             yield server
         finally:
             process.kill()

@@ -9,4 +9,5 @@ Message: TypeAlias = MutableMapping[str, Any]
 """A message, or the scope of a request, a websocket or the lifespan."""
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
-ASGIApp: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
+ASGIApp: TypeAlias = Callable[..., Awaitable[None]]
+"""Takes the three above, which each framework types in a way of its own."""

@@ -5,22 +5,25 @@ more. `Agent.stream_text` and `Agent.stream_events` take the task group that `Re
 request instead.
 """
 
+from collections.abc import Mapping
 from typing import Final
+
+from anyio.abc import TaskGroup
 
 from tether.embedding._task_group import open_task_group
 from tether.embedding.asgi import ASGIApp, Message, Receive, Send
+from tether.errors import UsageError
 
-__all__ = ("TASKS", "RequestTasks")
+__all__ = ("RequestTasks", "tasks_of")
 
-TASKS: Final = "tether.tasks"
+_TASKS: Final = "tether.tasks"
 """The key of the task group in the scope of a request."""
 
 
 class RequestTasks:
     """An ASGI application around another, which gives each request and each websocket a task group.
 
-    It is `request.scope[TASKS]` in Starlette, FastAPI, Django and Quart. When the request is over, also since its
-    client has gone, what still runs in it is cancelled.
+    `tasks_of` gives it. When the request is over, also since its client has gone, what still runs in it is cancelled.
 
     Args:
         app: the application.
@@ -42,4 +45,22 @@ class RequestTasks:
             await self._app(scope, receive, send)
             return
         async with open_task_group() as tasks:
-            await self._app({**scope, TASKS: tasks}, receive, send)
+            await self._app({**scope, _TASKS: tasks}, receive, send)
+
+
+def tasks_of(scope: Mapping[str, object]) -> TaskGroup:
+    """Find the task group of a request.
+
+    Args:
+        scope: the ASGI scope; `request.scope` in Starlette, FastAPI, Django and Quart.
+
+    Returns:
+        The task group, which is cancelled when the request is over.
+
+    Raises:
+        UsageError: there is no `RequestTasks` around the application.
+    """
+    tasks = scope.get(_TASKS)
+    if not isinstance(tasks, TaskGroup):
+        raise UsageError("this request has no task group: write `app = RequestTasks(app)`")
+    return tasks
