@@ -21,7 +21,8 @@ import httpx
 from attrs import frozen
 
 from benchmarks.replies import APIS, words
-from tether import ModelRequest, PartialReply, UserMessage, model_from_name
+from tether import ModelRequest, UserMessage, model_from_name
+from tether.deltas import PartialReply
 
 REPETITIONS = 5
 REQUEST = ModelRequest(messages=[UserMessage("go")])

@@ -22,18 +22,18 @@ from tether.events import (
     AgentEnd,
     AgentStart,
     Event,
-    LimitName,
     MessageEnd,
     MessageStart,
     MessageUpdate,
     ModelRetry,
-    RunEnd,
+    RunStopReason,
     ToolExecutionEnd,
     ToolExecutionStart,
     ToolExecutionUpdate,
     TurnEnd,
     TurnStart,
 )
+from tether.limits import LimitName
 from tether.messages import (
     AssistantBlock,
     AssistantMessage,
@@ -180,7 +180,7 @@ events: st.SearchStrategy[Event] = st.deferred(
         | st.builds(TurnEnd, counts, assistant_messages, tuples_of(tool_results, max_size=2))
         | st.builds(
             AgentEnd,
-            words(RunEnd),
+            words(RunStopReason),
             limit=st.none() | words(LimitName),
             error=st.none() | failures,
             usage=usages,

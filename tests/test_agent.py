@@ -1,5 +1,6 @@
 """What people know from other agent loops, on both backends."""
 
+import gc
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,21 +19,18 @@ from tether import (
     Deny,
     Event,
     Invocation,
-    JsonObject,
     Limits,
     Message,
     MessageEnd,
     MessageStart,
     MessageUpdate,
     ModelError,
-    ModelMessage,
     ModelRequest,
     NothingToContinueError,
     Session,
     Text,
     TextDelta,
-    ToolCallDelta,
-    ToolCallStart,
+    Thinking,
     ToolContext,
     ToolExecutionEnd,
     ToolExecutionStart,
@@ -46,6 +44,9 @@ from tether import (
     UserMessage,
     tool,
 )
+from tether.deltas import ToolCallDelta, ToolCallStart
+from tether.messages import JsonObject
+from tether.model import ModelMessage
 from tether.testing import Part, Pause, ScriptedModel, call, check_events, check_transcript
 
 GUARD = 5
@@ -798,9 +799,9 @@ class TestEndingEarly:
                 async for event in run:
                     if isinstance(event, ToolExecutionStart):
                         await until_blocked()
-                        run.cut()
+                        run.interrupt()
                     if isinstance(event, MessageUpdate) and isinstance(event.delta, TextDelta):
-                        run.cut()
+                        run.interrupt()
                 result = await run.result()
         assert [r.outcome for r in results(agent)] == ["interrupted"]
         assert (result.text, result.stop_reason) == ("Hel", "aborted")
@@ -950,6 +951,44 @@ class TestAsATool:
         )
         assert (await agent.prompt("go")).usage == spent
 
+    @pytest.mark.parametrize("priced", ["child", "caller"])
+    async def test_what_a_child_costs_counts_and_reaches_the_limit(self, priced: str) -> None:
+        def price(_: AssistantMessage) -> float:
+            return 5.0
+
+        child = Agent(ScriptedModel(*["x"] * 9), price=price if priced == "child" else None)
+        agent = Agent(
+            ScriptedModel(*[call("ask", request="?")] * 9),
+            tools=[child.as_tool("ask", "Ask.")],
+            limits=Limits(cost=6),
+            price=(lambda reply: 0.1 if reply.tool_calls else 5.0),
+        )
+        async with agent.run("go") as run:
+            result = await run.result()
+            assert run.cost == result.cost
+        assert (result.stop_reason, result.limit) == ("limit", "cost")
+        assert result.cost == pytest.approx(10.2)
+        assert len(results(agent)) == 2
+
+    async def test_a_child_that_is_cancelled_has_spent_what_it_has_spent(self) -> None:
+        child = Agent(ScriptedModel(call("wait"), "never"), price=lambda _: 5.0)
+        waiting = anyio.Event()
+
+        @child.tool
+        async def wait() -> None:
+            """Wait."""
+            waiting.set()
+            await anyio.sleep_forever()
+
+        agent = Agent(
+            ScriptedModel(call("ask", request="?"), "ok"), tools=[child.as_tool("ask", "Ask.")]
+        )
+        with anyio.fail_after(GUARD):
+            async with agent.run("go") as run:
+                await waiting.wait()
+                run.interrupt()
+                assert (await run.result()).cost == 5.0
+
     async def test_a_child_that_fails_is_a_result_that_says_so(self) -> None:
         child = Agent(ScriptedModel(ModelError("child is busy", kind="overloaded")))
         agent = Agent(
@@ -1037,3 +1076,205 @@ class TestAsATool:
         await agent.prompt("go")
         assert isinstance(agent.messages[-1], AssistantMessage)
         assert len(results(agent)) == 1
+
+
+class TestCopies:
+    def test_a_copy_is_like_the_agent_but_for_what_is_said_and_its_conversation(self) -> None:
+        @tool
+        def look() -> str:
+            """Look."""
+            return "seen"
+
+        agent = Agent(
+            ScriptedModel("Hello."),
+            system="Be kind.",
+            tools=[look],
+            name="helper",
+            limits=Limits(turns=3),
+            messages=[UserMessage("before")],
+            steering="all",
+            tool_timeout=7,
+        )
+        agent.subscribe(lambda _: None)
+        copy = agent.copy(system="Be brief.")
+        assert (agent.system, copy.system) == ("Be kind.", "Be brief.")
+        assert copy.messages == ()
+        for name in ("model", "tools", "name", "limits", "tool_timeout", "options", "price"):
+            assert getattr(copy, name) == getattr(agent, name), name
+        assert list(copy.hooks) == list(agent.hooks)
+        copy.steer("one")
+        copy.steer("two")
+        assert agent.state.steering == ()
+
+    def test_later_changes_to_one_do_not_reach_the_other(self) -> None:
+        agent = Agent(ScriptedModel())
+        copy = agent.copy()
+        copy.hooks.add("on_event", lambda _: None)
+        copy.tools = [tool(name="look", description="")(lambda: "seen")]
+        assert (list(agent.hooks), agent.tools) == ([], ())
+
+    async def test_its_approval_takes_the_place_of_the_agents_own(self) -> None:
+        asked: list[str] = []
+        agent = Agent(
+            ScriptedModel(call("look"), "Done."),
+            tools=[tool(name="look", description="")(lambda: "seen")],
+            approve=lambda _: False,
+        )
+
+        def approve(_: Invocation) -> bool:
+            asked.append("second")
+            return True
+
+        copy = agent.copy(approve=approve)
+        await copy.prompt("go")
+        assert asked == ["second"]
+
+    def test_what_agents_do_not_have_is_refused(self) -> None:
+        with pytest.raises(TypeError, match="colour"):
+            Agent(ScriptedModel()).copy(colour="red")
+
+
+class TestOneRunOfItsOwn:
+    async def test_deps_may_be_given_to_one_run(self) -> None:
+        @tool
+        def who(context: ToolContext[str]) -> str:
+            """Say who."""
+            return context.deps
+
+        agent = Agent(
+            ScriptedModel(call("who"), "ok", call("who"), "ok"), tools=[who], deps="the agent's"
+        )
+        await agent.prompt("go", deps="the run's")
+        async with agent.run("go") as run:
+            await run.result()
+        assert [result.text for result in results(agent)] == ["the run's", "the agent's"]
+
+    async def test_limits_may_be_given_to_one_run(self) -> None:
+        @tool
+        def look() -> str:
+            """Look."""
+            return "seen"
+
+        agent = Agent(
+            ScriptedModel(call("look"), call("look"), "ok"), tools=[look], limits=Limits(turns=9)
+        )
+        first = await agent.prompt("go", limits=Limits(turns=1))
+        assert (first.stop_reason, first.limit) == ("limit", "turns")
+        async with agent.run() as run:
+            assert (await run.result()).stop_reason == "stop"
+
+    async def test_limits_and_price_that_change_meanwhile_count_from_the_next_turn_on(self) -> None:
+        agent = Agent(ScriptedModel(*[call("look")] * 4, "ok"))
+
+        @agent.tool
+        def look() -> str:
+            """Look."""
+            agent.price = lambda _: 2.0
+            if len(results(agent)) >= 2:
+                agent.limits = Limits(turns=3)
+            return "seen"
+
+        result = await agent.prompt("go")
+        assert (result.stop_reason, result.limit, result.cost) == ("limit", "turns", 4.0)
+
+
+class TestToolsOfAnAgent:
+    async def test_a_function_becomes_a_tool_by_decorating_it(self) -> None:
+        agent = Agent(ScriptedModel([call("look"), call("see", where="here")], "ok"))
+
+        @agent.tool
+        def look() -> str:
+            """Look."""
+            return "seen"
+
+        @agent.tool(name="see", timeout=5)
+        def look_there(where: str) -> str:
+            """See."""
+            return f"seen {where}"
+
+        assert agent.tools == (look, look_there)
+        assert look_there.timeout == 5
+        await agent.prompt("go")
+        assert [result.text for result in results(agent)] == ["seen", "seen here"]
+
+    def test_one_of_a_name_that_is_taken_is_refused_and_changes_nothing(self) -> None:
+        agent = Agent(ScriptedModel(), tools=[tool(name="look", description="")(lambda: "")])
+        with pytest.raises(UsageError, match="two tools are called 'look'"):
+            agent.tool(name="look", description="")(lambda: "")
+        assert len(agent.tools) == 1
+
+
+class TestSessionsByPath:
+    async def test_a_path_will_do_for_a_session(self, tmp_path: Path) -> None:
+        path = tmp_path / "talk.jsonl"
+        agent = Agent(ScriptedModel("Hello."), session=path)
+        await agent.prompt("Hi.")
+        assert agent.session is not None
+        agent.session.close()
+        with Session(str(path)) as session:
+            assert session.messages == agent.messages
+            assert [entry.kind for entry in session.branch][-1] == "message"
+
+    def test_a_session_that_nobody_closed_is_closed_with_its_agent(self, tmp_path: Path) -> None:
+        path = tmp_path / "talk.jsonl"
+        agent = Agent(ScriptedModel(), session=str(path))
+        with pytest.raises(UsageError, match="another session writes to"):
+            Session(path)
+        del agent
+        gc.collect()
+        Session(path).close()
+
+
+class TestSteeringOneRun:
+    async def test_a_run_that_is_over_takes_nothing_and_leaves_the_next_alone(self) -> None:
+        agent = Agent(ScriptedModel("one", ["Hel", "lo"]))
+        async with agent.run("first") as old:
+            await old.result()
+        async with agent.run("second") as run:
+            async for event in run:
+                if isinstance(event, MessageUpdate):
+                    with pytest.raises(UsageError, match="this run is over"):
+                        old.steer("late", interrupt=True)
+                    old.abort()
+                    old.interrupt()
+            result = await run.result()
+        assert (result.text, result.stop_reason, result.undelivered) == ("Hello", "stop", ())
+        assert agent.state.steering == ()
+
+    async def test_what_a_run_accepts_is_delivered_in_it_or_handed_back_by_it(self) -> None:
+        agent = Agent(ScriptedModel("one", "two"))
+        async with agent.run("first") as run:
+            accepted = run.steer("more")
+            result = await run.result()
+        assert accepted in (*result.messages, *result.undelivered)
+
+
+class TestTextAlone:
+    async def test_a_run_may_be_iterated_for_its_text(self) -> None:
+        @tool
+        def look() -> str:
+            """Look."""
+            return "seen"
+
+        model = ScriptedModel([Thinking("Hm."), "Let me ", "look. ", call("look")], ["Do", "ne."])
+        async with Agent(model, tools=[look]).run("go") as run:
+            pieces = [piece async for piece in run.text()]
+            result = await run.result()
+        assert pieces[-1]
+        assert "".join(pieces) == "Let me look. Done."
+        assert str(result) == result.text == "Done."
+
+    async def test_it_may_be_left_and_taken_up_again(self) -> None:
+        async with Agent(ScriptedModel(["one ", "two ", "three"])).run("go") as run:
+            first = await anext(run.text())
+            rest = [piece async for piece in run.text()]
+        assert first + "".join(rest) == "one two three"
+
+    async def test_an_error_of_the_model_is_raised_behind_the_text(self) -> None:
+        model = ScriptedModel(["Hel", ModelError("gone", kind="connection")])
+        pieces: list[str] = []
+        async with Agent(model).run("go") as run:
+            with pytest.raises(ModelError, match="gone"):
+                async for piece in run.text():
+                    pieces.append(piece)
+        assert pieces == ["Hel"]

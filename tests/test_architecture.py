@@ -1,11 +1,13 @@
-"""The map of the source, as a test: what may import what, and how things are called.
+"""The map of the source, as a test: its rooms, what may import what, and how things are called.
 
-The list reads downwards: a module may import those above it and none below.
+A room is a module of the package, or a folder in it. The floors read downwards: a room may import from its own floor
+and from those above it, and no two rooms import each other, be it by way of others.
 """
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -14,111 +16,26 @@ import tether
 
 SOURCE = Path(tether.__file__).parent
 
-PURE = (
-    "messages",
-    "errors",
-    "_exceptions",
-    "_light",
-    "deltas",
-    "events",
-    "transcript",
-    "serialize",
-    "_schema",
-    "_schema.faults",
-    "_schema.docstrings",
-    "_schema.foreign",
-    "_schema.types",
-    "_schema.classes",
-    "_schema.specs",
-    "_schema.parameters",
-    "model",
-    "limits",
-    "tools",
-    "_inbox",
-    "loop",
-)
-"""What things are, and what decides. No I/O, no clock, no chance."""
+FLOORS = {
+    "what things are": "messages errors limits deltas events transcript serialize result",
+    "what decides": "_schema model tools hooks loop",
+    "scopes and streams": "_scopes _channel stream",
+    "how models are reached": "models",
+    "what happens": "_engine run pending iterator chat approvals session commands agent blocking",
+}
+"""The spine, floor by floor."""
 
-WIRE = (
-    "models",
-    "models._wire",
-    "models._wire.sse",
-    "models._wire.failures",
-    "models._wire.leniency",
-    "models._wire.ids",
-    "models._wire.images",
-    "models._wire.turns",
-    "models._wire.cached_prefix",
-    "models._wire.protocol",
-    "models._wire.reply_builder",
-    "models.retry",
-    "models.knowledge",
-    "models.openai_chat",
-    "models.openai_chat.chunks",
-    "models.openai_chat.calls",
-    "models.openai_chat.reply",
-    "models.openai_chat.dialects",
-    "models.openai_chat.request",
-    "models.openai_chat.api",
-    "models.openai_responses",
-    "models.openai_responses.events",
-    "models.openai_responses.items",
-    "models.openai_responses.reply",
-    "models.openai_responses.request",
-    "models.openai_responses.api",
-    "models.anthropic",
-    "models.anthropic.events",
-    "models.anthropic.reply",
-    "models.anthropic.request",
-    "models.anthropic.api",
-    "models.google",
-    "models.google.call_arguments",
-    "models.google.reply",
-    "models.google.request",
-    "models.google.api",
-    "models._http",
-    "models._http.secrets",
-    "models._http.failures",
-    "models._http.in_process",
-    "models._http.client",
-    "models.offline",
-    "models.catalogue",
-    "models.fallback",
-)
-"""How models are reached. `_http` alone knows httpx."""
+PURE = (*FLOORS["what things are"].split(), *FLOORS["what decides"].split(), "models._wire")
+"""Rooms without I/O, clock or chance."""
 
-AWAITING = (
-    "_scopes",
-    "_threads",
-    "_loop_call",
-    "_turns",
-    "_portal",
-    "_channel",
-    "_failure",
-    "_broadcast",
-    "stream",
-    "hooks",
-    "approvals",
-    "commands",
-    "settings",
-    "_output",
-    "_run_context",
-    "_model_call",
-    "_tool_calls",
-    "_driver",
-    "run",
-    "pending",
-    "iterator",
-    "chat",
-    "session",
-    "agent",
-    "blocking",
-)
-"""What happens."""
+MODELS_KNOW = {"messages", "errors", "limits", "deltas", "transcript", "model", "_scopes"}
+"""All that the models know of the rest; and `_engine` knows nothing of them."""
 
-SPINE = PURE + WIRE + AWAITING
 GUESTS = ("toolbox", "advice", "testing", "embedding", "cli")
 """Many of a kind, made of the public face: the root and the public modules."""
+
+FACES = ("", "blocking", *GUESTS)
+"""Packages whose `__init__` exports what people use of them."""
 
 FORBIDDEN_IN_PURE = {"anyio", "httpx", "time", "random", "uuid", "socket", "subprocess"}
 BAGS = {"util", "utils", "helper", "helpers", "common", "manager", "misc"}
@@ -149,23 +66,61 @@ def _internal(path: Path) -> set[str]:
     return inside & MODULES.keys()
 
 
+def _room(name: str) -> str:
+    """The room of a module; what stands in `models` has rooms of its own."""
+    first, *rest = name.split(".")
+    return f"{first}.{rest[0]}" if first == "models" and rest else first
+
+
+def _arrows() -> Mapping[str, set[str]]:
+    """Which rooms each room imports."""
+    arrows: dict[str, set[str]] = {}
+    for name, path in MODULES.items():
+        if name:
+            others = {_room(other) for other in _internal(path)} - {_room(name)}
+            arrows.setdefault(_room(name), set()).update(others)
+    return arrows
+
+
 def _is_guest(name: str) -> bool:
     return name.split(".")[0] in GUESTS
 
 
-def test_every_module_has_its_place_on_the_map() -> None:
-    assert sorted(name for name in MODULES if name and not _is_guest(name)) == sorted(
-        name for name in SPINE if name
-    )
+SPINE = [name for name in MODULES if name and not _is_guest(name)]
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name in SPINE])
-def test_arrows_between_modules_point_upwards(name: str) -> None:
-    above = set(SPINE[: SPINE.index(name)])
-    assert _internal(MODULES[name]) - {"models"} <= above
+def test_every_room_has_its_place_on_the_map() -> None:
+    rooms = [room for floor in FLOORS.values() for room in floor.split()]
+    assert sorted({name.split(".")[0] for name in SPINE}) == sorted(rooms)
+    assert {name for name in MODULES if _is_guest(name)} >= set(GUESTS)
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name in SPINE])
+@pytest.mark.parametrize("floor", FLOORS)
+def test_arrows_between_floors_point_upwards(floor: str) -> None:
+    above: set[str] = set()
+    for name, rooms in FLOORS.items():
+        above.update(rooms.split())
+        if name == floor:
+            break
+    for room, others in _arrows().items():
+        if room.split(".")[0] in FLOORS[floor].split():
+            assert {other.split(".")[0] for other in others} <= above, room
+
+
+def test_there_is_no_circle_between_rooms() -> None:
+    """A CycleError names the rooms of the circle."""
+    TopologicalSorter(_arrows()).prepare()
+
+
+def test_the_engine_and_the_models_do_not_know_each_other() -> None:
+    arrows = {room.split(".")[0]: set[str]() for room in _arrows()}
+    for room, others in _arrows().items():
+        arrows[room.split(".")[0]] |= {other.split(".")[0] for other in others}
+    assert "models" not in arrows["_engine"]
+    assert arrows["models"] - {"models"} <= MODELS_KNOW
+
+
+@pytest.mark.parametrize("name", SPINE)
 def test_the_spine_never_imports_the_root(name: str) -> None:
     assert "tether" not in set(_imports(MODULES[name]))
 
@@ -188,7 +143,7 @@ def _may_use(family: str) -> tuple[str, ...]:
     return ("toolbox", "advice") if family == "cli" else ()
 
 
-@pytest.mark.parametrize("name", PURE)
+@pytest.mark.parametrize("name", [name for name in SPINE if _room(name) in PURE])
 def test_what_decides_does_no_io(name: str) -> None:
     used = {imported.split(".")[0] for imported in _imports(MODULES[name])}
     assert used & FORBIDDEN_IN_PURE == set()
@@ -212,9 +167,9 @@ def test_no_module_is_a_bag(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if MODULES[name].name == "__init__.py"])
-def test_packages_export_nothing_but_the_root_and_the_guests(name: str) -> None:
+def test_packages_export_nothing_but_those_that_people_import(name: str) -> None:
     body = ast.parse(MODULES[name].read_text()).body
-    if name and name not in GUESTS:
+    if name not in FACES:
         assert len(body) == 1, "a package's __init__ is a docstring"
 
 

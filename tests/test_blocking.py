@@ -2,6 +2,7 @@
 
 import collections.abc
 import gc
+import inspect
 import itertools
 import queue
 import sys
@@ -16,6 +17,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
+from anyio.abc import ObjectReceiveStream
 from attrs import define
 
 from tether import (
@@ -23,6 +25,7 @@ from tether import (
     AgentEnd,
     ModelError,
     ModelRequest,
+    Run,
     TextDelta,
     UsageError,
     blocking,
@@ -56,6 +59,41 @@ def test_blocking_raises_what_failed_and_ends_what_is_left(backend: Any) -> None
         next(iter(run))
         raise LookupError
     assert not agent.state.running
+
+
+def test_a_blocking_run_has_what_a_run_has() -> None:
+    """But for what makes a run one of anyio's streams."""
+    stream = {name for name in dir(ObjectReceiveStream) if not name.startswith("_")}
+    face = {name for name in dir(Run) if not name.startswith("_")} - stream
+    assert {name for name in dir(blocking.BlockingRun) if not name.startswith("_")} == face
+
+
+@pytest.mark.parametrize("name", ["run", "prompt"])
+def test_the_functions_take_what_those_of_an_agent_take(name: str) -> None:
+    taken = set(inspect.signature(getattr(blocking, name)).parameters)
+    assert taken - {"agent", "request", "backend"} == set(
+        inspect.signature(getattr(Agent, name)).parameters
+    ) - {"self", "prompt"}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_blocking_handles_do_what_those_of_a_run_do(backend: Any) -> None:
+    agent = Agent(ScriptedModel(["one ", Pause()], ["two ", "three"]), price=lambda _: 0.5)
+    with blocking.run(agent, "go", backend=backend) as run:
+        branch = run.branch(64, when_full="drop_oldest")
+        text = run.text()
+        assert next(text) == "one"
+        accepted = run.steer("on", interrupt=True)
+        assert "".join(text).strip() == "two three"
+        result = run.result()
+        assert accepted in result.messages
+        assert (run.cost, result.cost, run.running_tools) == (1.0, 1.0, ())
+        assert run.statistics().current_buffer_used == 0
+        assert branch.statistics().dropped == 0
+        assert isinstance(list(branch)[-1], AgentEnd)
+        branch.close()
+        with pytest.raises(UsageError, match="this run is over"):
+            run.steer("late")
 
 
 def test_blocking_works_in_several_threads_at_once() -> None:
@@ -196,7 +234,7 @@ def test_another_thread_that_waits_is_told_when_the_block_is_left(backend: Any) 
 
 # Interrupted anywhere.
 
-OURS = {"tether.blocking", "tether._portal", "contextlib", "threading"}
+OURS = {"tether.blocking", "tether.blocking._thread_bridge", "contextlib", "threading"}
 """Where to interrupt: the code by which a thread waits for an event loop."""
 
 

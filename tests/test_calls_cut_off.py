@@ -175,7 +175,7 @@ async def steer(trial: Trial) -> None:
 
 async def cut(trial: Trial) -> None:
     assert trial.run is not None
-    trial.run.cut()
+    trial.run.interrupt()
 
 
 async def reach_the_time_limit(trial: Trial) -> None:

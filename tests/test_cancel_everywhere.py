@@ -38,7 +38,7 @@ from tether import (
     model_from_name,
     tool,
 )
-from tether.models.retry import RetryPolicy
+from tether.model import RetryPolicy
 from tether.testing import (
     CancelReport,
     Pause,

@@ -59,14 +59,14 @@ class TestWhole:
         partial = folded(reply.deltas)
         assert partial.complete == reply.message
         assert partial.preview() == reply.message
-        assert partial.cut("aborted") == reply.message
+        assert partial.incomplete("aborted") == reply.message
 
     @given(some.arriving_replies())
     def test_before_its_end_it_has_all_blocks_and_no_end(self, reply: ArrivingReply) -> None:
         partial = folded(reply.deltas[:-1])
         assert partial.complete is None
         assert partial.preview().content == reply.message.content
-        assert partial.cut("aborted").content == reply.message.content
+        assert partial.incomplete("aborted").content == reply.message.content
 
     @given(some.arriving_replies(), st.data())
     def test_blocks_fold_to_the_same_however_they_interleave(
@@ -121,7 +121,7 @@ class TestPreview:
         partial = PartialReply()
         for delta in reply.deltas:
             assert partial.preview() == partial.preview()
-            assert partial.cut("aborted") == partial.cut("aborted")
+            assert partial.incomplete("aborted") == partial.incomplete("aborted")
             partial.add(delta)
         assert partial.complete == reply.message
         shown = folded(deltas).preview()
@@ -192,7 +192,9 @@ def is_beginning(shown: Any, whole: Any) -> bool:
 
 class TestFacts:
     def test_until_the_reply_says_it_is_what_was_asked_for(self) -> None:
-        assert folded([]).preview() == AssistantMessage((), model="asked-for", api="wire")
+        assert folded([]).preview() == AssistantMessage(
+            (), model="asked-for", api="wire", stop_reason=None
+        )
 
     def test_later_facts_count_and_missing_ones_change_nothing(self) -> None:
         infos = [
@@ -207,9 +209,10 @@ class TestFacts:
             api="other",
             response_id="r",
             usage=Usage(input_tokens=1, output_tokens=2),
+            stop_reason=None,
         )
         assert folded(infos).preview() == told
-        assert folded(infos).cut("error") == evolve(told, stop_reason="error")
+        assert folded(infos).incomplete("error") == evolve(told, stop_reason="error")
 
 
 class TestCut:
@@ -220,8 +223,8 @@ class TestCut:
         """Every call it keeps is one that ended; of everything else it has what was shown."""
         reply, deltas = arrived
         partial = folded(deltas)
-        cut = partial.cut("aborted", error)
-        assert (cut.stop_reason, cut.error, cut.cut_off) == ("aborted", error, True)
+        cut = partial.incomplete("aborted", error)
+        assert (cut.stop_reason, cut.error, cut.incomplete) == ("aborted", error, True)
         assert cut.tool_calls == tuple(
             block
             for index, block in enumerate(reply.message.content)
@@ -252,7 +255,7 @@ class TestCut:
             if start.index not in ended(deltas)
         ]
         details = {"unfinished_calls": remains} if remains else None
-        assert folded(deltas).cut("error").details == details
+        assert folded(deltas).incomplete("error").details == details
 
     def test_a_block_that_has_not_said_anything_is_left_out(self) -> None:
         """Vendors refuse empty text. One that ended empty was meant so."""
@@ -262,7 +265,7 @@ class TestCut:
             TextDelta("hi", 2),
             BlockEnd(Text(""), 3),
         ]
-        assert folded(deltas).cut("aborted").content == (Text("hi"), Text(""))
+        assert folded(deltas).incomplete("aborted").content == (Text("hi"), Text(""))
 
     def test_a_cut_in_each_kind_of_block(self) -> None:
         deltas: list[Delta] = [
@@ -277,7 +280,9 @@ class TestCut:
             TextDelta("is", 1),
             ReplyInfo(response_id="r1"),
         ]
-        assert folded(deltas).cut("error", Failure("timeout", "no byte")) == AssistantMessage(
+        assert folded(deltas).incomplete(
+            "error", Failure("timeout", "no byte")
+        ) == AssistantMessage(
             [
                 Thinking("let me think", "signed"),
                 Text("It is"),

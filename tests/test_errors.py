@@ -12,18 +12,15 @@ import pytest
 import tether
 from tether import (
     AgentBusyError,
-    ArgumentsError,
     AssistantMessage,
-    ConsumerTooSlowError,
-    DecodeError,
     ModelError,
     NothingToContinueError,
     OutputError,
     TetherError,
-    ToolDefinitionError,
     UnknownModelError,
     UsageError,
 )
+from tether.errors import ArgumentsError, ConsumerTooSlowError, DecodeError, ToolDefinitionError
 from tether.loop import End, Interruption
 from tether.serialize import _Misfit  # pyright: ignore[reportPrivateUsage]
 from tether.testing._steps import Overdue

@@ -12,14 +12,12 @@ from tether import (
     Agent,
     AgentEnd,
     AssistantMessage,
-    DeltaStream,
     Event,
     Invocation,
     MessageUpdate,
     ModelError,
     ModelRequest,
     ModelRetry,
-    ProceedModel,
     ProceedTool,
     TextDelta,
     ToolExecutionEnd,
@@ -29,7 +27,8 @@ from tether import (
     fallback,
     tool,
 )
-from tether.models.retry import RetryPolicy
+from tether.hooks import ProceedModel
+from tether.model import DeltaStream, RetryPolicy
 from tether.testing import Pause, ScriptedModel, call, check_events, check_transcript
 
 GUARD = 20
@@ -496,7 +495,7 @@ async def test_a_hook_whose_clean_up_fails_ends_the_run_with_that(
     with anyio.fail_after(GUARD), pytest.raises(ExceptionGroup) as caught:
         async with agent.run("go") as run:
             await begun.wait()
-            run.cut()
+            run.interrupt()
             await run.result()
     found = set()
     for member in caught.value.exceptions:

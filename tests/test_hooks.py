@@ -6,8 +6,19 @@ from typing import Any
 import anyio
 import pytest
 
-from tether import Agent, Hooks, UsageError
-from tether.testing import ScriptedModel, cancel_at_every_step
+from tether import (
+    Agent,
+    AssistantMessage,
+    CustomMessage,
+    Deny,
+    Text,
+    ToolResult,
+    UsageError,
+    UserMessage,
+    tool,
+)
+from tether.hooks import HookPoint, Hooks
+from tether.testing import ScriptedModel, call, cancel_at_every_step, check_transcript
 
 
 def named(name: str) -> Callable[..., None]:
@@ -52,12 +63,12 @@ async def test_a_session_starts_and_ends_once_however_it_ends() -> None:
     agent = Agent(ScriptedModel("Hello."))
     told: list[str] = []
 
-    @agent.hook("session_start")
+    @agent.hook("agent_opened")
     def start(whose: Agent) -> None:
         assert whose is agent
         told.append("start")
 
-    @agent.hook("session_end")
+    @agent.hook("agent_closed")
     async def end(_: Agent) -> None:
         await anyio.lowlevel.checkpoint()
         told.append("end")
@@ -83,12 +94,12 @@ def test_a_session_that_has_started_ends_wherever_it_is_cancelled(backend: Any) 
         told.clear()
         agent = Agent(ScriptedModel("Hello there."))
 
-        @agent.hook("session_start")
+        @agent.hook("agent_opened")
         async def start(_: Agent) -> None:
             await anyio.lowlevel.checkpoint()
             told.append("start")
 
-        agent.hooks.add("session_end", lambda _: told.append("end"))
+        agent.hooks.add("agent_closed", lambda _: told.append("end"))
         return agent
 
     async def program(agent: Agent) -> None:
@@ -100,3 +111,101 @@ def test_a_session_that_has_started_ends_wherever_it_is_cancelled(backend: Any) 
 
     report = cancel_at_every_step(program, setup=setup, check=check, backend=backend)
     assert report.points > 5
+
+
+def _answers(answer: object) -> Callable[..., Any]:
+    def hook(*_: object) -> Any:
+        return answer
+
+    return hook
+
+
+async def _async_function(*_: object) -> None: ...
+
+
+WRONG: dict[HookPoint, list[object]] = {
+    "transform_context": [False, "text", "", 1, {}, ["text"], [None], UserMessage("not in a list")],
+    "convert": [False, "text", {}, [CustomMessage("note")], ["text"]],
+    "before_model": [False, "text", [UserMessage("a list")], AssistantMessage("a reply")],
+    "around_model": [None, False, "text", AssistantMessage("a reply")],
+    "after_model": [False, "text", [], UserMessage("no reply")],
+    "before_tool": [False, True, "", "no", "deny", 0, Deny, ToolResult("a result")],
+    "around_tool": [None, False, "text", 1],
+    "after_tool": [False, "text", "", Text("a block"), [Text("a block")]],
+    "should_stop": ["", "yes", 0, 1, []],
+}
+
+
+@pytest.mark.parametrize(
+    ("point", "answer"), [(point, answer) for point, answers in WRONG.items() for answer in answers]
+)
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_an_answer_that_a_point_does_not_take_ends_the_run_and_says_what_would_be_right(
+    point: HookPoint, answer: object, is_async: bool
+) -> None:
+    ran: list[str] = []
+
+    @tool
+    def work() -> str:
+        ran.append("work")
+        return "done"
+
+    async def later(*_: object) -> object:
+        return answer
+
+    agent = Agent(
+        ScriptedModel(call("work"), "Done."), tools=[work], messages=[CustomMessage("note")]
+    )
+    around_model = point == "around_model"  # which returns a context manager, and is never awaited
+    function = later if is_async and not around_model else _answers(answer)
+    agent.hooks.add(point, function, name="mine")
+    with pytest.raises(TypeError, match=rf"the {point} hook 'mine' answered .*; it may answer ."):
+        await agent.prompt("Work.")
+    before_the_tool = point in {"before_tool", "around_tool", "transform_context", "before_model"}
+    assert not (ran and before_the_tool)
+    check_transcript(agent.messages)
+
+
+async def test_an_async_function_around_the_model_is_refused_and_leaves_no_coroutine() -> None:
+    agent = Agent(ScriptedModel("Hello."))
+    agent.hooks.add("around_model", _async_function)
+    with pytest.raises(TypeError, match="asynccontextmanager"):
+        await agent.prompt("Hi.")
+
+
+@pytest.mark.parametrize("point", [point for point in WRONG if not point.startswith("around_")])
+async def test_none_changes_nothing_at_a_point_that_need_not_answer(point: HookPoint) -> None:
+    agent = Agent(
+        ScriptedModel(call("work"), "Done."),
+        tools=[tool(name="work", description="")(lambda: "done")],
+        messages=[CustomMessage("note")],
+    )
+    agent.hooks.add(point, _answers(None))
+    assert (await agent.prompt("Work.")).text == "Done."
+
+
+@pytest.mark.parametrize("answer", [None, False, 17, "text"])
+async def test_what_a_listener_answers_is_not_looked_at(answer: object) -> None:
+    agent = Agent(ScriptedModel("Hello."))
+    agent.subscribe(_answers(answer))
+    assert (await agent.prompt("Hi.")).text == "Hello."
+
+
+@pytest.mark.parametrize("answer", [None, 1, "no", "deny", "", [], ToolResult("done")])
+async def test_an_approval_that_is_no_verdict_ends_the_run(answer: Any) -> None:
+    ran: list[str] = []
+    agent = Agent(
+        ScriptedModel(call("work"), "Done."),
+        tools=[tool(name="work", description="")(lambda: ran.append("work"))],
+        approve=_answers(answer),
+    )
+    with pytest.raises(
+        TypeError, match="approve must answer 'once', 'always', True, False or Deny"
+    ):
+        await agent.prompt("Work.")
+    assert ran == []
+
+
+def test_what_is_no_function_is_no_hook() -> None:
+    with pytest.raises(UsageError, match="a hook at before_tool must be a function, not 'deny'"):
+        Hooks().add("before_tool", "deny")  # type: ignore[type-var]  # the mistake

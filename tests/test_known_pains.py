@@ -23,7 +23,6 @@ from tether import (
     Agent,
     AgentEnd,
     AssistantMessage,
-    DeltaStream,
     Deny,
     Event,
     Invocation,
@@ -31,11 +30,8 @@ from tether import (
     MessageUpdate,
     ModelError,
     ModelRequest,
-    ProceedModel,
     Session,
     TextDelta,
-    ToolCallDelta,
-    ToolCallStart,
     ToolContext,
     ToolExecutionEnd,
     ToolExecutionStart,
@@ -47,6 +43,9 @@ from tether import (
     to_json,
     tool,
 )
+from tether.deltas import ToolCallDelta, ToolCallStart
+from tether.hooks import ProceedModel
+from tether.model import DeltaStream
 from tether.testing import (
     Part,
     Pause,

@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from tether import (
     AgentEnd,
     AgentStart,
     AssistantMessage,
     Event,
-    Failure,
     Limits,
     Message,
     MessageEnd,
@@ -20,14 +20,12 @@ from tether import (
     ToolExecutionEnd,
     ToolExecutionStart,
     ToolResultMessage,
-    Transcript,
     TurnEnd,
     TurnStart,
     Usage,
     UserMessage,
 )
 from tether.loop import (
-    Answer,
     AskModel,
     AskWhetherToStop,
     End,
@@ -35,8 +33,11 @@ from tether.loop import (
     Request,
     RunTools,
     TakeMessages,
+    ToolOutcome,
     agent_loop,
 )
+from tether.messages import Failure
+from tether.transcript import Transcript
 
 STEERING = TakeMessages("steering")
 FOLLOW_UP = TakeMessages("follow_up")
@@ -53,8 +54,8 @@ def result(call: str, text: str = "done", **fields: Any) -> ToolResultMessage:
     return ToolResultMessage(call, call, text, **fields)
 
 
-def answers(*calls: str, terminate: bool = False) -> Sequence[Answer]:
-    return [Answer(result(call), terminate) for call in calls]
+def answers(*calls: str, terminate: bool = False) -> Sequence[ToolOutcome]:
+    return [ToolOutcome(result(call), terminate) for call in calls]
 
 
 class Played:
@@ -244,7 +245,7 @@ ABORTED = End("aborted")
 @pytest.mark.parametrize(
     ("outcomes", "messages"),
     [
-        ([Interruption(ABORTED, ()), Interruption(ABORTED, reply("", stop_reason="aborted"))], 2),
+        ([Interruption(ABORTED, ())], 2),
         ([(), Interruption(ABORTED, reply("half", stop_reason="aborted"))], 2),
         ([(), Interruption(ABORTED, reply("half", "a", stop_reason="aborted"))], 3),
         ([(), reply("one", "a", "b"), Interruption(ABORTED, answers("a", "b"))], 4),
@@ -258,9 +259,45 @@ def test_an_interruption_at_any_request_closes_the_run_in_order(
 ) -> None:
     played, transcript = play(outcomes)
     assert played.end == ABORTED
+    assert len(played.requests) == len(outcomes)
     assert isinstance(played.events[-1], AgentEnd)
     assert isinstance(played.events[-2], TurnEnd)
     assert len(transcript) == messages
+
+
+def test_a_run_that_ends_before_it_asks_has_an_empty_reply_and_makes_no_further_request() -> None:
+    played, transcript = play([Interruption(ABORTED, ())])
+    nothing = AssistantMessage((), stop_reason="aborted", id="u1.reply")
+    assert played.requests == [STEERING]
+    assert transcript.messages == (HELLO, nothing)
+    assert played.events == [
+        AgentStart(),
+        TurnStart(1),
+        *said(HELLO),
+        MessageStart(evolve(nothing, stop_reason=None)),
+        MessageEnd(nothing),
+        TurnEnd(1, nothing),
+        AgentEnd("aborted"),
+    ]
+
+
+def test_limits_that_change_meanwhile_count_from_the_next_turn_on() -> None:
+    limits = [Limits()]
+
+    def change() -> Limits:
+        return limits[-1]
+
+    transcript = Transcript()
+    loop = agent_loop(transcript, (HELLO,), limits=change)
+    outcomes = [(), reply("one", "a"), answers("a"), False, (), reply("two", "b"), answers("b")]
+    step = next(loop)
+    with pytest.raises(StopIteration) as stop:
+        while True:
+            if isinstance(step, RunTools) and step.calls[0].id == "b":
+                limits.append(Limits(turns=2))
+            is_request = isinstance(step, Request)
+            step = loop.send((outcomes.pop(0) if outcomes else False) if is_request else None)
+    assert stop.value.value == End("limit", "turns")
 
 
 def test_an_interruption_begins_nothing_new() -> None:
@@ -309,7 +346,7 @@ def test_tokens_and_cost_are_checked_after_each_turn(limits: Limits, name: str) 
 
 
 def test_what_child_agents_spend_counts() -> None:
-    child = Answer(result("a"), usage=Usage(input_tokens=7, output_tokens=2))
+    child = ToolOutcome(result("a"), usage=Usage(input_tokens=7, output_tokens=2))
     played, _ = play([(), reply("one", "a"), [child], False, (), reply("two"), False, (), ()])
     assert isinstance(played.events[-1], AgentEnd)
     assert played.events[-1].usage == Usage(input_tokens=7, output_tokens=2)

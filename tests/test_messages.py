@@ -97,7 +97,9 @@ class TestWhatIsDerived:
 
     @pytest.mark.parametrize("reason", get_args(StopReason))
     def test_a_reply_is_cut_off_by_an_error_or_an_abort(self, reason: StopReason) -> None:
-        assert AssistantMessage("", stop_reason=reason).cut_off is (reason in {"error", "aborted"})
+        assert AssistantMessage("", stop_reason=reason).incomplete is (
+            reason in {"error", "aborted"}
+        )
 
     @pytest.mark.parametrize("outcome", get_args(Outcome))
     def test_a_result_is_an_error_unless_it_is_ok(self, outcome: Outcome) -> None:

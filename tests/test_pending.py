@@ -23,7 +23,7 @@ from tether import (
     UsageError,
     blocking,
 )
-from tether._turns import Turns
+from tether._engine.line import Line
 from tether.testing import Pause, ScriptedModel, call, check_transcript
 
 GUARD = 30
@@ -126,17 +126,17 @@ class TestWaitingInLine:
 
     async def test_nobody_enters_before_those_in_line(self) -> None:
         """Also while who is next has not been woken yet."""
-        turns = Turns()
-        first, second = turns.join(), turns.join()
-        assert (first.has_come, second.has_come) == (True, False)
-        first.over()
-        assert second.has_come
-        assert turns.take_nowait() is None
-        await second.come()
-        second.over()
-        second.over()
-        assert not turns.taken
-        assert turns.take_nowait() is not None
+        line = Line()
+        first, second = line.join(), line.join()
+        assert (first.is_first, second.is_first) == (True, False)
+        first.leave()
+        assert second.is_first
+        assert line.join_nowait() is None
+        await second.wait_first()
+        second.leave()
+        second.leave()
+        assert not line.occupied
+        assert line.join_nowait() is not None
 
     async def test_cancelled_in_line_it_is_as_if_it_had_never_come(self) -> None:
         gate = anyio.Event()

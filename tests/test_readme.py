@@ -32,7 +32,6 @@ from tether import (
     Agent,
     AgentEnd,
     Event,
-    HookPoint,
     Limits,
     Message,
     ModelOptions,
@@ -43,11 +42,12 @@ from tether import (
     model_from_name,
     testing,
     tool,
-    vendors,
 )
 from tether.cli.editor import KEYS
 from tether.cli.slash_commands import slash_commands
+from tether.hooks import HookPoint
 from tether.messages import FailureKind, Outcome
+from tether.models.catalogue import vendors
 from tether.toolbox.coding import coding_tools
 
 ROOT: Final = Path(__file__).parents[1]

@@ -6,7 +6,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from tether._scopes import failure_in, open_task_group, within
+from tether._scopes.task_groups import failure_in, open_task_group, within
 
 
 class UploadErrors(ExceptionGroup[Exception]):

@@ -11,15 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.models.replay import pieces
 
-from tether import (
-    Agent,
-    AssistantMessage,
-    DecodeError,
-    MessageEnd,
-    ToolResultMessage,
-    UsageError,
-    UserMessage,
-)
+from tether import Agent, AssistantMessage, MessageEnd, ToolResultMessage, UsageError, UserMessage
+from tether.errors import DecodeError
 from tether.session import Session, sessions
 from tether.testing import Pause, ScriptedModel, call, check_transcript
 

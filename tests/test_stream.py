@@ -16,15 +16,14 @@ import tether
 from tether import (
     Agent,
     AgentEnd,
-    ConsumerTooSlowError,
     Event,
-    EventSink,
     EventStream,
     MessageUpdate,
     create_event_stream,
     open_event_stream,
 )
-from tether.stream import CHECKPOINT_EVERY
+from tether.errors import ConsumerTooSlowError
+from tether.stream import CHECKPOINT_EVERY, EventSink
 from tether.testing import ScriptedModel
 
 pytestmark = pytest.mark.usefixtures("quick_garbage_collection")
@@ -645,8 +644,8 @@ class TestPairs:
 
     def test_are_made_in_one_place(self) -> None:
         source = Path(tether.__file__).parent
-        uses = [p for p in source.glob("*.py") if "create_memory_object_stream" in p.read_text()]
-        assert [path.name for path in uses] == ["_channel.py"]
+        uses = [p for p in source.rglob("*.py") if "create_memory_object_stream" in p.read_text()]
+        assert [path.name for path in uses] == ["channel.py"]
 
     async def test_a_receive_that_is_cancelled_as_the_event_comes_has_not_taken_it(self) -> None:
         sink, stream = create_event_stream(0)

@@ -10,7 +10,8 @@ import pytest
 from anyio.lowlevel import checkpoint
 from tests.waiting import until_blocked
 
-from tether import Agent, Event, EventSink, EventStream, create_event_stream, open_event_stream
+from tether import Agent, Event, EventStream, create_event_stream, open_event_stream
+from tether.stream import EventSink
 from tether.testing import ScriptedModel
 
 

@@ -14,11 +14,11 @@ from tether import (
     AgentEnd,
     AgentStart,
     Event,
-    EventSink,
     EventStream,
     create_event_stream,
     open_event_stream,
 )
+from tether.stream import EventSink
 from tether.testing import ScriptedModel
 
 GUARD = 10

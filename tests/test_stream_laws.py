@@ -11,8 +11,9 @@ from tests.stream_model import SIZES, Model
 from tests.stream_model import Consumer as ConsumerModel
 from tests.waiting import until_blocked
 
-from tether import ConsumerTooSlowError, EventSink, EventStream, create_event_stream
-from tether.stream import WhenFull
+from tether import EventStream, create_event_stream
+from tether.errors import ConsumerTooSlowError
+from tether.stream import EventSink, WhenFull
 
 OPS = st.lists(
     st.tuples(

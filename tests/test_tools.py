@@ -16,16 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tether import (
-    ArgumentsError,
-    Image,
-    Text,
-    Tool,
-    ToolContext,
-    ToolDefinitionError,
-    ToolResult,
-    tool,
-)
+from tether import Image, Text, Tool, ToolContext, ToolResult, tool
+from tether.errors import ArgumentsError, ToolDefinitionError
 from tether.tools import as_tool_result
 
 

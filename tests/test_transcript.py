@@ -113,7 +113,7 @@ class Conversation(RuleBasedStateMachine):
         """In any order, more than once, also without a beginning."""
         call = data.draw(st.sampled_from(self.calls))
         self.given[call.id] = evolve(result, call_id=call.id, name=call.name)
-        self.transcript.settle(self.given[call.id])
+        self.transcript.resolve(self.given[call.id])
 
     @rule(call_id=st.just("nobody's"))
     def answer_what_was_not_called(self, call_id: str) -> None:
@@ -121,7 +121,7 @@ class Conversation(RuleBasedStateMachine):
             with pytest.raises(KeyError):
                 use(call_id)
         with pytest.raises(KeyError):
-            self.transcript.settle(ToolResultMessage(call_id, "n", "late"))
+            self.transcript.resolve(ToolResultMessage(call_id, "n", "late"))
 
     def _results(self) -> list[ToolResultMessage]:
         return [self._result(call) for call in self.calls]
@@ -152,7 +152,7 @@ class Conversation(RuleBasedStateMachine):
             message
             for message in self.transcript
             if not (
-                isinstance(message, AssistantMessage) and message.cut_off and not message.content
+                isinstance(message, AssistantMessage) and message.incomplete and not message.content
             )
         )
 
@@ -181,9 +181,9 @@ class TestTranscript:
         ]
         assert list(transcript) == [HI, BOTH, *skipped]
         transcript.begin("c2")
-        cut_off = evolve(skipped[1], content=CUT_OFF, outcome="interrupted")
-        assert list(transcript) == [HI, BOTH, skipped[0], cut_off]
-        transcript.settle(R2)
+        incomplete = evolve(skipped[1], content=CUT_OFF, outcome="interrupted")
+        assert list(transcript) == [HI, BOTH, skipped[0], incomplete]
+        transcript.resolve(R2)
         transcript.append(NOTE)
         assert list(transcript) == [HI, BOTH, skipped[0], R2, NOTE]
 
@@ -206,7 +206,7 @@ class TestTranscript:
         before = transcript.messages
         with pytest.raises(ValueError, match=r"^two tool calls of one reply have the same id$"):
             transcript.append(AssistantMessage([ONE, ONE]))
-        transcript.settle(R1)
+        transcript.resolve(R1)
         assert transcript.messages == (*before[:2], R1, before[3])
 
     def test_calls_of_an_earlier_reply_are_closed(self) -> None:
@@ -214,7 +214,7 @@ class TestTranscript:
         for message in (BOTH, DONE):
             transcript.append(message)
         with pytest.raises(KeyError):
-            transcript.settle(R1)
+            transcript.resolve(R1)
 
 
 class TestUnanswered:
@@ -311,5 +311,7 @@ def texts_of(messages: Iterable[Message]) -> Sequence[Any]:
         message.data if isinstance(message, CustomMessage) else message.text
         for message in messages
         if not isinstance(message, ToolResultMessage)
-        and not (isinstance(message, AssistantMessage) and message.cut_off and not message.content)
+        and not (
+            isinstance(message, AssistantMessage) and message.incomplete and not message.content
+        )
     ]

@@ -58,7 +58,7 @@ async def idle(runs: int, tick: Tick) -> None:
 
 
 async def stream(count: int) -> None:
-    async def produce(sink: tether.EventSink[int]) -> int:
+    async def produce(sink: tether.stream.EventSink[int]) -> int:
         for number in range(count):
             await sink.send(number)
         return count

@@ -1,32 +1,20 @@
-"""An agent loop for asyncio and trio: a run is tied to the scope that started it."""
+"""An agent loop for asyncio and trio: a run is tied to the scope that started it.
 
-from tether._inbox import Queued, QueueMode, QueueName
-from tether.agent import Agent, AgentState, Prompt
-from tether.approvals import Approve, Verdict, approval
+Here is what programs name most. What is rarer is in the public modules: `tether.hooks` (types of hooks), `tether.model`
+(to write a model), `tether.deltas`, `tether.stream`, `tether.serialize`, `tether.errors`, `tether.messages`.
+"""
+
+from tether.agent import Agent
+from tether.approvals import Approve, Verdict
 from tether.chat import Chat
-from tether.commands import Command, CommandParameter, Commands, Complete
-from tether.deltas import (
-    BlockDelta,
-    BlockEnd,
-    Delta,
-    PartialReply,
-    ReplyEnd,
-    ReplyInfo,
-    TextDelta,
-    ThinkingDelta,
-    ToolCallDelta,
-    ToolCallStart,
-)
+from tether.commands import Commands
+from tether.deltas import TextDelta, ThinkingDelta
 from tether.errors import (
     AgentBusyError,
-    ArgumentsError,
-    ConsumerTooSlowError,
-    DecodeError,
     ModelError,
     NothingToContinueError,
     OutputError,
     TetherError,
-    ToolDefinitionError,
     UnknownModelError,
     UsageError,
 )
@@ -34,124 +22,60 @@ from tether.events import (
     AgentEnd,
     AgentStart,
     Event,
-    LimitName,
     MessageEnd,
     MessageStart,
     MessageUpdate,
     ModelRetry,
-    RunEnd,
     ToolExecutionEnd,
     ToolExecutionStart,
     ToolExecutionUpdate,
     TurnEnd,
     TurnStart,
 )
-from tether.hooks import (
-    AroundModel,
-    AroundTool,
-    Deny,
-    Hook,
-    HookPoint,
-    Hooks,
-    Invocation,
-    ProceedModel,
-    ProceedTool,
-    TurnContext,
-)
-from tether.iterator import CreatesTasks, RunIterator, RunScope, StartsTasks
+from tether.hooks import Deny, Invocation, ProceedTool
+from tether.iterator import RunIterator
 from tether.limits import Limits
 from tether.messages import (
-    AssistantBlock,
     AssistantMessage,
-    Block,
     CustomMessage,
-    Failure,
-    FailureKind,
     Image,
-    JsonObject,
     Message,
-    Outcome,
-    StopReason,
+    Prompt,
+    Queued,
     Text,
     Thinking,
     ToolCall,
     ToolResultMessage,
     Usage,
-    UserBlock,
     UserMessage,
-    VendorItem,
 )
-from tether.model import (
-    ConnectableModel,
-    DeltaStream,
-    Model,
-    ModelMessage,
-    ModelOptions,
-    ModelRequest,
-    ThinkingLevel,
-    ToolChoice,
-    ToolSpec,
-)
-from tether.models.catalogue import model_from_name, vendors
+from tether.model import Model, ModelOptions, ModelRequest, RetryPolicy
+from tether.models.catalogue import model_from_name
 from tether.models.fallback import fallback
 from tether.models.knowledge import context_window, known_models, price_of
-from tether.models.retry import RetryPolicy
-from tether.pending import PendingRun, WhenBusy
-from tether.run import OutputResult, Run, RunResult
-from tether.serialize import Serializable, from_builtins, from_json, to_builtins, to_json
-from tether.session import Entry, Session, SessionInfo, SessionStore, sessions
-from tether.stream import (
-    EventSink,
-    EventStream,
-    StreamStatistics,
-    WhenFull,
-    create_event_stream,
-    open_event_stream,
-)
+from tether.pending import PendingRun
+from tether.result import OutputResult, RunResult
+from tether.run import Run
+from tether.serialize import from_json, to_json
+from tether.session import Session, SessionStore, sessions
+from tether.stream import EventStream, create_event_stream, open_event_stream
 from tether.tools import Tool, ToolContext, ToolResult, tool
-from tether.transcript import Transcript, repaired
 
 __all__ = (
     "Agent",
     "AgentBusyError",
     "AgentEnd",
     "AgentStart",
-    "AgentState",
     "Approve",
-    "ArgumentsError",
-    "AroundModel",
-    "AroundTool",
-    "AssistantBlock",
     "AssistantMessage",
-    "Block",
-    "BlockDelta",
-    "BlockEnd",
     "Chat",
-    "Command",
-    "CommandParameter",
     "Commands",
-    "Complete",
-    "ConnectableModel",
-    "ConsumerTooSlowError",
-    "CreatesTasks",
     "CustomMessage",
-    "DecodeError",
-    "Delta",
-    "DeltaStream",
     "Deny",
-    "Entry",
     "Event",
-    "EventSink",
     "EventStream",
-    "Failure",
-    "FailureKind",
-    "Hook",
-    "HookPoint",
-    "Hooks",
     "Image",
     "Invocation",
-    "JsonObject",
-    "LimitName",
     "Limits",
     "Message",
     "MessageEnd",
@@ -159,83 +83,51 @@ __all__ = (
     "MessageUpdate",
     "Model",
     "ModelError",
-    "ModelMessage",
     "ModelOptions",
     "ModelRequest",
     "ModelRetry",
     "NothingToContinueError",
-    "Outcome",
     "OutputError",
     "OutputResult",
-    "PartialReply",
     "PendingRun",
-    "ProceedModel",
     "ProceedTool",
     "Prompt",
-    "QueueMode",
-    "QueueName",
     "Queued",
-    "ReplyEnd",
-    "ReplyInfo",
     "RetryPolicy",
     "Run",
-    "RunEnd",
     "RunIterator",
     "RunResult",
-    "RunScope",
-    "Serializable",
     "Session",
-    "SessionInfo",
     "SessionStore",
-    "StartsTasks",
-    "StopReason",
-    "StreamStatistics",
     "TetherError",
     "Text",
     "TextDelta",
     "Thinking",
     "ThinkingDelta",
-    "ThinkingLevel",
     "Tool",
     "ToolCall",
-    "ToolCallDelta",
-    "ToolCallStart",
-    "ToolChoice",
     "ToolContext",
-    "ToolDefinitionError",
     "ToolExecutionEnd",
     "ToolExecutionStart",
     "ToolExecutionUpdate",
     "ToolResult",
     "ToolResultMessage",
-    "ToolSpec",
-    "Transcript",
-    "TurnContext",
     "TurnEnd",
     "TurnStart",
     "UnknownModelError",
     "Usage",
     "UsageError",
-    "UserBlock",
     "UserMessage",
-    "VendorItem",
     "Verdict",
-    "WhenBusy",
-    "WhenFull",
-    "approval",
     "context_window",
     "create_event_stream",
     "fallback",
-    "from_builtins",
     "from_json",
     "known_models",
     "model_from_name",
     "open_event_stream",
     "price_of",
-    "repaired",
     "sessions",
-    "to_builtins",
     "to_json",
     "tool",
-    "vendors",
 )

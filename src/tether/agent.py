@@ -7,51 +7,65 @@ can be used under `asyncio.run` now and under `trio.run` later.
 import math
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Final, Literal, TypeAlias, TypeVar, overload
+from os import PathLike
+from typing import Any, Final, Literal, TypeVar, overload
 
 import anyio
 from attrs import evolve, frozen
 
-from tether._driver import Driver
-from tether._inbox import Inbox, Queued, QueueMode, QueueName
-from tether._output import Output
-from tether._run_context import RunContext
-from tether._threads import tied_to_its_thread
-from tether._turns import Turn, Turns
+from tether._engine.active_run import ActiveRun, RunStart
+from tether._engine.inbox import Inbox
+from tether._engine.ledger import Ledger
+from tether._engine.line import Line, Place
+from tether._engine.output import Output
+from tether._engine.parts import RunParts
+from tether._engine.turn_settings import DEFAULT_TOOL_TIMEOUT, TurnSettings
+from tether._scopes.threads import tied_to_its_thread
 from tether.approvals import Approve, approval
 from tether.chat import Chat
 from tether.errors import AgentBusyError, NothingToContinueError, UsageError
 from tether.events import Event
-from tether.hooks import AroundModel, AroundTool, HookPoint, Hooks, answer_of
+from tether.hooks import (
+    AfterTool,
+    BeforeTool,
+    Convert,
+    Hookable,
+    HookPoint,
+    Hooks,
+    OnEvent,
+    ShouldStop,
+    TransformContext,
+    call_hook,
+)
 from tether.iterator import RunIterator, RunScope, hold_run, itself, require_scope, text_of
 from tether.limits import Limits, Spent
-from tether.loop import agent_loop
 from tether.messages import (
     AssistantMessage,
-    CustomMessage,
+    JsonObject,
     Message,
-    UserBlock,
-    UserMessage,
+    Prompt,
+    Queued,
+    QueueMode,
+    QueueName,
+    as_message,
 )
 from tether.model import Model, ModelOptions, ThinkingLevel
 from tether.models.catalogue import model_from_name
 from tether.models.knowledge import price_of, require_prices
 from tether.pending import PendingRun, WhenBusy, check_when_busy
-from tether.run import OutputResult, Run, RunResult
+from tether.result import OutputResult, RunResult
+from tether.run import Run
 from tether.serialize import to_builtins
 from tether.session import Session
-from tether.settings import DEFAULT_TOOL_TIMEOUT, Settings
-from tether.stream import EventSink, open_event_stream
+from tether.stream import open_event_stream
 from tether.tools import Tool, ToolContext, ToolResult, tool
 from tether.transcript import Transcript
 
-__all__ = ("Agent", "AgentState", "Prompt")
-
-Prompt: TypeAlias = str | UserBlock | Iterable[UserBlock] | UserMessage | CustomMessage
-"""What can be said to an agent: text, blocks, or a message."""
+__all__ = ("Agent", "AgentState")
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -83,11 +97,11 @@ class AgentState:
     follow_ups: tuple[Queued, ...]
 
 
-class Agent:
+class Agent(Hookable):
     """An agent.
 
     Everything given here may be changed between runs, and while one is going: the change takes effect on its
-    next turn.
+    next turn. `limits` and `deps` that were given to one run stay as they are.
 
     Args:
         model: a model, or the name of one, such as `anthropic:claude-sonnet-4-5`.
@@ -98,8 +112,9 @@ class Agent:
         deps: whatever the tools need; they find it in their `ToolContext`.
         limits: what a run may spend.
         messages: a conversation to continue.
-        session: where the conversation is kept; every message is written to it before it is announced. What it
-            holds already comes before `messages`.
+        session: where the conversation is kept, or the path of a log file; every message is written to it before it
+            is announced. What it holds already comes before `messages`. A session that was opened by its path is
+            closed with `agent.session.close()`, at the latest when nobody holds the agent any more.
         sequential: run the calls of a reply one after the other.
         tool_timeout: seconds a tool may run that names no timeout of its own; `math.inf` for ever.
         steering: how many waiting messages enter at each turn.
@@ -110,15 +125,17 @@ class Agent:
         after_tool: a hook.
         should_stop: a hook.
         approve: is asked before a tool runs; see `tether.approvals`.
-        price: what a reply cost, for `Limits.cost` and `RunResult.cost`, such as `tether.price_of`; which is what
-            is asked where there is a limit, if None.
+        price: what a reply costs, for `Limits.cost` and `RunResult.cost`, such as `tether.price_of`. If None,
+            `price_of` is asked where there is a limit of cost.
         clock: seconds since the epoch.
         new_id: makes the ids of messages.
 
     Raises:
         UnknownModelError: the model's name names nothing.
         ToolDefinitionError: a function cannot be made a tool.
-        UsageError: two tools have the same name.
+        UsageError: two tools have the same name, or another session has the file open.
+        DecodeError: the file is no session.
+        OSError: the file cannot be opened.
     """
 
     def __init__(
@@ -132,16 +149,16 @@ class Agent:
         deps: Any = None,
         limits: Limits | None = None,
         messages: Iterable[Message] = (),
-        session: Session | None = None,
+        session: Session | str | PathLike[str] | None = None,
         sequential: bool = False,
         tool_timeout: float = DEFAULT_TOOL_TIMEOUT,
         steering: QueueMode = "one_at_a_time",
         follow_up: QueueMode = "one_at_a_time",
-        transform_context: Callable[..., Any] | None = None,
-        convert: Callable[..., Any] | None = None,
-        before_tool: Callable[..., Any] | None = None,
-        after_tool: Callable[..., Any] | None = None,
-        should_stop: Callable[..., Any] | None = None,
+        transform_context: TransformContext | None = None,
+        convert: Convert | None = None,
+        before_tool: BeforeTool | None = None,
+        after_tool: AfterTool | None = None,
+        should_stop: ShouldStop | None = None,
         approve: Approve | None = None,
         price: Callable[[AssistantMessage], float] | None = None,
         clock: Callable[[], float] = time.time,
@@ -171,17 +188,14 @@ class Agent:
         if approve is not None:
             # Innermost, so that what is asked about is what will run.
             self.hooks.add("around_tool", approval(approve), name="approve", depth=1000)
-        self._depth = 0
-        # What is spent by several runs together; None where each counts for itself.
-        self._spent: Spent | None = None
         self._clock = clock
         self._new_id = new_id
         self._inbox = Inbox(steering, follow_up)
-        self.session = session
-        kept = session.messages if session is not None else ()
+        self.session = self._opened(session)
+        kept = self.session.messages if self.session is not None else ()
         self._transcript = Transcript([*kept, *messages])
-        self._run: _Going | None = None
-        self._turns = Turns()
+        self._run: ActiveRun | None = None
+        self._line = Line()
 
     # What it is made of.
 
@@ -207,6 +221,65 @@ class Agent:
             raise UsageError(f"two tools are called {twice[0]!r}; give one of them another name")
         self._tools = made
 
+    @overload
+    def tool(self, function: Callable[..., Any], /) -> Tool: ...
+    @overload
+    def tool(
+        self,
+        /,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        parameters: JsonObject | None = None,
+        timeout: float | None = None,
+        sequential: bool = False,
+        max_concurrency: int | None = None,
+    ) -> Callable[[Callable[..., Any]], Tool]: ...
+    def tool(
+        self,
+        function: Callable[..., Any] | None = None,
+        /,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        parameters: JsonObject | None = None,
+        timeout: float | None = None,
+        sequential: bool = False,
+        max_concurrency: int | None = None,
+    ) -> Tool | Callable[[Callable[..., Any]], Tool]:
+        """Make a tool of the decorated function and give it to this agent: `@agent.tool`, or `@agent.tool(...)`.
+
+        Args:
+            function: typed throughout; async, or plain and then run in a worker thread.
+            name: what models call it; the other options too are those of `tether.tool`.
+            description: what models are told.
+            parameters: a JSON Schema to use in place of the signature.
+            timeout: seconds it may run.
+            sequential: calls of a reply run one after the other, if it is among them.
+            max_concurrency: how many calls of it may run at once.
+
+        Returns:
+            The tool; without a function, a decorator that makes it.
+
+        Raises:
+            ToolDefinitionError: the function cannot be made a tool.
+            UsageError: the agent has a tool of that name.
+        """
+        make = tool(
+            name=name,
+            description=description,
+            parameters=parameters,
+            timeout=timeout,
+            sequential=sequential,
+            max_concurrency=max_concurrency,
+        )
+
+        def add(function: Callable[..., Any]) -> Tool:
+            self.tools = [*self._tools, made := make(function)]
+            return made
+
+        return add if function is None else add(function)
+
     @property
     def thinking(self) -> ThinkingLevel | None:
         """How much the model thinks; None leaves it to the vendor."""
@@ -225,11 +298,11 @@ class Agent:
     def state(self) -> AgentState:
         """What it is doing now."""
         going = self._run
-        partial = None if going is None else going.context.partial
+        partial = None if going is None else going.live.partial
         return AgentState(
             running=going is not None,
             partial=None if partial is None else partial.preview(),
-            running_tools=() if going is None else tuple(going.context.tool_scopes),
+            running_tools=() if going is None else tuple(going.live.tool_scopes),
             steering=self._inbox.waiting("steering"),
             follow_ups=self._inbox.waiting("follow_up"),
         )
@@ -247,6 +320,43 @@ class Agent:
         self._inbox.clear()
         self._transcript = Transcript(messages)
 
+    def copy(self, **changes: Any) -> "Agent":
+        """Make an agent like this one, with a conversation of its own.
+
+        It has the same model, tools, hooks and options; later changes to one agent do not reach the other. It has no
+        session, no messages, and nothing waits in its queues, unless they are given.
+
+        Args:
+            **changes: what is different, named as for `Agent`: `agent.copy(model="offline", messages=agent.messages)`.
+                Hooks are added to those of this agent, and `approve` takes the place of its own.
+
+        Returns:
+            The new agent.
+
+        Raises:
+            TypeError: agents have no such part.
+            Exception: what `Agent` raises.
+        """
+        same: dict[str, Any] = {
+            "model": self._model,
+            "system": self.system,
+            "tools": self._tools,
+            "name": self.name,
+            "options": self.options,
+            "deps": self.deps,
+            "limits": self.limits,
+            "sequential": self.sequential,
+            "tool_timeout": self.tool_timeout,
+            "steering": self._inbox.modes["steering"],
+            "follow_up": self._inbox.modes["follow_up"],
+            "price": self.price,
+            "clock": self._clock,
+            "new_id": self._new_id,
+        }
+        made = Agent(**{**same, **changes})
+        made.hooks.add_missing(self.hooks)
+        return made
+
     # Running it.
 
     def run(
@@ -255,6 +365,8 @@ class Agent:
         *,
         output: Any = None,
         output_attempts: int = 3,
+        deps: Any = None,
+        limits: Limits | None = None,
         max_buffer_size: float = 64,
         when_busy: WhenBusy = "raise",
     ) -> PendingRun:
@@ -269,6 +381,8 @@ class Agent:
             output: the type of the result that the run is to have: an attrs class, a dataclass, a TypedDict, a
                 pydantic model, or plain types. The model gives it by a tool that is added for this run.
             output_attempts: how often the model may try, before `result()` raises `OutputError`.
+            deps: what the tools need in this run; the agent's own if None.
+            limits: what this run may spend; the agent's own if None.
             max_buffer_size: how many events the run may be ahead of who reads them.
             when_busy: what to do while a run of this agent is going: `raise` AgentBusyError, or `wait` in line until it
                 is over; first come, first served. A tool of the agent that waits so waits for ever, as its own run
@@ -289,34 +403,30 @@ class Agent:
             Closes the model's response and cancels the tools, waits until they have cleaned up, and passes
             on. The transcript is valid and may be continued.
         """
-        check_when_busy(when_busy)
-        return PendingRun(
-            lambda: self._open(prompt, output, output_attempts, max_buffer_size, when_busy)
-        )
+        asked = _Asked(prompt, output, output_attempts, deps, limits, when_busy)
+        return PendingRun(lambda: self._open(asked, max_buffer_size))
 
     @asynccontextmanager
-    async def _open(
-        self,
-        prompt: Prompt | None,
-        output: Any,
-        output_attempts: int,
-        max_buffer_size: float,
-        when_busy: WhenBusy,
-    ) -> AsyncIterator[Run]:
-        start = self._start(prompt, output, output_attempts, when_busy)
+    async def _open(self, asked: "_Asked", max_buffer_size: float = 64) -> AsyncIterator[Run]:
+        start = self._start(asked)
         try:
             with tied_to_its_thread():
-                going = await start.begun()
+                active = await start.begun()
                 async with open_event_stream(
-                    going.produce, max_buffer_size=max_buffer_size
+                    active.produce, max_buffer_size=max_buffer_size
                 ) as stream:
-                    yield Run(going.context, stream, self.steer)
+                    yield Run(stream, active.live, active.control, active.spent, active.accept)
         finally:
             start.over()
 
     @overload
     async def prompt(
-        self, prompt: Prompt | None = None, *, when_busy: WhenBusy = "raise"
+        self,
+        prompt: Prompt | None = None,
+        *,
+        deps: Any = None,
+        limits: Limits | None = None,
+        when_busy: WhenBusy = "raise",
     ) -> RunResult: ...
     @overload
     async def prompt(
@@ -325,6 +435,8 @@ class Agent:
         *,
         output: type[T],
         output_attempts: int = 3,
+        deps: Any = None,
+        limits: Limits | None = None,
         when_busy: WhenBusy = "raise",
     ) -> OutputResult[T]: ...
     @overload
@@ -334,6 +446,8 @@ class Agent:
         *,
         output: Any,
         output_attempts: int = 3,
+        deps: Any = None,
+        limits: Limits | None = None,
         when_busy: WhenBusy = "raise",
     ) -> OutputResult[Any]: ...
     async def prompt(
@@ -342,6 +456,8 @@ class Agent:
         *,
         output: Any = None,
         output_attempts: int = 3,
+        deps: Any = None,
+        limits: Limits | None = None,
         when_busy: WhenBusy = "raise",
     ) -> RunResult:
         """Run to the end, and return just the result.
@@ -350,6 +466,8 @@ class Agent:
             prompt: what to say; None to continue from the conversation as it stands.
             output: the type that `output` of the result is to have; see `run`.
             output_attempts: how often the model may try.
+            deps: what the tools need in this run; the agent's own if None.
+            limits: what this run may spend; the agent's own if None.
             when_busy: whether to wait while a run of this agent is going; see `run`.
 
         Returns:
@@ -364,9 +482,8 @@ class Agent:
         Cancellation:
             As in `run`.
         """
-        async with self.run(
-            prompt, output=output, output_attempts=output_attempts, when_busy=when_busy
-        ) as run:
+        asked = _Asked(prompt, output, output_attempts, deps, limits, when_busy)
+        async with self._open(asked) as run:
             return await run.result()
 
     def stream_text(
@@ -376,6 +493,8 @@ class Agent:
         *,
         output: Any = None,
         output_attempts: int = 3,
+        deps: Any = None,
+        limits: Limits | None = None,
         max_buffer_size: float = 64,
         when_busy: WhenBusy = "raise",
     ) -> RunIterator[str]:
@@ -393,6 +512,8 @@ class Agent:
                 what has a `start_soon` like theirs. The run is cancelled with it.
             output: the type of the result that the run is to have; see `run`.
             output_attempts: how often the model may try.
+            deps: what the tools need in this run; the agent's own if None.
+            limits: what this run may spend; the agent's own if None.
             max_buffer_size: how many events the run may be ahead of who reads them.
             when_busy: with `wait`, the run waits in its task group until those before it are over.
 
@@ -406,7 +527,7 @@ class Agent:
             UsageError: there is no task group, or it takes no tasks now.
         """
         scope = require_scope("stream_text", task_group)
-        start = self._start(prompt, output, output_attempts, when_busy)
+        start = self._start(_Asked(prompt, output, output_attempts, deps, limits, when_busy))
         return hold_run(scope, start.produce, start.over, max_buffer_size, text_of)
 
     def stream_events(
@@ -416,15 +537,17 @@ class Agent:
         *,
         output: Any = None,
         output_attempts: int = 3,
+        deps: Any = None,
+        limits: Limits | None = None,
         max_buffer_size: float = 64,
         when_busy: WhenBusy = "raise",
     ) -> RunIterator[Event]:
         """Start a run, tied to a task group, and iterate over its events; else as `stream_text`."""
         scope = require_scope("stream_events", task_group)
-        start = self._start(prompt, output, output_attempts, when_busy)
+        start = self._start(_Asked(prompt, output, output_attempts, deps, limits, when_busy))
         return hold_run(scope, start.produce, start.over, max_buffer_size, itself)
 
-    def chat(self, *, when_busy: WhenBusy = "raise") -> Chat[Prompt]:
+    def chat(self, *, when_busy: WhenBusy = "raise") -> Chat:
         """Make a conversation of this agent's: an async generator to send prompts to.
 
         Args:
@@ -439,7 +562,7 @@ class Agent:
     async def opened(self) -> AsyncIterator["Agent"]:
         """Tell hooks that the agent is taken into use, and at the end that it is not any more.
 
-        A run does not need it: it is for hooks at `session_start` and `session_end`, which open and close what they
+        A run does not need it: it is for hooks at `agent_opened` and `agent_closed`, which open and close what they
         need for longer than a run.
 
         Returns:
@@ -449,16 +572,16 @@ class Agent:
             Exception: what a hook raised.
 
         Cancellation:
-            Passes on once the hooks at `session_end` are done, which have a few seconds for it.
+            Passes on once the hooks at `agent_closed` are done, which have a few seconds for it.
         """
-        for function in self.hooks.functions("session_start"):
-            await answer_of(function, self)
+        for hook in self.hooks.at("agent_opened"):
+            await call_hook(hook, self)
         try:
             yield self
         finally:
             with anyio.move_on_after(_CLOSING_TIME, shield=True):
-                for function in self.hooks.functions("session_end"):
-                    await answer_of(function, self)
+                for hook in self.hooks.at("agent_closed"):
+                    await call_hook(hook, self)
 
     async def wait_idle(self) -> None:
         """Wait until no run is going, its listeners included, and none waits for that with `when_busy="wait"`.
@@ -466,7 +589,7 @@ class Agent:
         Cancellation:
             At once; the run goes on.
         """
-        await self._turns.wait_free()
+        await self._line.wait_empty()
 
     # Speaking to it while it runs.
 
@@ -485,7 +608,7 @@ class Agent:
         """
         accepted = self._accept("steering", message)
         if interrupt and self._run is not None:
-            self._run.context.cut()
+            self._run.control.interrupt()
         return accepted
 
     def follow_up(self, message: Prompt) -> Queued:
@@ -515,7 +638,7 @@ class Agent:
     def abort(self) -> None:
         """End the run that is going, in order; without one, do nothing."""
         if self._run is not None:
-            self._run.context.abort()
+            self._run.control.abort()
 
     # As a part of another agent.
 
@@ -549,15 +672,15 @@ class Agent:
         async def ask(request: str, context: ToolContext[Any]) -> ToolResult:
             if context.depth >= max_depth:
                 return ToolResult(f"{name} is {context.depth} agents deep already", outcome="error")
-            child = self._child(context, limits)
-            async with child.run(request) as run:
+            child, asked = self._child(request, context, limits)
+            async with child._open(asked) as run:  # noqa: SLF001 - it is one of us
                 try:
                     async for event in run:
                         await context.forward(event, (self.name,))
                     result = await run.result()
                 finally:
                     if limits != "shared":
-                        context.spend(run.usage)
+                        context.spend(run.usage, run.cost)
             details = {
                 "messages": [to_builtins(message) for message in child.messages],
                 "stop_reason": result.stop_reason,
@@ -568,32 +691,29 @@ class Agent:
         return evolve(made, parameters=_REQUEST)
 
     def _child(
-        self, context: ToolContext[Any], limits: Limits | Literal["shared"] | None
-    ) -> "Agent":
+        self,
+        request: str,
+        context: ToolContext[Any],
+        limits: Limits | Literal["shared"] | None,
+    ) -> tuple["Agent", "_Asked"]:
+        """Make the agent of one call, and what its run is asked for."""
         shared = limits == "shared"
-        child = Agent(
-            self.model,
-            system=self.system,
-            tools=self.tools,
-            name=self.name,
-            options=self.options,
-            deps=self.deps,
+        child = self.copy(
             limits=context.limits if limits == "shared" else limits or self.limits,
+            price=self.price or context.price,
             session=context.session and context.session.child(self.name, context.call_id),
-            sequential=self.sequential,
-            tool_timeout=self.tool_timeout,
-            price=self.price,
-            clock=self._clock,
-            new_id=self._new_id,
         )
-        child.hooks = self.hooks
-        child._depth = context.depth + 1
-        child._spent = context.spent if shared else None
-        return child
+        asked = _Asked(
+            request,
+            depth=context.depth + 1,
+            spent=context.spent if shared else None,
+            counts_cost=context.limits.cost is not None,
+        )
+        return child, asked
 
     # Changing what it does.
 
-    def subscribe(self, listener: Callable[[Event], Awaitable[None] | None]) -> Callable[[], None]:
+    def subscribe(self, listener: OnEvent) -> Callable[[], None]:
         """Have a function called with every event of every run, before consumers get it.
 
         Args:
@@ -607,73 +727,63 @@ class Agent:
         self.hooks.add("on_event", listener, name=name)
         return lambda: self.hooks.remove("on_event", name)
 
-    def hook(
-        self, point: HookPoint, *, name: str | None = None, depth: int = 0
-    ) -> Callable[[F], F]:
-        """Put the decorated function at a point of `tether.hooks`.
-
-        Args:
-            point: where.
-            name: how to find it again; the function's own name if None.
-            depth: its place in the order, lowest first.
-
-        Returns:
-            A decorator that leaves the function as it is.
-        """
-        return lambda function: self.hooks.add(point, function, name=name, depth=depth)
-
-    def around_tool(self, advice: AroundTool) -> AroundTool:
-        """Put the decorated function around every tool call; see `tether.hooks.AroundTool`."""
-        return self.hooks.add("around_tool", advice)
-
-    def around_model(self, advice: AroundModel) -> AroundModel:
-        """Put the decorated function around every request; see `tether.hooks.AroundModel`."""
-        return self.hooks.add("around_model", advice)
-
     # What the above is made of. None of it waits.
 
-    def _start(
-        self, prompt: Prompt | None, output: Any, output_attempts: int, when_busy: WhenBusy
-    ) -> "_Start":
-        """Take a turn, or a place in the line; where the turn has come already, the run begins."""
-        check_when_busy(when_busy)
-        wanted = None if output is None else Output(output, output_attempts)
-        turn = self._turns.join() if when_busy == "wait" else self._turns.take_nowait()
-        if turn is None:
-            raise _busy("start a second run")
-        return _Start(turn, lambda: self._begin(turn, prompt, wanted))
+    def _opened(self, session: Session | str | PathLike[str] | None) -> Session | None:
+        if not isinstance(session, str | PathLike):
+            return session
+        opened = Session(session)
+        weakref.finalize(self, opened.close)
+        return opened
 
-    def _begin(self, turn: Turn, prompt: Prompt | None, output: Output | None) -> "_Going":
-        priced = self._priced()
-        prompts = self._prompts(prompt)
-        context = RunContext(
+    def _start(self, asked: "_Asked") -> RunStart:
+        """Take a place in the line; where that is the first, the run begins."""
+        output = None if asked.output is None else Output(asked.output, asked.output_attempts)
+        place = self._line.join() if asked.when_busy == "wait" else self._line.join_nowait()
+        if place is None:
+            raise _busy("start a second run")
+        return RunStart(place, lambda: self._begin(place, asked, output))
+
+    def _begin(self, place: Place, asked: "_Asked", output: Output | None) -> ActiveRun:
+        def limits() -> Limits:
+            return self.limits if asked.limits is None else asked.limits
+
+        def settings() -> TurnSettings:
+            now = (
+                self._settings()
+                if asked.deps is None
+                else evolve(self._settings(), deps=asked.deps)
+            )
+            return now if output is None else output.settings(now)
+
+        def price(reply: AssistantMessage) -> float:
+            if self.price is not None:
+                return self.price(reply)
+            # Looking it up takes a while the first time, so that is done only where it counts.
+            return self._looked_up(reply) if asked.counts_cost or limits().cost is not None else 0.0
+
+        if self.price is None and (asked.counts_cost or limits().cost is not None):
+            require_prices()
+        prompts = self._prompts(asked.prompt)
+        parts = RunParts(
             transcript=self._transcript,
             inbox=self._inbox,
             hooks=self.hooks,
-            settings=self._settings
-            if output is None
-            else lambda: output.settings(self._settings()),
+            ledger=Ledger(limits=limits, price=price, spent=asked.spent or Spent()),
+            settings=settings,
             output=output,
             now=self._clock,
             new_id=self._new_id,
-            price=priced,
             record=self._record,
             session=self.session,
-            limits=self.limits,
-            spent=Spent() if self._spent is None else self._spent,
-            depth=self._depth,
+            depth=asked.depth,
         )
-        self._run = _Going(turn, context, prompts, self._over)
-        return self._run
+        self._run = run = ActiveRun(parts, prompts, lambda: self._over(run, place))
+        return run
 
-    def _priced(self) -> Callable[[AssistantMessage], float]:
-        """What a reply cost; looking it up takes a while the first time, so that is done only where it counts."""
-        if self.price is not None:
-            return self.price
-        if self.limits.cost is None:
-            return lambda _: 0.0
+    def _looked_up(self, reply: AssistantMessage) -> float:
         require_prices()
-        return lambda reply: price_of(reply, self._model.name.partition(":")[0])
+        return price_of(reply, self._model.name.partition(":")[0])
 
     def _record(self, message: Message) -> None:
         if self.session is not None:
@@ -689,7 +799,7 @@ class Agent:
             raise NothingToContinueError(
                 "there is no conversation to continue: give the run a prompt"
             )
-        is_reply = isinstance(last, AssistantMessage) and not (last.cut_off or last.paused)
+        is_reply = isinstance(last, AssistantMessage) and not (last.incomplete or last.paused)
         if last is not None and not is_reply:
             return []
         if not self._waiting():
@@ -703,11 +813,11 @@ class Agent:
         return bool(self._inbox.waiting("steering") or self._inbox.waiting("follow_up"))
 
     def _refuse_if_busy(self, what: str) -> None:
-        if self._turns.taken:
+        if self._line.occupied:
             raise _busy(what)
 
-    def _settings(self) -> Settings:
-        return Settings(
+    def _settings(self) -> TurnSettings:
+        return TurnSettings(
             model=self._model,
             system=self.system,
             tools={tool.name: tool for tool in self._tools},
@@ -715,6 +825,7 @@ class Agent:
             deps=self.deps,
             sequential=self.sequential,
             tool_timeout=self.tool_timeout,
+            price=self.price,
         )
 
     def _accept(self, queue: QueueName, prompt: Prompt) -> Queued:
@@ -723,17 +834,38 @@ class Agent:
         return message
 
     def _message(self, prompt: Prompt) -> Queued:
-        message = prompt if isinstance(prompt, UserMessage | CustomMessage) else UserMessage(prompt)
+        message = as_message(prompt)
         return evolve(
             message,
             id=message.id or self._new_id(),
             timestamp=message.timestamp or self._clock(),
         )
 
-    def _over(self, going: "_Going") -> None:
-        if self._run is going:
+    def _over(self, run: ActiveRun, place: Place) -> None:
+        if self._run is run:
             self._run = None
-        going.turn.over()
+        place.leave()
+
+
+@frozen
+class _Asked:
+    """What one run is asked for."""
+
+    prompt: Prompt | None
+    output: Any = None
+    output_attempts: int = 3
+    deps: Any = None
+    limits: Limits | None = None
+    when_busy: WhenBusy = "raise"
+    depth: int = 0
+    """How many agents stand above the one that runs."""
+    spent: Spent | None = None
+    """Where it counts what it spends, together with others; None for by itself."""
+    counts_cost: bool = False
+    """Whether somebody else wants to know its cost."""
+
+    def __attrs_post_init__(self) -> None:
+        check_when_busy(self.when_busy)
 
 
 def _busy(what: str) -> AgentBusyError:
@@ -741,93 +873,3 @@ def _busy(what: str) -> AgentBusyError:
         f"cannot {what}: a run of this agent is going. Wait for it (`await agent.wait_idle()`, or start the next with "
         '`when_busy="wait"`), end it (abort) and wait, speak to it (steer, follow_up), or use a second Agent'
     )
-
-
-class _Start:
-    """A run that was asked for: from then until it is over. Its turn may not have come yet."""
-
-    __slots__ = ("_begin", "_going", "_turn")
-
-    def __init__(self, turn: Turn, begin: Callable[[], "_Going"]) -> None:
-        self._turn = turn
-        self._begin = begin
-        self._going: _Going | None = None
-        if turn.has_come:
-            self._begin_now()
-
-    async def begun(self) -> "_Going":
-        """Wait until its turn has come, and begin it."""
-        await self._turn.come()
-        return self._going or self._begin_now()
-
-    async def produce(self, sink: EventSink[Event]) -> RunResult:
-        """Be the producer of the run's stream, from the waiting on."""
-        return await (await self.begun()).produce(sink)
-
-    def over(self) -> None:
-        """Note that it is over, or will never begin."""
-        if self._going is not None:
-            self._going.over()
-        self._turn.over()
-
-    def _begin_now(self) -> "_Going":
-        try:
-            self._going = self._begin()
-        except BaseException:
-            self._turn.over()
-            raise
-        return self._going
-
-
-class _Going:
-    """A run from the agent's side."""
-
-    __slots__ = ("_done", "_prompts", "context", "turn")
-
-    def __init__(
-        self,
-        turn: Turn,
-        context: RunContext,
-        prompts: Sequence[Queued],
-        done: Callable[["_Going"], None],
-    ) -> None:
-        self.turn = turn
-        self.context = context
-        self._prompts = prompts
-        self._done = done
-
-    def over(self) -> None:
-        """Note that it is over; a second time it does nothing."""
-        self._done(self)
-
-    async def produce(self, sink: EventSink[Event]) -> RunResult:
-        """Be the producer of the run's stream."""
-        context = self.context
-        context.sink = sink
-        first = len(context.transcript)
-        loop = agent_loop(
-            context.transcript,
-            self._prompts,
-            limits=context.limits,
-            spent=context.spent,
-            price=context.price,
-        )
-        try:
-            end = await Driver(loop, context).drive()
-            if context.error is not None:
-                raise context.error
-            output = context.output
-            if output is not None and not output.given:
-                raise output.error(end.limit or end.stop_reason)
-            kind = RunResult if output is None else OutputResult[Any]
-            return kind(
-                output=None if output is None else output.value,
-                stop_reason=end.stop_reason,
-                limit=end.limit,
-                messages=context.transcript.messages[first:],
-                usage=context.spent.usage,
-                cost=context.spent.cost,
-                undelivered=context.inbox.clear(),
-            )
-        finally:
-            self.over()

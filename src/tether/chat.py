@@ -12,17 +12,17 @@ next one goes on from there.
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import TypeVar, overload
+from typing import overload
 
 from tether.errors import NothingToContinueError
-from tether.run import Run, RunResult
+from tether.messages import Prompt
+from tether.result import RunResult
+from tether.run import Run
 
 __all__ = ("Chat",)
 
-P = TypeVar("P")
 
-
-class Chat(AsyncGenerator[str, P | None]):
+class Chat(AsyncGenerator[str, Prompt | None]):
     """The generator. Made by `Agent.chat`; several chats of one agent share its conversation.
 
     `async for` gives the answers to messages that wait in the agent's queues, until none waits.
@@ -36,14 +36,14 @@ class Chat(AsyncGenerator[str, P | None]):
 
     def __init__(
         self,
-        prompt: Callable[[P | None], Awaitable[RunResult]],
-        run: Callable[[P | None], AbstractAsyncContextManager[Run]],
+        prompt: Callable[[Prompt | None], Awaitable[RunResult]],
+        run: Callable[[Prompt | None], AbstractAsyncContextManager[Run]],
     ) -> None:
         self._prompt = prompt
         self._run = run
         self._closed = False
 
-    async def asend(self, value: P | None) -> str:
+    async def asend(self, value: Prompt | None) -> str:
         """Say something, and return what is answered.
 
         Args:
@@ -111,6 +111,6 @@ class Chat(AsyncGenerator[str, P | None]):
         """Close the chat: the next send raises StopAsyncIteration. The agent is not touched."""
         self._closed = True
 
-    def events(self, value: P | None = None) -> AbstractAsyncContextManager[Run]:
+    def events(self, value: Prompt | None = None) -> AbstractAsyncContextManager[Run]:
         """Say something, and follow the run instead of waiting for its answer; see `Agent.run`."""
         return self._run(value)

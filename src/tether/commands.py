@@ -35,7 +35,7 @@ from tether._schema.docstrings import documentation_of
 from tether._schema.parameters import hints_of
 from tether._schema.specs import ObjectSpec
 from tether.errors import ArgumentsError, UsageError
-from tether.hooks import answer_of, takes_two
+from tether.hooks import call_maybe_async, takes_two
 
 __all__ = ("Command", "CommandParameter", "Commands", "Complete")
 
@@ -277,7 +277,7 @@ class Commands:
         if command.context_parameter is not None:
             arguments[command.context_parameter] = context
         before = _given_before(command.function, arguments) if rest else []
-        return await answer_of(lambda: command.function(*before, *rest, **arguments))
+        return await call_maybe_async(lambda: command.function(*before, *rest, **arguments))
 
     def complete(self, line: str, context: object = None) -> Sequence[str]:
         """Say what the last word of a line may become: a command's name, or a word for a parameter.

@@ -9,16 +9,20 @@ it whole; a `ReplyEnd` closes the reply and carries the message.
 
 Adding a delta to the fold costs the same however long the message is.
 
+The few classes of which there is one for each piece of a reply are frozen msgspec Structs: made in a sixth of the time
+of a frozen attrs class, and of no concern to the garbage collector. `as_attrs` lets them pass for attrs classes:
+`attrs.fields`, `attrs.evolve` and `attrs.asdict` work on them as on all others.
+
 No I/O.
 """
 
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, assert_never, cast
 
+import attrs
 import jiter
 import msgspec
 from attrs import define, field, frozen
 
-from tether._light import as_attrs
 from tether.messages import (
     AssistantBlock,
     AssistantMessage,
@@ -42,7 +46,25 @@ __all__ = (
     "ThinkingDelta",
     "ToolCallDelta",
     "ToolCallStart",
+    "as_attrs",
 )
+
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+def as_attrs(struct: type[S]) -> type[S]:
+    """Have a Struct pass for an attrs class with the same fields."""
+    fields = {
+        one.name: attrs.field(
+            type=one.type,
+            default=attrs.NOTHING if one.default is msgspec.NODEFAULT else one.default,
+        )
+        for one in msgspec.structs.fields(struct)
+    }
+    alike = attrs.make_class(struct.__name__, fields)
+    struct.__attrs_attrs__ = attrs.fields(alike)  # type: ignore[attr-defined]  # what attrs looks for
+    return struct
 
 
 @as_attrs
@@ -232,15 +254,16 @@ class PartialReply:
         """The message so far, for people to look at.
 
         Returns:
-            All that has arrived; a call still open has the arguments that can be read so far.
+            All that has arrived; its `stop_reason` is None until the end arrives, and a call still open has the
+            arguments that can be read so far.
         """
         if self._message is not None:
             return self._message
         blocks = [_preview(part) for _, part in sorted(self._parts.items())]
-        return AssistantMessage(blocks, **self._info)
+        return AssistantMessage(blocks, **self._info, stop_reason=None)
 
-    def cut(self, stop_reason: StopReason, error: Failure | None = None) -> AssistantMessage:
-        """Close the reply where it was cut off.
+    def incomplete(self, stop_reason: StopReason, error: Failure | None = None) -> AssistantMessage:
+        """Make a message of a reply that ends here.
 
         A call whose arguments were still arriving is no call: it moves to
         `details["unfinished_calls"]`, so that it is neither run nor sent to a model again.
@@ -250,7 +273,7 @@ class PartialReply:
             error: what went wrong, if something did.
 
         Returns:
-            The reply as far as it had arrived, marked as cut off; as it is, if it was whole already.
+            The reply as far as it had arrived, marked as incomplete; as it is, if its end has arrived already.
         """
         if self._message is not None:
             return self._message

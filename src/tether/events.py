@@ -18,8 +18,8 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import msgspec
 from attrs import field, frozen
 
-from tether._light import as_attrs
-from tether.deltas import BlockDelta
+from tether.deltas import BlockDelta, TextDelta, as_attrs
+from tether.limits import LimitName
 from tether.messages import (
     AssistantMessage,
     Failure,
@@ -34,12 +34,11 @@ __all__ = (
     "AgentEnd",
     "AgentStart",
     "Event",
-    "LimitName",
     "MessageEnd",
     "MessageStart",
     "MessageUpdate",
     "ModelRetry",
-    "RunEnd",
+    "RunStopReason",
     "ToolExecutionEnd",
     "ToolExecutionStart",
     "ToolExecutionUpdate",
@@ -47,12 +46,8 @@ __all__ = (
     "TurnStart",
 )
 
-RunEnd: TypeAlias = Literal["stop", "terminated", "limit", "aborted", "error"]
+RunStopReason: TypeAlias = Literal["stop", "terminated", "limit", "aborted", "error"]
 """Why a run ended. `terminated`: by its tools or by `should_stop`; `limit`: see which."""
-
-LimitName: TypeAlias = Literal[
-    "turns", "tool_calls", "input_tokens", "output_tokens", "cost", "seconds"
-]
 
 
 @frozen
@@ -74,7 +69,7 @@ class TurnStart:
 
 @frozen
 class MessageStart:
-    """A message begins. A reply is still empty; any other message is already whole."""
+    """A message begins. A reply is still empty, and its `stop_reason` None; any other message is already whole."""
 
     type: ClassVar[Literal["message_start"]] = "message_start"
 
@@ -89,10 +84,15 @@ class MessageUpdate(msgspec.Struct, frozen=True, gc=False):
 
     delta: BlockDelta
 
+    @property
+    def text(self) -> str:
+        """The text that it adds to the reply; empty for a delta of another kind."""
+        return self.delta.text if isinstance(self.delta, TextDelta) else ""
+
 
 @frozen
 class MessageEnd:
-    """A message is whole, or cut off for good, and stands in the transcript."""
+    """A message has ended, and stands in the transcript; a reply may be incomplete."""
 
     type: ClassVar[Literal["message_end"]] = "message_end"
 
@@ -169,7 +169,7 @@ class AgentEnd:
 
     type: ClassVar[Literal["agent_end"]] = "agent_end"
 
-    stop_reason: RunEnd
+    stop_reason: RunStopReason
     limit: LimitName | None = field(default=None, kw_only=True)
     """Which limit was reached, where `stop_reason` is `limit`."""
     error: Failure | None = field(default=None, kw_only=True)

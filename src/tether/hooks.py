@@ -1,25 +1,29 @@
-"""Named points at which a program changes what an agent does, and advice around the two things it does.
+"""Named points at which a program changes what an agent does, and hooks around the two things it does.
 
-    point               given                          may return
-    transform_context   list of messages, and, where   the list to go on with
-                        it takes two, a `TurnContext`
+    point               is given                       may return
+    transform_context   the list of messages, and,     a list of messages to go on with
+                        where it takes two
+                        arguments, a `RequestContext`
     convert             a custom message               messages for the model in its place; None: not mine
     before_model        the request                    a request to make instead
-    around_model        the request, proceed           (see `AroundModel`)
+    around_model        the request, proceed           a context manager (see `AroundModel`)
     after_model         the reply                      a reply to record instead
     before_tool         the invocation                 `Deny(reason)`, or an invocation to make instead
-    around_tool         the invocation, proceed        (see `AroundTool`)
+    around_tool         the invocation, proceed        a result (see `AroundTool`)
     after_tool          the invocation, the result     a result to record instead
     should_stop         the turn's end                 True to end the run
-    on_event            the event                      nothing
-    session_start       the agent                      nothing
-    session_end         the agent                      nothing
+    on_event            the event                      anything: it is not looked at
+    agent_opened        the agent                      anything
+    agent_closed        the agent                      anything
 
-The last two come with `Agent.opened`: when its block is entered, and when it is left, however that is.
+The last two belong to `Agent.opened`: they run when its block is entered, and when it is left, however that is.
 
-A hook is a plain function or an async one; None as its answer changes nothing. Several on one point run
-in the order of their depth, lowest first, then in the order in which they were added; each is given
-what the one before it made. Advice nests in the same order: the lowest depth is outermost.
+A hook is a plain function or an async one. None as its answer changes nothing, except at the two `around_` points,
+which must answer. Any other answer is a TypeError that names the hook, so that no answer is overlooked: a
+`before_tool` hook that returns False by mistake ends the run, and the tool does not run.
+
+Several hooks on one point run in the order of their depth, lowest first, then in the order in which they were added;
+each is given what the one before it made. Around hooks nest in the same order: the lowest depth is outermost.
 
 Every hook runs in the task that reached its point. One that raises ends the run with that exception. Hooks
 may be added and removed at any time; a point that is being gone through is finished as it was.
@@ -28,30 +32,50 @@ No I/O.
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterator, Sequence, Set
+import reprlib
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from itertools import chain, count
-from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
+from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args, overload
 
 from attrs import evolve, frozen
 
 from tether.errors import UsageError
-from tether.messages import AssistantMessage, CustomMessage, JsonObject, ToolCall
-from tether.model import DeltaStream, Model, ModelRequest, ToolSpec
+from tether.events import Event, TurnEnd
+from tether.messages import (
+    AssistantMessage,
+    CustomMessage,
+    JsonObject,
+    Message,
+    ToolCall,
+    unique,
+)
+from tether.model import DeltaStream, Model, ModelMessage, ModelRequest, ToolSpec
 from tether.tools import Tool, ToolContext, ToolResult
 
 __all__ = (
+    "AfterModel",
+    "AfterTool",
+    "AgentHook",
     "AroundModel",
     "AroundTool",
+    "BeforeModel",
+    "BeforeTool",
+    "Convert",
     "Deny",
     "Hook",
     "HookPoint",
+    "Hookable",
     "Hooks",
     "Invocation",
+    "OnEvent",
     "ProceedModel",
     "ProceedTool",
-    "TurnContext",
-    "answer_of",
+    "RequestContext",
+    "ShouldStop",
+    "TransformContext",
+    "call_hook",
+    "call_maybe_async",
+    "checked",
     "takes_two",
 )
 
@@ -66,17 +90,15 @@ HookPoint: TypeAlias = Literal[
     "after_tool",
     "should_stop",
     "on_event",
-    "session_start",
-    "session_end",
+    "agent_opened",
+    "agent_closed",
 ]
 
 HOOK_POINTS: Final[tuple[HookPoint, ...]] = get_args(HookPoint)
 
-ProceedModel: TypeAlias = Callable[[ModelRequest], AbstractAsyncContextManager[DeltaStream]]
-AroundModel: TypeAlias = Callable[
-    [ModelRequest, ProceedModel], AbstractAsyncContextManager[DeltaStream]
-]
-"""Advice around a request: it returns what a model's `stream` returns, and gets it from `proceed`."""
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+MaybeAsync: TypeAlias = T | Awaitable[T]
 
 
 @frozen
@@ -97,19 +119,16 @@ class Deny:
     """The answer of a `before_tool` hook that does not let a call run."""
 
     reason: str
-    """What the model is told."""
+    """Why, for the model."""
 
-
-ProceedTool: TypeAlias = Callable[[Invocation], Awaitable[ToolResult]]
-AroundTool: TypeAlias = Callable[[Invocation, ProceedTool], Awaitable[ToolResult]]
-"""Advice around a tool: it returns a result, and may get one from `proceed`, once, twice or not at all."""
-
-F = TypeVar("F", bound=Callable[..., Any])
+    def result(self) -> ToolResult:
+        """Make the result of the call that was denied."""
+        return ToolResult(f"This call was denied: {self.reason}", outcome="denied")
 
 
 @frozen
-class TurnContext:
-    """What a `transform_context` hook may know of the turn, and do besides."""
+class RequestContext:
+    """What a `transform_context` hook may know of the request that is being made, and do besides."""
 
     reason: Literal["turn", "overflow"]
     """`overflow` where the model has refused the conversation, as it was transformed before, for its length."""
@@ -117,9 +136,49 @@ class TurnContext:
     system: str | None
     tools: Sequence[ToolSpec]
     ask: Callable[[ModelRequest], Awaitable[AssistantMessage]]
-    """Ask the model something beside the conversation. What it spends counts for the run; raises `ModelError`."""
+    """Make a request that is no part of the conversation. What it spends counts for the run; raises `ModelError`."""
     record: Callable[[CustomMessage], Awaitable[None]]
-    """Put a message of the application's own into the transcript, and tell of it."""
+    """Put a message of the application's own into the transcript, and announce it."""
+
+
+# What a type checker holds a hook to, point by point. At run time, `checked` does.
+
+TransformContext: TypeAlias = (
+    Callable[[list[Message]], MaybeAsync[Sequence[Message] | None]]
+    | Callable[[list[Message], RequestContext], MaybeAsync[Sequence[Message] | None]]
+)
+Convert: TypeAlias = Callable[
+    [CustomMessage], MaybeAsync[ModelMessage | Sequence[ModelMessage] | None]
+]
+BeforeModel: TypeAlias = Callable[[ModelRequest], MaybeAsync[ModelRequest | None]]
+AfterModel: TypeAlias = Callable[[AssistantMessage], MaybeAsync[AssistantMessage | None]]
+BeforeTool: TypeAlias = Callable[[Invocation], MaybeAsync[Deny | Invocation | None]]
+AfterTool: TypeAlias = Callable[[Invocation, ToolResult], MaybeAsync[ToolResult | None]]
+ShouldStop: TypeAlias = Callable[[TurnEnd], MaybeAsync[bool | None]]
+OnEvent: TypeAlias = Callable[[Event], object]
+AgentHook: TypeAlias = Callable[[Any], object]
+
+ProceedModel: TypeAlias = Callable[[ModelRequest], AbstractAsyncContextManager[DeltaStream]]
+AroundModel: TypeAlias = Callable[
+    [ModelRequest, ProceedModel], AbstractAsyncContextManager[DeltaStream]
+]
+"""A hook around a request: it returns what a model's `stream` returns, and gets it from `proceed`."""
+
+ProceedTool: TypeAlias = Callable[[Invocation], Awaitable[ToolResult]]
+AroundTool: TypeAlias = Callable[[Invocation, ProceedTool], Awaitable[ToolResult]]
+"""A hook around a tool: it returns a result, and may get one from `proceed`, once, twice or not at all."""
+
+_TransformContext = TypeVar("_TransformContext", bound=TransformContext)
+_Convert = TypeVar("_Convert", bound=Convert)
+_BeforeModel = TypeVar("_BeforeModel", bound=BeforeModel)
+_AroundModel = TypeVar("_AroundModel", bound=AroundModel)
+_AfterModel = TypeVar("_AfterModel", bound=AfterModel)
+_BeforeTool = TypeVar("_BeforeTool", bound=BeforeTool)
+_AroundTool = TypeVar("_AroundTool", bound=AroundTool)
+_AfterTool = TypeVar("_AfterTool", bound=AfterTool)
+_ShouldStop = TypeVar("_ShouldStop", bound=ShouldStop)
+_OnEvent = TypeVar("_OnEvent", bound=OnEvent)
+_AgentHook = TypeVar("_AgentHook", bound=AgentHook)
 
 
 @frozen
@@ -130,6 +189,8 @@ class Hook:
     function: Callable[..., Any]
     name: str
     depth: int = 0
+    takes_two: bool = False
+    """Whether it can be given two arguments by position."""
 
 
 class Hooks:
@@ -154,11 +215,13 @@ class Hooks:
             The function.
 
         Raises:
-            UsageError: there is no such point.
+            UsageError: there is no such point, or it is no function.
         """
         _check_point(point)
-        taken = {hook.name for hook in self.at(point)}
-        hook = Hook(point, function, name or _unique_name(function, taken), depth)
+        if not callable(function):
+            raise UsageError(f"a hook at {point} must be a function, not {function!r}")
+        own_name = unique(_name_of(function), {hook.name for hook in self.at(point)})
+        hook = Hook(point, function, name or own_name, depth, takes_two(function))
         others = [other for other in self.at(point) if other.name != hook.name]
         self._hooks[point] = tuple(sorted([*others, hook], key=lambda hook: hook.depth))
         return function
@@ -177,6 +240,15 @@ class Hooks:
             raise UsageError(f"no hook {which!r} at {point}; there are: {names}")
         self._hooks[point] = left
 
+    def add_missing(self, others: "Hooks") -> None:
+        """Add hooks of somebody else, except where one of that name is at the point."""
+        for point in HOOK_POINTS:
+            own = self.at(point)
+            names = {hook.name for hook in own}
+            added = [hook for hook in others.at(point) if hook.name not in names]
+            if added:
+                self._hooks[point] = tuple(sorted([*added, *own], key=lambda hook: hook.depth))
+
     def at(self, point: HookPoint) -> tuple[Hook, ...]:
         """Return the hooks at a point, in the order in which they run."""
         return self._hooks.get(point, ())
@@ -190,7 +262,100 @@ class Hooks:
             yield from self.at(point)
 
 
-async def answer_of(function: Callable[..., Any], *arguments: object) -> Any:
+class Hookable:
+    """Something that has hooks: the decorators that put functions at its points."""
+
+    hooks: Hooks
+
+    @overload
+    def hook(
+        self, point: Literal["transform_context"], *, name: str | None = None, depth: int = 0
+    ) -> Callable[[_TransformContext], _TransformContext]: ...
+    @overload
+    def hook(
+        self, point: Literal["convert"], *, name: str | None = None, depth: int = 0
+    ) -> Callable[[_Convert], _Convert]: ...
+    @overload
+    def hook(
+        self, point: Literal["before_model"], *, name: str | None = None, depth: int = 0
+    ) -> Callable[[_BeforeModel], _BeforeModel]: ...
+    @overload
+    def hook(
+        self, point: Literal["around_model"], *, name: str | None = None, depth: int = 0
+    ) -> Callable[[_AroundModel], _AroundModel]: ...
+    @overload
+    def hook(
+        self, point: Literal["after_model"], *, name: str | None = None, depth: int = 0
+    ) -> Callable[[_AfterModel], _AfterModel]: ...
+    @overload
+    def hook(
+        self, point: Literal["before_tool"], *, name: str | None = None, depth: int = 0
+    ) -> Callable[[_BeforeTool], _BeforeTool]: ...
+    @overload
+    def hook(
+        self, point: Literal["around_tool"], *, name: str | None = None, depth: int = 0
+    ) -> Callable[[_AroundTool], _AroundTool]: ...
+    @overload
+    def hook(
+        self, point: Literal["after_tool"], *, name: str | None = None, depth: int = 0
+    ) -> Callable[[_AfterTool], _AfterTool]: ...
+    @overload
+    def hook(
+        self, point: Literal["should_stop"], *, name: str | None = None, depth: int = 0
+    ) -> Callable[[_ShouldStop], _ShouldStop]: ...
+    @overload
+    def hook(
+        self, point: Literal["on_event"], *, name: str | None = None, depth: int = 0
+    ) -> Callable[[_OnEvent], _OnEvent]: ...
+    @overload
+    def hook(
+        self,
+        point: Literal["agent_opened", "agent_closed"],
+        *,
+        name: str | None = None,
+        depth: int = 0,
+    ) -> Callable[[_AgentHook], _AgentHook]: ...
+    def hook(
+        self, point: HookPoint, *, name: str | None = None, depth: int = 0
+    ) -> Callable[[Any], Any]:
+        """Put the decorated function at a point.
+
+        Args:
+            point: where.
+            name: how to find it again; the function's own name if None.
+            depth: its place in the order, lowest first.
+
+        Returns:
+            A decorator that leaves the function as it is.
+
+        Raises:
+            UsageError: there is no such point.
+        """
+        _check_point(point)
+        return lambda function: self.hooks.add(point, function, name=name, depth=depth)
+
+    def around_tool(self, function: AroundTool) -> AroundTool:
+        """Put the decorated function around every tool call; see `tether.hooks.AroundTool`."""
+        return self.hooks.add("around_tool", function)
+
+    def around_model(self, function: AroundModel) -> AroundModel:
+        """Put the decorated function around every request; see `tether.hooks.AroundModel`."""
+        return self.hooks.add("around_model", function)
+
+
+async def call_hook(hook: Hook, *arguments: object) -> Any:
+    """Call a hook, and check what it answers.
+
+    Raises:
+        TypeError: its point takes no such answer.
+
+    Cancellation:
+        Inside the hook, where that awaits.
+    """
+    return checked(hook, await call_maybe_async(hook.function, *arguments))
+
+
+async def call_maybe_async(function: Callable[..., Any], *arguments: object) -> Any:
     """Call a function that may be async, and return what it answers.
 
     Cancellation:
@@ -200,8 +365,74 @@ async def answer_of(function: Callable[..., Any], *arguments: object) -> Any:
     return await answer if inspect.isawaitable(answer) else answer
 
 
+def checked(hook: Hook, answer: T) -> T:
+    """Return what a hook answered, if its point takes it.
+
+    Raises:
+        TypeError: the point does not take it; the text names the hook, the answer, and what would be right.
+    """
+    if hook.point not in _MAY_RETURN:
+        return answer
+    fits, right = _MAY_RETURN[hook.point]
+    if fits(answer):
+        return answer
+    if inspect.iscoroutine(answer):
+        answer.close()  # else Python warns that nobody awaited it
+    raise TypeError(
+        f"the {hook.point} hook {hook.name!r} answered {reprlib.repr(answer)}; it may answer {right}"
+    )
+
+
+def _are(kind: Any, answer: object) -> bool:
+    if not isinstance(answer, Sequence) or isinstance(answer, str):
+        return False
+    return all(isinstance(item, kind) for item in answer)
+
+
+_MAY_RETURN: Final[Mapping[HookPoint, tuple[Callable[[object], bool], str]]] = {
+    "transform_context": (
+        lambda answer: answer is None or _are(Message, answer),
+        "a list of messages, or None to leave it as it is",
+    ),
+    "convert": (
+        lambda answer: isinstance(answer, ModelMessage | None) or _are(ModelMessage, answer),
+        "a message for the model, a list of them, or None if the message is not its own",
+    ),
+    "before_model": (
+        lambda answer: isinstance(answer, ModelRequest | None),
+        "a ModelRequest, or None to leave it as it is",
+    ),
+    "around_model": (
+        lambda answer: isinstance(answer, AbstractAsyncContextManager),
+        "an async context manager, such as `proceed(request)` or what a function decorated with "
+        "contextlib.asynccontextmanager returns",
+    ),
+    "after_model": (
+        lambda answer: isinstance(answer, AssistantMessage | None),
+        "an AssistantMessage, or None to leave the reply as it is",
+    ),
+    "before_tool": (
+        lambda answer: isinstance(answer, Deny | Invocation | None),
+        "Deny(reason) to keep the call from running, an Invocation to make instead, or None to let it run",
+    ),
+    "around_tool": (
+        lambda answer: isinstance(answer, ToolResult),
+        "a ToolResult, such as `await proceed(invocation)`",
+    ),
+    "after_tool": (
+        lambda answer: isinstance(answer, ToolResult | None),
+        "a ToolResult, or None to leave the result as it is",
+    ),
+    "should_stop": (
+        lambda answer: isinstance(answer, bool | None),
+        "True to end the run, or False or None to let it go on",
+    ),
+}
+"""What each point takes; those that are missing take anything, since their answers change nothing."""
+
+
 def takes_two(function: Callable[..., Any]) -> bool:
-    """Say whether a function can be given two arguments by place."""
+    """Say whether a function can be given two arguments by position."""
     try:
         inspect.signature(function).bind(None, None)
     except (TypeError, ValueError):  # the latter where nothing is known of it
@@ -209,10 +440,9 @@ def takes_two(function: Callable[..., Any]) -> bool:
     return True
 
 
-def _unique_name(function: Callable[..., Any], taken: Set[str]) -> str:
+def _name_of(function: Callable[..., Any]) -> str:
     name: str = getattr(function, "__name__", type(function).__name__)
-    candidates = chain([name], (f"{name}-{number}" for number in count(2)))
-    return next(candidate for candidate in candidates if candidate not in taken)
+    return name
 
 
 def _check_point(point: str) -> None:

@@ -13,11 +13,11 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from tether._loop_call import LoopCaller
+from tether._scopes.loop_call import LoopCaller
 from tether.deltas import TextDelta
 from tether.errors import UsageError
 from tether.events import Event, MessageUpdate
-from tether.run import RunResult
+from tether.result import RunResult
 from tether.stream import EventSink, create_event_stream
 
 __all__ = (

@@ -1,14 +1,20 @@
 """When a run must stop: turns, tool calls, tokens, cost, seconds.
 
-No I/O: what was spent is counted by whoever spends it, and `seconds` is watched by the driver.
+No I/O: the engine counts what was spent, and watches the clock for `seconds`.
 """
+
+from typing import Literal, TypeAlias
 
 from attrs import define, field, frozen
 
-from tether.events import LimitName
 from tether.messages import Usage
 
-__all__ = ("Limits", "Spent")
+__all__ = ("LimitName", "Limits", "Spent")
+
+LimitName: TypeAlias = Literal[
+    "turns", "tool_calls", "input_tokens", "output_tokens", "cost", "seconds"
+]
+"""The limits, as the fields of `Limits` are called."""
 
 
 @frozen(kw_only=True)
@@ -26,7 +32,7 @@ class Limits:
     cost: float | None = None
     """In the currency of the prices, as a rule US dollars."""
     seconds: float | None = None
-    """Wall time; what is in flight then is cut off."""
+    """Wall time; what is in flight then is interrupted."""
 
     def reached(self, spent: "Spent") -> LimitName | None:
         """Name the first limit that leaves no room for another turn, or None.

@@ -8,9 +8,13 @@ stop.
 
 The generator is sent the outcome of each request, and None for each event. It keeps two promises:
 
-- *Record, then announce.* The transcript changes before the event that tells of it is yielded.
-- *Cut off anywhere, close in order.* A request can be answered by throwing an `Interruption` in. The loop
-  takes over what there is, yields the events that close the run, and makes no further request.
+- *Record, then announce.* The transcript changes before the loop yields the event that announces the change.
+- *Interrupt anywhere, close in order.* A request can be answered by throwing an `Interruption` in. The loop takes
+  over the partial result, yields the events that close the run, and makes no further request. Every run has a
+  reply: one that ends before it could ask has an empty one, which is `aborted`.
+
+The run is over once `_State.end` is set. One place looks at it before a request, `_State.perform`, and one after a
+turn, `_converse`.
 
 No I/O, no clock, no chance: the same outcomes give the same events and the same transcript.
 """
@@ -19,35 +23,35 @@ from collections.abc import Callable, Generator, Sequence
 from itertools import count
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
-from tether._inbox import Queued, QueueName
 from tether.events import (
     AgentEnd,
     AgentStart,
     Event,
-    LimitName,
     MessageEnd,
     MessageStart,
-    RunEnd,
+    RunStopReason,
     ToolExecutionEnd,
     ToolExecutionStart,
     TurnEnd,
     TurnStart,
 )
-from tether.limits import Limits, Spent
+from tether.limits import LimitName, Limits, Spent
 from tether.messages import (
     AssistantMessage,
     Failure,
     Message,
+    Queued,
+    QueueName,
     ToolCall,
     ToolResultMessage,
     Usage,
+    UserMessage,
 )
 from tether.transcript import Transcript
 
 __all__ = (
-    "Answer",
     "AskModel",
     "AskWhetherToStop",
     "End",
@@ -57,6 +61,7 @@ __all__ = (
     "RunTools",
     "Step",
     "TakeMessages",
+    "ToolOutcome",
     "agent_loop",
 )
 
@@ -74,24 +79,24 @@ class _Request(Generic[T]):
 
 @frozen
 class AskModel(_Request[AssistantMessage]):
-    """Send the transcript to the model. Outcome: its reply, whole or cut off."""
+    """Send the transcript to the model. Outcome: its reply, complete or incomplete."""
 
 
 @frozen
-class Answer:
+class ToolOutcome:
     """What became of one call."""
 
     result: ToolResultMessage
     terminate: bool = False
-    """The tool says that the model need not be asked again."""
+    """The model need not be asked again."""
     usage: Usage = field(factory=Usage)
-    """What child agents spent in it."""
+    """What child agents spent in it; `cost` too."""
     cost: float = 0.0
 
 
 @frozen
-class RunTools(_Request[Sequence[Answer]]):
-    """Run these calls. Outcome: an answer for each, in their order."""
+class RunTools(_Request[Sequence[ToolOutcome]]):
+    """Run these calls. Outcome: what became of each, in their order."""
 
     calls: tuple[ToolCall, ...]
 
@@ -105,7 +110,7 @@ class TakeMessages(_Request[Sequence[Queued]]):
 
 @frozen
 class AskWhetherToStop(_Request[bool]):
-    """Ask those who watch turns. Outcome: True to end the run."""
+    """Ask the `should_stop` hooks. Outcome: True to end the run."""
 
     turn: TurnEnd
 
@@ -118,32 +123,32 @@ Step: TypeAlias = Event | Request
 class End:
     """How a run ended."""
 
-    stop_reason: RunEnd
+    stop_reason: RunStopReason
     limit: LimitName | None = None
 
 
 Loop: TypeAlias = Generator[Step, Any, End]
 
 
-class Interruption(Exception):  # noqa: N818 - not an error: the answer to a request that was cut off
+class Interruption(Exception):  # noqa: N818 - not an error: the answer to a request that was interrupted
     """Thrown into the loop in place of an outcome, when the run must end now.
 
     Attributes:
         end: how the run ends.
-        so_far: the outcome as far as it is known: the reply as it had arrived, an answer for each call.
+        partial_result: the outcome as far as it is known: the reply as it had arrived, what became of each call.
     """
 
-    def __init__(self, end: End, so_far: Any) -> None:
-        super().__init__(end, so_far)
+    def __init__(self, end: End, partial_result: Any) -> None:
+        super().__init__(end, partial_result)
         self.end = end
-        self.so_far = so_far
+        self.partial_result = partial_result
 
 
 def agent_loop(
     transcript: Transcript,
     prompts: Sequence[Queued] = (),
     *,
-    limits: Limits | None = None,
+    limits: Limits | Callable[[], Limits] | None = None,
     spent: Spent | None = None,
     price: Callable[[AssistantMessage], float] = lambda _: 0.0,
 ) -> Loop:
@@ -152,63 +157,78 @@ def agent_loop(
     Args:
         transcript: the conversation so far, to be continued in place.
         prompts: what to say first, stamped.
-        limits: what the run may spend.
+        limits: what the run may spend; a function is called whenever that matters, so that it may change.
         spent: where to count.
         price: what a reply cost.
 
     Returns:
         A generator of events and requests, that returns how the run ended.
     """
-    state = _State(transcript, limits or Limits(), spent or Spent(), price)
+    live = limits if callable(limits) else _unchanging(limits or Limits())
+    state = _State(transcript, live, spent or Spent(), price)
     yield AgentStart()
     end = yield from _converse(state, prompts)
     yield AgentEnd(end.stop_reason, limit=end.limit, error=state.error, usage=state.spent.usage)
     return end
 
 
+def _unchanging(limits: Limits) -> Callable[[], Limits]:
+    return lambda: limits
+
+
 @define
 class _State:
     transcript: Transcript
-    limits: Limits
+    limits: Callable[[], Limits]
     spent: Spent
     price: Callable[[AssistantMessage], float]
     end: End | None = None
     """Set once the run must end: what is open is closed, and nothing new begun."""
     error: Failure | None = None
 
-    def perform(self, request: _Request[T]) -> Generator[Step, Any, T]:
-        """Make a request; where it is cut off, note the end and go on with what there is."""
+    def finish(self, end: End) -> None:
+        """Have the run end, unless it must end already."""
+        self.end = self.end or end
+
+    def perform(self, request: _Request[T], otherwise: T) -> Generator[Step, Any, T]:
+        """Make a request, unless the run must end; take over what there is where it is interrupted."""
+        if self.end is not None:
+            return otherwise
         try:
             return (yield from request)
-        except Interruption as cut:
-            self.end = cut.end
-            return cast("T", cut.so_far)
+        except Interruption as interruption:
+            self.end = interruption.end
+            return cast("T", interruption.partial_result)
 
 
 def _converse(state: _State, prompts: Sequence[Queued]) -> Loop:
-    incoming = [*prompts, *(yield from state.perform(TakeMessages("steering")))]
+    incoming = [*prompts, *(yield from state.perform(TakeMessages("steering"), ()))]
     for number in count(1):
         turn = yield from _turn(state, number, incoming)
-        if state.end is None and (yield from state.perform(AskWhetherToStop(turn))):
-            return End("terminated")
-        paused = turn.message.paused
-        unfinished = paused or (bool(turn.results) and not turn.message.cut_off)
-        limit = state.limits.reached(state.spent)
-        if state.end is None and limit is not None:
-            return End("limit", limit) if unfinished else _natural_end(turn)
-        takes = state.end is None and not paused
-        incoming = [*(yield from state.perform(TakeMessages("steering")))] if takes else []
-        if not (incoming or unfinished or state.end):
-            incoming = [*(yield from state.perform(TakeMessages("follow_up")))]
+        incoming = [*(yield from _what_follows(state, turn))]
         if state.end is not None:
             return state.end
-        if not (incoming or unfinished):
-            return _natural_end(turn)
     raise AssertionError("counting never ends")
 
 
+def _what_follows(state: _State, turn: TurnEnd) -> Generator[Step, Any, Sequence[Queued]]:
+    """Take the messages that the next turn begins with; where there is to be none, have the run end."""
+    if (yield from state.perform(AskWhetherToStop(turn), False)):  # noqa: FBT003 - its outcome
+        state.finish(End("terminated"))
+    paused = turn.message.paused
+    unfinished = paused or (bool(turn.results) and not turn.message.incomplete)
+    if (limit := state.limits().reached(state.spent)) is not None:
+        state.finish(End("limit", limit) if unfinished else _natural_end(turn))
+    incoming = () if paused else (yield from state.perform(TakeMessages("steering"), ()))
+    if not (incoming or unfinished):
+        incoming = yield from state.perform(TakeMessages("follow_up"), ())
+    if not (incoming or unfinished):
+        state.finish(_natural_end(turn))
+    return incoming
+
+
 def _natural_end(turn: TurnEnd) -> End:
-    return End("aborted" if turn.message.cut_off else "stop")
+    return End("aborted" if turn.message.incomplete else "stop")
 
 
 def _turn(state: _State, number: int, incoming: Sequence[Queued]) -> Generator[Step, Any, TurnEnd]:
@@ -216,55 +236,64 @@ def _turn(state: _State, number: int, incoming: Sequence[Queued]) -> Generator[S
     for message in incoming:
         state.transcript.append(message)
         yield from _announce(message)
-    reply = yield from _ask(state)
-    answers = (yield from _answer(state, reply)) if reply.tool_calls else ()
-    turn = TurnEnd(number, reply, tuple(answer.result for answer in answers))
+    reply = yield from _reply(state)
+    outcomes = (yield from _answer(state, reply)) if reply.tool_calls else ()
+    turn = TurnEnd(number, reply, tuple(outcome.result for outcome in outcomes))
     yield turn
     return turn
 
 
-def _ask(state: _State) -> Generator[Step, Any, AssistantMessage]:
-    reply = yield from state.perform(AskModel())
+def _reply(state: _State) -> Generator[Step, Any, AssistantMessage]:
+    reply = yield from state.perform(AskModel(), unasked := _unasked(state.transcript))
+    if reply is unasked:
+        yield MessageStart(evolve(reply, stop_reason=None))
     state.transcript.append(reply)
     state.spent.turns += 1
     state.spent.usage += reply.usage
     state.spent.cost += state.price(reply)
     state.error = reply.error
-    if reply.stop_reason == "error" and state.end is None:
-        state.end = End("error")
+    if reply.stop_reason == "error":
+        state.finish(End("error"))
     yield MessageEnd(reply)
     return reply
 
 
-def _answer(state: _State, reply: AssistantMessage) -> Generator[Step, Any, Sequence[Answer]]:
+def _unasked(transcript: Transcript) -> AssistantMessage:
+    """The reply of a run that ends before it could ask; its id and time derive from what it would answer."""
+    last = transcript[-1] if len(transcript) else UserMessage("")
+    return AssistantMessage(
+        (), stop_reason="aborted", id=f"{last.id}.reply", timestamp=last.timestamp
+    )
+
+
+def _answer(state: _State, reply: AssistantMessage) -> Generator[Step, Any, Sequence[ToolOutcome]]:
     """Have the calls run, or say that they are not, and announce their results in their order."""
-    allowed = state.limits.calls_left(state.spent)
-    wanted = () if state.end or reply.cut_off else reply.tool_calls
+    allowed = state.limits().calls_left(state.spent)
+    wanted = () if reply.incomplete else reply.tool_calls
     calls = wanted[:allowed]
-    answers = [*(yield from state.perform(RunTools(calls)))] if calls else []
-    for answer in answers:
-        state.transcript.settle(answer.result)
-        state.spent.usage += answer.usage
-        state.spent.cost += answer.cost
-    state.spent.tool_calls += len(answers)
-    terminated = bool(answers) and all(answer.terminate for answer in answers)
-    answers += yield from _skip(state, reply.tool_calls[len(answers) :])
-    if state.end is None and len(calls) < len(wanted):
-        state.end = End("limit", "tool_calls")
-    elif state.end is None and terminated:
-        state.end = End("terminated")
-    for answer in answers:
-        yield from _announce(answer.result)
-    return answers
+    outcomes = [*(yield from state.perform(RunTools(calls), ()))] if calls else []
+    for outcome in outcomes:
+        state.transcript.resolve(outcome.result)
+        state.spent.usage += outcome.usage
+        state.spent.cost += outcome.cost
+    state.spent.tool_calls += len(outcomes)
+    if len(calls) < len(wanted):
+        state.finish(End("limit", "tool_calls"))
+    elif outcomes and all(outcome.terminate for outcome in outcomes):
+        state.finish(End("terminated"))
+    outcomes += yield from _skip(state, reply.tool_calls[len(outcomes) :])
+    for outcome in outcomes:
+        yield from _announce(outcome.result)
+    return outcomes
 
 
-def _skip(state: _State, calls: Sequence[ToolCall]) -> Generator[Step, Any, Sequence[Answer]]:
-    """Take up calls that are not to run; the transcript holds their results already."""
-    answers = [Answer(state.transcript.result(call.id)) for call in calls]
-    for call, answer in zip(calls, answers, strict=True):
+def _skip(state: _State, calls: Sequence[ToolCall]) -> Generator[Step, Any, Sequence[ToolOutcome]]:
+    """Announce calls that do not run; the transcript holds their results already."""
+    outcomes = [ToolOutcome(state.transcript.result(call.id)) for call in calls]
+    for call, outcome in zip(calls, outcomes, strict=True):
         yield ToolExecutionStart(call.id, call.name, call.arguments)
-        yield ToolExecutionEnd(call.id, call.name, answer.result, 0.0)
-    return answers
+        yield ToolExecutionEnd(call.id, call.name, outcome.result, 0.0)
+    return outcomes
 
 
 def _announce(message: Message) -> Generator[Step, Any, None]:

@@ -7,7 +7,8 @@ has no `id` and no `timestamp` until a run takes it in: the run stamps both.
 No I/O.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from itertools import chain, count
 from typing import Any, ClassVar, Final, Literal, TypeAlias, get_args
 
 from attrs import field, frozen
@@ -23,6 +24,10 @@ __all__ = (
     "JsonObject",
     "Message",
     "Outcome",
+    "Prompt",
+    "QueueMode",
+    "QueueName",
+    "Queued",
     "StopReason",
     "Text",
     "Thinking",
@@ -32,7 +37,9 @@ __all__ = (
     "UserBlock",
     "UserMessage",
     "VendorItem",
+    "as_message",
     "as_user_blocks",
+    "unique",
 )
 
 JsonObject: TypeAlias = Mapping[str, Any]
@@ -41,7 +48,7 @@ JsonObject: TypeAlias = Mapping[str, Any]
 StopReason: TypeAlias = Literal[
     "stop", "length", "tool_calls", "pause", "error", "aborted", "refusal"
 ]
-"""Why a reply ended. `error` and `aborted` mark one that was cut off; after `pause` the model goes on when asked."""
+"""Why a reply ended. `error` and `aborted` mark an incomplete one; after `pause` the model goes on when asked."""
 
 Outcome: TypeAlias = Literal["ok", "error", "timeout", "denied", "skipped", "interrupted"]
 """How a tool call ended. `denied` and `skipped` never ran; `interrupted` may have run in part."""
@@ -241,7 +248,7 @@ class UserMessage:
 
 @frozen
 class AssistantMessage:
-    """A model's reply, whole or cut off."""
+    """A model's reply, complete or incomplete."""
 
     role: ClassVar[Literal["assistant"]] = "assistant"
 
@@ -250,12 +257,13 @@ class AssistantMessage:
     """The model as its vendor reported it, else as it was asked for."""
     api: str = field(default="", kw_only=True)
     """The wire API it came over; what only that API understands is sent back to it alone."""
-    stop_reason: StopReason = field(default="stop", kw_only=True)
+    stop_reason: StopReason | None = field(default="stop", kw_only=True)
+    """None until it is known: in a reply that is still arriving."""
     usage: Usage = field(factory=Usage, kw_only=True)
     error: Failure | None = field(default=None, kw_only=True)
     response_id: str | None = field(default=None, kw_only=True)
     details: JsonObject | None = field(default=None, kw_only=True)
-    """What else the vendor said, and, in a reply cut off inside a tool call, that call's remains."""
+    """What else the vendor said, and the tool calls that an incomplete reply had begun to make."""
     id: str = field(default="", kw_only=True)
     timestamp: float = field(default=0.0, kw_only=True)
 
@@ -275,7 +283,7 @@ class AssistantMessage:
         return tuple(block for block in self.content if isinstance(block, ToolCall))
 
     @property
-    def cut_off(self) -> bool:
+    def incomplete(self) -> bool:
         """True when the reply ended before the model did."""
         return self.stop_reason in {"error", "aborted"}
 
@@ -329,3 +337,30 @@ class CustomMessage:
 
 
 Message: TypeAlias = UserMessage | AssistantMessage | ToolResultMessage | CustomMessage
+
+Prompt: TypeAlias = str | UserBlock | Iterable[UserBlock] | UserMessage | CustomMessage
+"""What can be said to an agent: text, blocks, or a message."""
+
+Queued: TypeAlias = UserMessage | CustomMessage
+"""What can wait to enter a conversation."""
+
+QueueName: TypeAlias = Literal["steering", "follow_up"]
+"""Where it waits: `steering` for the next turn, `follow_up` for when the run would stop."""
+
+QueueMode: TypeAlias = Literal["one_at_a_time", "all"]
+"""How many of the waiting messages enter the conversation at each opportunity."""
+
+
+def as_message(prompt: Prompt) -> Queued:
+    """Make a message of what is to be said; a message is returned as it is.
+
+    Raises:
+        TypeError: something in it is neither string, text nor image.
+    """
+    return prompt if isinstance(prompt, UserMessage | CustomMessage) else UserMessage(prompt)
+
+
+def unique(wanted: str, taken: Collection[str]) -> str:
+    """Choose a name or an id that is not taken: `wanted`, else `wanted-2`, `wanted-3` and so on."""
+    candidates = chain([wanted], (f"{wanted}-{number}" for number in count(2)))
+    return next(candidate for candidate in candidates if candidate not in taken)

@@ -8,20 +8,30 @@ No I/O.
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 from attrs import field, frozen
 
 from tether.deltas import Delta
-from tether.messages import AssistantMessage, JsonObject, ToolResultMessage, UserMessage
+from tether.errors import ModelError
+from tether.messages import (
+    AssistantMessage,
+    FailureKind,
+    JsonObject,
+    ToolResultMessage,
+    UserMessage,
+)
 
 __all__ = (
+    "PASSING_FAILURES",
+    "AlternativeModels",
     "ConnectableModel",
     "DeltaStream",
     "Model",
     "ModelMessage",
     "ModelOptions",
     "ModelRequest",
+    "RetryPolicy",
     "ThinkingLevel",
     "ToolChoice",
     "ToolSpec",
@@ -116,4 +126,60 @@ class Model(Protocol):
         Cancellation:
             At every await; the connection is closed before the block is left.
         """
+        ...
+
+
+PASSING_FAILURES: Final[frozenset[FailureKind]] = frozenset(
+    {"rate_limit", "overloaded", "server", "timeout", "connection"}
+)
+"""Kinds of failure that a later request, or one to another model, need not meet."""
+
+
+@frozen(kw_only=True)
+class RetryPolicy:
+    """Which failed requests are made again, how often, and after how long.
+
+    An agent goes by the policy of its model, the attribute `retry`, if it has one. Only a reply of which nothing has
+    arrived is asked for again: no text comes twice.
+    """
+
+    attempts: int = 4
+    """The first one included; 1 is never to try again."""
+    kinds: frozenset[FailureKind] = field(default=PASSING_FAILURES, converter=frozenset)
+    wait_initial: float = 0.5
+    """Seconds before the second attempt; doubled before each further one, with some jitter."""
+    wait_max: float = 30.0
+    """No wait is longer. Where the provider asks for a longer one, the error is raised at once."""
+
+    def wants(self, error: Exception) -> bool | float:
+        """Decide about a failure.
+
+        Args:
+            error: what went wrong.
+
+        Returns:
+            False to let it pass; seconds, where the provider named them; True for the next wait in the row.
+        """
+        if not isinstance(error, ModelError) or error.kind not in self.kinds:
+            return False
+        if error.retry_after is None:
+            return True
+        return error.retry_after if error.retry_after <= self.wait_max else False
+
+
+@runtime_checkable
+class AlternativeModels(Protocol):
+    """A model made of several that stand in for each other.
+
+    An agent asks the alternatives one after the other, each with its own `RetryPolicy`, until one begins to answer,
+    and publishes a `ModelRetry` event before the next is asked.
+    """
+
+    @property
+    def alternatives(self) -> Sequence[Model]:
+        """The models, in the order in which they are asked; at least one."""
+        ...
+
+    def passes_on(self, model: Model, error: ModelError) -> bool:
+        """Say whether the next one is asked, where `model` failed before anything had arrived."""
         ...

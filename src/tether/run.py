@@ -1,58 +1,20 @@
 """A run that is going: its events, its result, and the handles to steer it by."""
 
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import TypeAlias
 
 from anyio.abc import ObjectReceiveStream
-from attrs import field, frozen
 
-from tether._inbox import Queued
-from tether._run_context import RunContext
+from tether._engine.interruption import RunControl
+from tether._engine.parts import LiveRun
 from tether.errors import UsageError
-from tether.events import Event, LimitName, MessageUpdate, RunEnd, ToolExecutionUpdate
-from tether.messages import AssistantMessage, Message, Usage
+from tether.events import Event, MessageUpdate, ToolExecutionUpdate
+from tether.limits import Spent
+from tether.messages import AssistantMessage, Prompt, Queued, Usage
+from tether.result import RunResult
 from tether.stream import EventStream, StreamStatistics, WhenFull
 
-__all__ = ("OutputResult", "Run", "RunResult")
-
-T = TypeVar("T")
-
-
-@frozen(kw_only=True)
-class RunResult:
-    """What came of a run that ended in order."""
-
-    stop_reason: RunEnd
-    limit: LimitName | None = None
-    """Which limit was reached, where `stop_reason` is `limit`."""
-    messages: tuple[Message, ...] = field(repr=lambda messages: f"<{len(messages)} messages>")
-    """What the run added to the transcript."""
-    usage: Usage = field(factory=Usage)
-    """All tokens it spent, those of child agents included."""
-    cost: float = 0.0
-    undelivered: tuple[Queued, ...] = ()
-    """Steering and follow-ups that were accepted and did not make it into the conversation."""
-    output: Any = None
-    """The result, of the type that was asked for, where one was."""
-
-    @property
-    def reply(self) -> AssistantMessage | None:
-        """The last reply, if there was one."""
-        replies = (m for m in reversed(self.messages) if isinstance(m, AssistantMessage))
-        return next(replies, None)
-
-    @property
-    def text(self) -> str:
-        """The text of the last reply."""
-        return "" if self.reply is None else self.reply.text
-
-
-@frozen(kw_only=True)
-class OutputResult(RunResult, Generic[T]):
-    """What came of a run that was asked for a result of a type."""
-
-    output: T  # pyright: ignore[reportGeneralTypeIssues]  # it has no default, as it is always given
-
+__all__ = ("Run",)
 
 RunStream: TypeAlias = EventStream[Event, RunResult]
 
@@ -62,17 +24,28 @@ class Run(ObjectReceiveStream[Event]):
 
     It is an `anyio.abc.ObjectReceiveStream`, and goes wherever anyio's streams go. One task at a time may iterate;
     `branch` serves further consumers. None of the handles needs anyone to read events.
+
+    Args:
+        stream: its events and its result.
+        live: what can be seen of it.
+        control: what interrupts it.
+        spent: what it has spent.
+        accept: takes a message that steers it; raises UsageError once the run is over.
     """
 
     def __init__(
         self,
-        context: RunContext,
         stream: RunStream,
-        steer: Callable[..., Queued],
+        live: LiveRun,
+        control: RunControl,
+        spent: Spent,
+        accept: Callable[[Prompt], Queued],
     ) -> None:
-        self._context = context
         self._stream = stream
-        self._steer = steer
+        self._live = live
+        self._control = control
+        self._spent = spent
+        self._accept = accept
 
     def __aiter__(self) -> AsyncIterator[Event]:  # type: ignore[override]  # see `EventStream`
         return self._stream.__aiter__()
@@ -86,8 +59,17 @@ class Run(ObjectReceiveStream[Event]):
         return await self._stream.receive()
 
     async def aclose(self) -> None:
-        """Stop following: a run that nobody follows ends where it has something to tell; it never waits."""
+        """Stop following: a run that nobody follows ends at its next event; it never waits."""
         self._stream.close()
+
+    def text(self) -> AsyncIterator[str]:
+        """Iterate over the text of the replies as it arrives, in place of the events.
+
+        Returns:
+            An iterator of pieces of text, none of them empty: those of all replies of the run, with nothing between
+            them. It may be left and taken up again, as the run itself.
+        """
+        return _TextStream(self._stream.__aiter__())
 
     async def result(self) -> RunResult:
         """Wait for the end of the run, leaving aside the events nobody has read.
@@ -123,29 +105,48 @@ class Run(ObjectReceiveStream[Event]):
 
         A tool call that is still arriving has the arguments that can be read so far.
         """
-        partial = self._context.partial
+        partial = self._live.partial
         return None if partial is None else partial.preview()
 
     @property
     def usage(self) -> Usage:
         """The tokens spent so far."""
-        return self._context.spent.usage
+        return self._spent.usage
 
-    def steer(self, message: object, *, interrupt: bool = False) -> Queued:
-        """Say something to the agent while it works; see `Agent.steer`."""
-        return self._steer(message, interrupt=interrupt)
+    @property
+    def cost(self) -> float:
+        """The cost so far, in the currency of the prices; 0 where nobody gives a price (see `Agent`)."""
+        return self._spent.cost
+
+    def steer(self, message: Prompt, *, interrupt: bool = False) -> Queued:
+        """Say something that this run hears before its next request to the model; see `Agent.steer`.
+
+        Args:
+            message: what to say.
+            interrupt: do not wait: interrupt the reply that is arriving, or the calls that are running.
+
+        Returns:
+            The message as it was accepted. It will be in the transcript, or in `RunResult.undelivered`.
+
+        Raises:
+            UsageError: the run is over. `Agent.steer` says it to the next one.
+        """
+        accepted = self._accept(message)
+        if interrupt:
+            self._control.interrupt()
+        return accepted
 
     def abort(self) -> None:
-        """End the run in order: what is in flight is cut off, and the closing events are delivered."""
-        self._context.abort()
+        """End the run in order: what is in flight is interrupted, and the closing events are delivered."""
+        self._control.abort()
 
-    def cut(self) -> None:
-        """Cut off what is in flight: the reply that is arriving, or the calls that are running.
+    def interrupt(self) -> None:
+        """Interrupt what is in flight: the reply that is arriving, or the calls that are running.
 
-        The run goes on with what there is: calls are answered as interrupted, and the model is asked again; behind a
-        reply that was cut off it ends, unless something waits to be said.
+        The run goes on with what there is: calls are answered as interrupted, and the model is asked again. After
+        an incomplete reply it ends, unless a message waits to be delivered.
         """
-        self._context.cut()
+        self._control.interrupt()
 
     def cancel_tool(self, call_id: str) -> None:
         """Cancel one running call; it is answered as interrupted, and the run goes on.
@@ -153,7 +154,7 @@ class Run(ObjectReceiveStream[Event]):
         Raises:
             UsageError: no such call is running; the text names those that are.
         """
-        scopes = self._context.tool_scopes
+        scopes = self._live.tool_scopes
         if call_id not in scopes:
             running = ", ".join(scopes) or "none"
             raise UsageError(f"no tool call {call_id!r} is running; running: {running}")
@@ -162,7 +163,26 @@ class Run(ObjectReceiveStream[Event]):
     @property
     def running_tools(self) -> tuple[str, ...]:
         """The ids of the calls that are running."""
-        return tuple(self._context.tool_scopes)
+        return tuple(self._live.tool_scopes)
+
+
+class _TextStream:
+    """The text of a run's events."""
+
+    __slots__ = ("_events",)
+
+    def __init__(self, events: AsyncIterator[Event]) -> None:
+        self._events = events
+
+    def __aiter__(self) -> "_TextStream":
+        return self
+
+    async def __anext__(self) -> str:
+        # The stream passes its checkpoints.
+        while True:
+            event = await self._events.__anext__()
+            if isinstance(event, MessageUpdate) and event.text:
+                return event.text
 
 
 def _is_update(event: Event) -> bool:

@@ -4,7 +4,7 @@
     {"id": "...", "parent": null, "kind": "message", "time": ..., "data": {...}}        an entry
     {"id": "...", "parent": "...", "kind": "label", "time": ..., "data": {"text": "..."}}
 
-Each entry names the one before it, so the log is a tree, and a conversation is the path from a leaf to the root.
+Each entry names the one before it, so the log is a tree, and a conversation is a branch: from the root to a leaf.
 A fork is nothing but a new entry behind an older one: it copies nothing and loses nothing. What an agent within the
 agent says is a conversation of its own: it begins with an entry of the kind `child`, at the root, and is never the one
 that goes on when a session is opened.
@@ -92,25 +92,35 @@ class SessionStore(Protocol):
 class Session:
     """A conversation that is kept. Given to an `Agent`, it takes every message before it is announced.
 
+    Close it, or use it as a context manager, so that others can write to the log.
+
     Args:
-        store: where entries are kept.
+        store: where entries are kept; or the path of a log file to write to, which is made where there is none (see
+            `open`).
         now: seconds since the epoch.
         new_id: makes the ids of entries.
+
+    Raises:
+        UsageError: another process or session has the file open for writing.
+        DecodeError: the file is no session, or of a newer format.
+        OSError: the file cannot be opened.
     """
 
     def __init__(
         self,
-        store: SessionStore,
+        store: SessionStore | str | os.PathLike[str],
         *,
         now: Callable[[], float] = time.time,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
+        if isinstance(store, str | os.PathLike):
+            store = _LogFile.open(Path(store), fsync=False)
         self._store = store
         self._now = now
         self._new_id = new_id
         self._entries = {entry.id: entry for entry in store.entries()}
         self._head = _last_of_the_main_conversation(self._entries)
-        # What `note` said last of each kind, on the path to the head.
+        # What `note` said last of each kind, on the branch to the head.
         self._noted: dict[str, JsonObject] = self._find_notes()
 
     @classmethod
@@ -158,14 +168,14 @@ class Session:
         return dict(self._entries)
 
     @property
-    def path(self) -> Sequence[Entry]:
+    def branch(self) -> Sequence[Entry]:
         """The entries from the root to the head."""
         return tuple(reversed(list(self._towards_root(self._head))))
 
     @property
     def messages(self) -> tuple[Message, ...]:
         """The conversation from the root to the head, valid: calls without a result are `interrupted`."""
-        return repaired(message for entry in self.path if (message := entry.message) is not None)
+        return repaired(message for entry in self.branch if (message := entry.message) is not None)
 
     def append(self, kind: str, data: JsonObject) -> Entry:
         """Write an entry behind the head, which it becomes.
@@ -193,7 +203,7 @@ class Session:
         return self.append("message", to_builtins(message))
 
     def note(self, kind: str, data: JsonObject) -> None:
-        """Write an entry, unless the last of its kind on this path says the same."""
+        """Write an entry, unless the last of its kind on this branch says the same."""
         if self._noted.get(kind) != data:
             self.append(kind, data)
 
@@ -266,7 +276,7 @@ class Session:
             entry = found.parent
 
     def _find_notes(self) -> dict[str, JsonObject]:
-        return {entry.kind: entry.data for entry in self.path}
+        return {entry.kind: entry.data for entry in self.branch}
 
     def _find(self, wanted: str) -> str:
         if wanted in self._entries:

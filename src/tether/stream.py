@@ -1,7 +1,7 @@
 """A bounded stream of events from one producer to any number of consumers, and one result.
 
-Every consumer has an anyio memory object stream pair of its own (`_channel.py`, with the table of a consumer's
-states). An event goes to all consumers in one step, once all can take it (`_broadcast.py`), so that every
+Every consumer has an anyio memory object stream pair of its own (`_channel/channel.py`, with the table of a consumer's
+states). An event goes to all consumers in one step, once all can take it (`_channel/broadcast.py`), so that every
 consumer sees the same events in the same order. Nothing is handed over across an `await`: a `send` that was
 cancelled has not delivered, and a receive that was cancelled has taken nothing.
 
@@ -19,9 +19,9 @@ from anyio.abc import ObjectReceiveStream, ObjectSendStream
 from anyio.lowlevel import checkpoint, checkpoint_if_cancelled
 from attrs import frozen
 
-from tether._broadcast import Broadcast
-from tether._channel import Channel, WhenFull
-from tether._failure import Failure, beside_cancellation, raise_together
+from tether._channel.broadcast import Broadcast
+from tether._channel.channel import Channel, WhenFull
+from tether._channel.failure import Failure, beside_cancellation, raise_together
 
 __all__ = (
     "CHECKPOINT_EVERY",

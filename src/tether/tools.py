@@ -27,6 +27,7 @@ from tether.errors import ToolDefinitionError
 from tether.events import Event, ToolExecutionUpdate
 from tether.limits import Limits, Spent
 from tether.messages import (
+    AssistantMessage,
     Image,
     JsonObject,
     Message,
@@ -104,6 +105,7 @@ class ToolContext(Generic[Deps]):
         session: where the conversation is kept (a `Session`), or None.
         limits: what the run may spend.
         spent: what it has spent so far.
+        price: what a reply costs, where the agent was given a `price`; else None.
     """
 
     __slots__ = (
@@ -115,6 +117,7 @@ class ToolContext(Generic[Deps]):
         "depth",
         "limits",
         "name",
+        "price",
         "session",
         "spent",
     )
@@ -130,8 +133,9 @@ class ToolContext(Generic[Deps]):
         session: Any = None,
         limits: Limits | None = None,
         spent: Spent | None = None,
+        price: Callable[[AssistantMessage], float] | None = None,
         report: Callable[[ToolExecutionUpdate], Awaitable[None]],
-        spend: Callable[[Usage], None],
+        spend: Callable[[Usage, float], None],
     ) -> None:
         self.call_id: str = call_id
         self.name: str = name
@@ -140,6 +144,7 @@ class ToolContext(Generic[Deps]):
         self.session: Any = session
         self.limits: Limits = limits or Limits()
         self.spent: Spent = spent or Spent()
+        self.price: Callable[[AssistantMessage], float] | None = price
         self._transcript = transcript
         self._report = report
         self._spend = spend
@@ -180,9 +185,14 @@ class ToolContext(Generic[Deps]):
         """
         await self._report(ToolExecutionUpdate(self.call_id, self.name, event=event, path=path))
 
-    def spend(self, usage: Usage) -> None:
-        """Add what an agent inside this call has used to what the run has used. Dropped once the call has ended."""
-        self._spend(usage)
+    def spend(self, usage: Usage, cost: float = 0.0) -> None:
+        """Count what an agent inside this call has spent for the run that calls. Dropped once the call has ended.
+
+        Args:
+            usage: the tokens.
+            cost: their price, in the currency of `Limits.cost`.
+        """
+        self._spend(usage, cost)
 
 
 @overload

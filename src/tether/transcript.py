@@ -11,7 +11,6 @@ No I/O.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import count
 from typing import Final, overload
 
 from attrs import evolve
@@ -26,9 +25,10 @@ from tether.messages import (
     ToolCall,
     ToolResultMessage,
     UserMessage,
+    unique,
 )
 
-__all__ = ("Repaired", "Transcript", "repaired", "unanswered")
+__all__ = ("Repaired", "Transcript", "repaired", "unanswered", "with_unique_calls")
 
 _NOT_RUN: Final = (Text("This call was not run: the run ended before it could begin."),)
 _CUT_OFF: Final = (
@@ -115,7 +115,7 @@ class Transcript(Sequence[Message]):
                 timestamp=placeholder.timestamp,
             )
 
-    def settle(self, result: ToolResultMessage) -> None:
+    def resolve(self, result: ToolResultMessage) -> None:
         """Put a call's result in its place. The last result given for a call counts.
 
         Raises:
@@ -201,7 +201,7 @@ def repaired(messages: Iterable[Message]) -> Repaired:
 
 
 def _holds_nothing(message: Message) -> bool:
-    return isinstance(message, AssistantMessage) and message.cut_off and not message.content
+    return isinstance(message, AssistantMessage) and message.incomplete and not message.content
 
 
 def _by_reply(messages: Iterable[Message]) -> Iterator[Sequence[Message]]:
@@ -220,7 +220,7 @@ def _answered(part: Sequence[Message]) -> Iterator[Message]:
     results = [message for message in part if isinstance(message, ToolResultMessage)]
     for message in part:
         if isinstance(message, AssistantMessage):
-            reply = _with_unique_calls(message)
+            reply = with_unique_calls(message)
             yield reply
             yield from _results(message, reply, results)
         elif not isinstance(message, ToolResultMessage):
@@ -228,11 +228,11 @@ def _answered(part: Sequence[Message]) -> Iterator[Message]:
 
 
 def _results(
-    reply: AssistantMessage, unique: AssistantMessage, given: list[ToolResultMessage]
+    reply: AssistantMessage, renamed: AssistantMessage, given: list[ToolResultMessage]
 ) -> Iterator[ToolResultMessage]:
-    """Pair the calls of a reply with the results given for them."""
+    """Pair the calls of a reply, renamed to have ids of their own, with the results given for them."""
     for call, lost in zip(
-        reply.tool_calls, unanswered(unique, "interrupted", _CUT_OFF), strict=True
+        reply.tool_calls, unanswered(renamed, "interrupted", _CUT_OFF), strict=True
     ):
         place = next((n for n, result in enumerate(given) if result.call_id == call.id), None)
         if place is None:
@@ -248,17 +248,22 @@ def _answering(result: ToolResultMessage, lost: ToolResultMessage) -> ToolResult
     return evolve(result, call_id=lost.call_id, name=lost.name)
 
 
-def _with_unique_calls(reply: AssistantMessage) -> AssistantMessage:
+def with_unique_calls(reply: AssistantMessage) -> AssistantMessage:
+    """Give each call of a reply an id of its own, also those that came without one.
+
+    Returns:
+        The reply; itself, where nothing is to be changed.
+    """
     taken = {call.id for call in reply.tool_calls}
-    if len(taken) == len(reply.tool_calls):
+    if len(taken) == len(reply.tool_calls) and "" not in taken:
         return reply
     seen: set[str] = set()
     blocks: list[AssistantBlock] = []
-    for block in reply.content:
+    for index, block in enumerate(reply.content):
         if isinstance(block, ToolCall):
-            if block.id in seen:
-                names = (f"{block.id}-{number}" for number in count(2))
-                block = evolve(block, id=next(name for name in names if name not in taken))
+            wanted = block.id or f"{reply.id}-{index}"
+            if wanted in seen or not block.id:
+                block = evolve(block, id=unique(wanted, taken))
                 taken.add(block.id)
             seen.add(block.id)
         blocks.append(block)

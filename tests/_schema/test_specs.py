@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tether import ArgumentsError, ToolDefinitionError, tool
+from tether import tool
 from tether._schema.specs import TypeSpec
+from tether.errors import ArgumentsError, ToolDefinitionError
 from tether.tools import as_tool_result
 
 UserId = NewType("UserId", int)

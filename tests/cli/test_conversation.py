@@ -10,23 +10,14 @@ import anyio
 import pytest
 from tests.waiting import until_blocked
 
-from tether import (
-    Agent,
-    HookPoint,
-    Image,
-    ModelError,
-    Session,
-    Text,
-    ToolResultMessage,
-    UserMessage,
-    tool,
-)
+from tether import Agent, Image, ModelError, Session, Text, ToolResultMessage, UserMessage, tool
 from tether.cli.conversation import Closed, Conversation, Input, Interrupted, Pressed, State, Typed
 from tether.cli.display import Screen
 from tether.cli.editor import KEYS, completions
 from tether.cli.extensions import App
 from tether.cli.permission import permission
 from tether.cli.slash_commands import slash_commands
+from tether.hooks import HookPoint
 from tether.testing import Pause, ScriptedModel, call, check_transcript
 
 GUARD = 10

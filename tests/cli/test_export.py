@@ -12,9 +12,9 @@ from tether import (
     ToolCall,
     ToolResultMessage,
     UserMessage,
-    VendorItem,
 )
 from tether.cli.export import as_html, as_markdown
+from tether.messages import VendorItem
 
 TALK: tuple[Message, ...] = (
     UserMessage(["<script>alert(1)</script>", Image(b"png")]),

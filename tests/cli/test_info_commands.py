@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tether import Session, UserMessage, vendors
+from tether import Session, UserMessage
 from tether.cli.main import main
+from tether.models.catalogue import vendors
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from attrs import frozen
 
-from tether import AssistantMessage, Delta, ModelError, PartialReply, ReplyEnd
+from tether import AssistantMessage, ModelError
+from tether.deltas import Delta, PartialReply, ReplyEnd
 from tether.models._wire.protocol import Decoder
 from tether.models._wire.sse import frame_events
 
@@ -56,7 +57,7 @@ class Decoding:
             for delta in self.deltas_of(*events):
                 partial.add(delta)
         error = caught.value
-        assert error.partial == partial.cut("error", error.failure)
+        assert error.partial == partial.incomplete("error", error.failure)
         return error
 
     def read(self, chunks: Sequence[bytes]) -> PartialReply:

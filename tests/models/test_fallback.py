@@ -16,7 +16,6 @@ from tether import (
     ModelError,
     ModelRequest,
     ModelRetry,
-    PartialReply,
     RetryPolicy,
     TextDelta,
     UnknownModelError,
@@ -29,6 +28,7 @@ from tether import (
     model_from_name,
     price_of,
 )
+from tether.deltas import PartialReply
 from tether.testing import Pause, ScriptedModel, cancel_at_every_step, check_events
 from tether.testing import check_transcript as check_messages
 

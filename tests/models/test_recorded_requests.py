@@ -19,10 +19,10 @@ from tether import (
     Thinking,
     ToolCall,
     ToolResultMessage,
-    ToolSpec,
     UserMessage,
-    VendorItem,
 )
+from tether.messages import VendorItem
+from tether.model import ToolSpec
 from tether.models.catalogue import PROVIDERS, model_from_name
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "recordings"

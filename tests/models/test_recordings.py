@@ -9,18 +9,11 @@ from typing import Any
 import pytest
 from tests.models.replay import Exchange, pieces, serving
 
-from tether import (
-    Agent,
-    AssistantMessage,
-    ModelError,
-    ModelRequest,
-    ReplyEnd,
-    UserMessage,
-    VendorItem,
-)
-from tether.deltas import PartialReply
+from tether import Agent, AssistantMessage, ModelError, ModelRequest, UserMessage
+from tether.deltas import PartialReply, ReplyEnd
+from tether.messages import VendorItem
+from tether.model import RetryPolicy
 from tether.models.catalogue import PROVIDERS, model_from_name
-from tether.models.retry import RetryPolicy
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "recordings"
 
@@ -147,7 +140,7 @@ async def test_a_recording_is_decoded_as_by_its_vendors_sdk(
     if "error_message" in expected:
         assert error is not None
         assert error.message == expected["error_message"]
-        message = partial.cut("error", error.failure)
+        message = partial.incomplete("error", error.failure)
         assert error.partial is not None
         assert error.partial.content == message.content
     elif error is not None:

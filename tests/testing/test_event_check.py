@@ -10,9 +10,7 @@ from tether import (
     AgentEnd,
     AgentStart,
     AssistantMessage,
-    BlockEnd,
     Event,
-    Failure,
     MessageEnd,
     MessageStart,
     MessageUpdate,
@@ -22,8 +20,6 @@ from tether import (
     Thinking,
     ThinkingDelta,
     ToolCall,
-    ToolCallDelta,
-    ToolCallStart,
     ToolExecutionEnd,
     ToolExecutionStart,
     ToolExecutionUpdate,
@@ -32,6 +28,8 @@ from tether import (
     TurnStart,
     UserMessage,
 )
+from tether.deltas import BlockEnd, ToolCallDelta, ToolCallStart
+from tether.messages import Failure
 from tether.testing import check_events
 
 HI = UserMessage("hi", id="u1")
@@ -290,7 +288,7 @@ def test_a_fault_is_named_with_its_place(events: Sequence[Event], fault: str) ->
         assert faults(events, complete=False).startswith(fault)
 
 
-def cut_off(kept: str) -> list[Event]:
+def incomplete(kept: str) -> list[Event]:
     reply = AssistantMessage([Text(kept)] if kept else (), stop_reason="aborted")
     return [
         AgentStart(),
@@ -305,9 +303,9 @@ def cut_off(kept: str) -> list[Event]:
 
 def test_a_cut_off_reply_keeps_at_least_what_was_shown() -> None:
     """Its last delta may have arrived and not been told any more; what was told is not forgotten."""
-    check_events(cut_off("on "))
-    check_events(cut_off("on it"))
-    assert faults(cut_off("on")) == (
+    check_events(incomplete("on "))
+    check_events(incomplete("on it"))
+    assert faults(incomplete("on")) == (
         "event 4: the cut-off reply keeps 'on' of 'on ', which was shown"
     )
 

@@ -13,30 +13,31 @@ from tests.waiting import until_blocked
 
 from tether import (
     AssistantMessage,
-    BlockEnd,
     CustomMessage,
-    Delta,
     Image,
     Model,
     ModelError,
-    ModelMessage,
     ModelOptions,
     ModelRequest,
-    PartialReply,
-    ReplyEnd,
-    ReplyInfo,
     Text,
     TextDelta,
     Thinking,
     ThinkingDelta,
     ToolCall,
-    ToolCallDelta,
-    ToolCallStart,
     ToolResultMessage,
-    ToolSpec,
     Usage,
     UserMessage,
 )
+from tether.deltas import (
+    BlockEnd,
+    Delta,
+    PartialReply,
+    ReplyEnd,
+    ReplyInfo,
+    ToolCallDelta,
+    ToolCallStart,
+)
+from tether.model import ModelMessage, ToolSpec
 from tether.testing import Part, Pause, Reply, ScriptedModel, call
 
 ASK = ModelRequest(messages=[UserMessage("hi")])

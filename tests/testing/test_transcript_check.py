@@ -15,11 +15,10 @@ from tether import (
     Text,
     ToolCall,
     ToolResultMessage,
-    Transcript,
     UserMessage,
-    repaired,
 )
 from tether.testing import check_transcript
+from tether.transcript import Transcript, repaired
 
 HI = UserMessage("hi")
 NOTE = CustomMessage("note")

@@ -38,7 +38,7 @@ async def run(
             updates.extend(block.text for block in update.content)  # type: ignore[union-attr]  # it is text
 
     context: ToolContext[Any] = ToolContext(
-        call_id="c", name="run_command", deps=None, report=report, spend=lambda _: None
+        call_id="c", name="run_command", deps=None, report=report, spend=lambda *_: None
     )
     with anyio.fail_after(GUARD):
         result = await shell(folder)(command=command, context=context, **arguments)

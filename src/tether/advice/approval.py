@@ -7,7 +7,9 @@ from typing import TypeAlias
 import anyio
 import anyio.to_thread
 
-from tether import AroundTool, Deny, Invocation, Verdict, approval
+from tether import Deny, Invocation, Verdict
+from tether.approvals import approval
+from tether.hooks import AroundTool
 
 __all__ = ("Ask", "approval_by_person")
 

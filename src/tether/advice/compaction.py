@@ -18,18 +18,18 @@ from tether import (
     Image,
     Message,
     ModelError,
-    ModelMessage,
     ModelOptions,
     ModelRequest,
     Text,
     Thinking,
     ToolCall,
     ToolResultMessage,
-    TurnContext,
     UserMessage,
     context_window,
     to_json,
 )
+from tether.hooks import RequestContext
+from tether.model import ModelMessage
 
 __all__ = ("COMPACTION", "SUMMARISE", "compact")
 
@@ -53,7 +53,7 @@ _FITS_EVERYWHERE: Final = 4_000
 _TOKENS_OF_AN_IMAGE: Final = 1_500
 _CHARACTERS_OF_A_TOKEN: Final = 4
 
-Compact: TypeAlias = Callable[[Sequence[Message], TurnContext], Awaitable[Sequence[Message]]]
+Compact: TypeAlias = Callable[[Sequence[Message], RequestContext], Awaitable[Sequence[Message]]]
 
 
 def compact(
@@ -87,7 +87,7 @@ def compact(
     if keep < 1:
         raise ValueError(f"keep must be at least 1, not {keep!r}")
 
-    async def compaction(messages: Sequence[Message], turn: TurnContext) -> Sequence[Message]:
+    async def compaction(messages: Sequence[Message], turn: RequestContext) -> Sequence[Message]:
         seen = _View.of(messages)
         tokens = seen.tokens()
         # Looking the window up takes a while the first time, and most conversations are short.
@@ -114,7 +114,7 @@ def compact(
     return compaction
 
 
-def _question(older: Sequence[Message], instructions: str, turn: TurnContext) -> ModelRequest:
+def _question(older: Sequence[Message], instructions: str, turn: RequestContext) -> ModelRequest:
     told = [_brief(message) for message in older if not isinstance(message, CustomMessage)]
     # Some vendors take no calls in a conversation without the tools that they were of.
     options = ModelOptions(tool_choice="none") if turn.tools else ModelOptions()

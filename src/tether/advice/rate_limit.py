@@ -6,7 +6,9 @@ from contextlib import asynccontextmanager
 
 import anyio
 
-from tether import AroundModel, DeltaStream, ModelRequest, ProceedModel
+from tether import ModelRequest
+from tether.hooks import AroundModel, ProceedModel
+from tether.model import DeltaStream
 
 __all__ = ("rate_limit",)
 

@@ -7,21 +7,11 @@ from contextlib import asynccontextmanager
 import anyio.lowlevel
 import attrs
 
-from tether import (
-    AroundModel,
-    AssistantMessage,
-    BlockEnd,
-    Delta,
-    DeltaStream,
-    ModelRequest,
-    ProceedModel,
-    ReplyEnd,
-    Text,
-    TextDelta,
-    ToolCall,
-    ToolCallStart,
-    to_builtins,
-)
+from tether import AssistantMessage, ModelRequest, Text, TextDelta, ToolCall
+from tether.deltas import BlockEnd, Delta, ReplyEnd, ToolCallStart
+from tether.hooks import AroundModel, ProceedModel
+from tether.model import DeltaStream
+from tether.serialize import to_builtins
 
 __all__ = ("response_cache",)
 

@@ -5,17 +5,9 @@ from contextlib import asynccontextmanager
 
 import anyio
 
-from tether import (
-    AroundModel,
-    AroundTool,
-    DeltaStream,
-    Invocation,
-    ModelError,
-    ModelRequest,
-    ProceedModel,
-    ProceedTool,
-    ToolResult,
-)
+from tether import Invocation, ModelError, ModelRequest, ProceedTool, ToolResult
+from tether.hooks import AroundModel, AroundTool, ProceedModel
+from tether.model import DeltaStream
 
 __all__ = ("time_limit",)
 

@@ -29,9 +29,10 @@ import anyio
 from anyio.abc import TaskGroup
 from attrs import define, field, frozen
 
-from tether import Agent, Image, Run, TetherError, Text, UsageError, UserBlock, UserMessage
+from tether import Agent, Image, Run, TetherError, Text, UsageError, UserMessage
 from tether.cli.display import Display
 from tether.cli.extensions import App
+from tether.messages import UserBlock
 
 __all__ = ("Closed", "Conversation", "Input", "Interrupted", "Pressed", "State", "Typed")
 
@@ -211,7 +212,7 @@ class Conversation:
                 self.leave()
             case State.RUNNING if self.run is not None:
                 self._state = State.INTERRUPTED
-                self.run.cut()
+                self.run.interrupt()
             case State.INTERRUPTED if self.run is not None:
                 self.run.abort()
             case _:  # a run that has not begun yet, or the end

@@ -8,7 +8,6 @@ from typing import Final, assert_never
 
 from tether import (
     AssistantMessage,
-    Block,
     CustomMessage,
     Image,
     Message,
@@ -17,8 +16,8 @@ from tether import (
     ToolCall,
     ToolResultMessage,
     UserMessage,
-    VendorItem,
 )
+from tether.messages import Block, VendorItem
 
 __all__ = ()
 

@@ -25,19 +25,9 @@ from typing import Any, Final, TypeVar
 
 from attrs import define, field
 
-from tether import (
-    Agent,
-    AroundModel,
-    AroundTool,
-    Commands,
-    Complete,
-    HookPoint,
-    Model,
-    Tool,
-    UnknownModelError,
-    model_from_name,
-    tool,
-)
+from tether import Agent, Commands, Model, Tool, UnknownModelError, model_from_name, tool
+from tether.commands import Complete
+from tether.hooks import AroundModel, AroundTool, HookPoint
 
 __all__ = ("App",)
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from tether import UsageError, context_window, known_models, sessions, vendors
+from tether import UsageError, context_window, known_models, sessions
 from tether.cli.extensions import configuration_folder
 from tether.cli.guides import FIRST, find_guides, list_guides, shown
 from tether.cli.session_files import kept_sessions, session_folder
+from tether.models.catalogue import vendors
 
 __all__ = ()
 

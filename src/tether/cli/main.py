@@ -11,15 +11,7 @@ from typing import Final
 
 import anyio
 
-from tether import (
-    Agent,
-    DecodeError,
-    Limits,
-    Model,
-    ModelError,
-    Session,
-    UsageError,
-)
+from tether import Agent, Limits, Model, ModelError, Session, UsageError
 from tether.advice import compact
 from tether.advice.approval import Ask
 from tether.cli.arguments import Arguments, parse, warn
@@ -33,6 +25,7 @@ from tether.cli.permission import ask_at_terminal, permission
 from tether.cli.session_files import find_session, new_session_path
 from tether.cli.slash_commands import slash_commands
 from tether.cli.terminal import is_dumb, plain_lines
+from tether.errors import DecodeError
 from tether.toolbox import changing_tools, coding_tools
 
 __all__ = ()

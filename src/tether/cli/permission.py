@@ -5,9 +5,11 @@ from collections.abc import Collection
 
 import anyio
 
-from tether import AroundTool, Deny, approval
+from tether import Deny
 from tether.advice.approval import Ask, approval_by_person
+from tether.approvals import approval
 from tether.cli.display import printable
+from tether.hooks import AroundTool
 
 __all__ = ()
 

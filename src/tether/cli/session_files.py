@@ -6,7 +6,8 @@ import secrets
 import time
 from pathlib import Path
 
-from tether import SessionInfo, UsageError, sessions
+from tether import UsageError, sessions
+from tether.session import SessionInfo
 
 __all__ = ()
 

@@ -12,26 +12,25 @@ from tether import (
     Agent,
     AssistantMessage,
     Commands,
-    Complete,
-    Entry,
-    HookPoint,
-    Hooks,
     Message,
     Session,
-    ThinkingLevel,
     Tool,
     Usage,
     UsageError,
     UserMessage,
     known_models,
     price_of,
-    vendors,
 )
 from tether.advice.compaction import compact
 from tether.cli.conversation import Conversation
 from tether.cli.display import brief
 from tether.cli.editor import KEYS, file_names
 from tether.cli.export import as_html, as_markdown
+from tether.commands import Complete
+from tether.hooks import HookPoint, Hooks
+from tether.model import ThinkingLevel
+from tether.models.catalogue import vendors
+from tether.session import Entry
 
 __all__ = ()
 
@@ -115,7 +114,7 @@ def _tree(conversation: Conversation) -> str:
     if kept is None:
         lines = [f"* {_line(m.id, m)}" for m in conversation.agent.messages]
     else:
-        here = {entry.id for entry in kept.path}
+        here = {entry.id for entry in kept.branch}
         lines = [
             f"{'*' if entry.id in here else ' '} {'  ' * depth}{_line(entry.id, message)}"
             for entry, depth in _in_order_of_branches(kept)

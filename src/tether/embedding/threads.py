@@ -10,9 +10,10 @@ from threading import Condition
 from types import TracebackType
 from typing import Any
 
-from tether.agent import Agent, Prompt
+from tether.agent import Agent
 from tether.blocking import BlockingRun, run
 from tether.errors import UsageError
+from tether.messages import Prompt
 
 __all__ = ("BlockingRuns",)
 

@@ -2,49 +2,43 @@
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final
 
 from attrs import frozen
 
-from tether._exceptions import plain_model_errors
+from tether._scopes.exceptions import plain_model_errors
 from tether.deltas import Delta
 from tether.errors import ModelError, UsageError
 from tether.messages import FailureKind
-from tether.model import DeltaStream, Model, ModelRequest
+from tether.model import PASSING_FAILURES, DeltaStream, Model, ModelRequest
 from tether.models.catalogue import model_from_name
 
-__all__ = ("TAKEN_OVER", "Fallback", "fallback")
-
-TAKEN_OVER: Final[frozenset[FailureKind]] = frozenset(
-    {"rate_limit", "overloaded", "server", "timeout", "connection"}
-)
-"""Kinds of failure that another model may not have."""
+__all__ = ("Fallback", "fallback")
 
 
 @frozen
 class Fallback:
-    """Several models as one: the first that answers. Made by `fallback`.
+    """A model that is the first of several that answers. Made by `fallback`.
 
-    An agent follows each model's own retry policy before it turns to the next, and reports both as `ModelRetry`
-    events. `stream` alone makes one request to each.
+    An agent keeps each one's own policy for retries before it turns to the next, and tells of both as a
+    `ModelRetry` event. Alone, `stream` asks each once.
     """
 
-    models: Sequence[Model]
-    on: Collection[FailureKind] = TAKEN_OVER
+    alternatives: Sequence[Model]
+    on: Collection[FailureKind] = PASSING_FAILURES
 
     @property
     def name(self) -> str:
         """The names of all, in order."""
-        return " or ".join(model.name for model in self.models)
+        return " or ".join(model.name for model in self.alternatives)
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[DeltaStream]:
-        """Ask the models in order until one begins to answer; see `Model.stream`."""
+        """Ask one after the other, until one begins to answer; see `Model.stream`."""
         async with AsyncExitStack() as opened:
             yield await self._begun(request, opened)
 
     async def _begun(self, request: ModelRequest, opened: AsyncExitStack) -> DeltaStream:
-        for model in self.models:
+        for model in self.alternatives:
             try:
                 with plain_model_errors():
                     async with AsyncExitStack() as trying:
@@ -56,33 +50,31 @@ class Fallback:
                     raise
             else:
                 return _Begun(first, deltas)
-        raise AssertionError("the last model either answers or raises")
+        raise AssertionError("the last one either answers or raises")
 
     def passes_on(self, model: Model, error: ModelError) -> bool:
-        """Decide whether the next model is asked after one failed before anything had arrived."""
-        return error.kind in self.on and model is not self.models[-1]
+        """Say whether the next model is to be asked, where one failed before anything had arrived."""
+        return error.kind in self.on and model is not self.alternatives[-1]
 
 
-def fallback(*models: Model | str, on: Collection[FailureKind] = TAKEN_OVER) -> Fallback:
-    """Make one model from several: if one fails, the next is asked.
+def fallback(*models: Model | str, on: Collection[FailureKind] = PASSING_FAILURES) -> Fallback:
+    """Make one model of several: where one fails, the next is asked.
 
-    The next is asked only if nothing of a reply has arrived: no text comes twice.
+    Only a model of whose reply nothing has arrived is given up: no text comes twice.
 
     Args:
-        *models: models or their names, in order.
-        on: the kinds of failure after which the next one is asked.
+        *models: models or their names, in the order in which they are asked.
+        on: the kinds of failure that the next one takes over.
 
     Returns:
         The model.
 
     Raises:
         UsageError: there are fewer than two.
-        UnknownModelError: there is no model of such a name.
+        UnknownModelError: a name names nothing.
     """
     if len(models) < 2:
-        raise UsageError(
-            "fallback needs at least two models: the first to ask, and one that takes over"
-        )
+        raise UsageError("fallback needs at least two models: the one to ask, and who stands in")
     made = [model_from_name(model) if isinstance(model, str) else model for model in models]
     return Fallback(tuple(made), frozenset(on))
 
@@ -94,7 +86,7 @@ async def _first(deltas: DeltaStream) -> Delta:
 
 
 class _Begun:
-    """A reply whose first delta has been read already."""
+    """A reply whose first delta has been looked at."""
 
     def __init__(self, first: Delta, deltas: DeltaStream) -> None:
         self._seen = [first]

@@ -22,23 +22,17 @@ from enum import Enum
 
 from tether import (
     AgentEnd,
-    AssistantBlock,
     AssistantMessage,
-    BlockDelta,
-    BlockEnd,
     Event,
     Message,
     MessageEnd,
     MessageStart,
     MessageUpdate,
-    PartialReply,
     Text,
     TextDelta,
     Thinking,
     ThinkingDelta,
     ToolCall,
-    ToolCallDelta,
-    ToolCallStart,
     ToolExecutionEnd,
     ToolExecutionStart,
     ToolExecutionUpdate,
@@ -46,6 +40,8 @@ from tether import (
     TurnEnd,
     TurnStart,
 )
+from tether.deltas import BlockDelta, BlockEnd, PartialReply, ToolCallDelta, ToolCallStart
+from tether.messages import AssistantBlock
 from tether.testing.transcript_check import describe
 
 __all__ = ("check_events",)
@@ -239,7 +235,7 @@ class _Reply:
         if edited:
             return
         shown = self._partial.preview()
-        if message.cut_off:
+        if message.incomplete:
             kept = message.text.startswith(shown.text) and message.thinking.startswith(
                 shown.thinking
             )

@@ -31,24 +31,26 @@ from attrs import evolve, field, frozen
 from attrs.validators import ge
 
 from tether import (
-    AssistantBlock,
     AssistantMessage,
-    BlockDelta,
-    BlockEnd,
-    Delta,
-    DeltaStream,
     ModelRequest,
-    PartialReply,
-    ReplyEnd,
-    ReplyInfo,
     Text,
     TextDelta,
     Thinking,
     ThinkingDelta,
     ToolCall,
+)
+from tether.deltas import (
+    BlockDelta,
+    BlockEnd,
+    Delta,
+    PartialReply,
+    ReplyEnd,
+    ReplyInfo,
     ToolCallDelta,
     ToolCallStart,
 )
+from tether.messages import AssistantBlock, StopReason
+from tether.model import DeltaStream
 from tether.testing.transcript_check import check_request, describe
 
 __all__ = ("Part", "Pause", "Reply", "ScriptedModel", "call")
@@ -290,9 +292,8 @@ class _Writer:
         if self._reply.complete is None:
             yield from self._close()
             message = self._reply.preview()
-            if message.tool_calls:
-                message = evolve(message, stop_reason="tool_calls")
-            yield self._sent(ReplyEnd(message))
+            stop_reason: StopReason = "tool_calls" if message.tool_calls else "stop"
+            yield self._sent(ReplyEnd(evolve(message, stop_reason=stop_reason)))
 
     def _block(self, block: AssistantBlock) -> Iterator[Delta]:
         yield from self._close()

@@ -80,7 +80,7 @@ def describe(message: Message) -> str:
     match message:
         case AssistantMessage(tool_calls=calls, stop_reason=stop_reason):
             made = "".join(f" [{call.name} {call.id!r}]" for call in calls)
-            cut = f" ({stop_reason})" if message.cut_off else ""
+            cut = f" ({stop_reason})" if message.incomplete else ""
             return f"assistant{cut}: {_short(message.text)}{made}"
         case ToolResultMessage(call_id=call_id, name=name, outcome=outcome):
             return f"result of [{name} {call_id!r}] ({outcome}): {_short(message.text)}"
@@ -132,7 +132,7 @@ def _request_faults(messages: Sequence[Message]) -> Iterator[tuple[int, str]]:
 
 
 def _is_remains(message: Message) -> bool:
-    return isinstance(message, AssistantMessage) and message.cut_off
+    return isinstance(message, AssistantMessage) and message.incomplete
 
 
 def _check_tools(request: ModelRequest) -> None:

@@ -21,12 +21,12 @@ from tether import (
     ModelError,
     ModelRequest,
     ModelRetry,
-    ReplyEnd,
     TextDelta,
     UserMessage,
     model_from_name,
 )
-from tether.models.retry import RetryPolicy
+from tether.deltas import ReplyEnd
+from tether.model import RetryPolicy
 
 REQUEST = ModelRequest(messages=[UserMessage("hi")])
 GUARD = 10

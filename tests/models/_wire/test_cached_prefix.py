@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tether import (
-    AssistantBlock,
     AssistantMessage,
     Image,
     Message,
@@ -21,11 +20,9 @@ from tether import (
     Thinking,
     ToolCall,
     ToolResultMessage,
-    Transcript,
-    UserBlock,
     UserMessage,
-    repaired,
 )
+from tether.messages import AssistantBlock, UserBlock
 from tether.models._wire.cached_prefix import CachedPrefix
 from tether.models._wire.leniency import json_text
 from tether.models._wire.protocol import WireApi
@@ -33,6 +30,7 @@ from tether.models.anthropic.api import ANTHROPIC_MESSAGES
 from tether.models.google.api import GOOGLE_GENERATE
 from tether.models.openai_chat.api import MISTRAL_CHAT, OPENAI_CHAT
 from tether.models.openai_responses.api import OPENAI_RESPONSES
+from tether.transcript import Transcript, repaired
 
 APIS = [OPENAI_CHAT, MISTRAL_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES, GOOGLE_GENERATE]
 PNG = Image(b"png", "image/png")
@@ -68,7 +66,7 @@ def play(turns: list[str], api: str) -> list[list[Message]]:
                 transcript.append(AssistantMessage([Thinking("hm"), *calls], api=api))
                 for call in calls:
                     given: list[UserBlock] = [Text("x"), *([PNG] if turn == "image" else [])]
-                    transcript.settle(ToolResultMessage(call.id, "f", given))
+                    transcript.resolve(ToolResultMessage(call.id, "f", given))
         seen.append(list(transcript.for_model()))
         assert transcript.for_model() == repaired(list(transcript))
     return seen

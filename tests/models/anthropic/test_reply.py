@@ -14,14 +14,14 @@ from tether import (
     AssistantMessage,
     ModelError,
     ModelRequest,
-    PartialReply,
     Text,
     Thinking,
     ToolCall,
     Usage,
     UserMessage,
-    VendorItem,
 )
+from tether.deltas import PartialReply
+from tether.messages import VendorItem
 from tether.models.anthropic.reply import decode
 from tether.models.anthropic.request import encode
 

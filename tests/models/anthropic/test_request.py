@@ -14,11 +14,10 @@ from tether import (
     Thinking,
     ToolCall,
     ToolResultMessage,
-    ToolSpec,
     UserMessage,
-    VendorItem,
 )
-from tether.messages import AssistantBlock
+from tether.messages import AssistantBlock, VendorItem
+from tether.model import ToolSpec
 from tether.models.anthropic.api import ANTHROPIC_MESSAGES
 from tether.models.anthropic.request import encode
 

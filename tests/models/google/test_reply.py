@@ -16,15 +16,15 @@ from tether import (
     Image,
     ModelError,
     ModelRequest,
-    PartialReply,
     Text,
     Thinking,
     ToolCall,
     ToolResultMessage,
     Usage,
     UserMessage,
-    VendorItem,
 )
+from tether.deltas import PartialReply
+from tether.messages import VendorItem
 from tether.models.google.reply import decode
 from tether.models.google.request import encode
 

@@ -14,11 +14,10 @@ from tether import (
     Thinking,
     ToolCall,
     ToolResultMessage,
-    ToolSpec,
     UserMessage,
-    VendorItem,
 )
-from tether.messages import AssistantBlock
+from tether.messages import AssistantBlock, VendorItem
+from tether.model import ToolSpec
 from tether.models.google.api import GOOGLE_GENERATE
 from tether.models.google.request import encode
 

@@ -11,19 +11,9 @@ from hypothesis import strategies as st
 from tests.models.decoding import Decoding
 from tests.models.replay import pieces
 
-from tether import (
-    Image,
-    ModelError,
-    ModelRequest,
-    ReplyEnd,
-    Text,
-    Thinking,
-    ToolCall,
-    Usage,
-    UserMessage,
-    VendorItem,
-)
-from tether.deltas import BlockEnd, ReplyInfo, ToolCallDelta, ToolCallStart
+from tether import Image, ModelError, ModelRequest, Text, Thinking, ToolCall, Usage, UserMessage
+from tether.deltas import BlockEnd, ReplyEnd, ReplyInfo, ToolCallDelta, ToolCallStart
+from tether.messages import VendorItem
 from tether.models._wire.sse import frame_events
 from tether.models.openai_chat.api import OPENROUTER_CHAT
 from tether.models.openai_chat.reply import decode

@@ -17,10 +17,10 @@ from tether import (
     Thinking,
     ToolCall,
     ToolResultMessage,
-    ToolSpec,
     UserMessage,
-    VendorItem,
 )
+from tether.messages import VendorItem
+from tether.model import ToolSpec
 from tether.models._wire.protocol import WireApi
 from tether.models.openai_chat.api import DEEPSEEK_CHAT, MISTRAL_CHAT, OPENAI_CHAT, OPENROUTER_CHAT
 from tether.models.openai_chat.request import encode

@@ -11,15 +11,9 @@ from tests.models.decoding import Decoding
 from tests.models.openai_responses.events import CALLS, CREATED, SAYS, added, done, ended, more
 from tests.models.replay import pieces
 
-from tether import (
-    AssistantMessage,
-    ModelError,
-    PartialReply,
-    Text,
-    Thinking,
-    Usage,
-    VendorItem,
-)
+from tether import AssistantMessage, ModelError, Text, Thinking, Usage
+from tether.deltas import PartialReply
+from tether.messages import VendorItem
 from tether.models.openai_responses.reply import decode
 
 DECODING = Decoding("openai-responses", decode)

@@ -15,11 +15,10 @@ from tether import (
     Thinking,
     ToolCall,
     ToolResultMessage,
-    ToolSpec,
     UserMessage,
-    VendorItem,
 )
-from tether.messages import AssistantBlock
+from tether.messages import AssistantBlock, VendorItem
+from tether.model import ToolSpec
 from tether.models.openai_responses.reply import decode
 from tether.models.openai_responses.request import encode
 

@@ -22,7 +22,7 @@ from attrs import evolve, field, frozen
 
 from tether.deltas import Delta
 from tether.errors import ModelError
-from tether.model import DeltaStream, Model, ModelRequest
+from tether.model import DeltaStream, Model, ModelRequest, RetryPolicy
 from tether.models._http.failures import explained
 from tether.models._http.secrets import Key, resolved_key, without_key, without_password
 from tether.models._wire.cached_prefix import CachedPrefix
@@ -31,7 +31,6 @@ from tether.models._wire.leniency import json_text
 from tether.models._wire.protocol import Decoder, WireApi
 from tether.models._wire.sse import frame_events
 from tether.models.knowledge import closest_models
-from tether.models.retry import RetryPolicy
 
 __all__ = ("HttpModel",)
 

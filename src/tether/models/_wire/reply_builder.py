@@ -210,7 +210,7 @@ class ReplyBuilder:
             elif index in self._open:
                 for delta in self._open[index].shown():
                     partial.add(delta)
-        return partial.cut("error", failure)
+        return partial.incomplete("error", failure)
 
 
 class WireReply(Protocol[_E_contra]):

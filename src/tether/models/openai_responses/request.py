@@ -166,7 +166,7 @@ def _reply(
     for place in reversed(range(len(items))):
         if items[place].get("type") != "reasoning":
             # The last item of a reply that was cut off is not the one its reasoning led to.
-            followed = "id" in items[place] or not message.cut_off
+            followed = "id" in items[place] or not message.incomplete
         elif not followed:
             del items[place]
     yield from items

@@ -19,7 +19,7 @@ from typing import Any, TypeVarTuple
 import anyio
 from anyio.abc import TaskGroup
 
-from tether._exceptions import leaves, raise_as_it_is
+from tether._scopes.exceptions import leaves, raise_as_it_is
 
 __all__ = ("Tasks", "failure_in", "open_task_group", "plain", "within")
 

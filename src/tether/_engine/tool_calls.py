@@ -3,24 +3,24 @@
 import difflib
 import logging
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
 import anyio
-import anyio.lowlevel
 from attrs import define, field
 
-from tether._exceptions import in_words, leaves
-from tether._run_context import RunContext
-from tether._scopes import failure_in, open_task_group, within
-from tether._threads import run_in_thread
+from tether._engine.parts import RunServices
+from tether._engine.reports import Reports
+from tether._engine.turn_settings import TurnSettings
+from tether._scopes.exceptions import in_words, leaves
+from tether._scopes.task_groups import failure_in, open_task_group, within
+from tether._scopes.threads import run_in_thread
 from tether.errors import ArgumentsError
-from tether.events import ToolExecutionEnd, ToolExecutionStart, ToolExecutionUpdate
-from tether.hooks import AroundTool, Deny, Invocation, ProceedTool, answer_of
-from tether.loop import Answer
+from tether.events import ToolExecutionEnd, ToolExecutionStart
+from tether.hooks import Deny, Hook, Invocation, ProceedTool, call_hook
+from tether.loop import ToolOutcome
 from tether.messages import Outcome, ToolCall, ToolResultMessage, Usage
-from tether.settings import Settings
 from tether.tools import Tool, ToolContext, ToolResult, as_tool_result
 
 __all__ = ("ToolBatch",)
@@ -31,59 +31,17 @@ _SKIPPED: Final = "This call was not run: {why}."
 _INTERRUPTED: Final = "This call was interrupted: it may have run in part; its result is not known."
 
 
-class _Reports:
-    """What one call tells of itself while it runs: nothing of it comes behind the call's end.
-
-    Args:
-        publish: tells those who follow the run.
-    """
-
-    __slots__ = ("_on_their_way", "_open", "_publish", "_told")
-
-    def __init__(self, publish: Callable[[ToolExecutionUpdate], Awaitable[None]]) -> None:
-        self._publish = publish
-        self._open = True
-        self._on_their_way = 0
-        self._told: anyio.Event | None = None
-
-    async def report(self, update: ToolExecutionUpdate) -> None:
-        """Tell of an update; what comes after the call's end is dropped."""
-        if not self._open:
-            await anyio.lowlevel.checkpoint()
-            return
-        self._on_their_way += 1
-        try:
-            await self._publish(update)
-        except (anyio.ClosedResourceError, anyio.BrokenResourceError):
-            if self._open:
-                raise
-        finally:
-            self._on_their_way -= 1
-            if not self._on_their_way and self._told is not None:
-                self._told.set()
-
-    def close(self) -> None:
-        """Drop what comes from here on."""
-        self._open = False
-
-    async def told(self) -> None:
-        """Wait until those that came in time have been told: a task that is none of the call's may have sent them."""
-        while self._on_their_way:
-            self._told = anyio.Event()
-            await self._told.wait()
-
-
 @define
 class _Call:
     """One call of the batch, from its start to its answer."""
 
     call: ToolCall
-    reports: _Reports
+    reports: Reports
     scope: anyio.CancelScope = field(factory=anyio.CancelScope)
     started_at: float | None = None
     usage: Usage = field(factory=Usage)
     cost: float = 0.0
-    answer: Answer | None = None
+    answer: ToolOutcome | None = None
     ended: bool = False
 
 
@@ -94,56 +52,68 @@ class ToolBatch:
     calls go on that are running, and keep the others from starting.
 
     Args:
-        context: the run they belong to.
+        services: what belongs to the run whose calls they are.
         calls: the calls, in order.
     """
 
-    __slots__ = ("_calls", "_context", "_settings", "_slots")
+    __slots__ = ("_calls", "_parts", "_services", "_settings", "_slots")
 
-    def __init__(self, context: RunContext, calls: Sequence[ToolCall]) -> None:
-        self._context = context
-        self._calls = {call.id: _Call(call, _Reports(context.publish)) for call in calls}
-        self._settings: Settings = context.settings()
-        # How many of one tool may run at once, by its name.
-        self._slots: dict[str, anyio.CapacityLimiter] = {
-            tool.name: anyio.CapacityLimiter(tool.max_concurrency)
-            for tool in self._settings.tools.values()
-            if tool.max_concurrency is not None
-        }
+    def __init__(self, services: RunServices, calls: Sequence[ToolCall]) -> None:
+        self._services = services
+        self._parts = services.parts
+        publish = services.publisher.publish
+        self._calls = {call.id: _Call(call, Reports(publish)) for call in calls}
 
-    async def perform(self) -> Sequence[Answer]:
+    async def perform(self) -> Sequence[ToolOutcome]:
         """Run the calls, and publish what becomes of them.
 
         Returns:
-            An answer for each call, in order, also where the run cut them off.
+            What became of each call, in order, also where the run interrupted them.
 
         Raises:
             Exception: what a hook raised. The other calls have then been cancelled, and have ended.
 
         Cancellation:
-            Cancels the calls and waits for them; `so_far` then tells what is known.
+            Cancels the calls and waits for them; `close_nowait` then returns what is known.
         """
-        context = self._context
-        with context.in_flight():
+        # Not sooner, as it may raise: to make a performer does not.
+        self._settings = self._parts.settings()
+        # How many of one tool may run at once, by its name.
+        self._slots = {
+            tool.name: anyio.CapacityLimiter(tool.max_concurrency)
+            for tool in self._settings.tools.values()
+            if tool.max_concurrency is not None
+        }
+        with self._services.control.interruptible():
             for together in self._groups():
                 async with open_task_group() as tasks:
                     for call in together:
                         if not self._told_to_stop():
                             await self._start(call)
                             tasks.start_soon(self._run, call)
-        context.landed()
         for call in self._calls.values():
             if call.started_at is None:
                 await self._start(call)
             if call.answer is None:
                 self._settle(call, self._unanswered(call))
             await self._end(call)
-        return self.so_far()
+        return self._outcomes()
 
-    def so_far(self) -> Sequence[Answer]:
-        """Return what is known of each call, without waiting."""
+    def close_nowait(self) -> Sequence[ToolOutcome]:
+        """Announce the ends of the calls, and return what is known of each, without waiting."""
+        publish = self._services.publisher.publish_nowait
+        outcomes = self._outcomes()
+        for call, outcome in zip(self._calls.values(), outcomes, strict=True):
+            if call.started_at is None:
+                publish(self._start_of(call))
+            if not call.ended:
+                publish(self._end_of(call, outcome.result))
+        return outcomes
+
+    def _outcomes(self) -> Sequence[ToolOutcome]:
+        transcript = self._parts.transcript
         return [
-            call.answer or Answer(self._context.transcript.result(id_), usage=call.usage)
+            call.answer or ToolOutcome(transcript.result(id_), usage=call.usage, cost=call.cost)
             for id_, call in self._calls.items()
         ]
 
@@ -155,15 +125,15 @@ class ToolBatch:
         return [calls]
 
     def _told_to_stop(self) -> bool:
-        return bool(self._context.inbox.waiting("steering")) or self._context.ending is not None
+        return (
+            bool(self._parts.inbox.waiting("steering")) or self._services.control.ending is not None
+        )
 
     async def _start(self, call: _Call) -> None:
         """Take a call up: from here on it is known by its id, and may be cancelled."""
         call.started_at = anyio.current_time()
-        self._context.tool_scopes[call.call.id] = call.scope
-        await self._context.publish(
-            ToolExecutionStart(call.call.id, call.call.name, call.call.arguments)
-        )
+        self._services.live.tool_scopes[call.call.id] = call.scope
+        await self._services.publisher.publish(self._start_of(call))
 
     async def _run(self, call: _Call) -> None:
         try:
@@ -179,30 +149,35 @@ class ToolBatch:
 
     def _settle(self, call: _Call, result: ToolResultMessage, *, terminate: bool = False) -> None:
         """Record an answer; from here on nothing can take it back."""
-        self._context.transcript.settle(result)
-        call.answer = Answer(result, terminate, call.usage, call.cost)
+        self._parts.transcript.resolve(result)
+        call.answer = ToolOutcome(result, terminate, call.usage, call.cost)
 
     async def _end(self, call: _Call) -> None:
         if call.ended or call.answer is None or call.started_at is None:
             return
         call.ended = True
-        self._context.tool_scopes.pop(call.call.id, None)
+        self._services.live.tool_scopes.pop(call.call.id, None)
         call.reports.close()
-        await call.reports.told()
-        duration = anyio.current_time() - call.started_at
-        await self._context.publish(
-            ToolExecutionEnd(call.call.id, call.call.name, call.answer.result, duration)
-        )
+        await call.reports.delivered()
+        await self._services.publisher.publish(self._end_of(call, call.answer.result))
+
+    def _start_of(self, call: _Call) -> ToolExecutionStart:
+        return ToolExecutionStart(call.call.id, call.call.name, call.call.arguments)
+
+    def _end_of(self, call: _Call, result: ToolResultMessage) -> ToolExecutionEnd:
+        started_at = call.started_at
+        duration = 0.0 if started_at is None else anyio.current_time() - started_at
+        return ToolExecutionEnd(call.call.id, call.call.name, result, duration)
 
     def _unanswered(self, call: _Call) -> ToolResultMessage:
         """The result of a call that was kept from starting, or cut off."""
-        if self._context.transcript.result(call.call.id).outcome == "interrupted":
+        if self._parts.transcript.result(call.call.id).outcome == "interrupted":
             return self._message(call, ToolResult(_INTERRUPTED, outcome="interrupted"))
         return self._message(call, self._skipped())
 
     def _skipped(self) -> ToolResult:
         """What becomes of a call that was not begun."""
-        if self._context.inbox.waiting("steering"):
+        if self._parts.inbox.waiting("steering"):
             why = "the user has said something new"
         else:
             why = "it was cancelled before it could begin"
@@ -210,7 +185,7 @@ class ToolBatch:
 
     def _message(self, call: _Call, result: ToolResult) -> ToolResultMessage:
         """Make the result into the message that takes the call's place in the transcript."""
-        placeholder = self._context.transcript.result(call.call.id)
+        placeholder = self._parts.transcript.result(call.call.id)
         return ToolResultMessage(
             placeholder.call_id,
             placeholder.name,
@@ -218,32 +193,33 @@ class ToolBatch:
             result.details,
             result.outcome,
             id=placeholder.id,
-            timestamp=self._context.now(),
+            timestamp=self._parts.now(),
         )
 
     # One call, from the hooks inwards.
 
     async def _result(self, call: _Call) -> ToolResult:
-        hooks = self._context.hooks
+        hooks = self._parts.hooks
         tool = self._settings.tools.get(call.call.name)
         if tool is None or call.call.malformed is not None:
             return _failed(_refusal(call.call, self._settings))
         invocation = Invocation(call.call, tool, self._tool_context(call))
-        for function in hooks.functions("before_tool"):
-            match await answer_of(function, invocation):
-                case Deny(reason):
-                    return ToolResult(f"This call was denied: {reason}", outcome="denied")
+        for hook in hooks.at("before_tool"):
+            match await call_hook(hook, invocation):
+                case Deny() as denial:
+                    return denial.result()
                 case Invocation() as changed:
                     invocation = changed
-        result = await self._advised()(invocation)
-        for function in hooks.functions("after_tool"):
-            result = await answer_of(function, invocation, result) or result
+        result = await self._wrapped()(invocation)
+        for hook in hooks.at("after_tool"):
+            result = await call_hook(hook, invocation, result) or result
         return result
 
-    def _advised(self) -> ProceedTool:
+    def _wrapped(self) -> ProceedTool:
+        """The tool within the hooks around it."""
         proceed: ProceedTool = self._call_tool
-        for advice in reversed(self._context.hooks.functions("around_tool")):
-            proceed = _around(advice, proceed)
+        for hook in reversed(self._parts.hooks.at("around_tool")):
+            proceed = _around(hook, proceed)
         return proceed
 
     async def _call_tool(self, invocation: Invocation) -> ToolResult:
@@ -269,7 +245,7 @@ class ToolBatch:
         """Run the tool within its deadline, if it is not too late; from here on it counts as begun."""
         if self._told_to_stop():
             return self._skipped()
-        self._context.transcript.begin(invocation.call.id)
+        self._parts.transcript.begin(invocation.call.id)
         deadline = anyio.CancelScope(deadline=anyio.current_time() + seconds)
         try:
             with deadline:
@@ -298,35 +274,38 @@ class ToolBatch:
         given_up: list[bool] = []
         work = partial(_in_thread, partial(tool.function, **arguments), tool.name, given_up)
         try:
-            return await run_in_thread(work, limiter=self._context.threads)
+            return await run_in_thread(work, limiter=self._services.threads)
         except anyio.get_cancelled_exc_class():
             given_up.append(True)
             raise
 
     def _tool_context(self, call: _Call) -> ToolContext[Any]:
-        def spend(usage: Usage) -> None:
+        def spend(usage: Usage, cost: float) -> None:
             if call.answer is None:
                 call.usage += usage
+                call.cost += cost
 
         return ToolContext(
             call_id=call.call.id,
             name=call.call.name,
             deps=self._settings.deps,
-            transcript=self._context.transcript,
-            depth=self._context.depth,
-            session=self._context.session,
-            limits=self._context.limits,
-            spent=self._context.spent,
+            transcript=self._parts.transcript,
+            depth=self._parts.depth,
+            session=self._parts.session,
+            limits=self._parts.ledger.limits(),
+            spent=self._parts.ledger.spent,
+            price=self._settings.price,
             report=call.reports.report,
             spend=spend,
         )
 
 
-def _around(advice: AroundTool, proceed: ProceedTool) -> ProceedTool:
-    async def advised(invocation: Invocation) -> ToolResult:
-        return as_tool_result(await advice(invocation, proceed))
+def _around(hook: Hook, proceed: ProceedTool) -> ProceedTool:
+    async def wrapped(invocation: Invocation) -> ToolResult:
+        result: ToolResult = await call_hook(hook, invocation, proceed)
+        return result
 
-    return advised
+    return wrapped
 
 
 def _in_thread(function: Callable[[], object], name: str, given_up: Sequence[bool]) -> object:
@@ -349,7 +328,7 @@ def _described(error: Exception) -> str:
     return "; ".join(in_words(leaf) for leaf in leaves(error))
 
 
-def _refusal(call: ToolCall, settings: Settings) -> str:
+def _refusal(call: ToolCall, settings: TurnSettings) -> str:
     """Say why a call cannot run at all, and what could."""
     if call.name not in settings.tools:
         known = sorted(settings.tools)

@@ -26,7 +26,7 @@ import anyio.from_thread
 from anyio.abc import TaskGroup
 from attrs import field, frozen
 
-from tether._scopes import open_task_group
+from tether._scopes.task_groups import open_task_group
 from tether.errors import UsageError
 
 __all__ = ("Backend", "Portal", "backend_of_caller", "entered")

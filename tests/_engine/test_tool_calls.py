@@ -125,7 +125,7 @@ async def test_nothing_that_another_task_tells_comes_behind_the_end(
                 async for event in run:
                     events.append(event)
                     if len(of_calls(events)) == 5:
-                        run.cut() if ends_by == "cut" else None
+                        run.interrupt() if ends_by == "cut" else None
                         if ends_by == "cancel_tool" and run.running_tools:
                             run.cancel_tool("work")
             over.set()

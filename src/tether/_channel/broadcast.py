@@ -7,8 +7,8 @@ from typing import Generic, NoReturn, TypeVar
 
 import anyio
 
-from tether._channel import Channel, State
-from tether._failure import Failure, is_broken
+from tether._channel.channel import Channel, State
+from tether._channel.failure import Failure, is_broken
 
 __all__ = ("Broadcast",)
 

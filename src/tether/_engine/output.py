@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from attrs import define, evolve, field
 
+from tether._engine.turn_settings import TurnSettings
 from tether._schema.classes import Field
 from tether._schema.specs import ObjectSpec
 from tether.errors import ArgumentsError, OutputError, UsageError
 from tether.events import TurnEnd
 from tether.messages import JsonObject
-from tether.settings import Settings
 from tether.tools import Tool, ToolResult
 
 __all__ = ("Output",)
@@ -60,7 +60,7 @@ class Output:
         """Whether the run may end: the result is there, or the model has tried often enough."""
         return self.given or len(self._faults) >= self.attempts
 
-    def settings(self, settings: Settings) -> Settings:
+    def settings(self, settings: TurnSettings) -> TurnSettings:
         """Add the tool, and have the model call tools, where it may be made to.
 
         Raises:
@@ -76,7 +76,7 @@ class Output:
 
     def reminder(self, turn: TurnEnd) -> str | None:
         """Say what to tell a model that has answered without a result; None where it goes on by itself."""
-        if self.given or turn.results or turn.message.cut_off or turn.message.paused:
+        if self.given or turn.results or turn.message.incomplete or turn.message.paused:
             return None
         self._faults.append("it answered in words")
         return None if self.over else _REMINDER

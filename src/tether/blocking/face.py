@@ -23,15 +23,16 @@ from typing import Any, TypeVar, overload
 
 import anyio
 
-from tether._portal import Backend, Portal, backend_of_caller, entered
-from tether.agent import Agent, Prompt
+from tether.agent import Agent
+from tether.blocking._thread_bridge import Backend, backend_of_caller, entered
+from tether.blocking.handles import BlockingRun
 from tether.errors import NothingToContinueError, UsageError
-from tether.events import Event
-from tether.messages import AssistantMessage, Usage
+from tether.limits import Limits
+from tether.messages import Prompt
 from tether.pending import WhenBusy, check_when_busy
-from tether.run import OutputResult, Run, RunResult
+from tether.result import OutputResult, RunResult
 
-__all__ = ("BlockingChat", "BlockingRun", "chat", "prompt", "run")
+__all__ = ("BlockingChat", "chat", "prompt", "run")
 
 T = TypeVar("T")
 
@@ -41,6 +42,8 @@ def prompt(
     agent: Agent,
     request: Prompt | None = None,
     *,
+    deps: Any = None,
+    limits: Limits | None = None,
     backend: Backend | None = None,
     when_busy: WhenBusy = "raise",
 ) -> RunResult: ...
@@ -51,6 +54,8 @@ def prompt(
     *,
     output: type[T],
     output_attempts: int = 3,
+    deps: Any = None,
+    limits: Limits | None = None,
     backend: Backend | None = None,
     when_busy: WhenBusy = "raise",
 ) -> OutputResult[T]: ...
@@ -61,6 +66,8 @@ def prompt(
     *,
     output: Any,
     output_attempts: int = 3,
+    deps: Any = None,
+    limits: Limits | None = None,
     backend: Backend | None = None,
     when_busy: WhenBusy = "raise",
 ) -> OutputResult[Any]: ...
@@ -70,6 +77,8 @@ def prompt(
     *,
     output: Any = None,
     output_attempts: int = 3,
+    deps: Any = None,
+    limits: Limits | None = None,
     backend: Backend | None = None,
     when_busy: WhenBusy = "raise",
 ) -> RunResult:
@@ -80,6 +89,8 @@ def prompt(
         request: what to say; None to continue from the conversation as it stands.
         output: the type that the result is to have; see `Agent.run`.
         output_attempts: how often the model may try.
+        deps: what the tools need in this run; the agent's own if None.
+        limits: what this run may spend; the agent's own if None.
         backend: the event loop to use; if None, the one this thread works for, else asyncio.
         when_busy: whether to wait while a run of the agent is going; see `Agent.run`.
 
@@ -99,6 +110,8 @@ def prompt(
         request,
         output=output,
         output_attempts=output_attempts,
+        deps=deps,
+        limits=limits,
         backend=backend,
         when_busy=when_busy,
     ) as going:
@@ -112,10 +125,12 @@ def run(
     *,
     output: Any = None,
     output_attempts: int = 3,
+    deps: Any = None,
+    limits: Limits | None = None,
     backend: Backend | None = None,
     when_busy: WhenBusy = "raise",
     max_buffer_size: float = 64,
-) -> Iterator["BlockingRun"]:
+) -> Iterator[BlockingRun]:
     """Start a run, tied to the block it is used in.
 
     Args:
@@ -123,6 +138,8 @@ def run(
         request: what to say; None to continue from the conversation as it stands.
         output: the type that the result is to have; see `Agent.run`.
         output_attempts: how often the model may try.
+        deps: what the tools need in this run; the agent's own if None.
+        limits: what this run may spend; the agent's own if None.
         backend: the event loop to use; if None, the one this thread works for, else asyncio.
         when_busy: whether to wait while a run of the agent is going; see `Agent.run`.
         max_buffer_size: how many events the run may be ahead of who reads them.
@@ -144,6 +161,8 @@ def run(
         request,
         output=output,
         output_attempts=output_attempts,
+        deps=deps,
+        limits=limits,
         max_buffer_size=max_buffer_size,
         when_busy=when_busy,
     )
@@ -232,64 +251,6 @@ def chat(
     """
     check_when_busy(when_busy)
     return BlockingChat(agent, backend, when_busy)
-
-
-class BlockingRun:
-    """The handle on a run, for plain functions. Made by `run`.
-
-    The handles may be used from any thread, also while another thread iterates.
-    """
-
-    __slots__ = ("_portal", "_run")
-
-    def __init__(self, portal: Portal, run: Run) -> None:
-        self._portal = portal
-        self._run = run
-
-    def __iter__(self) -> Iterator[Event]:
-        return self
-
-    def __next__(self) -> Event:
-        """Wait for the next event.
-
-        Raises:
-            StopIteration: the run is over.
-            ModelError: the model failed.
-        """
-        try:
-            return self._portal.call(self._run.__anext__)
-        except StopAsyncIteration:
-            raise StopIteration from None
-
-    def result(self) -> RunResult:
-        """Wait for the end of the run, leaving aside the events nobody has read.
-
-        Raises:
-            ModelError: the model failed; the transcript holds what had arrived.
-        """
-        return self._portal.call(self._run.result)
-
-    def steer(self, message: Prompt, *, interrupt: bool = False) -> None:
-        """Say something to the agent while it works; see `Agent.steer`."""
-        self._portal.call(lambda: self._run.steer(message, interrupt=interrupt))
-
-    def abort(self) -> None:
-        """End the run in order."""
-        self._portal.call(self._run.abort)
-
-    def cancel_tool(self, call_id: str) -> None:
-        """Cancel one running call; see `Run.cancel_tool`."""
-        self._portal.call(lambda: self._run.cancel_tool(call_id))
-
-    @property
-    def partial(self) -> AssistantMessage | None:
-        """The reply so far; see `Run.partial`."""
-        return self._portal.call(lambda: self._run.partial)
-
-    @property
-    def usage(self) -> Usage:
-        """The tokens spent so far."""
-        return self._run.usage
 
 
 def _refuse_in_event_loop() -> None:

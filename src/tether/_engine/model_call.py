@@ -6,25 +6,23 @@ from typing import Literal, cast
 
 from attrs import evolve
 
-from tether._exceptions import in_words, plain_model_errors
-from tether._run_context import RunContext
+from tether._engine.parts import RunParts, RunServices
+from tether._engine.turn_settings import TurnSettings
+from tether._scopes.exceptions import in_words, plain_model_errors
 from tether.deltas import PartialReply, ReplyEnd, ReplyInfo
 from tether.errors import ModelError
 from tether.events import Event, MessageEnd, MessageStart, MessageUpdate, ModelRetry
-from tether.hooks import AroundModel, TurnContext, answer_of, takes_two
-from tether.messages import (
-    AssistantBlock,
-    AssistantMessage,
-    CustomMessage,
-    Failure,
-    Message,
-    ToolCall,
+from tether.hooks import Hook, RequestContext, call_hook, checked
+from tether.messages import AssistantMessage, CustomMessage, Failure, Message, StopReason
+from tether.model import (
+    AlternativeModels,
+    DeltaStream,
+    Model,
+    ModelMessage,
+    ModelRequest,
+    RetryPolicy,
 )
-from tether.model import DeltaStream, Model, ModelMessage, ModelRequest
-from tether.models.fallback import Fallback
-from tether.models.retry import RetryPolicy
-from tether.settings import Settings
-from tether.transcript import Repaired, repaired
+from tether.transcript import Repaired, repaired, with_unique_calls
 
 __all__ = ("ModelCall",)
 
@@ -35,86 +33,88 @@ _Stream = Callable[[ModelRequest], AbstractAsyncContextManager[DeltaStream]]
 
 
 class ModelCall:
-    """One question to the model, from the transcript to the reply.
+    """One request to the model, from the transcript to the reply.
 
     Args:
-        context: the run that asks.
+        services: what belongs to the run that asks.
     """
 
     __slots__ = (
         "_announced",
         "_arrived",
-        "_context",
         "_failure",
         "_id",
         "_partial",
+        "_parts",
+        "_publishing",
+        "_services",
         "_settings",
         "_started_at",
-        "_telling",
     )
 
-    def __init__(self, context: RunContext) -> None:
-        self._context = context
-        self._id = context.new_id()
-        self._started_at = context.now()
+    def __init__(self, services: RunServices) -> None:
+        self._services = services
+        self._parts = services.parts
+        self._id = services.parts.new_id()
+        self._started_at = services.parts.now()
         self._partial = PartialReply()
-        self._settings = context.settings()
         self._announced = False
         self._arrived = False
-        # Whether an exception would come from who is told of the reply, and not from who makes it.
-        self._telling = False
+        # While this is set, an exception comes from a listener or a consumer, and not from the model.
+        self._publishing = False
         self._failure: Failure | None = None
 
     async def perform(self) -> AssistantMessage:
         """Ask the model and publish its reply as it arrives.
 
         Returns:
-            The reply; cut off (`aborted`) where the run cut it off, and with an `error` where the model
-            failed, the exception being left in `context.error`.
+            The reply; incomplete (`aborted`) where the run interrupted it, and with an `error` where the model
+            failed, the exception being left in the run's live view.
 
         Raises:
             Exception: what a hook raised.
 
         Cancellation:
-            At every await; `so_far` then tells what had arrived.
+            At every await; `close_nowait` then returns what had arrived.
         """
-        context = self._context
-        context.error = None
+        live, control = self._services.live, self._services.control
+        # Not sooner, as it may raise: to make a performer does not.
+        self._settings = self._parts.settings()
+        live.error = None
         error: ModelError | None = None
-        if context.ending is None:
-            with context.in_flight():
+        if control.ending is None:
+            with control.interruptible():
                 try:
                     with plain_model_errors():
                         await self._ask_within_bounds()
                 except ModelError as failure:
                     error = failure
-            context.landed()
         await self._announce()
         reply = self._partial.complete
         if reply is None:
-            context.error = error
-            self._failure = error.failure if error is not None else None
-            return self.so_far()
-        for function in context.hooks.functions("after_model"):
-            reply = await answer_of(function, reply) or reply
+            live.error = error
+            self._failure = None if error is None else error.failure
+            return self._partial_result()
+        for hook in self._parts.hooks.at("after_model"):
+            reply = await call_hook(hook, reply) or reply
         return self._stamped(reply)
 
-    def so_far(self) -> AssistantMessage:
-        """Return the reply as far as it has arrived, without waiting."""
-        failure = self._failure
-        return self._stamped(self._partial.cut("aborted" if failure is None else "error", failure))
+    def close_nowait(self) -> AssistantMessage:
+        """Announce the reply, if it was not, and return it as far as it has arrived, without waiting."""
+        if not self._announced:
+            self._services.publisher.publish_nowait(MessageStart(self._beginning()))
+        return self._partial_result()
 
-    @property
-    def unannounced(self) -> MessageStart | None:
-        """The event that must still come before the end of the reply, if it has not been sent."""
-        return None if self._announced else MessageStart(self._beginning())
+    def _partial_result(self) -> AssistantMessage:
+        reason: StopReason = "aborted" if self._failure is None else "error"
+        return self._stamped(self._partial.incomplete(reason, self._failure))
 
     async def _ask_within_bounds(self) -> None:
         """Ask; where the conversation is too long, let the hooks shorten it, once."""
         request = await self._request("turn")
         refusal: ModelError | None = None
         try:
-            await self._ask(request)
+            await self._ask(self._settings.model, request)
         except ModelError as error:
             if error.kind != "context_overflow" or self._arrived:
                 raise
@@ -124,65 +124,65 @@ class ModelCall:
         shorter = await self._request("overflow")
         if shorter.messages == request.messages:
             raise refusal
-        await self._context.publish(ModelRetry(1, 0.0, refusal.failure))
-        await self._ask(shorter)
+        await self._services.publisher.publish(ModelRetry(1, 0.0, refusal.failure))
+        await self._ask(self._settings.model, shorter)
 
     async def _request(self, reason: Literal["turn", "overflow"]) -> ModelRequest:
         settings = self._settings
-        turn = TurnContext(
+        context = RequestContext(
             reason,
             settings.model,
             settings.system,
             [tool.spec for tool in settings.tools.values()],
-            self._ask_beside,
+            self._side_request,
             self._record,
         )
-        return await build_request(self._context, self._settings, turn)
+        return await build_request(self._parts, self._settings, context)
 
-    async def _ask_beside(self, request: ModelRequest) -> AssistantMessage:
-        """Ask something that is no part of the conversation."""
+    async def _side_request(self, request: ModelRequest) -> AssistantMessage:
+        """Make a request that is no part of the conversation."""
         partial = PartialReply()
-        model = await self._context.connected(self._settings.model)
+        model = await self._services.connections.connected(self._settings.model)
         with plain_model_errors():
             async with model.stream(request) as deltas:
                 async for delta in deltas:
                     partial.add(delta)
         if partial.complete is None:
             raise ModelError("the reply stopped before its end", kind="malformed")
-        self._context.spend(partial.complete)
+        self._parts.ledger.count(partial.complete)
         return partial.complete
 
     async def _record(self, message: CustomMessage) -> None:
-        context = self._context
-        stamped = context.stamp(message)
-        context.transcript.append(stamped)
-        await context.publish(MessageStart(stamped))
-        context.record(stamped)
-        await context.publish(MessageEnd(stamped))
+        parts, publisher = self._parts, self._services.publisher
+        stamped = parts.stamp(message)
+        parts.transcript.append(stamped)
+        await publisher.publish(MessageStart(stamped))
+        parts.record(stamped)
+        await publisher.publish(MessageEnd(stamped))
 
-    async def _ask(self, request: ModelRequest) -> None:
-        """Ask the model; of models that stand in for each other, one after the other."""
-        wanted = self._settings.model
-        if not isinstance(wanted, Fallback):
-            await self._follow_with_retries(wanted, request)
+    async def _ask(self, model: Model, request: ModelRequest) -> None:
+        """Ask a model; of models that stand in for each other, one after the other."""
+        if not isinstance(model, AlternativeModels):
+            await self._follow_with_retries(model, request)
             return
-        for number, model in enumerate(wanted.models, 1):
+        for number, alternative in enumerate(model.alternatives, 1):
             try:
-                await self._follow_with_retries(model, request)
+                await self._ask(alternative, request)
             except ModelError as error:
-                if self._arrived or not wanted.passes_on(model, error):
+                is_last = number == len(model.alternatives)
+                if self._arrived or is_last or not model.passes_on(alternative, error):
                     raise
                 failure = error.failure
             else:
                 return
-            await self._context.publish(ModelRetry(number, 0.0, failure))
+            await self._services.publisher.publish(ModelRetry(number, 0.0, failure))
 
     async def _follow_with_retries(self, model: Model, request: ModelRequest) -> None:
         try:
             await self._follow(model, request)
         except ModelError as error:
-            policy: RetryPolicy | None = getattr(model, "retry", None)
-            if policy is None or not self._may_retry(policy, error):
+            policy: object = getattr(model, "retry", None)
+            if not isinstance(policy, RetryPolicy) or not self._may_retry(policy, error):
                 raise
             await self._retry(policy, model, request, error)
 
@@ -220,7 +220,9 @@ class ModelCall:
                 return
             if attempt.num < policy.attempts and self._may_retry(policy, failed):
                 delay = failed.retry_after if failed.retry_after is not None else attempt.next_wait
-                await self._context.publish(ModelRetry(attempt.num, delay, failed.failure))
+                await self._services.publisher.publish(
+                    ModelRetry(attempt.num, delay, failed.failure)
+                )
 
     async def _follow(self, model: Model, request: ModelRequest) -> None:
         try:
@@ -229,18 +231,17 @@ class ModelCall:
         except ModelError:
             raise
         except Exception as bug:
-            if not self._telling:
+            if not self._publishing:
                 self._failure = Failure("internal", in_words(bug))
             raise
 
     async def _receive(self, model: Model, request: ModelRequest) -> None:
-        context = self._context
-        self._partial = context.partial = PartialReply(model=model.name)
-        stream: _Stream = (await context.connected(model)).stream
-        for advice in reversed(context.hooks.functions("around_model")):
-            stream = _advised(advice, stream)
+        self._partial = self._services.live.partial = PartialReply(model=model.name)
+        stream: _Stream = (await self._services.connections.connected(model)).stream
+        for hook in reversed(self._parts.hooks.at("around_model")):
+            stream = _wrapped(hook, stream)
         async with stream(request) as deltas:
-            add, offer = self._partial.add, context.offer
+            add, offer = self._partial.add, self._services.publisher.offer
             async for delta in deltas:
                 self._arrived = True
                 add(delta)
@@ -249,36 +250,47 @@ class ModelCall:
                 if not self._announced:
                     await self._announce()
                 if not offer(event := MessageUpdate(delta)):
-                    await self._tell(event)
+                    await self._publish(event)
         if self._partial.complete is None:
             raise ModelError("the reply stopped before its end", kind="malformed")
 
     async def _announce(self) -> None:
         if not self._announced:
             self._announced = True
-            await self._tell(MessageStart(self._beginning()))
+            await self._publish(MessageStart(self._beginning()))
 
-    async def _tell(self, event: Event) -> None:
-        self._telling = True
-        await self._context.publish(event)
-        self._telling = False
+    async def _publish(self, event: Event) -> None:
+        self._publishing = True
+        await self._services.publisher.publish(event)
+        self._publishing = False
 
     def _beginning(self) -> AssistantMessage:
         seen = self._partial.preview()
         return AssistantMessage(
-            (), model=seen.model, api=seen.api, id=self._id, timestamp=self._started_at
-        )
-
-    def _stamped(self, reply: AssistantMessage) -> AssistantMessage:
-        return evolve(
-            reply,
-            content=_with_unique_calls(reply, self._id),
+            (),
+            model=seen.model,
+            api=seen.api,
+            stop_reason=None,
             id=self._id,
             timestamp=self._started_at,
         )
 
+    def _stamped(self, reply: AssistantMessage) -> AssistantMessage:
+        # A model may leave open why its reply ended; the transcript does not.
+        reason: StopReason = "tool_calls" if reply.tool_calls else "stop"
+        return with_unique_calls(
+            evolve(
+                reply,
+                stop_reason=reply.stop_reason or reason,
+                id=self._id,
+                timestamp=self._started_at,
+            )
+        )
 
-async def build_request(context: RunContext, settings: Settings, turn: TurnContext) -> ModelRequest:
+
+async def build_request(
+    parts: RunParts, settings: TurnSettings, context: RequestContext
+) -> ModelRequest:
     """Make of the transcript what the model is sent.
 
     The hooks see it in this order: `transform_context` the list of messages, `convert` each custom message
@@ -287,44 +299,44 @@ async def build_request(context: RunContext, settings: Settings, turn: TurnConte
     Raises:
         Exception: what a hook raised.
     """
-    hooks = context.hooks
-    functions = hooks.functions("transform_context")
-    messages: Sequence[Message] = list(context.transcript) if functions else ()
-    for function in functions:
-        given = (messages, turn) if takes_two(function) else (messages,)
-        answer = await answer_of(function, *given)
+    hooks = parts.hooks
+    transforms = hooks.at("transform_context")
+    messages: Sequence[Message] = list(parts.transcript) if transforms else ()
+    for hook in transforms:
+        given = (messages, context) if hook.takes_two else (messages,)
+        answer = await call_hook(hook, *given)
         messages = messages if answer is None else list(answer)
-    valid = repaired(messages) if functions else context.transcript.for_model()
+    valid = repaired(messages) if transforms else parts.transcript.for_model()
     request = ModelRequest(
-        messages=await _converted(context, _without_cut_off_end(valid)),
+        messages=await _converted(parts, _without_incomplete_end(valid)),
         system=settings.system,
         tools=[tool.spec for tool in settings.tools.values()],
         options=settings.options,
     )
-    for function in hooks.functions("before_model"):
-        request = await answer_of(function, request) or request
+    for hook in hooks.at("before_model"):
+        request = await call_hook(hook, request) or request
     return request
 
 
-def _advised(advice: AroundModel, proceed: _Stream) -> _Stream:
-    return lambda request: advice(request, proceed)
+def _wrapped(hook: Hook, proceed: _Stream) -> _Stream:
+    return lambda request: checked(hook, hook.function(request, proceed))
 
 
-def _without_cut_off_end(messages: Repaired) -> Repaired:
-    """Leave out a cut-off reply when nothing has followed it: it is asked for again."""
+def _without_incomplete_end(messages: Repaired) -> Repaired:
+    """Leave out an incomplete reply when nothing has followed it: it is asked for again."""
     last = messages[-1] if messages else None
-    cut_off = isinstance(last, AssistantMessage) and last.cut_off
-    return Repaired(messages[:-1]) if cut_off else messages
+    incomplete = isinstance(last, AssistantMessage) and last.incomplete
+    return Repaired(messages[:-1]) if incomplete else messages
 
 
-async def _converted(context: RunContext, messages: Repaired) -> Sequence[ModelMessage]:
+async def _converted(parts: RunParts, messages: Repaired) -> Sequence[ModelMessage]:
     if not any(type(message) is CustomMessage for message in messages):
         return cast("Sequence[ModelMessage]", messages)
     converted: list[ModelMessage] = []
     added = False
     for message in messages:
         if isinstance(message, CustomMessage):
-            given = await _convert(context, message)
+            given = await _convert(parts, message)
             converted += given
             added = added or bool(given)
         else:
@@ -332,29 +344,12 @@ async def _converted(context: RunContext, messages: Repaired) -> Sequence[ModelM
     return converted if added else cast("Sequence[ModelMessage]", Repaired(converted))
 
 
-async def _convert(context: RunContext, message: CustomMessage) -> Sequence[ModelMessage]:
-    for function in context.hooks.functions("convert"):
-        answer = await answer_of(function, message)
+async def _convert(parts: RunParts, message: CustomMessage) -> Sequence[ModelMessage]:
+    for hook in parts.hooks.at("convert"):
+        answer = await call_hook(hook, message)
         if answer is not None:
             return cast(
                 "Sequence[ModelMessage]",
                 answer if isinstance(answer, list | tuple) else [answer],
             )
     return ()
-
-
-def _with_unique_calls(reply: AssistantMessage, message_id: str) -> Sequence[AssistantBlock]:
-    """Give calls without an id one, and calls that share one another: each has one result."""
-    taken: set[str] = set()
-    blocks: list[AssistantBlock] = []
-    for place, block in enumerate(reply.content):
-        if isinstance(block, ToolCall):
-            wanted = block.id or f"{message_id}-{place}"
-            name = wanted
-            while name in taken:
-                name = f"{name}-{place}"
-            taken.add(name)
-            blocks.append(block if name == block.id else evolve(block, id=name))
-        else:
-            blocks.append(block)
-    return blocks

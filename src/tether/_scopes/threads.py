@@ -22,7 +22,7 @@ import anyio.to_thread
 from anyio._core._eventloop import threadlocals  # what `anyio.from_thread` goes by
 from anyio.lowlevel import EventLoopToken, current_token
 
-from tether._scopes import Tasks, failure_in, open_task_group
+from tether._scopes.task_groups import Tasks, failure_in, open_task_group
 
 __all__ = ("run_in_thread", "tied_to_its_thread")
 

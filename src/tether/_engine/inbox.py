@@ -1,22 +1,16 @@
 """Messages for a run that is going, or about to: accepted once, delivered once or handed back.
 
-An inbox belongs to an agent. Who puts a message in is told at once that it is accepted; from then on
-it is in exactly one place: waiting here, in the transcript, or handed back as undelivered.
+An inbox belongs to an agent. A message that was put in is in exactly one place from then on: waiting here, in the
+transcript, or handed back as undelivered.
 
 No I/O.
 """
 
 from collections.abc import Iterable
-from typing import Literal, TypeAlias
 
-from tether.messages import CustomMessage, UserMessage
+from tether.messages import Queued, QueueMode, QueueName
 
-__all__ = ("Inbox", "QueueMode", "QueueName", "Queued")
-
-Queued: TypeAlias = UserMessage | CustomMessage
-QueueName: TypeAlias = Literal["steering", "follow_up"]
-QueueMode: TypeAlias = Literal["one_at_a_time", "all"]
-"""How many of the waiting messages enter the conversation at each opportunity."""
+__all__ = ("Inbox",)
 
 
 class Inbox:

@@ -2,8 +2,9 @@
 
 import pytest
 
-from tether import FailureKind, ModelError
-from tether.models.retry import RetryPolicy
+from tether import ModelError
+from tether.messages import FailureKind
+from tether.model import RetryPolicy
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,165 @@
+"""A run from when it is asked for until it is over."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tether._engine.driver import Driver
+from tether._engine.interruption import RunControl
+from tether._engine.line import Place
+from tether._engine.parts import LiveRun, RunParts, RunServices
+from tether._engine.publisher import Publisher
+from tether.errors import UsageError
+from tether.events import Event
+from tether.limits import Spent
+from tether.loop import End, agent_loop
+from tether.messages import Prompt, Queued, as_message
+from tether.result import OutputResult, RunResult
+from tether.stream import EventSink
+
+__all__ = ("ActiveRun", "RunStart")
+
+
+class ActiveRun:
+    """A run that is going, or about to.
+
+    Args:
+        parts: what it is made of.
+        prompts: what it begins with.
+        on_over: called once, when it is over.
+    """
+
+    __slots__ = ("_is_over", "_on_over", "_parts", "_prompts", "control", "live")
+
+    def __init__(
+        self, parts: RunParts, prompts: Sequence[Queued], on_over: Callable[[], object]
+    ) -> None:
+        self.control = RunControl(parts.ledger.limits)
+        self.live = LiveRun()
+        self._parts = parts
+        self._prompts = prompts
+        self._on_over = on_over
+        self._is_over = False
+
+    @property
+    def spent(self) -> Spent:
+        """What it has spent so far."""
+        return self._parts.ledger.spent
+
+    def accept(self, prompt: Prompt) -> Queued:
+        """Take a message that steers the run.
+
+        Raises:
+            UsageError: the run is over.
+        """
+        if self._is_over:
+            raise UsageError(
+                "this run is over: speak to the next one with Agent.steer, or start one with a prompt"
+            )
+        message = self._parts.stamp(as_message(prompt))
+        self._parts.inbox.put("steering", message)
+        return message
+
+    async def produce(self, sink: EventSink[Event]) -> RunResult:
+        """Be the producer of the run's stream: carry the run out.
+
+        Returns:
+            What came of it.
+
+        Raises:
+            ModelError: the model failed.
+            OutputError: the run ended without the result that was asked for.
+            Exception: what a hook raised.
+
+        Cancellation:
+            Closes the run, whose transcript is then complete, and passes on.
+        """
+        self.control.start()
+        parts, ledger = self._parts, self._parts.ledger
+        first = len(parts.transcript)
+        loop = agent_loop(
+            parts.transcript,
+            self._prompts,
+            limits=ledger.limits,
+            spent=ledger.spent,
+            price=ledger.price,
+        )
+        services = RunServices(
+            parts=parts,
+            control=self.control,
+            live=self.live,
+            publisher=Publisher(sink, parts.hooks, self.control),
+        )
+        try:
+            end = await Driver(loop, services).drive()
+            if self.live.error is not None:
+                raise self.live.error
+            return self._result(end, first)
+        finally:
+            self.over()
+
+    def over(self) -> None:
+        """Note that it is over; a second time it does nothing."""
+        if not self._is_over:
+            self._is_over = True
+            self._on_over()
+
+    def _result(self, end: End, first: int) -> RunResult:
+        """Make the result; what the run added to the transcript begins at `first`."""
+        parts, output = self._parts, self._parts.output
+        if output is not None and not output.given:
+            raise output.error(end.limit or end.stop_reason)
+        kind = RunResult if output is None else OutputResult[Any]
+        return kind(
+            output=None if output is None else output.value,
+            stop_reason=end.stop_reason,
+            limit=end.limit,
+            messages=parts.transcript.messages[first:],
+            usage=self.spent.usage,
+            cost=self.spent.cost,
+            undelivered=parts.inbox.clear(),
+        )
+
+
+class RunStart:
+    """A run that was asked for: from then until it is over. It may have to wait in line.
+
+    Args:
+        place: its place in the agent's line.
+        begin: makes the run, once it is first.
+    """
+
+    __slots__ = ("_active", "_begin", "_place")
+
+    def __init__(self, place: Place, begin: Callable[[], ActiveRun]) -> None:
+        self._place = place
+        self._begin = begin
+        self._active: ActiveRun | None = None
+        if place.is_first:
+            self._begin_now()
+
+    async def begun(self) -> ActiveRun:
+        """Wait until it is first in line, and begin it.
+
+        Cancellation:
+            At once; `over` then leaves the line.
+        """
+        await self._place.wait_first()
+        return self._active or self._begin_now()
+
+    async def produce(self, sink: EventSink[Event]) -> RunResult:
+        """Be the producer of the run's stream, from the waiting on; see `ActiveRun.produce`."""
+        return await (await self.begun()).produce(sink)
+
+    def over(self) -> None:
+        """Note that it is over, or will never begin."""
+        if self._active is not None:
+            self._active.over()
+        self._place.leave()
+
+    def _begin_now(self) -> ActiveRun:
+        try:
+            self._active = self._begin()
+        except BaseException:
+            self._place.leave()
+            raise
+        return self._active

@@ -1,0 +1,180 @@
+"""Resume the loop, publish its events, perform its requests.
+
+The driver is the one task of a run. It resumes the loop with what became of its last step: an outcome, or,
+when the run is ending, an `Interruption` that carries the outcome as far as it is known. When the
+driver itself is cancelled it closes the run without waiting for anything: the transcript is complete
+before the cancellation passes on.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Protocol, cast
+
+from attrs import define
+
+from tether._engine.model_call import ModelCall
+from tether._engine.parts import RunServices
+from tether._engine.tool_calls import ToolBatch
+from tether.events import Event, MessageEnd, TurnEnd
+from tether.hooks import call_hook
+from tether.loop import (
+    AskModel,
+    AskWhetherToStop,
+    End,
+    Interruption,
+    Loop,
+    Request,
+    RunTools,
+    Step,
+    TakeMessages,
+)
+from tether.messages import Queued, QueueName, UserMessage
+
+__all__ = ("Driver",)
+
+
+class Performer(Protocol):
+    """What carries out one step of the loop."""
+
+    async def perform(self) -> Any:
+        """Carry it out, and return its outcome."""
+        ...
+
+    def close_nowait(self) -> Any:
+        """Close it where it is, and return its outcome as far as it is known; it may not have been begun."""
+        ...
+
+
+class Driver:
+    """What carries out one run.
+
+    Args:
+        loop: the generator that decides.
+        services: what belongs to the run.
+    """
+
+    __slots__ = ("_loop", "_services")
+
+    def __init__(self, loop: Loop, services: RunServices) -> None:
+        self._loop = loop
+        self._services = services
+
+    async def drive(self) -> End:
+        """Carry the run out.
+
+        Returns:
+            How it ended.
+
+        Raises:
+            Exception: what a hook or listener raised; the run has been closed.
+
+        Cancellation:
+            At every await. The run is closed without waiting: its transcript is complete, and
+            consumers that have room get the events that close it.
+        """
+        step = next(self._loop)
+        performer = self._performer(step)
+        try:
+            async with self._services.connections:
+                while True:
+                    step = self._resume(step, await performer.perform())
+                    performer = self._performer(step)
+        except StopIteration as stop:
+            return cast("End", stop.value)
+        except BaseException as error:
+            self._services.control.end(End("error" if isinstance(error, Exception) else "aborted"))
+            self._close(step, performer)
+            raise
+
+    def _performer(self, step: Step) -> Performer:
+        match step:
+            case AskModel():
+                return ModelCall(self._services)
+            case RunTools(calls):
+                return ToolBatch(self._services, calls)
+            case AskWhetherToStop(turn):
+                return _StopCheck(self._services, turn)
+            case TakeMessages(queue):
+                return _Delivery(self._services, queue)
+            case event:
+                return _Announcement(self._services, event)
+
+    def _resume(self, step: Step, outcome: Any) -> Step:
+        """Give the loop the outcome of its last step, and return the next one."""
+        ending = self._services.control.ending
+        if ending is not None and isinstance(step, Request):
+            return self._loop.throw(Interruption(ending, outcome))
+        return self._loop.send(outcome)
+
+    def _close(self, step: Step, performer: Performer) -> None:
+        """Bring the loop to its end with what is known, without awaiting anything."""
+        with suppress(StopIteration):
+            while True:
+                step = self._resume(step, performer.close_nowait())
+                performer = self._performer(step)
+
+
+@define
+class _Announcement:
+    """An event on its way to everyone who follows the run; a message is recorded before it is announced."""
+
+    _services: RunServices
+    _event: Event
+    _recorded: bool = False
+    _published: bool = False
+
+    async def perform(self) -> None:
+        self._record()
+        await self._services.publisher.publish(self._event)
+        self._published = True
+
+    def close_nowait(self) -> None:
+        self._record()
+        if not self._published:
+            self._services.publisher.publish_nowait(self._event)
+
+    def _record(self) -> None:
+        if not self._recorded and isinstance(self._event, MessageEnd):
+            self._recorded = True
+            self._services.parts.record(self._event.message)
+
+
+@define
+class _Delivery:
+    """Messages on their way from the inbox into the conversation."""
+
+    _services: RunServices
+    _queue: QueueName
+
+    async def perform(self) -> Sequence[Queued]:
+        # No checkpoint: what was taken must not be lost to a cancellation.
+        over = self._services.control.ending is not None
+        return () if over else self._services.parts.inbox.take(self._queue)
+
+    def close_nowait(self) -> Sequence[Queued]:
+        return ()
+
+
+@define
+class _StopCheck:
+    """Whether the run stops after a turn: its output is there, or a `should_stop` hook says so."""
+
+    _services: RunServices
+    _turn: TurnEnd
+
+    async def perform(self) -> bool:
+        parts = self._services.parts
+        if parts.output is not None:
+            # What a person has said meanwhile comes first, and the run goes on with it anyway.
+            waiting = parts.inbox.waiting("steering") or parts.inbox.waiting("follow_up")
+            if not waiting and (reminder := parts.output.reminder(self._turn)):
+                parts.inbox.put("steering", parts.stamp(UserMessage(reminder)))
+            if parts.output.over:
+                return True
+        for hook in parts.hooks.at("should_stop"):
+            if await call_hook(hook, self._turn):
+                return True
+        return False
+
+    def close_nowait(self) -> bool:
+        return False

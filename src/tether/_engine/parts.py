@@ -1,0 +1,89 @@
+"""What belongs to one run, put together.
+
+`RunParts` is what the run is given when it begins. `RunServices` is that and what is made for the run: the performers
+of its requests share it. `LiveRun` is what can be seen of the run from outside.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import anyio
+from attrs import define, evolve, field, frozen
+
+from tether._engine.connections import Connections
+from tether._engine.inbox import Inbox
+from tether._engine.interruption import RunControl
+from tether._engine.ledger import Ledger
+from tether._engine.output import Output
+from tether._engine.publisher import Publisher
+from tether._engine.turn_settings import TurnSettings
+from tether.deltas import PartialReply
+from tether.errors import ModelError
+from tether.hooks import Hooks
+from tether.messages import CustomMessage, Message, UserMessage
+from tether.transcript import Transcript
+
+__all__ = ("LiveRun", "RunParts", "RunServices")
+
+M = TypeVar("M", bound=UserMessage | CustomMessage)
+
+_THREADS = 40
+"""Sync tools of one run at a time: as many as anyio's own limit for a whole program."""
+
+
+def _not_recorded(_: Message) -> None: ...
+
+
+@frozen(kw_only=True, eq=False)
+class RunParts:
+    """What a run is made of."""
+
+    transcript: Transcript
+    inbox: Inbox
+    hooks: Hooks
+    ledger: Ledger
+    settings: Callable[[], TurnSettings]
+    """What a turn works with that begins now."""
+    now: Callable[[], float]
+    """Seconds since the epoch."""
+    new_id: Callable[[], str]
+    record: Callable[[Message], object] = _not_recorded
+    """Keeps a message that has ended, before it is announced."""
+    session: Any = None
+    """Where the conversation is kept, for tools that keep something too."""
+    depth: int = 0
+    """How many agents stand above this one."""
+    output: Output | None = None
+    """The result that the run is to have, where a type was asked for."""
+
+    def stamp(self, message: M) -> M:
+        """Give a message its id and time, unless it has them."""
+        return evolve(
+            message,
+            id=message.id or self.new_id(),
+            timestamp=message.timestamp or self.now(),
+        )
+
+
+@define(eq=False)
+class LiveRun:
+    """What can be seen of a run while it goes."""
+
+    partial: PartialReply | None = None
+    """The reply that is arriving, or the last that did."""
+    tool_scopes: dict[str, anyio.CancelScope] = field(factory=dict)
+    """The calls that are running, by id."""
+    error: ModelError | None = None
+    """What the last reply failed with."""
+
+
+@frozen(kw_only=True, eq=False)
+class RunServices:
+    """What the performers of a run's requests share. Made inside the event loop, dropped with the run."""
+
+    parts: RunParts
+    control: RunControl
+    live: LiveRun
+    publisher: Publisher
+    connections: Connections = field(factory=Connections)
+    threads: anyio.CapacityLimiter = field(factory=lambda: anyio.CapacityLimiter(_THREADS))
