@@ -18,16 +18,17 @@ import anyio
 from attrs import evolve, frozen
 
 from tether._engine.active_run import ActiveRun, RunStart
+from tether._engine.conversation import Conversation
 from tether._engine.inbox import Inbox
 from tether._engine.ledger import Ledger
-from tether._engine.line import Line, Place
+from tether._engine.line import Place
 from tether._engine.output import Output
 from tether._engine.parts import RunParts
 from tether._engine.turn_settings import DEFAULT_TOOL_TIMEOUT, TurnSettings
 from tether._scopes.threads import tied_to_its_thread
 from tether.approvals import Approve, approval
 from tether.chat import Chat
-from tether.errors import AgentBusyError, NothingToContinueError, UsageError
+from tether.errors import UsageError
 from tether.events import Event
 from tether.hooks import (
     AfterTool,
@@ -51,7 +52,6 @@ from tether.messages import (
     Queued,
     QueueMode,
     QueueName,
-    as_message,
 )
 from tether.model import Model, ModelOptions, ThinkingLevel
 from tether.models.catalogue import model_from_name
@@ -63,7 +63,6 @@ from tether.serialize import to_builtins
 from tether.session import Session
 from tether.stream import open_event_stream
 from tether.tools import Tool, ToolContext, ToolResult, tool
-from tether.transcript import Transcript
 
 __all__ = ("Agent", "AgentState")
 
@@ -188,14 +187,11 @@ class Agent(Hookable):
         if approve is not None:
             # Innermost, so that what is asked about is what will run.
             self.hooks.add("around_tool", approval(approve), name="approve", depth=1000)
-        self._clock = clock
-        self._new_id = new_id
-        self._inbox = Inbox(steering, follow_up)
         self.session = self._opened(session)
         kept = self.session.messages if self.session is not None else ()
-        self._transcript = Transcript([*kept, *messages])
-        self._run: ActiveRun | None = None
-        self._line = Line()
+        self._conversation = Conversation(
+            [*kept, *messages], Inbox(steering, follow_up), clock, new_id
+        )
 
     # What it is made of.
 
@@ -292,19 +288,19 @@ class Agent(Hookable):
     @property
     def messages(self) -> tuple[Message, ...]:
         """The conversation, valid at every moment."""
-        return self._transcript.messages
+        return self._conversation.transcript.messages
 
     @property
     def state(self) -> AgentState:
         """What it is doing now."""
-        going = self._run
-        partial = None if going is None else going.live.partial
+        active, inbox = self._conversation.active, self._conversation.inbox
+        partial = None if active is None else active.live.partial
         return AgentState(
-            running=going is not None,
+            running=active is not None,
             partial=None if partial is None else partial.preview(),
-            running_tools=() if going is None else tuple(going.live.tool_scopes),
-            steering=self._inbox.waiting("steering"),
-            follow_ups=self._inbox.waiting("follow_up"),
+            running_tools=() if active is None else tuple(active.live.tool_scopes),
+            steering=inbox.waiting("steering"),
+            follow_ups=inbox.waiting("follow_up"),
         )
 
     def reset(self, messages: Iterable[Message] = ()) -> None:
@@ -316,9 +312,7 @@ class Agent(Hookable):
         Raises:
             AgentBusyError: a run is going.
         """
-        self._refuse_if_busy("reset")
-        self._inbox.clear()
-        self._transcript = Transcript(messages)
+        self._conversation.reset(messages)
 
     def copy(self, **changes: Any) -> "Agent":
         """Make an agent like this one, with a conversation of its own.
@@ -347,11 +341,11 @@ class Agent(Hookable):
             "limits": self.limits,
             "sequential": self.sequential,
             "tool_timeout": self.tool_timeout,
-            "steering": self._inbox.modes["steering"],
-            "follow_up": self._inbox.modes["follow_up"],
+            "steering": self._conversation.inbox.modes["steering"],
+            "follow_up": self._conversation.inbox.modes["follow_up"],
             "price": self.price,
-            "clock": self._clock,
-            "new_id": self._new_id,
+            "clock": self._conversation.now,
+            "new_id": self._conversation.new_id,
         }
         made = Agent(**{**same, **changes})
         made.hooks.add_missing(self.hooks)
@@ -589,7 +583,7 @@ class Agent(Hookable):
         Cancellation:
             At once; the run goes on.
         """
-        await self._line.wait_empty()
+        await self._conversation.line.wait_empty()
 
     # Speaking to it while it runs.
 
@@ -606,9 +600,9 @@ class Agent(Hookable):
         Returns:
             The message as it was accepted. It will be in the transcript, or in `RunResult.undelivered`.
         """
-        accepted = self._accept("steering", message)
-        if interrupt and self._run is not None:
-            self._run.control.interrupt()
+        accepted = self._conversation.accept("steering", message)
+        if interrupt and self._conversation.active is not None:
+            self._conversation.active.control.interrupt()
         return accepted
 
     def follow_up(self, message: Prompt) -> Queued:
@@ -620,7 +614,7 @@ class Agent(Hookable):
         Returns:
             The message as it was accepted. It will be in the transcript, or in `RunResult.undelivered`.
         """
-        return self._accept("follow_up", message)
+        return self._conversation.accept("follow_up", message)
 
     def clear_queues(
         self, queues: Sequence[QueueName] = ("steering", "follow_up")
@@ -633,12 +627,12 @@ class Agent(Hookable):
         Returns:
             What was taken back, in order.
         """
-        return self._inbox.clear(queues)
+        return self._conversation.inbox.clear(queues)
 
     def abort(self) -> None:
         """End the run that is going, in order; without one, do nothing."""
-        if self._run is not None:
-            self._run.control.abort()
+        if self._conversation.active is not None:
+            self._conversation.active.control.abort()
 
     # As a part of another agent.
 
@@ -723,7 +717,7 @@ class Agent(Hookable):
         Returns:
             A function that ends the subscription.
         """
-        name = f"subscription {self._new_id()}"
+        name = f"subscription {self._conversation.new_id()}"
         self.hooks.add("on_event", listener, name=name)
         return lambda: self.hooks.remove("on_event", name)
 
@@ -739,9 +733,7 @@ class Agent(Hookable):
     def _start(self, asked: "_Asked") -> RunStart:
         """Take a place in the line; where that is the first, the run begins."""
         output = None if asked.output is None else Output(asked.output, asked.output_attempts)
-        place = self._line.join() if asked.when_busy == "wait" else self._line.join_nowait()
-        if place is None:
-            raise _busy("start a second run")
+        place = self._conversation.join(waits=asked.when_busy == "wait")
         return RunStart(place, lambda: self._begin(place, asked, output))
 
     def _begin(self, place: Place, asked: "_Asked", output: Output | None) -> ActiveRun:
@@ -764,21 +756,23 @@ class Agent(Hookable):
 
         if self.price is None and (asked.counts_cost or limits().cost is not None):
             require_prices()
-        prompts = self._prompts(asked.prompt)
+        conversation = self._conversation
+        prompts = conversation.prompts(asked.prompt)
         parts = RunParts(
-            transcript=self._transcript,
-            inbox=self._inbox,
+            transcript=conversation.transcript,
+            inbox=conversation.inbox,
             hooks=self.hooks,
             ledger=Ledger(limits=limits, price=price, spent=asked.spent or Spent()),
             settings=settings,
             output=output,
-            now=self._clock,
-            new_id=self._new_id,
+            now=conversation.now,
+            new_id=conversation.new_id,
             record=self._record,
             session=self.session,
             depth=asked.depth,
         )
-        self._run = run = ActiveRun(parts, prompts, lambda: self._over(run, place))
+        run = ActiveRun(parts, prompts, lambda: conversation.over(run, place))
+        conversation.begin(run)
         return run
 
     def _looked_up(self, reply: AssistantMessage) -> float:
@@ -791,31 +785,6 @@ class Agent(Hookable):
             self.session.note("system", {"text": self.system})
             self.session.record(message)
 
-    def _prompts(self, prompt: Prompt | None) -> Sequence[Queued]:
-        if prompt is not None:
-            return [self._message(prompt)]
-        last = self._transcript[-1] if len(self._transcript) else None
-        if last is None and not self._waiting():
-            raise NothingToContinueError(
-                "there is no conversation to continue: give the run a prompt"
-            )
-        is_reply = isinstance(last, AssistantMessage) and not (last.incomplete or last.paused)
-        if last is not None and not is_reply:
-            return []
-        if not self._waiting():
-            raise NothingToContinueError(
-                "the conversation ends with the model's reply: give the run a prompt, "
-                "or steer or follow_up first"
-            )
-        return [] if self._inbox.waiting("steering") else self._inbox.take("follow_up")
-
-    def _waiting(self) -> bool:
-        return bool(self._inbox.waiting("steering") or self._inbox.waiting("follow_up"))
-
-    def _refuse_if_busy(self, what: str) -> None:
-        if self._line.occupied:
-            raise _busy(what)
-
     def _settings(self) -> TurnSettings:
         return TurnSettings(
             model=self._model,
@@ -827,24 +796,6 @@ class Agent(Hookable):
             tool_timeout=self.tool_timeout,
             price=self.price,
         )
-
-    def _accept(self, queue: QueueName, prompt: Prompt) -> Queued:
-        message = self._message(prompt)
-        self._inbox.put(queue, message)
-        return message
-
-    def _message(self, prompt: Prompt) -> Queued:
-        message = as_message(prompt)
-        return evolve(
-            message,
-            id=message.id or self._new_id(),
-            timestamp=message.timestamp or self._clock(),
-        )
-
-    def _over(self, run: ActiveRun, place: Place) -> None:
-        if self._run is run:
-            self._run = None
-        place.leave()
 
 
 @frozen
@@ -866,10 +817,3 @@ class _Asked:
 
     def __attrs_post_init__(self) -> None:
         check_when_busy(self.when_busy)
-
-
-def _busy(what: str) -> AgentBusyError:
-    return AgentBusyError(
-        f"cannot {what}: a run of this agent is going. Wait for it (`await agent.wait_idle()`, or start the next with "
-        '`when_busy="wait"`), end it (abort) and wait, speak to it (steer, follow_up), or use a second Agent'
-    )

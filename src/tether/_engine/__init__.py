@@ -8,9 +8,13 @@ run, interrupts it by its `RunControl`, and speaks to it through the agent's inb
 performers of a run's requests share is in its `RunServices`, made when the driver starts and dropped with it; what
 outlasts the run, the transcript and the inbox, is the agent's.
 
+    conversation    what an agent has said and heard, and the run that continues it now
+    line            one run at a time: the others wait in line
+    active_run      a run from when it is asked for until it is over
     driver          resumes the loop, publishes its events, has its requests performed, closes the run
     model_call      one request to the model: hooks, retries, alternatives, the reply as far as it has arrived
     tool_calls      the calls of one reply: a scope each, deadlines, threads, results in order
+    reports         what one call reports while it runs
     interruption    what is in flight and how it is interrupted; how the run ends
     publisher       events to listeners and consumers
     connections     models connected for the run

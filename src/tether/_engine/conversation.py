@@ -1,0 +1,124 @@
+"""The conversation of one agent: its transcript, what waits to enter it, and the run that continues it now."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from attrs import evolve
+
+from tether._engine.active_run import ActiveRun
+from tether._engine.inbox import Inbox
+from tether._engine.line import Line, Place
+from tether.errors import AgentBusyError, NothingToContinueError
+from tether.messages import AssistantMessage, Message, Prompt, Queued, QueueName, as_message
+from tether.transcript import Transcript
+
+__all__ = ("Conversation",)
+
+
+class Conversation:
+    """What an agent has said and heard. It outlasts its runs, and holds nothing of an event loop.
+
+    Args:
+        messages: what has been said before.
+        inbox: what waits to be said.
+        now: seconds since the epoch.
+        new_id: makes the ids of messages.
+    """
+
+    __slots__ = ("active", "inbox", "line", "new_id", "now", "transcript")
+
+    def __init__(
+        self,
+        messages: Iterable[Message],
+        inbox: Inbox,
+        now: Callable[[], float],
+        new_id: Callable[[], str],
+    ) -> None:
+        self.transcript = Transcript(messages)
+        self.inbox = inbox
+        self.line = Line()
+        self.active: ActiveRun | None = None
+        self.now = now
+        self.new_id = new_id
+
+    def reset(self, messages: Iterable[Message]) -> None:
+        """Forget it all, and go on with these messages instead.
+
+        Raises:
+            AgentBusyError: a run is going.
+        """
+        if self.line.occupied:
+            raise _busy("reset")
+        self.inbox.clear()
+        self.transcript = Transcript(messages)
+
+    def accept(self, queue: QueueName, prompt: Prompt) -> Queued:
+        """Stamp a message, and let it wait."""
+        message = self._stamped(prompt)
+        self.inbox.put(queue, message)
+        return message
+
+    def join(self, *, waits: bool) -> Place:
+        """Take a place in the line of runs.
+
+        Args:
+            waits: whether it may be another than the first.
+
+        Raises:
+            AgentBusyError: somebody is in line, and the place would not be the first.
+        """
+        place = self.line.join() if waits else self.line.join_nowait()
+        if place is None:
+            raise _busy("start a second run")
+        return place
+
+    def begin(self, run: ActiveRun) -> None:
+        """Note that a run is going."""
+        self.active = run
+
+    def over(self, run: ActiveRun, place: Place) -> None:
+        """Note that a run is over, and let the next one begin."""
+        if self.active is run:
+            self.active = None
+        place.leave()
+
+    def prompts(self, prompt: Prompt | None) -> Sequence[Queued]:
+        """Make what a run begins with.
+
+        Args:
+            prompt: what to say; None to continue.
+
+        Raises:
+            NothingToContinueError: no prompt was given, and nothing waits for an answer.
+        """
+        if prompt is not None:
+            return [self._stamped(prompt)]
+        last = self.transcript[-1] if len(self.transcript) else None
+        waiting = self.inbox.waiting("steering") or self.inbox.waiting("follow_up")
+        if last is None and not waiting:
+            raise NothingToContinueError(
+                "there is no conversation to continue: give the run a prompt"
+            )
+        is_reply = isinstance(last, AssistantMessage) and not (last.incomplete or last.paused)
+        if last is not None and not is_reply:
+            return []
+        if not waiting:
+            raise NothingToContinueError(
+                "the conversation ends with the model's reply: give the run a prompt, "
+                "or steer or follow_up first"
+            )
+        return [] if self.inbox.waiting("steering") else self.inbox.take("follow_up")
+
+    def _stamped(self, prompt: Prompt) -> Queued:
+        message = as_message(prompt)
+        return evolve(
+            message,
+            id=message.id or self.new_id(),
+            timestamp=message.timestamp or self.now(),
+        )
+
+
+def _busy(what: str) -> AgentBusyError:
+    return AgentBusyError(
+        f"cannot {what}: a run of this agent is going. Wait for it (`await agent.wait_idle()`, or start the next with "
+        '`when_busy="wait"`), end it (abort) and wait, speak to it (steer, follow_up), or use a second Agent'
+    )
