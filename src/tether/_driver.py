@@ -109,7 +109,9 @@ class Driver:
 
     def _resume(self, outcome: Any) -> Step:
         ending = self._context.ending
-        if ending is not None and isinstance(self._step, Request):
+        # Of a loop that has ended, or failed, nothing is open.
+        step, self._step = self._step, None
+        if ending is not None and isinstance(step, Request):
             return self._loop.throw(Interruption(ending, outcome))
         return self._loop.send(outcome)
 

@@ -228,11 +228,12 @@ def _ask(state: _State) -> Generator[Step, Any, AssistantMessage]:
     state.transcript.append(reply)
     state.spent.turns += 1
     state.spent.usage += reply.usage
-    state.spent.cost += state.price(reply)
     state.error = reply.error
     if reply.stop_reason == "error" and state.end is None:
         state.end = End("error")
     yield MessageEnd(reply)
+    # Not before: a price may be asked of code of others, and what that raises must not lose the reply.
+    state.spent.cost += state.price(reply)
     return reply
 
 
