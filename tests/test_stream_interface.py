@@ -90,7 +90,7 @@ class TestAbstractly:
         assert both.extra_attributes == {}
         async with both:
             await both.send(1)
-            both.send_nowait(2)
+            sink.send_nowait(2)
             await both.send_eof()
             assert [await both.receive(), await both.receive()] == [1, 2]
             with pytest.raises(anyio.EndOfStream):

@@ -285,12 +285,11 @@ class EventStream(ObjectReceiveStream[E], Generic[E, R]):
 
     def statistics(self) -> StreamStatistics:
         """Say how full the buffer is and who waits."""
-        line = self._broadcast.line.statistics()
         return StreamStatistics(
             current_buffer_used=self._channel.buffer_used,
             max_buffer_size=self._channel.max_buffer_size,
             dropped=self._channel.dropped,
-            tasks_waiting_send=line.locked + line.tasks_waiting,
+            tasks_waiting_send=self._broadcast.in_line,
             tasks_waiting_receive=int(self._channel.receiving),
         )
 

@@ -116,7 +116,7 @@ def test_tools_that_change_things_are_refused_where_nobody_can_be_asked(folder: 
         (["--max-turns", "0", "hi"], "not a whole number of 1 or more"),
         (["--backend", "curio", "hi"], "invalid choice"),
         (["--model", "grok:x", "hi"], "no model is called 'grok:x'; did you mean groq?"),
-        (["--model", "groq", "hi"], "names a vendor but no model"),
+        (["--model", "groq", "hi"], "names a provider but no model"),
         (["--model", "openai-chat:x", "--base-url", "here", "hi"], "base_url must begin with http"),
     ],
 )

@@ -3,17 +3,25 @@
 streamlit run tests/embedding/streamlit_app.py
 """
 
+import atexit
 from collections.abc import Iterator
 
 import streamlit as st
 from tests.embedding.agents import new_agent
 
 import tether
-from tether import blocking
+from tether.embedding.threads import BlockingRuns
+
+
+@st.cache_resource
+def all_runs() -> BlockingRuns:
+    runs = BlockingRuns()
+    atexit.register(runs.close)
+    return runs
 
 
 def words(agent: tether.Agent, prompt: str) -> Iterator[str]:
-    with blocking.run(agent, prompt) as run:
+    with all_runs().run(agent, prompt) as run:
         for event in run:
             match event:
                 case tether.MessageUpdate(delta=tether.TextDelta(text)):

@@ -1,11 +1,12 @@
 """Pages that Gradio and Streamlit make: they stream, and their servers leave no process when they are stopped."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
-from tests.embedding.processes import GUARD, all_end, descendants_at_work, running
+from tests.embedding.processes import GUARD, ROOT, all_end, descendants_at_work, running
 from tests.embedding.test_servers import serving
 
 pytestmark = [
@@ -39,16 +40,31 @@ def test_a_page_of_gradio_streams_and_leaves_no_process() -> None:
         assert all_end(pids, within=0)
 
 
-STREAMLIT_CLIENT = """
-from streamlit.testing.v1 import AppTest
-page = AppTest.from_file("tests/embedding/streamlit_app.py", default_timeout=60).run()
-page.chat_input[0].set_value("hi").run()
-print([message.markdown[0].value for message in page.chat_message])
-"""
-
-
-def test_a_page_of_streamlit_streams() -> None:
+def test_a_page_of_streamlit_streams_and_leaves_no_process() -> None:
     pytest.importorskip("streamlit", reason="streamlit is not installed")
-    with running("-X", "dev", "-W", "error", "-c", STREAMLIT_CLIENT) as process:
-        out, err = process.communicate(timeout=6 * GUARD)
-    assert out == "['hi', 'Hello, browser.']\n", err
+    pytest.importorskip("tornado", reason="tornado is not installed")
+    arguments = [
+        "-W",
+        "default",
+        "-m",
+        "streamlit",
+        "run",
+        "tests/embedding/streamlit_app.py",
+        "--server.headless",
+        "true",
+    ]
+    arguments += ["--browser.gatherUsageStats", "false", "--server.port", "{port}"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with (
+        serving(arguments, patience=6 * GUARD, env=environment) as server,
+        running(
+            "-m", "tests.embedding.streamlit_session", str(server.port), "hi", "work"
+        ) as client,
+    ):
+        assert client.stdout is not None
+        while client.stdout.readline() != "Hello, browser.\n":
+            assert client.poll() is None
+        pids = descendants_at_work(server.process.pid)
+        server.process.terminate()
+        server.process.wait(3 * GUARD)
+        assert all_end(pids, within=0)

@@ -9,8 +9,8 @@ from attrs import frozen
 
 from tether import AssistantMessage, ModelError
 from tether.deltas import Delta, PartialReply, ReplyEnd
-from tether.models._sse import frame_events
-from tether.models._wire import Decoder
+from tether.models._wire.protocol import Decoder
+from tether.models._wire.sse import frame_events
 
 
 @frozen

@@ -6,17 +6,17 @@ import sys
 import pytest
 
 from tether import ModelError, ModelRequest, UnknownModelError, UsageError, UserMessage
-from tether.models._http import HttpModel
-from tether.models.catalogue import VENDORS, model_from_name
-from tether.models.openai_chat import COMPATIBLE_CHAT, OPENAI_CHAT
+from tether.models._http.client import HttpModel
+from tether.models.catalogue import PROVIDERS, model_from_name
+from tether.models.openai_chat.api import COMPATIBLE_CHAT, OPENAI_CHAT
 
 
-@pytest.mark.parametrize("vendor", sorted(VENDORS))
+@pytest.mark.parametrize("vendor", sorted(PROVIDERS))
 def test_every_vendor_makes_a_model_that_speaks_to_it(vendor: str) -> None:
     model = model_from_name(f"{vendor}:some/model:tag", api_key="k")
     assert isinstance(model, HttpModel)
     assert (model.name, model.model) == (f"{vendor}:some/model:tag", "some/model:tag")
-    assert model.base_url == VENDORS[vendor].base_url
+    assert model.base_url == PROVIDERS[vendor].base_url
     assert model.api.url(model.base_url, model.model).startswith(f"{model.base_url}/")
 
 
@@ -28,9 +28,9 @@ def test_every_vendor_makes_a_model_that_speaks_to_it(vendor: str) -> None:
         ("offlin", "did you mean offline? A name is"),
         ("grok-4", "did you mean xai:grok-4? A name is"),
         ("deepseek-chat", "did you mean deepseek:deepseek-chat? A name is"),
-        ("groq:", "'groq:' names a vendor but no model; write groq:MODEL"),
-        ("groq", "'groq' names a vendor but no model; write groq:MODEL"),
-        ("", "no model is called ''. A name is VENDOR:MODEL, where VENDOR is one of openai"),
+        ("groq:", "'groq:' names a provider but no model; write groq:MODEL"),
+        ("groq", "'groq' names a provider but no model; write groq:MODEL"),
+        ("", "no model is called ''. A name is PROVIDER:MODEL, where PROVIDER is one of openai"),
     ],
 )
 def test_an_unknown_name_is_told_with_the_closest_known_ones(name: str, hint: str) -> None:
@@ -79,7 +79,7 @@ async def test_a_key_that_is_not_set_is_missed_when_it_is_needed(
 ) -> None:
     monkeypatch.delenv("GROQ_API_KEY", raising=False)
     model = model_from_name("groq:m")
-    with pytest.raises(ModelError, match="no key: set GROQ_API_KEY, or give api_key") as caught:
+    with pytest.raises(ModelError, match="no key: set GROQ_API_KEY, or pass api_key") as caught:
         async with model.stream(ModelRequest(messages=[UserMessage("hi")])):
             pass
     assert caught.value.kind == "authentication"

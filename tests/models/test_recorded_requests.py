@@ -23,7 +23,7 @@ from tether import (
 )
 from tether.messages import VendorItem
 from tether.model import ToolSpec
-from tether.models.catalogue import VENDORS, model_from_name
+from tether.models.catalogue import PROVIDERS, model_from_name
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "recordings"
 
@@ -407,7 +407,7 @@ def test_our_request_means_the_same_as_the_recorded_one(folder: Path, api: Api) 
     recorded = json.loads((folder / "request.json").read_text())
     meta = json.loads((folder / "meta.json").read_text())
     name = api.model(meta["vendor"])
-    assert name.partition(":")[0] in VENDORS
+    assert name.partition(":")[0] in PROVIDERS
     model: Any = model_from_name(name)
     try:
         request = api.read(recorded)

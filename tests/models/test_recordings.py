@@ -13,7 +13,7 @@ from tether import Agent, AssistantMessage, ModelError, ModelRequest, UserMessag
 from tether.deltas import PartialReply, ReplyEnd
 from tether.messages import VendorItem
 from tether.model import RetryPolicy
-from tether.models.catalogue import VENDORS, model_from_name
+from tether.models.catalogue import PROVIDERS, model_from_name
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "recordings"
 
@@ -68,7 +68,7 @@ def _recordings() -> Iterator[Any]:
     for folder, vendor in APIS.items():
         for path in sorted((FOLDER / folder).glob("*/meta.json")):
             name = f"{folder}/{path.parent.name}"
-            marks = [] if vendor in VENDORS else [pytest.mark.skip(f"{vendor}: is not there yet")]
+            marks = [] if vendor in PROVIDERS else [pytest.mark.skip(f"{vendor}: is not there yet")]
             yield pytest.param(path.parent, vendor, id=name, marks=marks)
 
 

@@ -20,13 +20,14 @@ class Broadcast(Generic[E, R]):
     """What a sink and its streams share: the consumers, the line of senders, the end."""
 
     __slots__ = (
+        "_line",
         "_taking",
         "channels",
         "ended",
         "failure",
         "failures",
         "finished",
-        "line",
+        "in_line",
         "only",
         "result",
         "room",
@@ -39,8 +40,10 @@ class Broadcast(Generic[E, R]):
         # Those of them that are open.
         self.only: Channel[E] | None = None
         """The one that is open, where there is just one and nobody is in line: it may be offered an event."""
-        self.line = anyio.Lock(fast_acquire=True)
-        """Held by the sender that waits for room; the others wait for the lock, first come, first served."""
+        self._line = anyio.Lock(fast_acquire=True)
+        # Held by the sender that waits for room; the others wait for the lock, first come, first served.
+        self.in_line = 0
+        """How many senders wait. Counted here, as a lock may not be asked outside an event loop."""
         self.room: anyio.Event | None = None
         """What the first in line waits for."""
         self.ended = False
@@ -71,7 +74,7 @@ class Broadcast(Generic[E, R]):
         """
         if not self.channels:
             self._refuse()
-        if self.line.locked() and not in_turn:
+        if self.in_line and not in_turn:
             return False
         taking = self._taking
         if not all(channel.would_take(event) for channel in taking):
@@ -84,13 +87,15 @@ class Broadcast(Generic[E, R]):
 
     async def deliver_in_turn(self, event: E) -> None:
         """Stand in line, and deliver the event once all consumers can take it."""
+        self.in_line += 1
         try:
-            async with self.line:
+            async with self._line:
                 while not self.deliver(event, in_turn=True):
                     self.only = None
                     self.room = room = anyio.Event()
                     await room.wait()
         finally:
+            self.in_line -= 1
             self._look_who_is_alone()
 
     def room_made(self) -> None:
@@ -137,7 +142,7 @@ class Broadcast(Generic[E, R]):
         self._look_who_is_alone()
 
     def _look_who_is_alone(self) -> None:
-        alone = len(self._taking) == 1 and not self.line.locked()
+        alone = len(self._taking) == 1 and not self.in_line
         self.only = self._taking[0] if alone else None
 
     # The end.

@@ -19,10 +19,10 @@ __all__ = ("BlockingRuns",)
 
 
 class BlockingRuns:
-    """The runs of a program's threads. As its block is left, all of them are ended.
+    """The runs of a program's threads. As its block is left, or it is closed, all of them are ended.
 
     Args:
-        deadline: seconds that the threads have to clean up as the block is left.
+        deadline: seconds that the threads have to clean up then.
     """
 
     def __init__(self, *, deadline: float = 10.0) -> None:
@@ -30,7 +30,7 @@ class BlockingRuns:
         self._changed = Condition()
         # A run that has not begun stands here as None.
         self._runs: dict[object, BlockingRun | None] = {}
-        self._left = False
+        self._closed = False
 
     @contextmanager
     def run(
@@ -47,7 +47,7 @@ class BlockingRuns:
             A context manager that gives the run; see `tether.blocking.run`.
 
         Raises:
-            UsageError: the block of this object was left.
+            UsageError: this object was closed.
             Exception: what `tether.blocking.run` raises.
 
         Cancellation:
@@ -66,10 +66,8 @@ class BlockingRuns:
 
     def _note(self, key: object, going: BlockingRun | None) -> None:
         with self._changed:
-            if self._left:
-                raise UsageError(
-                    "no run can be started any more: the block of BlockingRuns was left"
-                )
+            if self._closed:
+                raise UsageError("no run can be started any more: these BlockingRuns were closed")
             self._runs[key] = going
 
     def __enter__(self) -> "BlockingRuns":
@@ -81,9 +79,12 @@ class BlockingRuns:
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
         """Abort the runs that are going, and wait until their threads have left them."""
         with self._changed:
-            self._left = True
+            self._closed = True
             going = [run for run in self._runs.values() if run is not None]
         for one in going:
             # It may have been left in between.

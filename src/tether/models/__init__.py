@@ -1,1 +1,1 @@
-"""The models that speak to vendors: a file for each wire API, and one that knows HTTP."""
+"""Models of providers: a folder for each wire API, what they share, and HTTP underneath."""

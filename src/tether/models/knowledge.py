@@ -1,7 +1,7 @@
-"""What is known of models beyond their names: prices, context windows, and which there are.
+"""Facts about models: prices, context windows, and which models there are.
 
-It comes from the package genai-prices (the extra `prices`), which is kept up to date by others, and is looked up only
-when asked for. Without the package nothing is known, and a model of which nothing is known works as well as any.
+They come from the package genai-prices (the extra `prices`), which others keep up to date; it is imported when it is
+needed. Without the package nothing is known; a model works all the same.
 
 No I/O.
 """
@@ -21,7 +21,7 @@ _PROVIDERS: Final = {
     "google-generate": "google",
     "openai-responses": "openai",
 }
-"""Our names of vendors and wire APIs, to the package's, where they differ."""
+"""From our names of providers and wire APIs to the package's, if they differ."""
 
 
 def price_of(reply: AssistantMessage, vendor: str | None = None) -> float:
@@ -29,10 +29,10 @@ def price_of(reply: AssistantMessage, vendor: str | None = None) -> float:
 
     Args:
         reply: the reply, with its usage and the model as reported.
-        vendor: who served it, such as `groq`; told by the wire API, or by the model's name, if None.
+        vendor: the provider, such as `groq`; if None, found by the wire API or the name of the model.
 
     Returns:
-        US dollars; 0 where the price is not known.
+        US dollars; 0 if the price is not known.
 
     Raises:
         UsageError: genai-prices is not installed.
@@ -47,7 +47,7 @@ def price_of(reply: AssistantMessage, vendor: str | None = None) -> float:
 
 
 def require_prices() -> Any:
-    """Return what prices are looked up in.
+    """Return the package that holds the prices.
 
     Raises:
         UsageError: genai-prices is not installed.
@@ -55,19 +55,19 @@ def require_prices() -> Any:
     package = _package()
     if package is None:
         raise UsageError(
-            "prices are looked up in genai-prices: pip install 'tether[prices]', or give `price`"
+            "prices come from genai-prices: pip install 'tether[prices]', or pass `price`"
         )
     return package
 
 
 def context_window(name: str) -> int | None:
-    """Look up how many tokens a model can be sent.
+    """Look up how many tokens a request may have.
 
     Args:
-        name: `vendor:model`, as in `model_from_name`.
+        name: `provider:model`, as in `model_from_name`.
 
     Returns:
-        Tokens; None where it is not known.
+        Tokens; None if it is not known.
     """
     vendor, _, model = name.partition(":")
     package = _package()
@@ -84,27 +84,27 @@ def context_window(name: str) -> int | None:
 
 
 def known_models(vendor: str) -> tuple[str, ...]:
-    """List the models of a vendor that are known.
+    """List the known models of a provider.
 
     Args:
-        vendor: such as `anthropic`.
+        vendor: the provider, such as `anthropic`.
 
     Returns:
-        Their names, without the vendor's, in order; none where none is known.
+        Their names, without the provider's, in order.
     """
     return tuple(sorted(_names(vendor)))
 
 
 def closest_models(name: str) -> tuple[str, ...]:
-    """Look for known models whose names are like one that is not known.
+    """Find known models with a name similar to an unknown one.
 
     Args:
-        name: `vendor:model`.
+        name: `provider:model`.
 
     Returns:
         At most three names, the closest first.
     """
-    import difflib  # noqa: PLC0415 - only where something failed
+    import difflib  # noqa: PLC0415 - only after a failure
 
     vendor, _, model = name.partition(":")
     return tuple(difflib.get_close_matches(model, list(_names(vendor)), n=3, cutoff=0.6))
@@ -127,7 +127,7 @@ def _package() -> Any:
 
 
 def _provider(vendor: str | None) -> str | None:
-    # Of chat completions anybody may be the server: then the model's name tells.
+    # Anybody may serve chat completions: then the name of the model decides.
     return None if vendor in {None, "", "openai-chat"} else _PROVIDERS.get(str(vendor), vendor)
 
 

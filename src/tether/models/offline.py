@@ -23,8 +23,9 @@ from typing import Any, Final
 from attrs import frozen
 
 from tether.messages import JsonObject
-from tether.models._http import HttpModel, respond_in_process
-from tether.models.openai_chat import OPENAI_CHAT
+from tether.models._http.client import HttpModel
+from tether.models._http.in_process import respond_in_process
+from tether.models.openai_chat.api import OPENAI_CHAT
 
 __all__ = ("Step", "offline_model", "plan", "respond")
 

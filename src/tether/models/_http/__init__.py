@@ -1,0 +1,1 @@
+"""Models over HTTP. No other folder imports httpx."""

@@ -1,0 +1,1 @@
+"""What the wire APIs share. Pure: no I/O in any module of it."""

@@ -1,0 +1,24 @@
+"""Anthropic Messages as a wire API. No I/O."""
+
+from typing import Final
+
+from tether.models._wire.protocol import WireApi, join_url
+from tether.models.anthropic.reply import NAME, decode
+from tether.models.anthropic.request import encode
+
+__all__ = ("ANTHROPIC_MESSAGES",)
+
+
+def _url(base_url: str, _: str) -> str:
+    path = base_url.partition("?")[0].rstrip("/")
+    return join_url(base_url, "/messages" if path.endswith("/v1") else "/v1/messages")
+
+
+ANTHROPIC_MESSAGES: Final = WireApi(
+    name=NAME,
+    encode=encode,
+    decode=decode,
+    url=_url,
+    headers=lambda key: {"anthropic-version": "2023-06-01"} | ({"x-api-key": key} if key else {}),
+)
+"""The wire API."""

@@ -1,0 +1,283 @@
+"""The encoder of Anthropic's Messages API.
+
+After Anthropic's API reference (`POST /v1/messages`). What only the provider understands - signed and sealed thinking,
+searches and other tools of its servers - goes back as it came, in its place. Such parts from another API are left out.
+
+No I/O.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+from tether.messages import (
+    AssistantBlock,
+    AssistantMessage,
+    Image,
+    Message,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResultMessage,
+    UserBlock,
+    UserMessage,
+    VendorItem,
+)
+from tether.model import ModelOptions, ModelRequest, ThinkingLevel, ToolSpec
+from tether.models._wire.cached_prefix import (
+    CachedPrefix,
+    Segment,
+    before_call,
+    write_conversation,
+)
+from tether.models._wire.ids import unique_call_ids
+from tether.models._wire.images import base64_of
+from tether.models._wire.turns import GO_ON, in_turns
+from tether.models.anthropic.reply import NAME
+from tether.transcript import repaired
+
+__all__ = ("encode",)
+
+_OUTPUT_LIMITS: Final = ((r"claude-(instant|2|3-(opus|sonnet|haiku))", 4096), (r"claude-3-5", 8192))
+"""The API requires a limit. Older models refuse more than their own; all others accept the one below."""
+_OUTPUT_LIMIT: Final = 32_000
+
+_BUDGETS: Final[Mapping[ThinkingLevel, int]] = {
+    "minimal": 1024,
+    "low": 2048,
+    "medium": 8192,
+    "high": 24_576,
+}
+"""Tokens of thinking, for models that take a budget."""
+_LEAST_BUDGET: Final = 1024
+
+_EFFORTS: Final[Mapping[ThinkingLevel, str]] = {
+    "minimal": "low",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+}
+"""For models that decide how much they think."""
+
+_MARK: Final = {"cache_control": {"type": "ephemeral"}}
+_OPEN_REPLIES: Final = 3
+"""The last replies that are written anew each time: the marks for caches, and results still to come, are among them."""
+
+_BEGINNING: Final = {"role": "user", "content": [{"type": "text", "text": GO_ON}]}
+
+
+def encode(request: ModelRequest, model: str, cache: CachedPrefix | None = None) -> dict[str, Any]:
+    """Write a request.
+
+    Thinking is left out when the API refuses it: together with a tool that must be called, with an output limit that
+    has no room for it, and after a reply that made calls without it. With thinking, the temperature is left out.
+
+    Args:
+        request: the request. The `tools` of its `extra`, which the server runs itself, are added to the request's
+            own; anything else in `extra` replaces what would be sent.
+        model: the model's name for the server.
+        cache: keeps what was written of the conversation; see `Encode`.
+
+    Returns:
+        The body of the request.
+    """
+    options = request.options
+    extra = dict(options.extra)
+    before, messages = _messages(request.messages, cache)
+    body: dict[str, Any] = {
+        "model": model,
+        "max_tokens": options.max_output_tokens or _output_limit(model),
+        "stream": True,
+    }
+    if request.system:
+        body["system"] = [{"type": "text", "text": request.system}]
+    if tools := [*map(_tool, request.tools), *(extra.pop("tools", None) or ())]:
+        body["tools"] = tools
+    body |= _chosen(options, has_tools=bool(tools))
+    thinking = _thinking(options, model, body["max_tokens"], messages)
+    if thinking:
+        body.pop("temperature", None)
+    if options.cache:
+        _mark(body, messages)
+    return body | {"messages": [*before, *messages]} | thinking | extra
+
+
+def _output_limit(model: str) -> int:
+    found = (limit for pattern, limit in _OUTPUT_LIMITS if re.search(pattern, model))
+    return next(found, _OUTPUT_LIMIT)
+
+
+def _tool(tool: ToolSpec) -> dict[str, Any]:
+    about = {"description": tool.description} if tool.description else {}
+    return {"name": tool.name, **about, "input_schema": tool.parameters}
+
+
+def _chosen(options: ModelOptions, *, has_tools: bool) -> dict[str, Any]:
+    chosen: dict[str, Any] = {}
+    if options.temperature is not None:
+        chosen["temperature"] = options.temperature
+    if options.stop_sequences:
+        chosen["stop_sequences"] = list(options.stop_sequences)
+    match options.tool_choice:
+        case ("tool", name):
+            chosen["tool_choice"] = {"type": "tool", "name": name}
+        case "required":
+            chosen["tool_choice"] = {"type": "any"}
+        case str(choice) if has_tools:
+            chosen["tool_choice"] = {"type": choice}
+        case _:
+            pass
+    return chosen
+
+
+def _thinking(
+    options: ModelOptions, model: str, limit: int, messages: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    level = options.thinking
+    if level in {None, "off"} or options.tool_choice not in {None, "auto", "none"}:
+        return {}
+    assert level is not None
+    if _decides_itself(model):
+        thinking = {"type": "adaptive", "display": "summarized"}
+        return {"thinking": thinking, "output_config": {"effort": _EFFORTS[level]}}
+    if limit <= _LEAST_BUDGET or not _goes_on_thinking(messages):
+        return {}
+    budget = max(_LEAST_BUDGET, min(_BUDGETS[level], limit - 1))
+    return {"thinking": {"type": "enabled", "budget_tokens": budget}}
+
+
+def _decides_itself(model: str) -> bool:
+    """Return True for models from 4.6 on, which take no budget; older ones take nothing else."""
+    if "claude" not in model or re.search(r"claude-(instant|[23])", model):
+        return False
+    version = re.search(r"claude-[a-z]+-(\d+)(?:[-.](\d{1,2}))?(?!\d)", model)
+    return version is None or (int(version[1]), int(version[2] or 0)) >= (4, 6)
+
+
+def _goes_on_thinking(messages: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether a reply that made calls, and now gets their results, began with thinking: the API insists."""
+    for message in reversed(messages):
+        types = [block["type"] for block in message["content"]]
+        if message["role"] == "assistant":
+            return "tool_use" not in types or types[0] in {"thinking", "redacted_thinking"}
+        if "tool_result" not in types:
+            return True
+    return True
+
+
+def _mark(body: dict[str, Any], messages: list[dict[str, Any]]) -> None:
+    """Mark what the next request repeats: the tools, the system prompt, and the conversation so far."""
+    if "system" in body:
+        body["system"] = [body["system"][0] | _MARK]
+    elif "tools" in body:
+        body["tools"] = [*body["tools"][:-1], body["tools"][-1] | _MARK]
+    spoken = [place for place, message in enumerate(messages) if message["role"] == "user"]
+    for place in spoken[-2:]:
+        *before, last = messages[place]["content"]
+        messages[place] = {"role": "user", "content": [*before, last | _MARK]}
+
+
+# Messages.
+
+
+def _messages(
+    messages: Sequence[Message], cache: CachedPrefix | None
+) -> tuple[Sequence[Any], list[dict[str, Any]]]:
+    """Write the turns of a conversation.
+
+    Returns:
+        Those that were written before, and those behind them, among which the marks for caches go.
+    """
+    boundary = partial(before_call, replies=_OPEN_REPLIES)
+    before, turns = write_conversation(repaired(messages), cache, _turns, boundary=boundary)
+    return before, list(turns)
+
+
+def _turns(segment: Segment) -> tuple[list[dict[str, Any]], set[str]]:
+    """Write a segment; its note is the ids that are taken."""
+    taken: set[str] = set(segment.note or ())
+    turns = in_turns(_spoken(segment.messages, taken), "content")
+    for index, turn in enumerate(turns[:-1] if segment.is_last else turns):
+        if turn["role"] == "assistant":
+            turns[index] = {**turn, "content": _without_unanswered(turn["content"])}
+    turns = [turn for turn in turns if turn["content"]]
+    if segment.note is None and turns and turns[0]["role"] == "assistant":
+        turns = [_BEGINNING, *turns]
+    return turns, taken
+
+
+def _spoken(
+    messages: Sequence[Message], taken: set[str]
+) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    call_ids: dict[str, str] = {}
+    for message in messages:
+        match message:
+            case UserMessage(content):
+                blocks = [_block(block) for block in content if not _is_blank(block)]
+                if blocks:
+                    yield "user", blocks
+            case ToolResultMessage():
+                # A valid conversation has the result right behind the reply that made the call.
+                yield "user", [_result(message, call_ids[message.call_id])]
+            case AssistantMessage():
+                call_ids = unique_call_ids(message, taken, own=message.api == NAME)
+                if blocks := list(_reply(message, call_ids)):
+                    yield "assistant", blocks
+            case _:
+                pass
+
+
+def _is_blank(block: AssistantBlock) -> bool:
+    """Return True for an empty text, which the API refuses."""
+    return isinstance(block, Text) and not block.text.strip()
+
+
+def _block(block: UserBlock) -> dict[str, Any]:
+    match block:
+        case Text(text):
+            return {"type": "text", "text": text}
+        case Image(_, media_type):
+            source = {"type": "base64", "media_type": media_type, "data": base64_of(block)}
+            return {"type": "image", "source": source}
+
+
+def _result(message: ToolResultMessage, call_id: str) -> dict[str, Any]:
+    result: dict[str, Any] = {"type": "tool_result", "tool_use_id": call_id}
+    if content := [_block(block) for block in message.content if not _is_blank(block)]:
+        result["content"] = content
+    if message.is_error:
+        result["is_error"] = True
+    return result
+
+
+def _reply(message: AssistantMessage, call_ids: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    own = message.api == NAME
+    for block in message.content:
+        match block:
+            case Text(text, details) if not _is_blank(block):
+                cited = (details or {}).get("citations") if own else None
+                yield {"type": "text", "text": text, **({"citations": cited} if cited else {})}
+            case Thinking(_, str(signature), redacted=True) if own:
+                yield {"type": "redacted_thinking", "data": signature}
+            case Thinking(text, str(signature)) if own:
+                yield {"type": "thinking", "thinking": text, "signature": signature}
+            case ToolCall(id_, name, arguments):
+                made = {"type": "tool_use", "id": call_ids[id_], "name": name, "input": arguments}
+                yield {**(block.details or {} if own else {}), **made}
+            case VendorItem(api, data) if api == NAME:
+                yield dict(data)
+            case _:
+                pass
+
+
+def _without_unanswered(blocks: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out what the server began to run and, because the reply was cut off, gave no result for."""
+    answered = {block.get("tool_use_id") for block in blocks}
+    return [
+        block
+        for block in blocks
+        if block["type"] == "tool_use"
+        or not str(block["type"]).endswith("_tool_use")
+        or block.get("id") in answered
+    ]

@@ -1,0 +1,227 @@
+"""The encoder of Google's Gemini API.
+
+After Google's API reference (`models.streamGenerateContent`, v1beta). Signatures go back at the part they came with,
+and so does what only the provider understands, such as code it ran. Such parts from another API are left out.
+
+No I/O.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+from tether.messages import (
+    AssistantMessage,
+    Image,
+    Message,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResultMessage,
+    UserBlock,
+    UserMessage,
+    VendorItem,
+)
+from tether.model import ModelOptions, ModelRequest, ThinkingLevel, ToolSpec
+from tether.models._wire.cached_prefix import (
+    CachedPrefix,
+    Segment,
+    before_call,
+    write_conversation,
+)
+from tether.models._wire.images import base64_of, with_images_behind_results
+from tether.models._wire.turns import GO_ON, in_turns
+from tether.models.google.reply import NAME, SIGNATURE
+from tether.transcript import repaired
+
+__all__ = ("encode",)
+
+_BUDGETS: Final[Mapping[ThinkingLevel, int]] = {
+    "off": 0,
+    "minimal": 512,
+    "low": 2048,
+    "medium": 8192,
+    "high": 24_576,
+}
+"""Tokens of thinking, for models that take a budget."""
+_LEAST_BUDGET_OF_PRO: Final = 128
+"""The larger of those models always thinks."""
+
+_FOREIGN: Final = "skip_thought_signature_validator"
+"""Stands for the signature of a call that another model made; newer models refuse a call without one."""
+
+_BEGINNING: Final = {"role": "user", "parts": [{"text": GO_ON}]}
+
+
+def encode(request: ModelRequest, model: str, cache: CachedPrefix | None = None) -> dict[str, Any]:
+    """Write a request.
+
+    Args:
+        request: the request. The `tools` of its `extra`, which the server runs itself, are added to the request's
+            own; objects in it, such as `generationConfig`, are merged with what would be sent; anything else in it
+            replaces that.
+        model: the model's name for the server.
+        cache: keeps what was written of the conversation; see `Encode`.
+
+    Returns:
+        The body of the request.
+    """
+    extra = dict(request.options.extra)
+    body: dict[str, Any] = {"contents": _contents(request.messages, model, cache)}
+    if request.system:
+        body["systemInstruction"] = {"parts": [{"text": request.system}]}
+    own = [{"functionDeclarations": [*map(_tool, request.tools)]}] if request.tools else []
+    if tools := [*own, *(extra.pop("tools", None) or ())]:
+        body["tools"] = tools
+    if choice := _choice(request.options):
+        body["toolConfig"] = {"functionCallingConfig": choice}
+    if config := _config(request.options, model):
+        body["generationConfig"] = config
+    for key, value in extra.items():
+        both = isinstance(value, Mapping) and isinstance(body.get(key), dict)
+        body[key] = {**body[key], **value} if both else value
+    return body
+
+
+def _tool(tool: ToolSpec) -> dict[str, Any]:
+    # `parameters` would be a dialect of JSON Schema that knows neither references nor unions.
+    return {
+        "name": tool.name,
+        "description": tool.description,
+        "parametersJsonSchema": tool.parameters,
+    }
+
+
+def _choice(options: ModelOptions) -> dict[str, Any]:
+    match options.tool_choice:
+        case None:
+            return {}
+        case ("tool", name):
+            return {"mode": "ANY", "allowedFunctionNames": [name]}
+        case "required":
+            return {"mode": "ANY"}
+        case choice:
+            return {"mode": str(choice).upper()}
+
+
+def _config(options: ModelOptions, model: str) -> dict[str, Any]:
+    chosen: dict[str, Any] = {}
+    if options.temperature is not None:
+        chosen["temperature"] = options.temperature
+    if options.max_output_tokens is not None:
+        chosen["maxOutputTokens"] = options.max_output_tokens
+    if options.stop_sequences:
+        chosen["stopSequences"] = list(options.stop_sequences)
+    if options.thinking is not None and (thinking := _thinking(options.thinking, model)):
+        shown = {} if options.thinking == "off" else {"includeThoughts": True}
+        chosen["thinkingConfig"] = shown | thinking
+    return chosen
+
+
+def _thinking(level: ThinkingLevel, model: str) -> dict[str, Any]:
+    """Ask for thinking as the model takes it: a number of tokens, a level, or not at all."""
+    if "gemini-2.5" in model:
+        least = _LEAST_BUDGET_OF_PRO if "pro" in model else 0
+        return {"thinkingBudget": max(least, _BUDGETS[level])}
+    if not _has_levels(model):
+        return {}
+    wanted = "minimal" if level == "off" else level
+    if "pro" in model and wanted == "minimal":
+        wanted = "low"
+    if "gemini-3-pro" in model and wanted == "medium":
+        wanted = "high"
+    return {"thinkingLevel": wanted}
+
+
+def _has_levels(model: str) -> bool:
+    """Return True for models from Gemini 3 on."""
+    version = re.search(r"gemini-(\d+)", model)
+    return int(version[1]) >= 3 if version else "gemini" in model
+
+
+# Messages.
+
+
+def _contents(messages: Sequence[Message], model: str, cache: CachedPrefix | None) -> list[Any]:
+    signed = _has_levels(model)
+    before, turns = write_conversation(
+        repaired(messages),
+        cache,
+        partial(_turns, signed=signed),
+        boundary=partial(before_call, replies=1),
+        about=signed,
+    )
+    return [*before, *turns]
+
+
+def _turns(segment: Segment, *, signed: bool) -> tuple[list[dict[str, Any]], bool]:
+    """Write a segment; its note only says that it is not the first."""
+    turns = in_turns(_spoken(segment.messages, signed=signed), "parts")
+    if segment.note is None and turns and turns[0]["role"] == "model":
+        turns = [_BEGINNING, *turns]
+    return turns, True
+
+
+def _spoken(
+    messages: Iterable[Message], *, signed: bool
+) -> Iterator[tuple[str, Sequence[dict[str, Any]]]]:
+    # Models that want signatures take images inside results.
+    for message in messages if signed else with_images_behind_results(messages):
+        match message:
+            case UserMessage(content):
+                yield "user", [_part(block) for block in content]
+            case ToolResultMessage():
+                yield "user", [{"functionResponse": _result(message, with_images=signed)}]
+            case AssistantMessage():
+                if parts := list(_reply(message, signed=signed)):
+                    yield "model", parts
+
+
+def _part(block: UserBlock) -> dict[str, Any]:
+    match block:
+        case Text(text):
+            return {"text": text}
+        case Image():
+            return _inline(block)
+
+
+def _inline(image: Image) -> dict[str, Any]:
+    return {"inlineData": {"mimeType": image.media_type, "data": base64_of(image)}}
+
+
+def _result(message: ToolResultMessage, *, with_images: bool) -> dict[str, Any]:
+    key = "error" if message.is_error else "output"
+    result = {"id": message.call_id, "name": message.name, "response": {key: message.text}}
+    images = [_inline(block) for block in message.content if isinstance(block, Image)]
+    return {**result, "parts": images} if with_images and images else result
+
+
+def _reply(message: AssistantMessage, *, signed: bool) -> Iterator[dict[str, Any]]:
+    own = message.api == NAME
+    # Of several calls side by side the first alone is signed.
+    unsigned = signed and bool(message.tool_calls)
+    for block in message.content:
+        match block:
+            case Text(text) if text or (own and block.details):
+                yield {"text": text} | (_signature(block) if own else {})
+            case Thinking(text, signature) if own:
+                sealed = {SIGNATURE: signature} if signature else {}
+                yield {"text": text, "thought": True} | sealed
+            case ToolCall(id_, name, arguments):
+                sealed = _signature(block) if own else {}
+                if unsigned and not sealed:
+                    sealed = {SIGNATURE: _FOREIGN}
+                unsigned = False
+                yield {"functionCall": {"id": id_, "name": name, "args": arguments}} | sealed
+            case Image():
+                yield _inline(block)
+            case VendorItem(api, data) if api == NAME:
+                yield dict(data)
+            case _:
+                pass
+
+
+def _signature(block: Text | ToolCall) -> dict[str, Any]:
+    signature = (block.details or {}).get(SIGNATURE)
+    return {SIGNATURE: signature} if signature else {}

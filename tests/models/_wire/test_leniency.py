@@ -1,0 +1,288 @@
+"""One odd event never costs the reply: laws for the decoders of all four APIs."""
+
+import copy
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.models.decoding import Decoding
+
+from tether import AssistantMessage, ModelError
+from tether.models.anthropic.reply import decode as decode_anthropic
+from tether.models.google.reply import decode as decode_google
+from tether.models.openai_chat.reply import decode as decode_chat
+from tether.models.openai_responses.reply import decode as decode_responses
+
+
+def chunk(finish: str | None = None, **delta: Any) -> dict[str, Any]:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return {"id": "r", "model": "real", "choices": [choice]}
+
+
+def call(**fields: Any) -> dict[str, Any]:
+    return {"tool_calls": [{"index": 0, "function": fields}]}
+
+
+def candidate(*parts: Any, **more: Any) -> dict[str, Any]:
+    content = {"role": "model", "parts": list(parts)}
+    return {
+        "candidates": [{"content": content, "index": 0, **more}],
+        "usageMetadata": {"promptTokenCount": 5, "candidatesTokenCount": 3},
+        "modelVersion": "real",
+        "responseId": "r",
+    }
+
+
+CHAT = [
+    chunk(role="assistant", content=""),
+    chunk(reasoning_content="Hm."),
+    chunk(content="Hel"),
+    chunk(content="lo"),
+    {"id": "r", "choices": [{"index": 0, "delta": {"tool_calls": [
+        {"index": 0, "id": "c", "function": {"name": "f", "arguments": ""}}]}}]},
+    chunk(**call(arguments='{"x":')),
+    chunk(**call(arguments=" 1}")),
+    chunk("tool_calls"),
+    {"id": "r", "choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 3}},
+]  # fmt: skip
+RESPONSES = [
+    {"type": "response.created", "response": {"id": "r", "model": "real"}},
+    {"type": "response.output_item.added", "output_index": 0,
+     "item": {"type": "reasoning", "id": "rs", "summary": []}},
+    {"type": "response.reasoning_summary_text.delta", "item_id": "rs", "output_index": 0,
+     "summary_index": 0, "delta": "Hm."},
+    {"type": "response.output_item.done", "output_index": 0,
+     "item": {"type": "reasoning", "id": "rs", "encrypted_content": "sealed"}},
+    {"type": "response.output_item.added", "output_index": 1, "item": {"type": "message", "id": "m"}},
+    {"type": "response.output_text.delta", "item_id": "m", "output_index": 1, "content_index": 0,
+     "delta": "Hel"},
+    {"type": "response.output_text.delta", "item_id": "m", "output_index": 1, "content_index": 0,
+     "delta": "lo"},
+    {"type": "response.output_text.annotation.added", "item_id": "m", "output_index": 1,
+     "content_index": 0, "annotation": {"url": "x"}},
+    {"type": "response.output_item.added", "output_index": 2,
+     "item": {"type": "function_call", "id": "fc", "call_id": "c", "name": "f", "arguments": ""}},
+    {"type": "response.function_call_arguments.delta", "item_id": "fc", "output_index": 2,
+     "delta": '{"x": 1}'},
+    {"type": "response.completed", "response": {
+        "id": "r", "status": "completed", "usage": {"input_tokens": 5, "output_tokens": 3}}},
+]  # fmt: skip
+ANTHROPIC = [
+    {"type": "message_start", "message": {
+        "id": "r", "model": "real", "content": [], "usage": {"input_tokens": 5}}},
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": ""}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "Hm."}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "s"}},
+    {"type": "content_block_stop", "index": 0},
+    {"type": "content_block_start", "index": 1,
+     "content_block": {"type": "text", "text": "", "citations": []}},
+    {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": "Hello"}},
+    {"type": "content_block_delta", "index": 1,
+     "delta": {"type": "citations_delta", "citation": {"url": "x"}}},
+    {"type": "content_block_stop", "index": 1},
+    {"type": "content_block_start", "index": 2,
+     "content_block": {"type": "tool_use", "id": "c", "name": "f", "input": {}}},
+    {"type": "content_block_delta", "index": 2,
+     "delta": {"type": "input_json_delta", "partial_json": '{"x": 1}'}},
+    {"type": "content_block_stop", "index": 2},
+    {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 3}},
+    {"type": "message_stop"},
+]  # fmt: skip
+GOOGLE = [
+    candidate({"text": "Hm.", "thought": True}),
+    candidate({"text": "Hel"}),
+    candidate({"text": "lo", "thoughtSignature": "s"}),
+    candidate({"functionCall": {"id": "c", "name": "f", "willContinue": True}}),
+    candidate({"functionCall": {"partialArgs": [{"jsonPath": "$.x", "numberValue": 1}]}}),
+    candidate({"inlineData": {"mimeType": "image/png", "data": "iVBORw=="}}, finishReason="STOP"),
+]
+
+STREAMS: dict[str, tuple[Decoding, list[Any]]] = {
+    "chat": (Decoding("openai-chat", decode_chat), CHAT),
+    "responses": (Decoding("openai-responses", decode_responses), RESPONSES),
+    "anthropic": (Decoding("anthropic-messages", decode_anthropic), ANTHROPIC),
+    "google": (Decoding("google-generate", decode_google), GOOGLE),
+}
+each_api = pytest.mark.parametrize("api", STREAMS)
+
+NOTHING = [
+    ("", b""),
+    ("", b"  "),
+    ("ping", b" "),
+    ("", b"ping"),
+    ("keep-alive", b"{"),
+    ("", b"null"),
+]
+ODD: st.SearchStrategy[Any] = st.sampled_from(
+    [
+        None,
+        True,
+        False,
+        0,
+        1,
+        -1,
+        0.0,
+        2.5,
+        10**30,
+        "",
+        "0",
+        "x",
+        [],
+        [[]],
+        {},
+        {"x": []},
+        [None],
+        [{}],
+    ]
+)
+
+
+def read(decoding: Decoding, events: list[tuple[str, bytes]]) -> AssistantMessage:
+    """Decode events with names."""
+    decoder = decoding.decode("asked")
+    next(decoder)
+    try:
+        for event in events:
+            decoder.send(event)
+        decoder.send(None)
+    except StopIteration as end:
+        message: AssistantMessage = end.value[-1].message
+        return message
+    raise AssertionError("the decoder did not end")
+
+
+def named(events: list[Any]) -> list[tuple[str, bytes]]:
+    return [("", json.dumps(event).encode()) for event in events]
+
+
+def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """All places in a JSON value."""
+    if path:
+        yield path
+    if isinstance(value, dict):
+        for key in value:
+            yield from paths(value[key], (*path, key))
+    elif isinstance(value, list):
+        for number in range(len(value)):
+            yield from paths(value[number], (*path, number))
+
+
+def changed(events: list[Any], path: tuple[Any, ...], value: Any) -> list[Any]:
+    """The same events with another value in one place."""
+    events = copy.deepcopy(events)
+    here: Any = events
+    for step in path[:-1]:
+        here = here[step]
+    here[path[-1]] = value
+    return events
+
+
+@each_api
+def test_the_streams_are_whole(api: str) -> None:
+    decoding, events = STREAMS[api]
+    message = read(decoding, named(events))
+    assert (message.text, message.thinking) == ("Hello", "Hm.")
+    assert [(one.name, dict(one.arguments)) for one in message.tool_calls] == [("f", {"x": 1})]
+    assert (message.usage.input_tokens, message.usage.output_tokens) == (5, 3)
+    assert (message.response_id, message.model, message.stop_reason) == ("r", "real", "tool_calls")
+
+
+@each_api
+@pytest.mark.parametrize("nothing", NOTHING, ids=repr)
+def test_an_event_that_says_nothing_changes_nothing(api: str, nothing: tuple[str, bytes]) -> None:
+    decoding, stream = STREAMS[api]
+    events = named(stream)
+    whole = read(decoding, events)
+    for place in range(len(events)):
+        message = read(decoding, [*events[:place], nothing, *events[place:]])
+        assert message.content == whole.content
+        assert (message.usage, message.stop_reason) == (whole.usage, whole.stop_reason)
+        counted = {"skipped_events": 1} if nothing[1] == b"null" else {}
+        assert message.details == ({**(whole.details or {}), **counted} or None)
+
+
+@each_api
+def test_empty_events_on_the_wire_change_nothing(api: str) -> None:
+    decoding, stream = STREAMS[api]
+    body = b"".join(
+        b"data:\n\nevent: ping\ndata: \n\ndata: %b\n\n" % json.dumps(event).encode()
+        for event in stream
+    )
+    assert decoding.read([body]).complete == read(decoding, named(stream))
+
+
+@each_api
+@given(data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_one_odd_value_never_costs_the_reply(api: str, data: st.DataObject) -> None:
+    decoding, events = STREAMS[api]
+    path = data.draw(st.sampled_from(list(paths(events))))
+    mutated = changed(events, path, data.draw(ODD))
+    try:
+        read(decoding, named(mutated))
+    except ModelError as error:
+        # What decides over the reply itself may be missing then: its end, or that there was no error.
+        assert error.kind != "malformed"  # noqa: PT017 - nothing is raised for most
+
+
+@each_api
+@given(data=st.data())
+@settings(max_examples=80, deadline=None)
+def test_many_odd_values_raise_nothing_but_model_errors(api: str, data: st.DataObject) -> None:
+    decoding, events = STREAMS[api]
+    for _ in range(data.draw(st.integers(1, 6))):
+        events = changed(events, data.draw(st.sampled_from(list(paths(events)))), data.draw(ODD))
+    try:
+        read(decoding, named(events))
+    except ModelError as error:
+        assert error.partial is not None  # noqa: PT017
+
+
+def numbered(index: Any, id_: Any = "c") -> list[Any]:
+    function = {"name": "f", "arguments": "{}"}
+    fragment = {"index": index, "id": id_, "function": function}
+    events = [
+        *CHAT[:4],
+        {"id": 7, "choices": [{"index": index, "delta": {"tool_calls": [fragment]}}]},
+    ]
+    return [*events, chunk("tool_calls")]
+
+
+@pytest.mark.parametrize("index", ["0", 0.0, None, 0], ids=repr)
+def test_numbers_of_calls_and_choices_are_read_in_any_form(index: Any) -> None:
+    message = read(STREAMS["chat"][0], named([*numbered(index), {"choices": 5}]))
+    assert [(one.id, one.name) for one in message.tool_calls] == [("c", "f")]
+
+
+def test_numeric_ids_are_ids() -> None:
+    message = read(STREAMS["chat"][0], named([{**event, "id": 7} for event in numbered(0, 12)]))
+    assert message.response_id == "7"
+    assert [one.id for one in message.tool_calls] == ["12"]
+
+
+def test_the_first_id_and_model_that_are_not_empty_count() -> None:
+    filtered = {"id": "", "model": "", "choices": [], "prompt_filter_results": []}
+    for events in ([filtered, *CHAT], [filtered, {**filtered, "id": "r"}, *CHAT]):
+        message = read(STREAMS["chat"][0], named(events))
+        assert (message.response_id, message.model) == ("r", "real")
+
+
+@each_api
+def test_a_truth_value_is_no_count(api: str) -> None:
+    decoding, stream = STREAMS[api]
+    events = json.loads(json.dumps(stream).replace(": 5}", ": true}").replace(": 5,", ": true,"))
+    assert events != stream
+    assert read(decoding, named(events)).usage.input_tokens == 0
+
+
+@pytest.mark.parametrize(
+    ("place", "key", "value"),
+    [(1, "index", []), (2, "index", {}), (0, "message", {"id": "r", "content": 3})],
+)
+def test_what_once_raised_a_type_error_is_passed_over(place: int, key: str, value: Any) -> None:
+    decoding, events = STREAMS["anthropic"]
+    message = read(decoding, named(changed(events, (place, key), value)))
+    assert message.text == "Hello"
