@@ -137,19 +137,19 @@ PASSING_FAILURES: Final[frozenset[FailureKind]] = frozenset(
 
 @frozen(kw_only=True)
 class RetryPolicy:
-    """Which failed requests are made again, how often, and after how long.
+    """Which failures lead to another attempt, how many there are, and how long to wait.
 
-    An agent goes by the policy of its model, the attribute `retry`, if it has one. Only a reply of which nothing has
-    arrived is asked for again: no text comes twice.
+    An agent follows the policy of its model, the attribute `retry`, if it has one. A request is made again only if
+    nothing of its reply has arrived: no text comes twice.
     """
 
     attempts: int = 4
-    """The first one included; 1 is never to try again."""
+    """The first one included; 1 means no other."""
     kinds: frozenset[FailureKind] = field(default=PASSING_FAILURES, converter=frozenset)
     wait_initial: float = 0.5
-    """Seconds before the second attempt; doubled before each further one, with some jitter."""
+    """Seconds before the second attempt; twice as long before each further one, with some jitter."""
     wait_max: float = 30.0
-    """No wait is longer. Where the provider asks for a longer one, the error is raised at once."""
+    """Seconds. If the server asks for a longer wait, the error is raised at once."""
 
     def wants(self, error: Exception) -> bool | float:
         """Decide about a failure.
@@ -158,7 +158,7 @@ class RetryPolicy:
             error: what went wrong.
 
         Returns:
-            False to let it pass; seconds, where the provider named them; True for the next wait in the row.
+            False to raise it; the seconds that the server asked for; or True for the next wait of the policy.
         """
         if not isinstance(error, ModelError) or error.kind not in self.kinds:
             return False

@@ -17,10 +17,10 @@ __all__ = ("Fallback", "fallback")
 
 @frozen
 class Fallback:
-    """A model that is the first of several that answers. Made by `fallback`.
+    """Several models as one: the first that answers. Made by `fallback`.
 
-    An agent keeps each one's own policy for retries before it turns to the next, and tells of both as a
-    `ModelRetry` event. Alone, `stream` asks each once.
+    An agent follows each model's own retry policy before it turns to the next, and reports both as `ModelRetry`
+    events. `stream` alone makes one request to each.
     """
 
     alternatives: Sequence[Model]
@@ -33,7 +33,7 @@ class Fallback:
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[DeltaStream]:
-        """Ask one after the other, until one begins to answer; see `Model.stream`."""
+        """Ask the models in order until one begins to answer; see `Model.stream`."""
         async with AsyncExitStack() as opened:
             yield await self._begun(request, opened)
 
@@ -50,31 +50,33 @@ class Fallback:
                     raise
             else:
                 return _Begun(first, deltas)
-        raise AssertionError("the last one either answers or raises")
+        raise AssertionError("the last model either answers or raises")
 
     def passes_on(self, model: Model, error: ModelError) -> bool:
-        """Say whether the next model is to be asked, where one failed before anything had arrived."""
+        """Decide whether the next model is asked after one failed before anything had arrived."""
         return error.kind in self.on and model is not self.alternatives[-1]
 
 
 def fallback(*models: Model | str, on: Collection[FailureKind] = PASSING_FAILURES) -> Fallback:
-    """Make one model of several: where one fails, the next is asked.
+    """Make one model from several: if one fails, the next is asked.
 
-    Only a model of whose reply nothing has arrived is given up: no text comes twice.
+    The next is asked only if nothing of a reply has arrived: no text comes twice.
 
     Args:
-        *models: models or their names, in the order in which they are asked.
-        on: the kinds of failure that the next one takes over.
+        *models: models or their names, in order.
+        on: the kinds of failure after which the next one is asked.
 
     Returns:
         The model.
 
     Raises:
         UsageError: there are fewer than two.
-        UnknownModelError: a name names nothing.
+        UnknownModelError: there is no model of such a name.
     """
     if len(models) < 2:
-        raise UsageError("fallback needs at least two models: the one to ask, and who stands in")
+        raise UsageError(
+            "fallback needs at least two models: the first to ask, and one that takes over"
+        )
     made = [model_from_name(model) if isinstance(model, str) else model for model in models]
     return Fallback(tuple(made), frozenset(on))
 
@@ -86,7 +88,7 @@ async def _first(deltas: DeltaStream) -> Delta:
 
 
 class _Begun:
-    """A reply whose first delta has been looked at."""
+    """A reply whose first delta has been read already."""
 
     def __init__(self, first: Delta, deltas: DeltaStream) -> None:
         self._seen = [first]

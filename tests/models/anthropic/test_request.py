@@ -103,8 +103,8 @@ def test_a_reply_goes_back_as_it_came_to_its_own_vendor_alone() -> None:
 
 def test_what_the_server_began_and_never_ended_is_left_out() -> None:
     item = VendorItem(API, {"type": "server_tool_use", "id": "s", "name": "x", "input": {}})
-    cut_off = AssistantMessage([Text("So."), item], api=API, stop_reason="aborted")
-    [_, reply, _] = written(UserMessage("?"), cut_off, UserMessage("!"))
+    incomplete = AssistantMessage([Text("So."), item], api=API, stop_reason="aborted")
+    [_, reply, _] = written(UserMessage("?"), incomplete, UserMessage("!"))
     assert reply["content"] == [text("So.")]
     paused = AssistantMessage([Text("So."), item], api=API, stop_reason="pause")
     [_, reply] = written(UserMessage("?"), paused)
