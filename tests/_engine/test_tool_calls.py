@@ -87,7 +87,7 @@ async def test_what_a_kept_context_tells_after_its_call_is_dropped(how: str) -> 
 
 @pytest.mark.parametrize("size", [0, 1, 64])
 @pytest.mark.parametrize("listens", [False, True])
-@pytest.mark.parametrize("ends_by", ["returning", "cancel_tool", "cut"])
+@pytest.mark.parametrize("ends_by", ["returning", "cancel_tool", "interrupt"])
 async def test_nothing_that_another_task_tells_comes_behind_the_end(
     ends_by: str, listens: bool, size: int
 ) -> None:
@@ -128,7 +128,7 @@ async def test_nothing_that_another_task_tells_comes_behind_the_end(
                 async for event in run:
                     events.append(event)
                     if len(of_calls(events)) == 5:
-                        run.interrupt() if ends_by == "cut" else None
+                        run.interrupt() if ends_by == "interrupt" else None
                         if ends_by == "cancel_tool" and run.running_tools:
                             run.cancel_tool("work")
             over.set()
@@ -166,8 +166,8 @@ async def test_what_is_told_of_a_run_that_was_left_is_dropped() -> None:
     assert failed == []
 
 
-@pytest.mark.parametrize("how", ["cut", "steer", "abort"])
-async def test_the_end_of_a_call_is_told_where_the_run_is_cut_while_others_tell_of_it(
+@pytest.mark.parametrize("how", ["interrupt", "steer", "abort"])
+async def test_the_end_of_a_call_is_published_where_the_run_is_interrupted_while_others_report(
     how: str,
 ) -> None:
     kept: list[ToolContext[Any]] = []

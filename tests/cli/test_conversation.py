@@ -308,6 +308,7 @@ async def test_questions_are_asked_one_after_the_other_and_a_cancelled_one_is_wi
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(ask, "first?")
+            await until_blocked()  # trio starts tasks in any order
             tasks.start_soon(ask, "second?")
             await until_blocked()
             assert person.told == ["first?"]
