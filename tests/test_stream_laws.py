@@ -1,9 +1,10 @@
 """Any interleaving of what can be done with a stream: against laws, and step by step against a plain model."""
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import anyio
+import anyio.lowlevel
 from attrs import define, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -198,20 +199,21 @@ async def test_each_consumer_gets_a_prefix_and_the_whole_if_nobody_cut_it_off(
             tasks.cancel_scope.cancel()
 
 
+BRANCH = (
+    st.sampled_from(SIZES),
+    st.sampled_from(["wait", "drop_oldest", "drop_oldest", "fail"]),
+    st.booleans(),
+)
 STEP = st.tuples(
     st.sampled_from(
         [
-            *["send", "nowait", "receive"] * 4,
+            *["send", "nowait", "nowait", "receive"] * 8,
             *["branch", "result", "cancel_send", "cancel_receive", "cancel_result"] * 2,
-            "close",
-            "end",
-            "fail",
+            *["close", "end", "fail"],
         ]
     ),
     st.integers(0, 3),
-    st.sampled_from(SIZES),
-    st.sampled_from(["wait", "drop_oldest", "fail"]),
-    st.booleans(),
+    *BRANCH,
 )
 
 
@@ -280,7 +282,7 @@ class Pair:
                 self._finish(failed=op == "fail")
             case _:
                 pass
-        await until_blocked()
+        await _settled()
         self.check()
 
     def _finish(self, *, failed: bool) -> None:
@@ -371,23 +373,38 @@ async def _answer(stream: EventStream[int, str]) -> str | int:
         return "failed"
 
 
+async def _settled() -> None:
+    """Let one step have all its consequences; they are few, and there are thousands of steps."""
+    for _ in range(12):
+        await anyio.lowlevel.checkpoint()
+
+
 def _is_odd(event: int) -> bool:
     return event % 2 == 1
 
 
-@given(size=st.sampled_from(SIZES), steps=st.lists(STEP, max_size=40))
-@settings(max_examples=100, deadline=None)
+# A first consumer that seldom holds the others up lets them come to their limits.
+@given(
+    size=st.sampled_from((*SIZES, *[math.inf] * 5)),
+    branches=st.lists(st.tuples(*BRANCH), max_size=3),
+    steps=st.lists(STEP, min_size=10, max_size=40),
+)
+@settings(max_examples=60, deadline=None)
 async def test_a_stream_does_step_by_step_what_the_table_says(
-    size: float, steps: list[tuple[str, int, float, WhenFull, bool]]
+    size: float,
+    branches: list[tuple[float, WhenFull, bool]],
+    steps: list[tuple[str, int, float, WhenFull, bool]],
 ) -> None:
     with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
             pair = Pair(size, tasks)
+            for branch in branches:
+                await pair.step("branch", 0, *branch)
             for step in steps:
                 await pair.step(*step)
             for failed in (False, True):
                 pair._finish(failed=failed)
-            await until_blocked()
+            await _settled()
             pair.check()
             for which in range(len(pair.followers)):
                 while pair.followers[which].answers[-1:] not in (["end"], ["closed"]):
