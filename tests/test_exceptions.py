@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -19,6 +20,7 @@ from tether import (
     ModelRequest,
     ModelRetry,
     ProceedTool,
+    Session,
     TextDelta,
     ToolExecutionEnd,
     ToolExecutionStart,
@@ -416,6 +418,28 @@ async def test_a_model_with_a_bug(error: Exception, make: Callable[[Exception], 
     check_transcript(agent.messages)
     agent.model = ScriptedModel("Fine.")
     assert (await agent.prompt("Go on.")).text == "Fine."
+
+
+@pytest.mark.parametrize("error", [LookupError("price"), UploadErrors("prices", [KeyError("a")])])
+async def test_a_price_that_fails_ends_the_run_with_that_and_loses_nothing(
+    error: Exception, tmp_path: Path
+) -> None:
+    def price(reply: AssistantMessage) -> float:
+        raise error
+
+    with Session.open(tmp_path / "log") as session:
+        agent = Agent(
+            ScriptedModel([call("act", id="act")]), tools=[act], price=price, session=session
+        )
+        with anyio.fail_after(GUARD), pytest.raises(type(error)) as caught:
+            await agent.prompt("go")
+        assert caught.value is error
+        assert error.__context__ is None
+        check_transcript(agent.messages)
+        assert agent.messages[1].role == "assistant"
+        assert [message.id for message in session.messages[:2]] == [
+            message.id for message in agent.messages[:2]
+        ]
 
 
 async def test_a_listener_that_fails_is_no_fault_of_the_model() -> None:

@@ -191,6 +191,22 @@ async def test_an_error_of_the_producers_own_tasks_is_heard_beside_its_cancellat
     assert [repr(error) for error in caught.value.exceptions] == [repr(ValueError("clean-up"))]
 
 
+class Stop(BaseException):
+    """The end of something larger than a producer, as that of a test."""
+
+
+async def test_what_ends_more_than_the_producer_comes_out_alone() -> None:
+    async def producer(sink: EventSink[int]) -> NoReturn:
+        await sink.send(1)
+        await until_blocked()
+        raise Stop
+
+    with pytest.raises(Stop):
+        async with open_event_stream(producer) as stream, anyio.create_task_group() as tasks:
+            tasks.start_soon(stream.result)
+            tasks.start_soon(stream.branch().result)
+
+
 class TestAskedAgain:
     async def test_a_failure_is_the_same_each_time(self) -> None:
         async def producer(sink: EventSink[int]) -> NoReturn:

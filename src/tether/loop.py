@@ -250,11 +250,12 @@ def _reply(state: _State) -> Generator[Step, Any, AssistantMessage]:
     state.transcript.append(reply)
     state.spent.turns += 1
     state.spent.usage += reply.usage
-    state.spent.cost += state.price(reply)
     state.error = reply.error
     if reply.stop_reason == "error":
         state.finish(End("error"))
     yield MessageEnd(reply)
+    # Not before: a price may be asked of code of others, and what that raises must not lose the reply.
+    state.spent.cost += state.price(reply)
     return reply
 
 

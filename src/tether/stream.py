@@ -362,7 +362,7 @@ async def open_event_stream(
     raised: list[Failure] = []
     try:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_produce, producer, broadcast)
+            tasks.start_soon(_produce, producer, broadcast, tasks.cancel_scope)
             try:
                 yield stream
             except anyio.get_cancelled_exc_class():
@@ -381,7 +381,9 @@ async def open_event_stream(
 
 
 async def _produce(
-    producer: Callable[[EventSink[E]], Awaitable[R]], broadcast: Broadcast[E, R]
+    producer: Callable[[EventSink[E]], Awaitable[R]],
+    broadcast: Broadcast[E, R],
+    scope: anyio.CancelScope,
 ) -> None:
     try:
         result = await producer(_ProducerSink(broadcast))
@@ -390,10 +392,11 @@ async def _produce(
         if isinstance(failure, Exception):
             broadcast.fail(failure)
             return  # noqa: ASYNC104 - handed to the consumers; a cancellation alone is raised
-        left = "the block of this stream was left before its producer was done"
-        broadcast.fail(anyio.ClosedResourceError(left), heard=True)
         if failure is not None:
-            # The end of the program: it is no matter of the consumers.
+            # The end of the program: it is no matter of the consumers. That of the block is cancelled first.
             broadcast.failures.append(Failure(failure))
+            scope.cancel()
+        left = "the producer of this stream was cancelled: by itself, or as the stream's block was left"
+        broadcast.fail(anyio.ClosedResourceError(left), heard=True)
         raise
     broadcast.finish(result)

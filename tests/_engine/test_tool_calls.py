@@ -1,5 +1,6 @@
 """What a call tells of itself, and that it stops with the call."""
 
+import asyncio
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +16,9 @@ from tether import (
     Event,
     ToolContext,
     ToolExecutionEnd,
+    ToolExecutionStart,
     ToolExecutionUpdate,
+    ToolResultMessage,
     TurnStart,
     Usage,
     tool,
@@ -161,3 +164,64 @@ async def test_what_is_told_of_a_run_that_was_left_is_dropped() -> None:
             tasks.start_soon(tell)
             await until_blocked()
     assert failed == []
+
+
+@pytest.mark.parametrize("how", ["cut", "steer", "abort"])
+async def test_the_end_of_a_call_is_told_where_the_run_is_cut_while_others_tell_of_it(
+    how: str,
+) -> None:
+    kept: list[ToolContext[Any]] = []
+    telling = anyio.Event()
+
+    @tool
+    async def work(context: ToolContext[Any]) -> None:
+        """Work, and leave the context with somebody."""
+        kept.append(context)
+        await telling.wait()
+
+    async def tell() -> None:
+        while not kept:
+            await anyio.lowlevel.checkpoint()
+        telling.set()
+        for number in range(5):
+            await kept[0].update(details=number)
+
+    agent = Agent(ScriptedModel(call("work"), "Done.", "Done."), tools=[work])
+    events: list[Event] = []
+    with anyio.fail_after(GUARD):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(tell)
+            async with agent.run("go", max_buffer_size=1) as run:
+                async for event in run:
+                    events.append(event)
+                    if isinstance(event, ToolExecutionStart):
+                        # The call has returned, and waits for what was told of it: we have not read that.
+                        await until_blocked()
+                        run.steer("Wait.", interrupt=True) if how == "steer" else getattr(
+                            run, how
+                        )()
+                        await until_blocked()
+    check_events(events)
+
+
+async def test_a_group_of_cancellations_that_nobody_asked_for_is_an_error(
+    anyio_backend_name: str,
+) -> None:
+    if anyio_backend_name != "asyncio":
+        pytest.skip("only in asyncio a cancellation can be had that is nobody's")
+
+    @tool
+    async def gather() -> None:
+        """Gather what others do, and raise what they raised."""
+        cancelled = asyncio.ensure_future(asyncio.sleep(GUARD))
+        cancelled.cancel()
+        raised = await asyncio.gather(cancelled, return_exceptions=True)
+        raise BaseExceptionGroup(
+            "gathered", [error for error in raised if isinstance(error, BaseException)]
+        )
+
+    agent = Agent(ScriptedModel(call("gather"), "Done."), tools=[gather])
+    with anyio.fail_after(GUARD):
+        result = await agent.prompt("go")
+    (answer,) = (message for message in result.messages if isinstance(message, ToolResultMessage))
+    assert (answer.outcome, answer.text) == ("error", "gather was cancelled from within")

@@ -8,6 +8,7 @@ before the cancellation passes on.
 
 from collections.abc import Sequence
 from contextlib import suppress
+from inspect import GEN_CLOSED, getgeneratorstate
 from typing import Any, Protocol, cast
 
 from attrs import define
@@ -108,6 +109,8 @@ class Driver:
 
     def _close(self, step: Step, performer: Performer) -> None:
         """Bring the loop to its end with what is known, without awaiting anything."""
+        if getgeneratorstate(self._loop) == GEN_CLOSED:
+            return  # it has failed by itself, in code of others that it calls: nothing of it is open
         with suppress(StopIteration):
             while True:
                 step = self._resume(step, performer.close_nowait())

@@ -14,7 +14,7 @@ from tether._engine.parts import RunServices
 from tether._engine.reports import Reports
 from tether._engine.turn_settings import TurnSettings
 from tether._scopes.exceptions import in_words, leaves
-from tether._scopes.task_groups import failure_in, open_task_group, within
+from tether._scopes.task_groups import failure_in, is_cancellation, open_task_group, within
 from tether._scopes.threads import run_in_thread
 from tether.errors import ArgumentsError
 from tether.events import ToolExecutionEnd, ToolExecutionStart
@@ -155,10 +155,11 @@ class ToolBatch:
     async def _end(self, call: _Call) -> None:
         if call.ended or call.answer is None or call.started_at is None:
             return
-        call.ended = True
         self._services.live.tool_scopes.pop(call.call.id, None)
         call.reports.close()
         await call.reports.delivered()
+        # From here on nothing can keep the event from being published: what is cut off is sent later.
+        call.ended = True
         await self._services.publisher.publish(self._end_of(call, call.answer.result))
 
     def _start_of(self, call: _Call) -> ToolExecutionStart:
@@ -250,17 +251,15 @@ class ToolBatch:
         try:
             with deadline:
                 return as_tool_result(await self._function(tool, arguments))
-        except anyio.get_cancelled_exc_class():  # noqa: ASYNC103 - raised again where it is ours
-            if anyio.current_effective_deadline() == -math.inf:
+        except Exception as error:  # noqa: BLE001 - a tool that fails never ends the run
+            return _failed(_described(error))
+        except BaseException as error:  # noqa: ASYNC103 - a cancellation is raised again where it is ours
+            if (failure := failure_in(error)) is not None:
+                return _failed(_described(failure))  # noqa: ASYNC104 - who cancelled us does it again
+            if not is_cancellation(error) or anyio.current_effective_deadline() == -math.inf:
                 raise
             # Nobody cancelled us: the tool raised this by itself, say from a future it awaited.
             return _failed(f"{tool.name} was cancelled from within")  # noqa: ASYNC104 - as above
-        except Exception as error:  # noqa: BLE001 - a tool that fails never ends the run
-            return _failed(_described(error))
-        except BaseExceptionGroup as group:
-            if (failure := failure_in(group)) is None:
-                raise
-            return _failed(_described(failure))  # noqa: ASYNC104 - who cancelled us does it again
         finally:
             if deadline.cancelled_caught:
                 _log.debug("tool %s timed out after %s s", tool.name, seconds)

@@ -21,7 +21,7 @@ from anyio.abc import TaskGroup
 
 from tether._scopes.exceptions import leaves, raise_as_it_is
 
-__all__ = ("Tasks", "failure_in", "open_task_group", "plain", "within")
+__all__ = ("Tasks", "failure_in", "is_cancellation", "open_task_group", "plain", "within")
 
 Ts = TypeVarTuple("Ts")
 
@@ -147,16 +147,11 @@ def plain(group: BaseExceptionGroup[BaseException]) -> BaseException:
     Returns:
         One exception, or a group of several; see the module's docstring.
     """
-    cancelled = anyio.get_cancelled_exc_class()
     for leaf in leaves(group):
         if isinstance(leaf, KeyboardInterrupt | SystemExit):
             return leaf
     members = list({id(member): member for member in group.exceptions}.values())
-    errors = [
-        member
-        for member in members
-        if not all(isinstance(leaf, cancelled) for leaf in leaves(member))
-    ]
+    errors = [member for member in members if not is_cancellation(member)]
     match errors:
         case []:
             return next(leaves(group))
@@ -169,6 +164,12 @@ def plain(group: BaseExceptionGroup[BaseException]) -> BaseException:
 def _holds_cancellation(error: BaseException) -> bool:
     cancelled = anyio.get_cancelled_exc_class()
     return any(isinstance(leaf, cancelled) for leaf in leaves(error))
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Say whether it is a cancellation, or a group of nothing else."""
+    cancelled = anyio.get_cancelled_exc_class()
+    return all(isinstance(leaf, cancelled) for leaf in leaves(error))
 
 
 def failure_in(error: BaseException) -> ExceptionGroup[Exception] | None:
