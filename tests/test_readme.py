@@ -25,7 +25,6 @@ from typing import Any, Final, get_args, get_type_hints
 
 import attrs
 import pytest
-from anyio.abc import ObjectReceiveStream
 from tests import pictures
 from tests.cli.screen import terminal
 
@@ -253,11 +252,11 @@ def fields(cls: Any) -> list[str]:
 
 
 def public(cls: type) -> list[str]:
-    """What a class offers in addition to anyio's streams; methods with their brackets."""
+    """What a class offers beside its protocols; methods with their brackets."""
     return [
         f"{name}()" if inspect.isfunction(member) else name
         for name, member in vars(cls).items()
-        if not name.startswith("_") and not hasattr(ObjectReceiveStream, name)
+        if not name.startswith("_")
     ]
 
 
