@@ -45,7 +45,7 @@ from tether import (
 )
 from tether.cli.editor import KEYS
 from tether.cli.slash_commands import slash_commands
-from tether.hooks import HookPoint
+from tether.hooks import Hookable, HookPoint
 from tether.messages import FailureKind, Outcome
 from tether.models.catalogue import vendors
 from tether.toolbox.coding import coding_tools
@@ -264,10 +264,18 @@ def parameters(function: Callable[..., Any]) -> list[str]:
     return [name for name in inspect.signature(function).parameters if name != "self"]
 
 
+MEMBERS: Final = [
+    "messages",
+    "state",
+    *(member for cls in (Agent, Hookable) for member in public(cls) if member.endswith("()")),
+]
+"""What an agent has, in addition to its parameters as attributes."""
+
 TABLES: Final[list[tuple[str, str, Iterable[str]]]] = [
     ("src/tether", "event", [cls.__name__ for cls in get_args(Event)]),
     ("src/tether", "parameter", parameters(Agent)),
     ("src/tether", "handle", public(Run)),
+    ("src/tether", "member", MEMBERS),
     ("src/tether", "stop reason", get_args(get_type_hints(AgentEnd)["stop_reason"])),
     ("src/tether", "message", [cls.__name__ for cls in get_args(Message)]),
     ("src/tether", "outcome", get_args(Outcome)),
