@@ -9,14 +9,16 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from tests.waiting import failing_after
 
 SECONDS_FOR_A_TEST = 300
 """Far more than any test takes, also on a busy machine."""
 
 # A machine that is busy is no fault of the code.
-settings.register_profile("busy", settings.default, deadline=None)
+settings.register_profile(
+    "busy", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("busy")
 
 # The hundreds of commands that tests start would compile the package anew, each for itself.
