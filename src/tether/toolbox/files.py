@@ -133,13 +133,14 @@ def _folder(root: Root, path: str, pattern: str) -> tuple[Path, str]:
     """Find a folder, and the pattern of what to list in it; models also give a pattern in place of the folder."""
     located = root.locate(path)
     if pattern == "*" and not os.path.lexists(located):
-        path, pattern = split_pattern(path)
+        path, inside = split_pattern(path)
+        pattern = inside or pattern
         located = root.locate(path)
     if not os.path.lexists(located):
         raise FileNotFoundError(f"there is no folder {path}")
     if not located.is_dir():
         raise NotADirectoryError(f"{path} is no folder; read_file reads a file")
-    return located, pattern or "*"
+    return located, pattern
 
 
 def _list(root: Root, path: str, pattern: str, recursive: bool) -> str:

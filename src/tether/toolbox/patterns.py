@@ -96,7 +96,7 @@ def _is_rule(line: str) -> bool:
 
 
 def _expression(pattern: str, whole: str) -> Matches:
-    clean = pattern.removeprefix("./")
+    clean = pattern.removeprefix(".") if pattern.startswith("./") else pattern
     if why := _impossible(clean):
         raise ValueError(f"the pattern {whole!r} cannot match: {why}")
     if clean.startswith(("#", " ")):
@@ -127,8 +127,6 @@ def _impossible(pattern: str) -> str:
         return "it leads out of the folder with ..; name that folder as `path`"
     if "." in parts or "" in parts[1:-1]:
         return "paths have no empty part and no . between slashes"
-    if "\\" in pattern.replace("\\\\", "") and "/" not in pattern and pattern.endswith("\\"):
-        return "a \\ at its end escapes nothing; folders are separated by /"
     return ""
 
 

@@ -17,6 +17,7 @@ __all__ = ("IGNORED", "Found", "Walk")
 IGNORED: Final = frozenset({".git", ".hg", ".svn", "__pycache__", "node_modules", ".venv", ".tox"})
 """Folders that are passed over when a tree is walked; named directly, they can be read."""
 _NAMED: Final = 5
+_LONGEST_NAME: Final = 300
 
 
 @frozen
@@ -28,6 +29,7 @@ class Found:
     """Relative to where the walk began, with slashes."""
     mode: int
     """What it is, links followed; 0 for a link that leads nowhere."""
+    is_link: bool
 
     @property
     def is_folder(self) -> bool:
@@ -99,10 +101,11 @@ class Walk:
         self._count += 1
         if self._count <= _NAMED:
             why = getattr(error, "strerror", None) or "a link to itself"
-            self._passed.append(f"{name} ({why})")
+            shown = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
+            self._passed.append(f"{shown} ({why})")
 
     def _goes_into(self, found: Found) -> bool:
-        return found.is_folder and found.path.name not in IGNORED and not found.path.is_symlink()
+        return found.is_folder and found.path.name not in IGNORED and not found.is_link
 
     def _tried(
         self, folder: Found, rules: Sequence[_Rules]
@@ -130,7 +133,7 @@ class Walk:
         try:
             if entry.is_symlink() and not self.root.contains(path):
                 return None
-            return Found(path, name, _mode(entry))
+            return Found(path, name, _mode(entry), entry.is_symlink())
         except (OSError, RuntimeError) as error:
             self.pass_over(name, error)
             return None
