@@ -12,11 +12,12 @@ from tether.toolbox.shell import command_tool
 __all__ = ("changing_tools", "coding_tools", "reading_tools")
 
 
-def reading_tools(root: str | os.PathLike[str]) -> Sequence[Tool]:
+def reading_tools(root: Root | str | os.PathLike[str]) -> Sequence[Tool]:
     """Make `read_file`, `list_files` and `search_text`.
 
     Args:
-        root: the folder they are confined to.
+        root: the folder they are confined to. A `Root` that tools share also holds what they have read:
+            `write_file` and `edit_file` then refuse a file that has changed since.
 
     Returns:
         The tools.
@@ -24,15 +25,16 @@ def reading_tools(root: str | os.PathLike[str]) -> Sequence[Tool]:
     Raises:
         FileNotFoundError: there is no such folder.
     """
-    confined = Root(root)
+    confined = _confined(root)
     return [read_tool(confined), list_tool(confined), search_tool(confined)]
 
 
-def changing_tools(root: str | os.PathLike[str]) -> Sequence[Tool]:
+def changing_tools(root: Root | str | os.PathLike[str]) -> Sequence[Tool]:
     """Make `write_file`, `edit_file` and `run_command`: those that people may want to be asked about.
 
     Args:
-        root: the folder that files are confined to, and that commands start in.
+        root: the folder that files are confined to, and that commands start in; a `Root` that is shared with
+            `reading_tools` knows what was read.
 
     Returns:
         The tools.
@@ -40,11 +42,11 @@ def changing_tools(root: str | os.PathLike[str]) -> Sequence[Tool]:
     Raises:
         FileNotFoundError: there is no such folder.
     """
-    confined = Root(root)
+    confined = _confined(root)
     return [write_tool(confined), edit_tool(confined), command_tool(confined)]
 
 
-def coding_tools(root: str | os.PathLike[str]) -> Sequence[Tool]:
+def coding_tools(root: Root | str | os.PathLike[str]) -> Sequence[Tool]:
     """Make all of them.
 
     Args:
@@ -56,4 +58,9 @@ def coding_tools(root: str | os.PathLike[str]) -> Sequence[Tool]:
     Raises:
         FileNotFoundError: there is no such folder.
     """
-    return [*reading_tools(root), *changing_tools(root)]
+    confined = _confined(root)
+    return [*reading_tools(confined), *changing_tools(confined)]
+
+
+def _confined(root: Root | str | os.PathLike[str]) -> Root:
+    return root if isinstance(root, Root) else Root(root)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from attrs import field, frozen
 
+from tether.toolbox.seen import Seen
+
 __all__ = ("OutsideRootError", "Root")
 
 
@@ -28,6 +30,8 @@ class Root:
     """The folder that tools are confined to."""
 
     path: Path = field(converter=_resolved)
+    seen: Seen = field(factory=Seen, init=False, eq=False, repr=False)
+    """What was read through the tools of this root."""
 
     def locate(self, path: str) -> Path:
         """Find a path.
@@ -40,8 +44,13 @@ class Root:
 
         Raises:
             OutsideRootError: it leads out of the root.
+            ValueError: it can be no path, or is a link to itself.
         """
-        located = (self.path / path).resolve()
+        try:
+            located = (self.path / path).resolve()
+        except (OSError, RuntimeError) as error:
+            why = getattr(error, "strerror", None) or "it is a link that leads to itself"
+            raise ValueError(f"{path} cannot be found: {why}") from error
         if not located.is_relative_to(self.path):
             raise OutsideRootError(
                 f"{path} is outside of {self.path}, and only what is inside may be used"

@@ -1,26 +1,29 @@
 """Tools that read, list, write and edit files."""
 
 import os
-import tempfile
-from collections.abc import Iterator, Sequence
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Final
 
 import anyio.to_thread
+from anyio.from_thread import check_cancelled
 
 from tether import Image, Text, Tool, ToolResult, tool
 from tether.toolbox.confinement import Root
+from tether.toolbox.editing import edit_text
+from tether.toolbox.line_ends import with_ends_of
+from tether.toolbox.opening import open_regular, read_at_most
+from tether.toolbox.patterns import compile_pattern, split_pattern
+from tether.toolbox.reading import read_piece
+from tether.toolbox.replacing import check_writable, replace_file
+from tether.toolbox.walking import Walk
 
-__all__ = ("edit_tool", "entries_below", "list_tool", "read_tool", "write_tool")
+__all__ = ("edit_tool", "list_tool", "read_tool", "write_tool")
 
 MAX_LINES: Final = 2_000
-MAX_BYTES: Final = 64 * 1024
-MAX_FILE: Final = 64 * 1024 * 1024
+MAX_IMAGE: Final = 16 * 1024 * 1024
 MAX_ENTRIES: Final = 1_000
-
-IGNORED: Final = frozenset({".git", ".hg", ".svn", "__pycache__", "node_modules", ".venv", ".tox"})
-"""Folders that are passed over when a tree is walked; named directly, they can be read."""
+_LOOKED_AT: Final = 1024 * 1024
+"""Bytes of a file that is replaced, out of which its line ends are told."""
 
 _IMAGES: Final = {
     ".png": "image/png",
@@ -46,7 +49,9 @@ def read_tool(root: Root) -> Tool:
             limit: how many lines to read at most
         """
         located = root.locate(path)
-        return await anyio.to_thread.run_sync(_read, located, path, max(1, offset), max(1, limit))
+        return await anyio.to_thread.run_sync(
+            _read, root, located, path, max(1, offset), max(1, limit)
+        )
 
     return read_file
 
@@ -58,15 +63,14 @@ def list_tool(root: Root) -> Tool:
     async def list_files(path: str = ".", pattern: str = "*", recursive: bool = False) -> str:
         """List files and folders; folders end with a slash.
 
+        What .gitignore names is passed over, unless path names it.
+
         Args:
             path: folder to list, relative to the working folder
-            pattern: only names that match, such as *.py
-            recursive: list what is in its folders too, except .git and the like
+            pattern: only what matches, such as *.py, src/**/*.{ts,js} or !*.log
+            recursive: list what is in its folders too, except .git and the like; a pattern with a slash does
         """
-        located = root.locate(path)
-        if not located.is_dir():
-            raise NotADirectoryError(f"{path} is no folder; read_file reads a file")
-        return await anyio.to_thread.run_sync(_list, root, located, pattern, recursive)
+        return await anyio.to_thread.run_sync(_list, root, path, pattern, recursive)
 
     return list_files
 
@@ -78,15 +82,15 @@ def write_tool(root: Root) -> Tool:
     async def write_file(path: str, content: str) -> str:
         """Write a text file, in place of the one that may be there. Missing folders are made.
 
+        Lines that ended with CRLF still do.
+
         Args:
             path: file to write, relative to the working folder
             content: the whole new content
         """
         located = root.locate(path)
-        if located.is_dir():
-            raise IsADirectoryError(f"{path} is a folder")
-        await anyio.to_thread.run_sync(replace_file, located, content.encode())
-        return f"wrote {len(content.encode()):,} bytes to {path}"
+        size = await anyio.to_thread.run_sync(_write, root, located, path, content)
+        return f"wrote {size:,} bytes to {path}"
 
     return write_file
 
@@ -105,129 +109,74 @@ def edit_tool(root: Root) -> Tool:
             all_places: replace it everywhere instead
         """
         located = root.locate(path)
-        return await anyio.to_thread.run_sync(_edit, located, path, old, new, all_places)
+        return await anyio.to_thread.run_sync(_edit, root, located, path, old, new, all_places)
 
     return edit_file
 
 
-def entries_below(root: Root, folder: Path) -> Iterator[Path]:
-    """Walk a tree in order of names, without what is ignored and without links that lead out of the root."""
-    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
-        if not root.contains(entry):
-            continue
-        yield entry
-        if entry.is_dir() and not entry.is_symlink() and entry.name not in IGNORED:
-            yield from entries_below(root, entry)
+def _read(root: Root, located: Path, path: str, offset: int, limit: int) -> ToolResult:
+    with open_regular(located, path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if media_type := _IMAGES.get(located.suffix.lower()):
+            content = read_at_most(file, MAX_IMAGE)
+            if content is None:
+                raise ValueError(
+                    f"{path} has {size:,} bytes, more than the {MAX_IMAGE:,} of an image that can be shown"
+                )
+            return ToolResult([Text(f"{path}, {size:,} bytes"), Image(content, media_type)])
+        text = read_piece(file, path, size, offset, limit)
+    root.seen.record(located, path)
+    return ToolResult(text)
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Put a file in the place of another in one step, with its mode: nobody ever sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    mode = path.stat().st_mode & 0o7777 if path.exists() else 0o666 & ~_umask()
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, mode)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+def _folder(root: Root, path: str, pattern: str) -> tuple[Path, str]:
+    """Find a folder, and the pattern of what to list in it; models also give a pattern in place of the folder."""
+    located = root.locate(path)
+    if pattern == "*" and not os.path.lexists(located):
+        path, inside = split_pattern(path)
+        pattern = inside or pattern
+        located = root.locate(path)
+    if not os.path.lexists(located):
+        raise FileNotFoundError(f"there is no folder {path}")
+    if not located.is_dir():
+        raise NotADirectoryError(f"{path} is no folder; read_file reads a file")
+    return located, pattern
 
 
-def _umask() -> int:
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask
-
-
-def _read(located: Path, path: str, offset: int, limit: int) -> ToolResult:
-    if located.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; list_files lists it")
-    size = located.stat().st_size
-    if size > MAX_FILE:
-        raise ValueError(f"{path} has {size:,} bytes, more than the {MAX_FILE:,} that are read")
-    content = located.read_bytes()
-    if media_type := _IMAGES.get(located.suffix.lower()):
-        return ToolResult([Text(f"{path}, {size:,} bytes"), Image(content, media_type)])
-    if b"\0" in content[:8192]:
-        raise ValueError(f"{path} is no text: it has {size:,} bytes, some of them zero")
-    # Only \n ends a line here: what str.splitlines also cuts at may stand inside one.
-    lines = content.decode(errors="replace").split("\n")
-    if lines[-1] == "":
-        lines.pop()
-    return ToolResult(_piece(path, lines, offset, limit))
-
-
-def _piece(path: str, lines: Sequence[str], offset: int, limit: int) -> str:
-    """Some lines of a file, and a note where there are more."""
-    if offset > max(len(lines), 1):
-        raise ValueError(f"{path} has {len(lines)} lines; there is no line {offset}")
-    taken: list[str] = []
-    size = 0
-    for line in lines[offset - 1 : offset - 1 + limit]:
-        line = line.removesuffix("\r")
-        size += len(line.encode()) + 1
-        if size > MAX_BYTES and taken:
-            break
-        if len(line) > MAX_BYTES:
-            line = f"{line[:MAX_BYTES]} [... the line has {len(line):,} characters]"
-        taken.append(line)
-    last = offset - 1 + len(taken)
-    if offset == 1 and last == len(lines):
-        return "\n".join(taken)
-    more = f"; read on with offset={last + 1}" if last < len(lines) else ""
-    note = f"[lines {offset} to {last} of {path}, which has {len(lines)} lines{more}]"
-    return "\n".join([*taken, note])
-
-
-def _list(root: Root, folder: Path, pattern: str, recursive: bool) -> str:
-    found = entries_below(root, folder) if recursive else sorted(folder.iterdir())
+def _list(root: Root, path: str, pattern: str, recursive: bool) -> str:
+    folder, pattern = _folder(root, path, pattern)
+    matches = compile_pattern(pattern)
+    walk = Walk(root, folder, recursive=recursive or "/" in pattern.strip("/"))
     names: list[str] = []
-    for entry in found:
-        if not fnmatch(entry.name, pattern):
+    for found in walk.found():
+        check_cancelled()
+        name = f"{found.name}/" if found.is_folder else found.name
+        if not matches(name if pattern.endswith("/") else found.name):
             continue
         if len(names) == MAX_ENTRIES:
             names.append(f"[the first {MAX_ENTRIES}; there are more: name a folder or a pattern]")
             break
-        names.append(entry.relative_to(folder).as_posix() + ("/" if entry.is_dir() else ""))
+        names.append(name)
+    if note := walk.note():
+        names.append(note)
     return "\n".join(names) or "[nothing]"
 
 
-def _edit(located: Path, path: str, old: str, new: str, all_places: bool) -> str:
-    if not old:
-        raise ValueError("`old` is empty; write_file makes a new file")
-    content = located.read_bytes().decode()
-    if "\r\n" in content and "\r\n" not in old:
-        # The file's line ends are its own; a model writes plain ones.
-        old, new = old.replace("\n", "\r\n"), new.replace("\n", "\r\n")
-    places = content.count(old)
-    if places == 0:
-        raise ValueError(
-            f"{path} does not hold that text; it must match to the letter{_nearest(content, old)}"
-        )
-    if places > 1 and not all_places:
-        raise ValueError(
-            f"{path} holds that text {places} times, in lines {_lines_of(content, old)}; "
-            "give more of what is around it, or set all_places"
-        )
-    replace_file(located, content.replace(old, new).encode())
+def _write(root: Root, located: Path, path: str, text: str) -> int:
+    content = text.encode()
+    if check_writable(located, path) is not None:
+        root.seen.check(located, path)
+        with open_regular(located, path) as file:
+            content = with_ends_of(content, file.read(_LOOKED_AT))
+    replace_file(located, path, content)
+    root.seen.record(located, path)
+    return len(content)
+
+
+def _edit(root: Root, located: Path, path: str, old: str, new: str, all_places: bool) -> str:
+    known = located in root.seen
+    root.seen.check(located, path)
+    places = edit_text(located, path, old, new, all_places=all_places)
+    if known:
+        root.seen.record(located, path)
     return f"replaced {places} place{'s' if places > 1 else ''} in {path}"
-
-
-def _nearest(content: str, old: str) -> str:
-    """Where the first line of what was looked for does stand, spaces aside."""
-    wanted = old.strip().split("\n")[0].strip()
-    for number, line in enumerate(content.split("\n"), 1):
-        if wanted and wanted == line.strip():
-            return f"; line {number} is alike, but for white space or what follows it: {line!r}"
-    return ""
-
-
-def _lines_of(content: str, text: str) -> str:
-    places: list[str] = []
-    start = content.find(text)
-    while start >= 0 and len(places) < 10:
-        places.append(str(content.count("\n", 0, start) + 1))
-        start = content.find(text, start + 1)
-    return ", ".join(places)

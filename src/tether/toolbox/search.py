@@ -1,25 +1,27 @@
 """A tool that searches files for text."""
 
-import re
+import time
 from collections.abc import Iterator
-from fnmatch import fnmatch
-from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import anyio.to_thread
+from anyio.from_thread import check_cancelled
+from attrs import define, field
 
 from tether import Tool, tool
 from tether.toolbox.confinement import Root
-from tether.toolbox.files import entries_below
+from tether.toolbox.expressions import Expression, Hit, compile_expression
+from tether.toolbox.opening import is_binary, open_regular
+from tether.toolbox.patterns import Matches, compile_pattern
+from tether.toolbox.walking import Found, Walk
 
 __all__ = ("search_tool",)
 
 MAX_MATCHES: Final = 200
-MAX_FILE: Final = 4 * 1024 * 1024
 MAX_LINE: Final = 300
-SLICE: Final = 64
-"""Files searched in a thread before the event loop gets a word in, and a cancellation is heard."""
+_SECONDS: Final = 55.0
+"""After which a search gives what it has found: before the call's deadline, which would leave nothing of it."""
 
 
 def search_tool(root: Root) -> Tool:
@@ -29,79 +31,122 @@ def search_tool(root: Root) -> Tool:
     async def search_text(
         pattern: str, path: str = ".", files: str = "*", regex: bool = False
     ) -> str:
-        """Search files for text; gives path:line: text.
+        """Search files for text, line by line; gives path:line: text.
+
+        Files that .gitignore names are passed over, unless path names them.
 
         Args:
             pattern: what to look for
             path: folder or file to search, relative to the working folder
-            files: only files whose names match, such as *.py
-            regex: take the pattern as a regular expression
+            files: only files whose names match, such as *.py, src/**/*.{ts,js} or !*.log
+            regex: take the pattern as a regular expression in the syntax of RE2: without look-around and
+                back-references, and with the word characters of ASCII
         """
-        expression = _compiled(pattern, regex=regex)
-        candidates = _candidates(root, root.locate(path), files)
-        matches: list[str] = []
-        searched = 0
-        while len(matches) <= MAX_MATCHES:
-            found = await anyio.to_thread.run_sync(_search, root, candidates, expression)
-            if found is None:
-                break
-            count, lines = found
-            searched += count
-            matches += lines
-        return _report(matches, searched, pattern)
+        expression = compile_expression(pattern, regex=regex)
+        search = _Search(root, root.locate(path), path, expression, compile_pattern(files))
+        await anyio.to_thread.run_sync(search.run)
+        return search.report(pattern)
 
     return search_text
 
 
-def _compiled(pattern: str, *, regex: bool) -> re.Pattern[str]:
-    if not pattern:
-        raise ValueError("the pattern is empty")
-    try:
-        return re.compile(pattern if regex else re.escape(pattern))
-    except re.error as error:
-        raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+@define
+class _Search:
+    root: Root
+    where: Path
+    path: str
+    expression: Expression
+    wanted: Matches
+    _lines: list[str] = field(factory=list, init=False)
+    _files: int = field(default=0, init=False)
+    _walk: Walk = field(init=False)
+    _late: bool = field(default=False, init=False)
 
+    def __attrs_post_init__(self) -> None:
+        self._walk = Walk(self.root, self.where)
 
-def _candidates(root: Root, where: Path, files: str) -> Iterator[Path]:
-    if where.is_file():
-        return iter((where,))
-    if not where.is_dir():
-        raise FileNotFoundError(f"there is no {root.name(where)}")
-    return (
-        entry
-        for entry in entries_below(root, where)
-        if entry.is_file() and fnmatch(entry.name, files)
-    )
+    def run(self) -> None:
+        """Search, in a worker thread; a cancellation is heard between two pieces of a file."""
+        end = time.monotonic() + _SECONDS
+        for path, name in self._candidates():
+            try:
+                with open_regular(path, name) as file:
+                    self._files += 1
+                    for line in _matches(file, self.expression, end):
+                        self._lines.append(f"{self.root.name(path)}:{line}")
+                        if len(self._lines) > MAX_MATCHES:
+                            return
+            except OSError as error:
+                self._walk.pass_over(name, error)
+            if time.monotonic() > end:
+                self._late = True
+                return
 
-
-def _search(
-    root: Root, candidates: Iterator[Path], expression: re.Pattern[str]
-) -> tuple[int, list[str]] | None:
-    """Search the next few files; None when there are no more."""
-    paths = list(islice(candidates, SLICE))
-    if not paths:
-        return None
-    return len(paths), [line for path in paths for line in _matches(root, path, expression)]
-
-
-def _matches(root: Root, path: Path, expression: re.Pattern[str]) -> Iterator[str]:
-    try:
-        if path.stat().st_size > MAX_FILE:
+    def _candidates(self) -> Iterator[tuple[Path, str]]:
+        if self.where.is_dir():
+            for found in self._walk.found():
+                check_cancelled()
+                if self._is_wanted(found):
+                    yield found.path, found.name
             return
-        content = path.read_bytes()
-    except OSError:
-        return
-    if b"\0" in content[:8192]:
-        return
-    for number, line in enumerate(content.decode(errors="replace").split("\n"), 1):
-        if expression.search(line):
-            yield f"{root.name(path)}:{number}: {line.strip()[:MAX_LINE]}"
+        with open_regular(self.where, self.path):
+            yield self.where, self.path
+
+    def _is_wanted(self, found: Found) -> bool:
+        return found.is_file and self.wanted(found.name)
+
+    def report(self, pattern: str) -> str:
+        """Make the text of the result."""
+        notes = [self._walk.note()] if self._walk.note() else []
+        if self._late:
+            notes.append(f"[stopped after {_SECONDS:g} s: name a folder or a pattern of files]")
+        if len(self._lines) > MAX_MATCHES:
+            notes.append(
+                f"[the first {MAX_MATCHES} matches; there are more: name a folder or narrow the pattern]"
+            )
+        elif self._lines:
+            notes.append(f"[{len(self._lines)} matches in {self._files} files]")
+        else:
+            notes.append(f"[{pattern!r} is not in the {self._files} files that were searched]")
+        return "\n".join([*self._lines[:MAX_MATCHES], *notes])
 
 
-def _report(matches: list[str], searched: int, pattern: str) -> str:
-    if not matches:
-        return f"[{pattern!r} is not in the {searched} files that were searched]"
-    if len(matches) > MAX_MATCHES:
-        note = f"[the first {MAX_MATCHES} matches; there are more: name a folder or narrow the pattern]"
-        return "\n".join([*matches[:MAX_MATCHES], note])
-    return "\n".join([*matches, f"[{len(matches)} matches in {searched} files]"])
+def _matches(file: BinaryIO, expression: Expression, end: float) -> Iterator[str]:
+    """Search a file piece by piece; one that is no text has no lines."""
+    number = 1
+    for count, piece in enumerate(_pieces(file, expression.piece)):
+        check_cancelled()
+        if (count == 0 and is_binary(piece)) or time.monotonic() > end:
+            return
+        text = piece.replace(b"\r\n", b"\n")
+        for hit in expression.hits(text):
+            yield f"{number + hit.line}: {_shown(hit)}"
+        number += text.count(b"\n")
+
+
+def _pieces(file: BinaryIO, size: int) -> Iterator[bytes]:
+    """Read whole lines; a line that is longer than a piece is cut."""
+    rest = b""
+    while chunk := file.read(size):
+        text = rest + chunk
+        end = text.rfind(b"\n") + 1
+        if not end and len(text) < size:
+            rest = text
+            continue
+        end = end or len(text)
+        yield text[:end]
+        rest = text[end:]
+    if rest:
+        yield rest
+
+
+def _shown(hit: Hit) -> str:
+    """Show a line, or what is around the match in a long one."""
+    line = hit.text.strip()
+    if len(line) <= MAX_LINE:
+        return line.decode(errors="replace")
+    room = max(0, MAX_LINE - (hit.end - hit.start)) // 2
+    start = max(0, min(hit.start - room, len(hit.text) - MAX_LINE))
+    end = min(len(hit.text), start + MAX_LINE)
+    shown = hit.text[start:end].decode(errors="ignore").strip()
+    return f"{'... ' if start else ''}{shown}{' ...' if end < len(hit.text) else ''}"
