@@ -11,7 +11,10 @@ PROCESSES = "sleep 1000 & echo $$ $!; wait"
 
 
 def new_agent() -> Agent:
-    """Make an agent that greets, thinks for ever at `think`, and has a tool run processes for ever at `work`."""
+    """Make an agent that greets, thinks for ever at `think`, and has a tool run processes for ever at `work`.
+
+    At `say and work` it says a word before that.
+    """
     return Agent(ScriptedModel(*[_answer] * 100), tools=changing_tools("."))
 
 
@@ -22,5 +25,7 @@ def _answer(request: ModelRequest) -> Reply:
             return ["Hm", Pause()]
         case "work":
             return call("run_command", command=PROCESSES)
+        case "say and work":
+            return ["Hm", call("run_command", command=PROCESSES)]
         case _:
             return "Hello, browser."

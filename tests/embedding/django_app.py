@@ -6,6 +6,7 @@ hypercorn tests.embedding.django_app:app
 
 from collections.abc import AsyncIterator
 
+import anyio
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.http import HttpRequest, StreamingHttpResponse
@@ -25,8 +26,11 @@ async def chat(request: HttpRequest) -> StreamingHttpResponse:
 
 
 async def lines(events: tether.RunIterator[tether.Event]) -> AsyncIterator[bytes]:
-    async for event in events:
-        yield b"data: " + tether.to_json(event) + b"\n\n"
+    try:
+        async for event in events:
+            yield b"data: " + tether.to_json(event) + b"\n\n"
+    except anyio.BrokenResourceError:
+        pass  # The request was cancelled, and its run with it; Django 5 iterates on.
 
 
 urlpatterns = [path("chat", chat)]
