@@ -39,7 +39,7 @@ MODELS_KNOW = {"messages", "errors", "limits", "deltas", "transcript", "model", 
 GUESTS = ("toolbox", "advice", "testing", "embedding", "cli")
 """Many of a kind, made of the public face: the root and the public modules."""
 
-FACES = ("", "blocking", *GUESTS)
+FACES = ("", "blocking", "session", *GUESTS)
 """Packages whose `__init__` exports what people use of them."""
 
 FORBIDDEN_IN_PURE = {"anyio", "httpx", "time", "random", "uuid", "socket", "subprocess"}

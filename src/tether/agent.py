@@ -780,9 +780,12 @@ class Agent(Hookable):
         return price_of(reply, self._model.name.partition(":")[0])
 
     def _record(self, message: Message) -> None:
-        if self.session is not None:
+        if self.session is None:
+            return
+        try:
             self.session.note("model", {"name": self.model.name})
             self.session.note("system", {"text": self.system})
+        finally:  # where a note cannot be written, the message waits behind it
             self.session.record(message)
 
     def _settings(self) -> TurnSettings:

@@ -132,14 +132,17 @@ class _Announcement:
         self._published = True
 
     def close_nowait(self) -> None:
-        self._record()
+        try:
+            self._record()
+        except Exception:  # noqa: BLE001 - the run ends already, and the session is behind by this message
+            self._services.publisher.cut()
         if not self._published:
             self._services.publisher.publish_nowait(self._event)
 
     def _record(self) -> None:
         if not self._recorded and isinstance(self._event, MessageEnd):
-            self._recorded = True
             self._services.parts.record(self._event.message)
+            self._recorded = True
 
 
 @define

@@ -156,8 +156,8 @@ class ModelCall:
         parts, publisher = self._parts, self._services.publisher
         stamped = parts.stamp(message)
         parts.transcript.append(stamped)
-        await publisher.publish(MessageStart(stamped))
         parts.record(stamped)
+        await publisher.publish(MessageStart(stamped))
         await publisher.publish(MessageEnd(stamped))
 
     async def _ask(self, model: Model, request: ModelRequest) -> None:

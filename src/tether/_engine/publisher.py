@@ -21,7 +21,7 @@ class Publisher:
         control: its `interrupt` waits for listeners.
     """
 
-    __slots__ = ("_control", "_hooks", "_outbox", "_sink")
+    __slots__ = ("_control", "_hooks", "_is_cut", "_outbox", "_sink")
 
     def __init__(self, sink: EventSink[Event], hooks: Hooks, control: RunControl) -> None:
         self._sink = sink
@@ -29,6 +29,7 @@ class Publisher:
         self._control = control
         # What a cancellation kept from being sent: it goes before the next event.
         self._outbox: list[Event] = []
+        self._is_cut = False
 
     def offer(self, event: Event) -> bool:
         """Publish an event if nobody has to be waited for: the short way of `publish`.
@@ -66,11 +67,17 @@ class Publisher:
                 self._outbox.insert(0, event)
                 raise
 
+    def cut(self) -> None:
+        """Publish nothing more: the next event says what is not true, such as that a message is kept."""
+        self._is_cut = True
+
     def publish_nowait(self, event: Event) -> None:
         """Publish to consumers alone, for a run that is being closed and may not wait.
 
         Where one has no room, it gets neither this event nor a later one: what consumers get has no gaps.
         """
+        if self._is_cut:
+            return
         if event not in self._outbox:
             self._outbox.append(event)
         with suppress(anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):

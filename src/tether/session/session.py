@@ -1,0 +1,352 @@
+"""A conversation that is kept, over any store."""
+
+import copy
+import os
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from tether.errors import DecodeError, UsageError
+from tether.messages import JsonObject, Message
+from tether.serialize import to_builtins
+from tether.session.entries import Entry
+from tether.session.files import Damaged, LogFile, Snapshot, create_private
+from tether.session.reading import header, misplaced
+from tether.transcript import repaired
+
+__all__ = ("Session", "SessionStore")
+
+
+class SessionStore(Protocol):
+    """What a session needs of the place it is kept in: all there is to write for a database."""
+
+    def append(self, entry: Entry) -> None:
+        """Keep an entry; return when it is kept. Where this raises, nothing of it is kept."""
+        ...
+
+    def entries(self) -> Iterable[Entry]:
+        """Give all entries in the order in which they were kept."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the place."""
+        ...
+
+
+class Session:
+    """A conversation that is kept. Given to an `Agent`, it takes every message before it is announced.
+
+    Where the store fails, the session goes on in memory: what could not be written is `behind`, and is written
+    before whatever comes next.
+
+    Close it, or use it as a context manager, so that others can write to the log.
+
+    Args:
+        store: where entries are kept; or the path of a log file to write to, which is made where there is none (see
+            `open`).
+        now: seconds since the epoch.
+        new_id: makes the ids of entries.
+        on_failure: called with the error each time that an entry cannot be written, which is then not raised: the
+            conversation goes on, unkept for now.
+
+    Raises:
+        UsageError: another process or session has the file open for writing, or it is no regular file.
+        DecodeError: the file is no session, of a newer format, or damaged; or the entries of the store do not hang
+            together.
+        OSError: the file cannot be opened.
+    """
+
+    def __init__(
+        self,
+        store: SessionStore | str | os.PathLike[str],
+        *,
+        now: Callable[[], float] = time.time,
+        new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+        on_failure: Callable[[Exception], object] | None = None,
+    ) -> None:
+        if isinstance(store, str | os.PathLike):
+            store = LogFile.open(Path(store))
+        self._store: SessionStore = store
+        self._now = now
+        self._new_id = new_id
+        self._on_failure = on_failure
+        self._entries = _hanging_together(store.entries())
+        # What the store has not taken yet, shared with the sessions of children: they write to the same log.
+        self._behind = deque[Entry]()
+        self._head = _last_of_the_main_conversation(self._entries)
+        # What `note` said last of each kind, on the branch to the head.
+        self._noted: dict[str, JsonObject] = self._find_notes()
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        fsync: bool = False,
+        damaged: Damaged = "refuse",
+        on_failure: Callable[[Exception], object] | None = None,
+    ) -> "Session":
+        """Open a log to write to, making it where there is none.
+
+        Its owner alone can read and write the file, also where an older one was open to others.
+
+        Args:
+            path: the file.
+            fsync: wait at each entry until the disk has it, so that it survives a power cut.
+            damaged: what becomes of a log with lines that cannot be read: `refuse` it, or `skip` them. Skipped lines
+                are moved to a file beside the log, with `.damaged` behind its name. What followed such a line then
+                follows the last entry before it.
+            on_failure: see the class.
+
+        Returns:
+            The session, to be closed, or used as a context manager. Its conversation is the one that was written
+            to last.
+
+        Raises:
+            UsageError: another process or session has it open for writing, or it is no regular file.
+            DecodeError: it is no session, of a newer format, or damaged. The text names the line and the file, which
+                is as it was.
+            OSError: the file cannot be opened.
+        """
+        if damaged not in {"refuse", "skip"}:
+            raise UsageError(f'damaged is "refuse" or "skip", not {damaged!r}')
+        store = LogFile.open(Path(path), fsync=fsync, damaged=damaged)
+        return cls(store, on_failure=on_failure)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> "Session":
+        """Open a log to read it, also while another session writes to it.
+
+        Raises:
+            UsageError: it is no regular file.
+            DecodeError: it is no session, of a newer format, or damaged.
+            OSError: the file cannot be opened.
+        """
+        return cls(Snapshot(Path(path)))
+
+    @property
+    def torn(self) -> bytes:
+        """What a crash had left half written at the end of the log, and was set aside."""
+        return getattr(self._store, "torn", b"")
+
+    @property
+    def damaged_lines(self) -> int:
+        """How many lines could not be read when the log was opened, and were moved to a file beside it."""
+        return len(getattr(self._store, "damage", ()))
+
+    @property
+    def behind(self) -> Sequence[Entry]:
+        """The entries that the store has not taken yet; `catch_up`, `close` and the next entry try again."""
+        return tuple(self._behind)
+
+    @property
+    def head(self) -> str | None:
+        """The entry that the next one follows; None at the root."""
+        return self._head
+
+    @property
+    def entries(self) -> Mapping[str, Entry]:
+        """All entries by id, in the order in which they were written."""
+        return dict(self._entries)
+
+    @property
+    def branch(self) -> Sequence[Entry]:
+        """The entries from the root to the head."""
+        return tuple(reversed(list(self._towards_root(self._head))))
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The conversation from the root to the head, valid: calls without a result are `interrupted`."""
+        return repaired(message for entry in self.branch if (message := entry.message) is not None)
+
+    def append(self, kind: str, data: JsonObject) -> Entry:
+        """Write an entry behind the head, which it becomes.
+
+        Args:
+            kind: what it is, such as `message`, `model`, `system`, `label`; any name will do.
+            data: what it says.
+
+        Returns:
+            The entry.
+
+        Raises:
+            Exception: what the store raised, such as an OSError. The entry is there, and `behind`.
+            UsageError: the session was opened for reading, or closed; it is as it was.
+        """
+        entry = Entry(self._new_id(), self._head, kind, data, self._now())
+        self._behind.append(entry)
+        self._entries[entry.id] = entry
+        self._head = entry.id
+        self._noted[kind] = data
+        try:
+            self._try_to_catch_up()
+        except UsageError:
+            self._take_back(entry)
+            raise
+        return entry
+
+    def record(self, message: Message) -> Entry:
+        """Write a message behind the head, unless it is the last of this branch already; see `append`.
+
+        So a message whose writing has failed is simply given again.
+        """
+        said = (entry for entry in self._towards_root(self._head) if entry.kind == "message")
+        last = next(said, None)
+        if last is not None and message.id and last.data.get("id") == message.id:
+            self._try_to_catch_up()
+            return last
+        return self.append("message", to_builtins(message))
+
+    def catch_up(self) -> None:
+        """Write what is `behind`.
+
+        Raises:
+            Exception: what the store raised; what it has not taken is still behind.
+        """
+        while self._behind:
+            self._store.append(self._behind[0])
+            self._behind.popleft()
+
+    def note(self, kind: str, data: JsonObject) -> None:
+        """Write an entry, unless the last of its kind on this branch says the same."""
+        if self._noted.get(kind) != data:
+            self.append(kind, data)
+
+    def label(self, text: str) -> Entry:
+        """Give this place in the conversation a name; the first is the title of the session."""
+        return self.append("label", {"text": text})
+
+    def fork(self, entry: str | None = None) -> None:
+        """Go back: what is written next follows an earlier entry. Nothing is copied or lost.
+
+        Args:
+            entry: the id of an entry or of a message; None for the root, an empty conversation.
+
+        Raises:
+            UsageError: there is no such entry.
+        """
+        self._head = None if entry is None else self._find(entry)
+        self._noted = self._find_notes()
+
+    def child(self, agent: str, call_id: str) -> "Session":
+        """Begin the conversation of an agent that works for this one.
+
+        Args:
+            agent: its name.
+            call_id: the call that it works for.
+
+        Returns:
+            A session over the same log, with a head of its own; it need not be closed.
+        """
+        child = copy.copy(self)
+        child._head = None  # noqa: SLF001 - it is one of us
+        child._noted = {}  # noqa: SLF001
+        child.append("child", {"agent": agent, "call_id": call_id, "of": self._head})
+        return child
+
+    def branches(self) -> Sequence[Entry]:
+        """Return the leaves: the last entries of all conversations, oldest first."""
+        parents = {entry.parent for entry in self._entries.values()}
+        return [entry for entry in self._entries.values() if entry.id not in parents]
+
+    def copy_to(self, path: str | os.PathLike[str]) -> None:
+        """Write all entries, the unknown ones too, to a new file.
+
+        Raises:
+            FileExistsError: there is a file already.
+        """
+        file = create_private(Path(path))
+        with open(file.fileno(), "ab", closefd=False) as buffered, file:
+            buffered.write(header(self._new_id(), self._now()))
+            buffered.writelines(entry.line() for entry in self._entries.values())
+            buffered.flush()
+
+    def close(self) -> None:
+        """Let others write to the log.
+
+        Raises:
+            Exception: what the store raised: entries that were `behind` are not kept. The log is closed all the same.
+        """
+        try:
+            self._try_to_catch_up()
+        finally:
+            self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            self.close()
+        except Exception as failure:
+            if error is None:
+                raise
+            # What is on its way says more, and may be a cancellation.
+            error.add_note(f"the session could not be kept to its end: {failure}")
+
+    def _try_to_catch_up(self) -> None:
+        try:
+            self.catch_up()
+        except UsageError:
+            raise
+        except Exception as failure:
+            if self._on_failure is None:
+                raise
+            self._on_failure(failure)
+
+    def _take_back(self, entry: Entry) -> None:
+        """Forget an entry that was refused."""
+        self._behind.remove(entry)
+        del self._entries[entry.id]
+        self._head = entry.parent
+        self._noted = self._find_notes()
+
+    def _towards_root(self, entry: str | None) -> Iterator[Entry]:
+        while entry is not None:
+            found = self._entries[entry]
+            yield found
+            entry = found.parent
+
+    def _find_notes(self) -> dict[str, JsonObject]:
+        return {entry.kind: entry.data for entry in self.branch}
+
+    def _find(self, wanted: str) -> str:
+        if wanted in self._entries:
+            return wanted
+        for entry in reversed(self._entries.values()):
+            if entry.kind == "message" and entry.data.get("id") == wanted:
+                return entry.id
+        raise UsageError(f"the session has no entry or message {wanted!r}")
+
+
+def _last_of_the_main_conversation(entries: Mapping[str, Entry]) -> str | None:
+    last, aside = None, set[str]()
+    for entry in entries.values():
+        if entry.kind == "child" or entry.parent in aside:
+            aside.add(entry.id)
+        else:
+            last = entry.id
+    return last
+
+
+def _hanging_together(entries: Iterable[Entry]) -> dict[str, Entry]:
+    """Take the entries by their ids.
+
+    Raises:
+        DecodeError: two have the same id, or one follows an entry that does not come before it.
+    """
+    taken: dict[str, Entry] = {}
+    for number, entry in enumerate(entries, 1):
+        if (reason := misplaced(entry, taken)) is not None:
+            raise DecodeError(reason, path=f"entry {number}")
+        taken[entry.id] = entry
+    return taken
