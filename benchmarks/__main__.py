@@ -25,7 +25,7 @@ QUICK = Sizes(
 )
 
 STUDIES = {
-    "decoders": (decoders.main, 200, "each decoder beside its vendor's SDK, reading from memory"),
+    "decoders": (decoders.main, 200, "each decoder beside its provider's SDK, reading from memory"),
     "cancel": (cancel.main, 5, "from a cancellation to the end of the connection and the block"),
     "backpressure": (backpressure.main, 1, "what a slow consumer costs in memory"),
 }

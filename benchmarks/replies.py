@@ -1,4 +1,4 @@
-"""Replies as vendors stream them: server-sent events of four wire APIs, with many pieces of text or with tool calls."""
+"""Replies as providers stream them: server-sent events of four wire APIs, with many pieces of text or tool calls."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ def fragments(arguments: Any) -> list[str]:
 
 @frozen
 class Api:
-    """How one vendor says it."""
+    """How one provider says it."""
 
     text: Callable[[int], list[bytes]]
     """A number of pieces, to the events of a reply with that many."""

@@ -44,6 +44,7 @@ from tether.messages import (
     Image,
     Message,
     Outcome,
+    ProviderItem,
     StopReason,
     Text,
     Thinking,
@@ -52,7 +53,6 @@ from tether.messages import (
     Usage,
     UserBlock,
     UserMessage,
-    VendorItem,
 )
 
 T = TypeVar("T")
@@ -92,11 +92,11 @@ text_blocks = st.builds(Text, texts, details)
 thinking_blocks = st.builds(Thinking, texts, st.none() | texts, st.booleans(), details)
 images = st.builds(Image, st.binary(max_size=20), st.sampled_from(["image/png", "image/webp"]))
 tool_calls = st.builds(ToolCall, names, names, json_objects, st.none() | texts, details)
-vendor_items = st.builds(VendorItem, names, json_objects)
+provider_items = st.builds(ProviderItem, names, json_objects)
 
 user_blocks: st.SearchStrategy[UserBlock] = text_blocks | images
 assistant_blocks: st.SearchStrategy[AssistantBlock] = (
-    text_blocks | thinking_blocks | tool_calls | vendor_items | images
+    text_blocks | thinking_blocks | tool_calls | provider_items | images
 )
 blocks: st.SearchStrategy[Block] = assistant_blocks
 

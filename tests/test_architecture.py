@@ -170,6 +170,12 @@ def test_backends_are_named_in_the_test_kit_alone(name: str) -> None:
     assert used & {"asyncio", "trio"} == set() or name.startswith("testing")
 
 
+def test_every_folder_is_a_package() -> None:
+    """Type checkers find no types in a folder without an `__init__`, once it is installed."""
+    folders = {path.parent for path in MODULES.values()}
+    assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
 @pytest.mark.parametrize("name", list(MODULES))
 def test_no_module_is_a_bag(name: str) -> None:
     assert not {part.strip("_") for part in name.split(".")} & BAGS

@@ -2,7 +2,7 @@
 
 After each cancellation: no task, socket, process, thread or async generator is left (the kit sees to that); the
 transcript is valid and the events so far are the beginning of a run; what arrived is kept; the agent is idle, and
-its next request is accepted by a model that is as strict as a vendor.
+its next request is accepted by a model that is as strict as a provider.
 """
 
 import json

@@ -26,11 +26,11 @@ from tether.messages import (
     AssistantMessage,
     Failure,
     Image,
+    ProviderItem,
     Text,
     Thinking,
     ToolCall,
     Usage,
-    VendorItem,
 )
 from tether.serialize import to_json
 
@@ -258,7 +258,7 @@ class TestCut:
         assert folded(deltas).incomplete("error").details == details
 
     def test_a_block_that_has_not_said_anything_is_left_out(self) -> None:
-        """Vendors refuse empty text. One that ended empty was meant so."""
+        """Providers refuse empty text. One that ended empty was meant so."""
         deltas: list[Delta] = [
             TextDelta("", 0),
             ThinkingDelta("", 1),
@@ -276,7 +276,7 @@ class TestCut:
             ToolCallStart("c1", "add", 2),
             ToolCallDelta('{"a": 1', 2),
             BlockEnd(Image(b"x"), 4),
-            BlockEnd(VendorItem("wire", {"q": 1}), 3),
+            BlockEnd(ProviderItem("wire", {"q": 1}), 3),
             TextDelta("is", 1),
             ReplyInfo(response_id="r1"),
         ]
@@ -286,7 +286,7 @@ class TestCut:
             [
                 Thinking("let me think", "signed"),
                 Text("It is"),
-                VendorItem("wire", {"q": 1}),
+                ProviderItem("wire", {"q": 1}),
                 Image(b"x"),
             ],
             model="asked-for",

@@ -19,6 +19,7 @@ from tether.messages import (
     Image,
     Message,
     Outcome,
+    ProviderItem,
     StopReason,
     Text,
     Thinking,
@@ -27,7 +28,6 @@ from tether.messages import (
     Usage,
     UserBlock,
     UserMessage,
-    VendorItem,
     as_user_blocks,
 )
 
@@ -141,7 +141,7 @@ class TestShape:
             Text: "text",
             Thinking: "thinking",
             ToolCall: "tool_call",
-            VendorItem: "vendor_item",
+            ProviderItem: "provider_item",
             Image: "image",
         }
         assert {cls: cls.role for cls in get_args(Message)} == {

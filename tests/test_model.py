@@ -32,7 +32,7 @@ def test_what_may_pass_is_tried_again(kind: FailureKind, again: bool) -> None:
 @pytest.mark.parametrize(
     ("named", "wait"), [(None, True), (0.0, 0.0), (7.5, 7.5), (30.0, 30.0), (30.1, False)]
 )
-def test_a_wait_the_vendor_names_is_kept_up_to_a_bound(named: float | None, wait: object) -> None:
+def test_a_wait_the_provider_names_is_kept_up_to_a_bound(named: float | None, wait: object) -> None:
     """Who would have to wait longer is told at once: a person, or another model, may know better."""
     found = RetryPolicy(wait_max=30).wants(ModelError("m", kind="rate_limit", retry_after=named))
     assert found == wait

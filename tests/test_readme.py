@@ -47,7 +47,7 @@ from tether.cli.editor import KEYS
 from tether.cli.slash_commands import slash_commands
 from tether.hooks import Hookable, HookPoint
 from tether.messages import FailureKind, Outcome
-from tether.models.catalogue import vendors
+from tether.models.catalogue import provider_keys
 from tether.toolbox.coding import coding_tools
 
 ROOT: Final = Path(__file__).parents[1]
@@ -281,7 +281,7 @@ TABLES: Final[list[tuple[str, str, Iterable[str]]]] = [
     ("src/tether", "outcome", get_args(Outcome)),
     ("src/tether", "limit", fields(Limits)),
     ("src/tether", "error", errors.__all__),
-    ("src/tether/models", "provider", [*vendors(), "offline"]),
+    ("src/tether/models", "provider", [*provider_keys(), "offline"]),
     ("src/tether/models", "option", fields(ModelOptions)),
     ("src/tether/models", "kind", get_args(FailureKind)),
     ("src/tether/models", "field", fields(RetryPolicy)),
@@ -343,7 +343,7 @@ def test_the_table_of_parameters_has_their_defaults() -> None:
 
 def test_the_table_of_providers_has_their_keys() -> None:
     rows = {codes(row[0])[0]: codes(row[1]) for row in table("src/tether/models", "provider")}
-    assert rows == {**{name: list(keys) for name, keys in vendors().items()}, "offline": []}
+    assert rows == {**{name: list(keys) for name, keys in provider_keys().items()}, "offline": []}
 
 
 def test_the_table_of_failures_says_which_are_retried() -> None:

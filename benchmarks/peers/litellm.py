@@ -1,4 +1,4 @@
-"""litellm: completions of any vendor in OpenAI's form, and no agent; the loop is by hand."""
+"""litellm: completions of any provider in OpenAI's form, and no agent; the loop is by hand."""
 
 import os
 from typing import Any

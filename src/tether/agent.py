@@ -187,7 +187,7 @@ class Agent(Hookable):
         if approve is not None:
             # Innermost, so that what is asked about is what will run.
             self.hooks.add("around_tool", approval(approve), name="approve", depth=1000)
-        self.session = self._opened(session)
+        self.session: Session | None = self._opened(session)
         kept = self.session.messages if self.session is not None else ()
         self._conversation = Conversation(
             [*kept, *messages], Inbox(steering, follow_up), clock, new_id
@@ -278,7 +278,7 @@ class Agent(Hookable):
 
     @property
     def thinking(self) -> ThinkingLevel | None:
-        """How much the model thinks; None leaves it to the vendor."""
+        """How much the model thinks; None leaves it to the provider."""
         return self.options.thinking
 
     @thinking.setter

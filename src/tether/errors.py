@@ -7,7 +7,7 @@
     |   |-- ToolDefinitionError    a function or schema that cannot be a tool
     |   `-- UnknownModelError      a model name that names nothing
     |-- DecodeError                the data's: JSON that is no message or event, with the path
-    |-- ModelError                 the vendor's, or the wire's: `kind` says which
+    |-- ModelError                 the provider's, or the wire's: `kind` says which
     |-- ArgumentsError             the model's: arguments that do not fit; it is told, and may repair
     |-- OutputError                the model's: no result of the type that was asked for
     `-- ConsumerTooSlowError       the consumer's: a branch with `when_full="fail"` fell behind
@@ -91,8 +91,8 @@ class ModelError(TetherError):
     Attributes:
         kind: what kind of failure it is.
         status: the HTTP status, where there was one.
-        request_id: the vendor's name for the request, where it gave one.
-        retry_after: seconds the vendor asked us to wait, where it did.
+        request_id: the provider's name for the request, where it gave one.
+        retry_after: seconds the provider asked us to wait, where it did.
         partial: the reply as far as it had arrived, where some had.
         closest: names of models like the one that was not found, where some are known.
     """

@@ -18,7 +18,7 @@ from tether.deltas import TextDelta
 from tether.errors import UsageError
 from tether.events import Event, MessageUpdate
 from tether.result import RunResult
-from tether.stream import EventSink, create_event_stream
+from tether.stream import EventSink, EventStream, create_event_stream
 
 __all__ = (
     "CreatesTasks",
@@ -66,6 +66,7 @@ class _HeldRun:
     ) -> None:
         self._produce = produce
         self._release = release
+        self.stream: EventStream[Event, RunResult]
         self._sink, self.stream = create_event_stream(max_buffer_size)
         self._scope = anyio.CancelScope()
         self._over = anyio.Event()

@@ -25,6 +25,7 @@ __all__ = (
     "Message",
     "Outcome",
     "Prompt",
+    "ProviderItem",
     "QueueMode",
     "QueueName",
     "Queued",
@@ -36,7 +37,6 @@ __all__ = (
     "Usage",
     "UserBlock",
     "UserMessage",
-    "VendorItem",
     "as_message",
     "as_user_blocks",
     "unique",
@@ -79,7 +79,7 @@ class Text:
 
     text: str
     details: JsonObject | None = None
-    """What the vendor said about it: citations, signatures. Sent back to the same vendor."""
+    """What the provider said about it: citations, signatures. Sent back to the same provider."""
 
 
 @frozen
@@ -90,7 +90,7 @@ class Thinking:
 
     text: str
     signature: str | None = None
-    """The vendor's proof that the text is its own; sent back unchanged."""
+    """The provider's proof that the text is its own; sent back unchanged."""
     redacted: bool = False
     """True when the text is withheld and `signature` holds the sealed reasoning."""
     details: JsonObject | None = None
@@ -122,10 +122,10 @@ class ToolCall:
 
 
 @frozen
-class VendorItem:
-    """Something only its vendor understands: a search it ran, a compaction. Kept and sent back."""
+class ProviderItem:
+    """Something only its provider understands: a search it ran, a compaction. Kept and sent back."""
 
-    type: ClassVar[Literal["vendor_item"]] = "vendor_item"
+    type: ClassVar[Literal["provider_item"]] = "provider_item"
 
     api: str
     """The wire API it belongs to, such as `"anthropic"`."""
@@ -133,7 +133,7 @@ class VendorItem:
 
 
 UserBlock: TypeAlias = Text | Image
-AssistantBlock: TypeAlias = Text | Thinking | ToolCall | VendorItem | Image
+AssistantBlock: TypeAlias = Text | Thinking | ToolCall | ProviderItem | Image
 Block: TypeAlias = AssistantBlock
 
 _USER_BLOCKS: Final = frozenset(get_args(UserBlock))
@@ -144,7 +144,7 @@ _SINGLE: Final = (str, *get_args(AssistantBlock), Mapping)
 
 @frozen(kw_only=True)
 class Usage:
-    """Tokens spent, counted the same way for every vendor; two of them add."""
+    """Tokens spent, counted the same way for every provider; two of them add."""
 
     input_tokens: int = 0
     """All tokens of the request, those read from and written to a cache included."""
@@ -254,7 +254,7 @@ class AssistantMessage:
 
     content: tuple[AssistantBlock, ...] = field(converter=_as_assistant_blocks)
     model: str = field(default="", kw_only=True)
-    """The model as its vendor reported it, else as it was asked for."""
+    """The model as its provider reported it, else as it was asked for."""
     api: str = field(default="", kw_only=True)
     """The wire API it came over; what only that API understands is sent back to it alone."""
     stop_reason: StopReason | None = field(default="stop", kw_only=True)
@@ -263,7 +263,7 @@ class AssistantMessage:
     error: Failure | None = field(default=None, kw_only=True)
     response_id: str | None = field(default=None, kw_only=True)
     details: JsonObject | None = field(default=None, kw_only=True)
-    """What else the vendor said, and the tool calls that an incomplete reply had begun to make."""
+    """What else the provider said, and the tool calls that an incomplete reply had begun to make."""
     id: str = field(default="", kw_only=True)
     timestamp: float = field(default=0.0, kw_only=True)
 

@@ -1,7 +1,7 @@
 """What a model is: something that is given a request and answers in deltas.
 
 Anything with a `name` and a `stream` method is a model. `tether.models` has those that speak to the
-vendors; `tether.testing.ScriptedModel` is one that says what a test told it to.
+providers; `tether.testing.ScriptedModel` is one that says what a test told it to.
 
 No I/O.
 """
@@ -65,7 +65,7 @@ def _as_strings(strings: Iterable[str]) -> tuple[str, ...]:
 
 @frozen(kw_only=True)
 class ModelOptions:
-    """What can be asked of any model; None leaves it to the vendor."""
+    """What can be asked of any model; None leaves it to the provider."""
 
     temperature: float | None = None
     max_output_tokens: int | None = None
@@ -73,7 +73,7 @@ class ModelOptions:
     thinking: ThinkingLevel | None = None
     tool_choice: ToolChoice | None = None
     cache: bool = True
-    """Mark what repeats from request to request, where the vendor wants it marked."""
+    """Mark what repeats from request to request, where the provider wants it marked."""
     extra: Mapping[str, Any] = field(factory=dict)
     """Merged into the body of the request, last, for whatever is not known here."""
 

@@ -44,7 +44,7 @@ __all__ = ("Tool", "ToolContext", "ToolResult", "as_tool_result", "tool")
 Deps = TypeVar("Deps")
 
 _VALID_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-"""What every vendor accepts."""
+"""What every provider accepts."""
 
 
 @frozen

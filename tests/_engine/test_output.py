@@ -156,7 +156,7 @@ async def test_a_run_that_ends_before_says_how_it_ended() -> None:
 
 
 async def test_a_model_that_thinks_is_not_forced() -> None:
-    """Vendors refuse to force a model that is to think."""
+    """Providers refuse to force a model that is to think."""
     model = ScriptedModel(gives(PARIS))
     await Agent(model, options=ModelOptions(thinking="low")).prompt("go", output=City)
     assert model.requests[0].options.tool_choice is None

@@ -14,7 +14,7 @@ from tether import (
     UserMessage,
 )
 from tether.cli.export import as_html, as_markdown
-from tether.messages import VendorItem
+from tether.messages import ProviderItem
 
 TALK: tuple[Message, ...] = (
     UserMessage(["<script>alert(1)</script>", Image(b"png")]),
@@ -24,7 +24,7 @@ TALK: tuple[Message, ...] = (
             Text("See [here](javascript:x) ![](http://spy/x.png)"),
             ToolCall("1", "read", {"path": "ä.txt"}),
             ToolCall("2", "read", malformed="{oops"),
-            VendorItem("openai", {}),
+            ProviderItem("openai", {}),
         ],
         model="m",
         stop_reason="tool_calls",

@@ -7,7 +7,7 @@ import pytest
 
 from tether import Session, UserMessage
 from tether.cli.main import main
-from tether.models.catalogue import vendors
+from tether.models.catalogue import provider_keys
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def test_providers_are_listed_with_their_keys(
     assert "groq          GROQ_API_KEY is set" in lines
     assert "google        GEMINI_API_KEY or GOOGLE_API_KEY is not set" in lines
     assert "ollama        none needed" in lines
-    assert len(lines) == len(vendors()) + 3
+    assert len(lines) == len(provider_keys()) + 3
 
 
 def test_the_models_of_a_provider_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,7 +44,7 @@ def test_a_provider_that_nobody_knows_gives_those_that_are_known(
 ) -> None:
     main(["models", "nobody"])
     [line] = capsys.readouterr().out.splitlines()
-    assert line == f"no provider is called nobody; the providers are: {', '.join(vendors())}"
+    assert line == f"no provider is called nobody; the providers are: {', '.join(provider_keys())}"
 
 
 def test_sessions_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,12 +11,12 @@ from tether.models.catalogue import PROVIDERS, model_from_name
 from tether.models.openai_chat.api import COMPATIBLE_CHAT, OPENAI_CHAT
 
 
-@pytest.mark.parametrize("vendor", sorted(PROVIDERS))
-def test_every_vendor_makes_a_model_that_speaks_to_it(vendor: str) -> None:
-    model = model_from_name(f"{vendor}:some/model:tag", api_key="k")
+@pytest.mark.parametrize("provider", sorted(PROVIDERS))
+def test_every_provider_makes_a_model_that_speaks_to_it(provider: str) -> None:
+    model = model_from_name(f"{provider}:some/model:tag", api_key="k")
     assert isinstance(model, HttpModel)
-    assert (model.name, model.model) == (f"{vendor}:some/model:tag", "some/model:tag")
-    assert model.base_url == PROVIDERS[vendor].base_url
+    assert (model.name, model.model) == (f"{provider}:some/model:tag", "some/model:tag")
+    assert model.base_url == PROVIDERS[provider].base_url
     assert model.api.url(model.base_url, model.model).startswith(f"{model.base_url}/")
 
 
@@ -86,7 +86,7 @@ async def test_a_key_that_is_not_set_is_missed_when_it_is_needed(
 
 
 @pytest.mark.parametrize("name", ["groq:m", "offline"])
-def test_a_vendor_that_is_not_named_is_not_imported(name: str) -> None:
+def test_a_provider_that_is_not_named_is_not_imported(name: str) -> None:
     """Nor is HTTP, before a model is made."""
     code = f"""
 import sys, tether

@@ -21,7 +21,7 @@ from tether import (
     ToolResultMessage,
     UserMessage,
 )
-from tether.messages import VendorItem
+from tether.messages import ProviderItem
 from tether.model import ToolSpec
 from tether.models.catalogue import PROVIDERS, model_from_name
 
@@ -40,7 +40,7 @@ class Api:
     read: Callable[[Any], ModelRequest]
     normal: Callable[[Any], Any]
     model: Callable[[str], str]
-    """The vendor's host, to the name of a model of ours."""
+    """The provider's host, to the name of a model of ours."""
 
 
 # Chat completions.
@@ -227,7 +227,7 @@ def _anthropic_said(block: Any) -> Any:
         case {"type": "tool_use"}:
             return ToolCall(block["id"], block["name"], block["input"])
         case {"type": kind} if kind.endswith(OWN_KINDS):
-            return VendorItem("anthropic-messages", block)
+            return ProviderItem("anthropic-messages", block)
     raise NotOursError
 
 

@@ -1,4 +1,4 @@
-"""Real traffic, replayed by a real server, decoded as the vendors' own SDKs decode it."""
+"""Real traffic, replayed by a real server, decoded as the providers' own SDKs decode it."""
 
 import json
 import random
@@ -11,7 +11,7 @@ from tests.models.replay import Exchange, pieces, serving
 
 from tether import Agent, AssistantMessage, ModelError, ModelRequest, UserMessage
 from tether.deltas import PartialReply, ReplyEnd
-from tether.messages import VendorItem
+from tether.messages import ProviderItem
 from tether.model import RetryPolicy
 from tether.models.catalogue import PROVIDERS, model_from_name
 
@@ -23,7 +23,7 @@ APIS = {
     "anthropic-messages": "anthropic",
     "google-generate": "google",
 }
-"""Folder, and the vendor whose model speaks that API."""
+"""Folder, and the provider whose model speaks that API."""
 
 DIFFERENCES: dict[tuple[str, str], str] = {
     ("openai-chat/openrouter-stream-error-0", "stop_reason"): (
@@ -65,11 +65,13 @@ KINDS = {
 
 
 def _recordings() -> Iterator[Any]:
-    for folder, vendor in APIS.items():
+    for folder, provider in APIS.items():
         for path in sorted((FOLDER / folder).glob("*/meta.json")):
             name = f"{folder}/{path.parent.name}"
-            marks = [] if vendor in PROVIDERS else [pytest.mark.skip(f"{vendor}: is not there yet")]
-            yield pytest.param(path.parent, vendor, id=name, marks=marks)
+            marks = (
+                [] if provider in PROVIDERS else [pytest.mark.skip(f"{provider}: is not there yet")]
+            )
+            yield pytest.param(path.parent, provider, id=name, marks=marks)
 
 
 RECORDINGS = list(_recordings())
@@ -101,9 +103,9 @@ def anyio_backend(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.mark.parametrize("how", ["whole", "bytes", "random"])
-@pytest.mark.parametrize(("folder", "vendor"), RECORDINGS)
-async def test_a_recording_is_decoded_as_by_its_vendors_sdk(
-    folder: Path, vendor: str, how: str, replayed: dict[str, set[str]]
+@pytest.mark.parametrize(("folder", "provider"), RECORDINGS)
+async def test_a_recording_is_decoded_as_by_its_providers_sdk(
+    folder: Path, provider: str, how: str, replayed: dict[str, set[str]]
 ) -> None:
     meta = json.loads((folder / "meta.json").read_text())
     expected = json.loads((folder / "expected.json").read_text())
@@ -118,7 +120,7 @@ async def test_a_recording_is_decoded_as_by_its_vendors_sdk(
     partial = PartialReply()
     async with serving(handler) as server:
         model = model_from_name(
-            f"{vendor}:{meta['model'] or 'model'}",
+            f"{provider}:{meta['model'] or 'model'}",
             base_url=server.url,
             api_key="secret",
             retry=RetryPolicy(attempts=1),
@@ -156,7 +158,7 @@ PAUSED = [
 
 
 @pytest.mark.skipif(not all(map(Path.exists, PAUSED)), reason="the recording is not here")
-async def test_a_run_goes_on_where_the_vendor_paused() -> None:
+async def test_a_run_goes_on_where_the_provider_paused() -> None:
     left = list(PAUSED)
     asked: list[Any] = []
 
@@ -190,7 +192,7 @@ def _found(message: AssistantMessage) -> dict[str, Any]:
         "thinking": message.thinking,
         "tool_calls": [(call.name, dict(call.arguments)) for call in message.tool_calls],
         "ids": [call.id for call in message.tool_calls],
-        "other_items": [block.data for block in message.content if isinstance(block, VendorItem)],
+        "other_items": [block.data for block in message.content if isinstance(block, ProviderItem)],
         "stop_reason": message.stop_reason,
         "usage": (
             message.usage.input_tokens,
@@ -209,7 +211,7 @@ def _wanted(expected: dict[str, Any], message: AssistantMessage, name: str) -> d
         "text": expected["text"] + (expected.get("refusal") or ""),
         "thinking": expected["thinking"],
         "tool_calls": [(call["name"], call["arguments"]) for call in expected["tool_calls"]],
-        # Where the vendor sends no id, ours is as good as any.
+        # Where the provider sends no id, ours is as good as any.
         "ids": [
             call["id"] or ours
             for call, ours in zip(expected["tool_calls"], found["ids"], strict=False)
@@ -241,7 +243,7 @@ def _stop_reason(expected: dict[str, Any]) -> str:
 
 
 def _usage(raw: dict[str, Any]) -> tuple[int, int, int, int]:
-    """Count the vendor's own numbers by our rule, written here once more and independently."""
+    """Count the provider's own numbers by our rule, written here once more and independently."""
     raw = {key: value for key, value in raw.items() if value is not None}
     if "prompt_tokens" in raw:
         asked, answered = raw["prompt_tokens"], raw["completion_tokens"]

@@ -402,7 +402,7 @@ ADD = ToolSpec("add", "Add.", {"type": "object"})
         ),
     ],
 )
-async def test_a_request_no_vendor_would_take_is_refused(
+async def test_a_request_no_provider_would_take_is_refused(
     request_: ModelRequest, complaint: str
 ) -> None:
     model = ScriptedModel("never")

@@ -42,13 +42,13 @@ class Broadcast(Generic[E, R]):
         """The one that is open, where there is just one and nobody is in line: it may be offered an event."""
         self._line = anyio.Lock(fast_acquire=True)
         # Held by the sender that waits for room; the others wait for the lock, first come, first served.
-        self.in_line = 0
+        self.in_line: int = 0
         """How many senders wait. Counted here, as a lock may not be asked outside an event loop."""
         self.room: anyio.Event | None = None
         """What the first in line waits for."""
-        self.ended = False
+        self.ended: bool = False
         """Whether no event can follow. The result may."""
-        self.finished = anyio.Event()
+        self.finished: anyio.Event = anyio.Event()
         """Set once there is a result, or a failure."""
         self.result: R | None = None
         self.failure: Failure | None = None

@@ -82,19 +82,19 @@ class Channel(Generic[E]):
         droppable: Callable[[E], bool] | None = None,
     ) -> None:
         _check(max_buffer_size, when_full)
-        self.max_buffer_size = max_buffer_size
-        self._when_full = when_full
+        self.max_buffer_size: float = max_buffer_size
+        self._when_full: WhenFull = when_full
         self._droppable = droppable
-        self.state = State.OPEN
-        self.dropped = 0
-        self.receiving = False
+        self.state: State = State.OPEN
+        self.dropped: int = 0
+        self.receiving: bool = False
         # Set once an event or the end is there; None unless the consumer waits.
         self._arrival: anyio.Event | None = None
         self._iteration: weakref.ref[_Iteration[E]] | None = None
         # Without a buffer, the pair holds what is handed to a consumer that waits.
         self._send, self._receive = anyio.create_memory_object_stream[E](max(max_buffer_size, 1))
         self._send_nowait = self._send.send_nowait
-        self.receive_nowait = self._receive.receive_nowait
+        self.receive_nowait: Callable[[], E] = self._receive.receive_nowait
         # Not `__del__`: the exception of a producer makes a cycle, and the pair's own would come first.
         weakref.finalize(self, _close, self._send, self._receive)
 
@@ -288,7 +288,7 @@ class _Iteration(Generic[E]):
 
     def __init__(self, advance: Callable[[], Awaitable[E]], task: int) -> None:
         self._advance = advance
-        self.task = task
+        self.task: int = task
 
     def __aiter__(self) -> AsyncIterator[E]:
         return self

@@ -1,8 +1,8 @@
 """Structured output: a tool that a run adds, and that the model must call with its result.
 
-A tool works with every vendor, where a format for replies does not. What does not fit is answered with every fault, as
-for any tool, and the model may repair it; where it answers in words instead, it is told what to do. Both a bounded
-number of times.
+A tool works with every provider; a format for replies does not. A result that does not fit is answered with every
+fault, as for any tool, and the model may repair it. A reply without a result is answered with what to do. Both happen
+a bounded number of times.
 
 No I/O.
 """
@@ -69,7 +69,7 @@ class Output:
         if _NAME in settings.tools:
             raise UsageError(f"a tool is called {_NAME!r}, which is what the result is given by")
         options = settings.options
-        # Vendors that let models think do not let them be forced meanwhile.
+        # Providers that let models think do not let them be forced meanwhile.
         if options.tool_choice is None and options.thinking in {None, "off"}:
             options = evolve(options, tool_choice="required" if settings.tools else ("tool", _NAME))
         return evolve(settings, tools={**settings.tools, _NAME: self._tool()}, options=options)

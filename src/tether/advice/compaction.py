@@ -116,7 +116,7 @@ def compact(
 
 def _question(older: Sequence[Message], instructions: str, turn: RequestContext) -> ModelRequest:
     told = [_brief(message) for message in older if not isinstance(message, CustomMessage)]
-    # Some vendors take no calls in a conversation without the tools that they were of.
+    # Some providers take no calls in a conversation without the tools that they were of.
     options = ModelOptions(tool_choice="none") if turn.tools else ModelOptions()
     return ModelRequest(
         messages=[*told, UserMessage(instructions)],

@@ -17,7 +17,7 @@ from tether import (
     ToolResultMessage,
     UserMessage,
 )
-from tether.messages import Block, VendorItem
+from tether.messages import Block, ProviderItem
 
 __all__ = ()
 
@@ -105,7 +105,7 @@ def _part(block: Block) -> str:
         case ToolCall():
             arguments = block.malformed or json.dumps(dict(block.arguments), ensure_ascii=False)
             return f"Calls `{block.name}`:\n\n{_fenced(arguments, 'json')}"
-        case VendorItem(api):
+        case ProviderItem(api):
             return f"*(an item of the API {api})*"
         case _:
             assert_never(block)

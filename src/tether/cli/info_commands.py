@@ -10,7 +10,7 @@ from tether import UsageError, context_window, known_models, sessions
 from tether.cli.extensions import configuration_folder
 from tether.cli.guides import FIRST, find_guides, list_guides, shown
 from tether.cli.session_files import kept_sessions, session_folder
-from tether.models.catalogue import vendors
+from tether.models.catalogue import provider_keys
 
 __all__ = ()
 
@@ -19,13 +19,13 @@ def _models(providers: Sequence[str]) -> Iterator[str]:
     """List the providers and their keys, or the models of the providers that are named."""
     if not providers:
         yield "provider      key"
-        for name, keys in vendors().items():
+        for name, keys in provider_keys().items():
             yield f"{name:12}  {_keys(keys)}"
         yield ""
         yield "`tether models PROVIDER` lists the models that genai-prices knows; other names work too."
     for provider in providers:
-        if provider not in vendors():
-            yield f"no provider is called {provider}; the providers are: {', '.join(vendors())}"
+        if provider not in provider_keys():
+            yield f"no provider is called {provider}; the providers are: {', '.join(provider_keys())}"
             continue
         names = known_models(provider)
         for model in names:

@@ -29,7 +29,7 @@ from tether.cli.export import as_html, as_markdown
 from tether.commands import Complete
 from tether.hooks import HookPoint, Hooks
 from tether.model import ThinkingLevel
-from tether.models.catalogue import vendors
+from tether.models.catalogue import provider_keys
 from tether.session import Entry
 
 __all__ = ()
@@ -75,7 +75,7 @@ def _model(conversation: Conversation, name: str | None = None) -> str:
 def _models(name_start: str, conversation: Conversation) -> list[str]:
     provider, colon, _ = name_start.partition(":")
     if not colon:
-        return [*conversation.app.models, "offline", *(f"{name}:" for name in vendors())]
+        return [*conversation.app.models, "offline", *(f"{name}:" for name in provider_keys())]
     return [f"{provider}:{model}" for model in known_models(provider)]
 
 

@@ -15,7 +15,7 @@ from attrs import frozen
 from tether.errors import ModelError, UnknownModelError, UsageError
 from tether.model import Model
 
-__all__ = ("PROVIDERS", "Provider", "model_from_name", "vendors")
+__all__ = ("PROVIDERS", "Provider", "model_from_name", "provider_keys")
 
 
 @frozen
@@ -86,7 +86,7 @@ _MAKERS: Final = {
 """How names of models begin, and who provides them."""
 
 
-def vendors() -> dict[str, tuple[str, ...]]:
+def provider_keys() -> dict[str, tuple[str, ...]]:
     """List the providers: the names that can stand before the colon.
 
     Returns:

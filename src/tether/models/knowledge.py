@@ -24,12 +24,12 @@ _PROVIDERS: Final = {
 """From our names of providers and wire APIs to the package's, if they differ."""
 
 
-def price_of(reply: AssistantMessage, vendor: str | None = None) -> float:
+def price_of(reply: AssistantMessage, provider: str | None = None) -> float:
     """Look up what a reply cost.
 
     Args:
         reply: the reply, with its usage and the model as reported.
-        vendor: the provider, such as `groq`; if None, found by the wire API or the name of the model.
+        provider: such as `groq`; if None, found by the wire API or the name of the model.
 
     Returns:
         US dollars; 0 if the price is not known.
@@ -38,9 +38,9 @@ def price_of(reply: AssistantMessage, vendor: str | None = None) -> float:
         UsageError: genai-prices is not installed.
     """
     package = require_prices()
-    provider = _provider(vendor or reply.api)
+    known_as = _package_name(provider or reply.api)
     try:
-        spent = package.calc_price(_counts(package, reply.usage), reply.model, provider_id=provider)
+        spent = package.calc_price(_counts(package, reply.usage), reply.model, provider_id=known_as)
     except LookupError:
         return 0.0
     return float(spent.total_price)
@@ -69,13 +69,13 @@ def context_window(name: str) -> int | None:
     Returns:
         Tokens; None if it is not known.
     """
-    vendor, _, model = name.partition(":")
+    provider, _, model = name.partition(":")
     package = _package()
     if package is None:
         return None
     try:
         _, known = package.data_snapshot.get_snapshot().find_provider_model(
-            model, None, _provider(vendor), None
+            model, None, _package_name(provider), None
         )
     except LookupError:
         return None
@@ -83,16 +83,16 @@ def context_window(name: str) -> int | None:
     return window
 
 
-def known_models(vendor: str) -> tuple[str, ...]:
+def known_models(provider: str) -> tuple[str, ...]:
     """List the known models of a provider.
 
     Args:
-        vendor: the provider, such as `anthropic`.
+        provider: such as `anthropic`.
 
     Returns:
         Their names, without the provider's, in order.
     """
-    return tuple(sorted(_names(vendor)))
+    return tuple(sorted(_names(provider)))
 
 
 def closest_models(name: str) -> tuple[str, ...]:
@@ -106,16 +106,16 @@ def closest_models(name: str) -> tuple[str, ...]:
     """
     import difflib  # noqa: PLC0415 - only after a failure
 
-    vendor, _, model = name.partition(":")
-    return tuple(difflib.get_close_matches(model, list(_names(vendor)), n=3, cutoff=0.6))
+    provider, _, model = name.partition(":")
+    return tuple(difflib.get_close_matches(model, list(_names(provider)), n=3, cutoff=0.6))
 
 
-def _names(vendor: str) -> Iterator[str]:
+def _names(provider: str) -> Iterator[str]:
     package = _package()
-    providers = package.data_snapshot.get_snapshot().providers if package is not None else ()
-    for provider in providers:
-        if provider.id == _provider(vendor):
-            yield from (model.id for model in provider.models)
+    known = package.data_snapshot.get_snapshot().providers if package is not None else ()
+    for entry in known:
+        if entry.id == _package_name(provider):
+            yield from (model.id for model in entry.models)
 
 
 def _package() -> Any:
@@ -126,9 +126,11 @@ def _package() -> Any:
     return genai_prices
 
 
-def _provider(vendor: str | None) -> str | None:
+def _package_name(provider: str | None) -> str | None:
     # Anybody may serve chat completions: then the name of the model decides.
-    return None if vendor in {None, "", "openai-chat"} else _PROVIDERS.get(str(vendor), vendor)
+    if provider in {None, "", "openai-chat"}:
+        return None
+    return _PROVIDERS.get(str(provider), provider)
 
 
 def _counts(package: Any, usage: Usage) -> Any:

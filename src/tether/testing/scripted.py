@@ -1,4 +1,4 @@
-"""A model that says what a test told it to, and is as strict about requests as a vendor.
+"""A model that says what a test told it to, and is as strict about requests as a provider.
 
 Each request takes the next reply of the script. A reply is written as briefly as it can be said:
 
@@ -104,7 +104,7 @@ def call(name: str, /, *, id: str = "", **arguments: Any) -> ToolCall:
 class ScriptedModel:
     """A `Model` that answers from a script.
 
-    It refuses what a strict vendor would refuse: see `check_request`. What goes wrong is raised as an
+    It refuses what a strict provider would refuse: see `check_request`. What goes wrong is raised as an
     AssertionError into the run, and again by `expect_done`, so that a test fails even if the run took the
     error for one of the model's.
 

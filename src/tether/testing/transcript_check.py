@@ -1,4 +1,4 @@
-"""Checks of a conversation: what holds of every valid one, and what a strict vendor asks of a request.
+"""Checks of a conversation: what holds of every valid one, and what a strict provider asks of a request.
 
 No I/O.
 """
@@ -48,7 +48,7 @@ def check_transcript(messages: Iterable[Message]) -> None:
 
 
 def check_request(request: ModelRequest) -> None:
-    """Check that a strict vendor would take a request.
+    """Check that a strict provider would take a request.
 
     Its history is valid, has something that can be answered at its end, and nothing in it is empty but a
     reply; tools have different names, and the tool that must be called is one of them.
@@ -57,7 +57,7 @@ def check_request(request: ModelRequest) -> None:
         request: the request.
 
     Raises:
-        AssertionError: the vendor would refuse it; the text says why.
+        AssertionError: the provider would refuse it; the text says why.
     """
     messages = request.messages
     for place, fault in _request_faults(messages):

@@ -1,4 +1,4 @@
-"""What vendors say when they fail, and the kinds it is sorted into."""
+"""What providers say when they fail, and the kinds it is sorted into."""
 
 import json
 from datetime import UTC, datetime
@@ -171,7 +171,7 @@ def test_a_wait_that_stands_in_the_body_is_read() -> None:
     assert error_from_response(429, {}, json.dumps(body).encode()).retry_after == 34.07
 
 
-def test_what_a_service_behind_the_vendor_said_counts_for_the_kind() -> None:
+def test_what_a_service_behind_the_provider_said_counts_for_the_kind() -> None:
     metadata = {"raw": '{"error": "prompt is too long: 3 tokens > 2"}', "provider_name": "x"}
     error = error_from_stream(
         {"code": 400, "message": "Provider returned error", "metadata": metadata}

@@ -21,7 +21,7 @@ from tether import (
     UserMessage,
 )
 from tether.deltas import PartialReply
-from tether.messages import VendorItem
+from tether.messages import ProviderItem
 from tether.models.anthropic.reply import decode
 from tether.models.anthropic.request import encode
 
@@ -192,13 +192,13 @@ def test_what_the_server_ran_and_what_nobody_knows_is_kept_as_it_came() -> None:
         *end(),
     )
     assert reply.content == (
-        VendorItem(
+        ProviderItem(
             API,
             {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "q"}},
         ),
-        VendorItem(API, found),
+        ProviderItem(API, found),
         Text("Said.", {"citations": [citation]}),
-        VendorItem(API, {"type": "compaction", "content": "Long ago."}),
+        ProviderItem(API, {"type": "compaction", "content": "Long ago."}),
     )
     body = encode(ModelRequest(messages=[UserMessage("?"), reply, UserMessage("!")]), "claude")
     assert [block["type"] for block in body["messages"][1]["content"]] == [

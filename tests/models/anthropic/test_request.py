@@ -16,7 +16,7 @@ from tether import (
     ToolResultMessage,
     UserMessage,
 )
-from tether.messages import AssistantBlock, VendorItem
+from tether.messages import AssistantBlock, ProviderItem
 from tether.model import ToolSpec
 from tether.models.anthropic.api import ANTHROPIC_MESSAGES
 from tether.models.anthropic.request import encode
@@ -81,8 +81,8 @@ def test_a_reply_goes_back_as_it_came_to_its_own_vendor_alone() -> None:
         Thinking("Hm.", "signed"),
         Thinking("", "sealed", redacted=True),
         Thinking("cut off"),
-        VendorItem(API, {"type": "server_tool_use", "id": "s", "name": "x", "input": {}}),
-        VendorItem(API, {"type": "x_tool_result", "tool_use_id": "s"}),
+        ProviderItem(API, {"type": "server_tool_use", "id": "s", "name": "x", "input": {}}),
+        ProviderItem(API, {"type": "x_tool_result", "tool_use_id": "s"}),
         Text("Said.", {"citations": [{"url": "x"}]}),
     ]
     [_, own, _] = written(UserMessage("?"), AssistantMessage(content, api=API), UserMessage("!"))
@@ -93,8 +93,8 @@ def test_a_reply_goes_back_as_it_came_to_its_own_vendor_alone() -> None:
         {"type": "x_tool_result", "tool_use_id": "s"},
         {"type": "text", "text": "Said.", "citations": [{"url": "x"}]},
     ]
-    foreign: list[AssistantBlock] = [VendorItem("openai-responses", {"type": "web_search_call"})]
-    foreign += [block for block in content if not isinstance(block, VendorItem)]
+    foreign: list[AssistantBlock] = [ProviderItem("openai-responses", {"type": "web_search_call"})]
+    foreign += [block for block in content if not isinstance(block, ProviderItem)]
     [_, other, _] = written(
         UserMessage("?"), AssistantMessage(foreign, api="openai-chat"), UserMessage("!")
     )
@@ -102,7 +102,7 @@ def test_a_reply_goes_back_as_it_came_to_its_own_vendor_alone() -> None:
 
 
 def test_what_the_server_began_and_never_ended_is_left_out() -> None:
-    item = VendorItem(API, {"type": "server_tool_use", "id": "s", "name": "x", "input": {}})
+    item = ProviderItem(API, {"type": "server_tool_use", "id": "s", "name": "x", "input": {}})
     incomplete = AssistantMessage([Text("So."), item], api=API, stop_reason="aborted")
     [_, reply, _] = written(UserMessage("?"), incomplete, UserMessage("!"))
     assert reply["content"] == [text("So.")]
@@ -112,8 +112,8 @@ def test_what_the_server_began_and_never_ended_is_left_out() -> None:
 
 
 def test_both_parts_of_a_reply_that_paused_are_one_turn() -> None:
-    item = VendorItem(API, {"type": "server_tool_use", "id": "s", "name": "x", "input": {}})
-    result = VendorItem(API, {"type": "x_tool_result", "tool_use_id": "s"})
+    item = ProviderItem(API, {"type": "server_tool_use", "id": "s", "name": "x", "input": {}})
+    result = ProviderItem(API, {"type": "x_tool_result", "tool_use_id": "s"})
     paused = AssistantMessage([Text("So."), item], api=API, stop_reason="pause")
     rest = AssistantMessage([result, Text("Done.")], api=API)
     [_, reply, _] = written(UserMessage("?"), paused, rest, UserMessage("!"))

@@ -24,7 +24,7 @@ from tether import (
     UserMessage,
 )
 from tether.deltas import PartialReply
-from tether.messages import VendorItem
+from tether.messages import ProviderItem
 from tether.models.google.reply import decode
 from tether.models.google.request import encode
 
@@ -154,7 +154,7 @@ def test_a_call_may_come_in_pieces() -> None:
     }
 
 
-def test_what_the_vendor_ran_and_what_nobody_knows_is_kept_as_it_came() -> None:
+def test_what_the_provider_ran_and_what_nobody_knows_is_kept_as_it_came() -> None:
     code = {"executableCode": {"language": "PYTHON", "code": "1 + 1"}}
     ran = {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "2"}}
     picture = {"inlineData": {"mimeType": "image/png", "data": base64.b64encode(b"png").decode()}}
@@ -165,12 +165,12 @@ def test_what_the_vendor_ran_and_what_nobody_knows_is_kept_as_it_came() -> None:
         chunk(finish="STOP", groundingMetadata={"groundingChunks": [1]}, citationMetadata={"x": 1}),
     )
     assert reply.content == (
-        VendorItem(API, code),
-        VendorItem(API, ran),
+        ProviderItem(API, code),
+        ProviderItem(API, ran),
         Text("2"),
         Image(b"png", "image/png"),
-        VendorItem(API, sound),
-        VendorItem(API, {"telepathy": {}}),
+        ProviderItem(API, sound),
+        ProviderItem(API, {"telepathy": {}}),
     )
     assert reply.details == {
         "groundingMetadata": {"groundingChunks": [1]},

@@ -16,7 +16,7 @@ from tether import (
     ToolResultMessage,
     UserMessage,
 )
-from tether.messages import AssistantBlock, VendorItem
+from tether.messages import AssistantBlock, ProviderItem
 from tether.model import ToolSpec
 from tether.models.google.api import GOOGLE_GENERATE
 from tether.models.google.request import encode
@@ -81,10 +81,10 @@ def test_newer_models_take_images_in_results_and_want_a_signature_at_the_first_c
     assert results["parts"][0]["functionResponse"]["parts"] == [INLINE]
 
 
-def test_what_another_vendor_thought_or_ran_is_left_out() -> None:
+def test_what_another_provider_thought_or_ran_is_left_out() -> None:
     foreign: list[AssistantBlock] = [
         Thinking("hm", "theirs"),
-        VendorItem("anthropic-messages", {"type": "server_tool_use"}),
+        ProviderItem("anthropic-messages", {"type": "server_tool_use"}),
         Text("Said.", {"thoughtSignature": "theirs"}),
     ]
     [_, reply] = written(UserMessage("?"), AssistantMessage(foreign, api="anthropic-messages"))

@@ -13,7 +13,7 @@ from tests.models.replay import pieces
 
 from tether import Image, ModelError, ModelRequest, Text, Thinking, ToolCall, Usage, UserMessage
 from tether.deltas import BlockEnd, ReplyEnd, ReplyInfo, ToolCallDelta, ToolCallStart
-from tether.messages import VendorItem
+from tether.messages import ProviderItem
 from tether.models._wire.sse import frame_events
 from tether.models.openai_chat.api import OPENROUTER_CHAT
 from tether.models.openai_chat.reply import decode
@@ -352,7 +352,7 @@ def test_a_picture_in_the_reply_is_an_image() -> None:
     url = "data:image/png;base64,cG5n"
     images: list[Any] = [{"image_url": {"url": url}}, {"image_url": {"url": "https://x"}}]
     message = decoded(part(content="Here:"), part("stop", images=images), DONE)
-    assert message.content == (Text("Here:"), Image(b"png"), VendorItem("openai-chat", images[1]))
+    assert message.content == (Text("Here:"), Image(b"png"), ProviderItem("openai-chat", images[1]))
 
 
 def test_an_error_inside_the_stream_has_its_kind() -> None:

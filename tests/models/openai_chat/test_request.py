@@ -19,7 +19,7 @@ from tether import (
     ToolResultMessage,
     UserMessage,
 )
-from tether.messages import VendorItem
+from tether.messages import ProviderItem
 from tether.model import ToolSpec
 from tether.models._wire.protocol import WireApi
 from tether.models.openai_chat.api import DEEPSEEK_CHAT, MISTRAL_CHAT, OPENAI_CHAT, OPENROUTER_CHAT
@@ -38,7 +38,7 @@ def test_a_conversation_is_written_as_the_api_has_it() -> None:
             Thinking("hm", "sig"),
             Text("Look."),
             ToolCall("a b", "f", {"x": 1}),
-            VendorItem("other", {"type": "x"}),
+            ProviderItem("other", {"type": "x"}),
         ],
         api="other",
     )

@@ -13,7 +13,7 @@ from tests.models.replay import pieces
 
 from tether import AssistantMessage, ModelError, Text, Thinking, Usage
 from tether.deltas import PartialReply
-from tether.messages import VendorItem
+from tether.messages import ProviderItem
 from tether.models.openai_responses.reply import decode
 
 DECODING = Decoding("openai-responses", decode)
@@ -128,7 +128,7 @@ def test_what_the_server_ran_is_kept_as_it_came() -> None:
     reply = decoded(
         CREATED, added(0, **search), done(0, **search), SAYS | {"output_index": 1}, ended()
     )
-    assert reply.content[0] == VendorItem("openai-responses", search)
+    assert reply.content[0] == ProviderItem("openai-responses", search)
 
 
 def test_citations_are_details_of_the_text_they_stand_in() -> None:

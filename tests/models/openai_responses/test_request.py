@@ -17,7 +17,7 @@ from tether import (
     ToolResultMessage,
     UserMessage,
 )
-from tether.messages import AssistantBlock, VendorItem
+from tether.messages import AssistantBlock, ProviderItem
 from tether.model import ToolSpec
 from tether.models.openai_responses.reply import decode
 from tether.models.openai_responses.request import encode
@@ -86,10 +86,10 @@ def test_a_reply_goes_back_as_it_came() -> None:
     ]
 
 
-def test_what_another_vendor_thought_or_ran_is_left_out() -> None:
+def test_what_another_provider_thought_or_ran_is_left_out() -> None:
     foreign: list[AssistantBlock] = [
         Thinking("hm", "theirs"),
-        VendorItem("anthropic-messages", {"type": "server_tool_use"}),
+        ProviderItem("anthropic-messages", {"type": "server_tool_use"}),
         Text("Said."),
     ]
     assert written(AssistantMessage(foreign, api="anthropic-messages")) == [

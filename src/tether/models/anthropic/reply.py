@@ -16,12 +16,12 @@ from attrs import define, field
 from tether.deltas import Delta
 from tether.messages import (
     AssistantBlock,
+    ProviderItem,
     StopReason,
     Text,
     Thinking,
     ToolCall,
     Usage,
-    VendorItem,
 )
 from tether.models._wire.failures import cut_short, error_from_stream
 from tether.models._wire.leniency import count_in, finished_call, text_or_empty, tolerant
@@ -227,7 +227,7 @@ def _whole(block: _Block) -> AssistantBlock | None:
         case "tool_use":
             return _call(block)
         case _:
-            return VendorItem(NAME, _item(block))
+            return ProviderItem(NAME, _item(block))
 
 
 def _call(block: _Block) -> ToolCall:

@@ -16,13 +16,13 @@ from tether.messages import (
     AssistantMessage,
     Image,
     Message,
+    ProviderItem,
     Text,
     Thinking,
     ToolCall,
     ToolResultMessage,
     UserBlock,
     UserMessage,
-    VendorItem,
 )
 from tether.model import ModelOptions, ModelRequest, ThinkingLevel, ToolSpec
 from tether.models._wire.cached_prefix import (
@@ -265,7 +265,7 @@ def _reply(message: AssistantMessage, call_ids: Mapping[str, str]) -> Iterator[d
             case ToolCall(id_, name, arguments):
                 made = {"type": "tool_use", "id": call_ids[id_], "name": name, "input": arguments}
                 yield {**(block.details or {} if own else {}), **made}
-            case VendorItem(api, data) if api == NAME:
+            case ProviderItem(api, data) if api == NAME:
                 yield dict(data)
             case _:
                 pass

@@ -16,7 +16,7 @@ from attrs import define, field
 
 from tether.deltas import Delta
 from tether.errors import ModelError
-from tether.messages import AssistantBlock, StopReason, Text, Thinking, Usage, VendorItem
+from tether.messages import AssistantBlock, ProviderItem, StopReason, Text, Thinking, Usage
 from tether.models._wire.failures import cut_short, error_from_stream
 from tether.models._wire.images import image_from_base64
 from tether.models._wire.leniency import count_in, finished_call, text_or_empty, tolerant
@@ -246,7 +246,7 @@ def _whole_block(part: Mapping[str, Any]) -> AssistantBlock | None:
                 return image
     if part.keys() <= {"thought", SIGNATURE, "text"}:
         return None
-    return VendorItem(NAME, dict(part))
+    return ProviderItem(NAME, dict(part))
 
 
 def _usage(counts: Mapping[str, Any]) -> Usage:

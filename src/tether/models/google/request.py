@@ -15,13 +15,13 @@ from tether.messages import (
     AssistantMessage,
     Image,
     Message,
+    ProviderItem,
     Text,
     Thinking,
     ToolCall,
     ToolResultMessage,
     UserBlock,
     UserMessage,
-    VendorItem,
 )
 from tether.model import ModelOptions, ModelRequest, ThinkingLevel, ToolSpec
 from tether.models._wire.cached_prefix import (
@@ -216,7 +216,7 @@ def _reply(message: AssistantMessage, *, signed: bool) -> Iterator[dict[str, Any
                 yield {"functionCall": {"id": id_, "name": name, "args": arguments}} | sealed
             case Image():
                 yield _inline(block)
-            case VendorItem(api, data) if api == NAME:
+            case ProviderItem(api, data) if api == NAME:
                 yield dict(data)
             case _:
                 pass

@@ -20,11 +20,11 @@ from tether.errors import ModelError
 from tether.messages import (
     FailureKind,
     Image,
+    ProviderItem,
     StopReason,
     Text,
     Thinking,
     Usage,
-    VendorItem,
 )
 from tether.models._wire.failures import cut_short, error_from_stream
 from tether.models._wire.images import image_from_data_url
@@ -114,8 +114,8 @@ class _Reply:
     _calls: CallAssembly = field(
         default=Factory(lambda self: CallAssembly(self.built), takes_self=True)
     )
-    _items: dict[int, tuple[OpenBlock, VendorItem]] = field(
-        factory=dict[int, "tuple[OpenBlock, VendorItem]"]
+    _items: dict[int, tuple[OpenBlock, ProviderItem]] = field(
+        factory=dict[int, "tuple[OpenBlock, ProviderItem]"]
     )
     """What the server ran, by its number."""
 
@@ -196,7 +196,7 @@ class _Reply:
             self._add_item(item)
         for image in fields.images or ():
             self._close_text()
-            self.built.put(_image(image) or VendorItem(NAME, dict(image)))
+            self.built.put(_image(image) or ProviderItem(NAME, dict(image)))
 
     def _read_thinking(self, fields: Fields) -> None:
         thinking = fields.reasoning_content or fields.reasoning
@@ -259,7 +259,7 @@ class _Reply:
         if not isinstance(number, int):
             number = len(self._items)
         block = self._items[number][0] if number in self._items else self.built.open("item")
-        self._items[number] = (block, VendorItem(NAME, item))
+        self._items[number] = (block, ProviderItem(NAME, item))
 
 
 def _joined_texts(parts: Any) -> str:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from attrs import define, field
 
-from tether.messages import AssistantBlock, Text, Thinking, VendorItem
+from tether.messages import AssistantBlock, ProviderItem, Text, Thinking
 from tether.models._wire.leniency import finished_call, text_or_empty
 from tether.models._wire.reply_builder import OpenBlock
 
@@ -114,7 +114,7 @@ def blocks_of(item: Item) -> Iterator[tuple[OpenBlock, AssistantBlock | None]]:
             arguments, details = "".join(item.texts("arguments")), _rest(item, _CALL_FIELDS)
             yield block, finished_call(start.id, item.name, arguments, details or None)
         case _, OpenBlock() as block:
-            yield block, VendorItem(NAME, item.fields)
+            yield block, ProviderItem(NAME, item.fields)
         case _:
             raise AssertionError("every item but a message has a block")
 

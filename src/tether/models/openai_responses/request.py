@@ -18,13 +18,13 @@ from tether.messages import (
     AssistantBlock,
     AssistantMessage,
     Image,
+    ProviderItem,
     Text,
     Thinking,
     ToolCall,
     ToolResultMessage,
     UserBlock,
     UserMessage,
-    VendorItem,
 )
 from tether.model import ModelOptions, ModelRequest, ToolSpec
 from tether.models._wire.cached_prefix import (
@@ -195,7 +195,7 @@ def _items(
                 yield _call(call, call_ids[call.id], own=own)
             case [Thinking() as thinking] if own:
                 yield _reasoning(thinking)
-            case [VendorItem(api, data)] if api == NAME:
+            case [ProviderItem(api, data)] if api == NAME:
                 yield dict(data)
             case _:
                 pass
