@@ -67,8 +67,8 @@ WIRE = (
 
 AWAITING = (
     "_scopes",
-    "_threads",
     "_loop_call",
+    "_threads",
     "_turns",
     "_portal",
     "_channel",

@@ -8,27 +8,9 @@ event loops and threads at once without a lock.
 from collections import deque
 from collections.abc import Iterable
 
-import anyio
-
-from tether._loop_call import LoopCaller
+from tether._loop_call import Waiter
 
 __all__ = ("Turn", "Turns")
-
-
-class _Waiter:
-    """Somebody who waits in an event loop, and may be woken from any thread."""
-
-    __slots__ = ("_event", "_loop")
-
-    def __init__(self) -> None:
-        self._event = anyio.Event()
-        self._loop = LoopCaller()
-
-    async def wait(self) -> None:
-        await self._event.wait()
-
-    def wake(self) -> None:
-        self._loop.call(self._event.set)
 
 
 class Turn:
@@ -39,7 +21,7 @@ class Turn:
     def __init__(self, turns: "Turns", line: "deque[Turn]") -> None:
         self._turns = turns
         self._line = line
-        self._waiter: _Waiter | None = None
+        self._waiter: Waiter | None = None
         line.append(self)
 
     @property
@@ -57,7 +39,7 @@ class Turn:
             At once; the place in the line is kept until `over` is called.
         """
         while not self.has_come:
-            self._waiter = _Waiter()
+            self._waiter = Waiter()
             if not self.has_come:
                 await self._waiter.wait()
 
@@ -81,7 +63,7 @@ class Turns:
 
     def __init__(self) -> None:
         self._line: deque[Turn] = deque()
-        self._watchers: deque[_Waiter] = deque()
+        self._watchers: deque[Waiter] = deque()
 
     @property
     def taken(self) -> bool:
@@ -107,7 +89,7 @@ class Turns:
             At once.
         """
         while self.taken:
-            watcher = _Waiter()
+            watcher = Waiter()
             self._watchers.append(watcher)
             try:
                 if self.taken:
@@ -120,7 +102,7 @@ class Turns:
         for waiter in self._next():
             waiter.wake()
 
-    def _next(self) -> Iterable[Turn | _Waiter]:
+    def _next(self) -> Iterable[Turn | Waiter]:
         try:
             return (self._line[0],)
         except IndexError:
