@@ -3,7 +3,8 @@
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any
 
 import anyio
@@ -13,7 +14,7 @@ import pytest
 import trio
 from attrs import define, field
 
-from tether import Agent, ToolResultMessage, tool
+from tether import Agent, ToolResultMessage, blocking, tool
 from tether.testing import ScriptedModel, call, check_transcript
 
 GUARD = 20
@@ -218,18 +219,91 @@ async def test_what_a_thread_gave_to_somebody_else_outlives_its_call() -> None:
     assert shop.told == ["cleaned up", "paid"]
 
 
-async def test_an_event_loop_of_a_threads_own_is_its_own_affair() -> None:
+def by_asyncio_run(agent: Agent) -> str:
+    return anyio.run(agent.prompt, "x", backend="asyncio").text
+
+
+def by_trio_run(agent: Agent) -> str:
+    return anyio.run(agent.prompt, "x", backend="trio").text
+
+
+def by_a_portal(agent: Agent) -> str:
+    with anyio.from_thread.start_blocking_portal() as portal:
+        text: str = portal.call(agent.prompt, "x").text
+        return text
+
+
+def by_blocking(agent: Agent) -> str:
+    with blocking.run(agent, "x") as run:
+        for _ in run:
+            pass
+        return run.result().text
+
+
+def by_blocking_in_a_pool(agent: Agent) -> str:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(copy_context().run, by_blocking, agent).result()
+
+
+OTHER_LOOPS = [by_asyncio_run, by_trio_run, by_a_portal, by_blocking, by_blocking_in_a_pool]
+
+
+@pytest.mark.parametrize("ask", OTHER_LOOPS, ids=lambda ask: ask.__name__)
+async def test_a_run_in_an_event_loop_of_the_threads_own_comes_to_its_end(
+    ask: Callable[[Agent], str],
+) -> None:
     inner = Agent(ScriptedModel("Hello."))
-
-    @tool
-    def ask() -> str:
-        """Ask, in another event loop."""
-        return anyio.run(inner.prompt, "x").text
-
-    agent = Agent(ScriptedModel(call("ask"), "Gone on."), tools=[ask])
+    made = tool(name="ask", description="Ask.")(lambda: ask(inner))
+    agent = Agent(ScriptedModel(call("ask"), "Gone on."), tools=[made])
     with anyio.fail_after(GUARD):
         await agent.prompt("go")
     assert outcomes(agent) == [("ok", "Hello.")]
+
+
+@pytest.mark.parametrize("way", ["parent", "cancel_tool", "timeout"])
+@pytest.mark.parametrize("ask", OTHER_LOOPS, ids=lambda ask: ask.__name__)
+async def test_a_run_in_an_event_loop_of_the_threads_own_ends_with_the_call(
+    ask: Callable[[Agent], str], way: str
+) -> None:
+    begun, ended = threading.Event(), threading.Event()
+    told: list[str] = []
+
+    @tool
+    async def pay() -> None:
+        """Pay."""
+        begun.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                for _ in range(5):
+                    await anyio.lowlevel.checkpoint()
+            told.append("cleaned up")
+
+    def ask_the_shop() -> None:
+        """Ask the shop."""
+        try:
+            ask(shop)
+        finally:
+            ended.set()
+
+    shop = Agent(ScriptedModel(call("pay")), tools=[pay])
+    made = tool(timeout=1 if way == "timeout" else None)(ask_the_shop)
+    agent = Agent(ScriptedModel(call("ask_the_shop", id="ask"), "Gone on."), tools=[made])
+    with anyio.fail_after(GUARD):
+        with anyio.CancelScope() as parent:
+            async with agent.run("go") as run:
+                await anyio.to_thread.run_sync(begun.wait)
+                if way == "parent":
+                    parent.cancel()
+                elif way == "cancel_tool":
+                    run.cancel_tool("ask")
+                await run.result()
+        # It has ended before the call did.
+        assert told == ["cleaned up"]
+        await anyio.to_thread.run_sync(ended.wait)
+    for one in (agent, shop):
+        check_transcript(one.messages)
 
 
 async def test_a_plain_tool_cannot_end_the_program() -> None:

@@ -8,27 +8,9 @@ several event loops and threads at once without a lock.
 from collections import deque
 from collections.abc import Iterable
 
-import anyio
-
-from tether._scopes.loop_call import LoopCaller
+from tether._scopes.loop_call import Waiter
 
 __all__ = ("Line", "Place")
-
-
-class _Waiter:
-    """Somebody who waits in an event loop, and may be woken from any thread."""
-
-    __slots__ = ("_event", "_loop")
-
-    def __init__(self) -> None:
-        self._event = anyio.Event()
-        self._loop = LoopCaller()
-
-    async def wait(self) -> None:
-        await self._event.wait()
-
-    def wake(self) -> None:
-        self._loop.call(self._event.set)
 
 
 class Place:
@@ -39,7 +21,7 @@ class Place:
     def __init__(self, line: "Line", places: "deque[Place]") -> None:
         self._line = line
         self._places = places
-        self._waiter: _Waiter | None = None
+        self._waiter: Waiter | None = None
         places.append(self)
 
     @property
@@ -57,7 +39,7 @@ class Place:
             At once; the place is kept until `leave` is called.
         """
         while not self.is_first:
-            self._waiter = _Waiter()
+            self._waiter = Waiter()
             if not self.is_first:
                 await self._waiter.wait()
 
@@ -81,7 +63,7 @@ class Line:
 
     def __init__(self) -> None:
         self._places: deque[Place] = deque()
-        self._watchers: deque[_Waiter] = deque()
+        self._watchers: deque[Waiter] = deque()
 
     @property
     def occupied(self) -> bool:
@@ -107,7 +89,7 @@ class Line:
             At once.
         """
         while self.occupied:
-            watcher = _Waiter()
+            watcher = Waiter()
             self._watchers.append(watcher)
             try:
                 if self.occupied:
@@ -120,7 +102,7 @@ class Line:
         for waiter in self._next():
             waiter.wake()
 
-    def _next(self) -> Iterable[Place | _Waiter]:
+    def _next(self) -> Iterable[Place | Waiter]:
         try:
             return (self._places[0],)
         except IndexError:

@@ -12,7 +12,7 @@ import anyio
 import anyio.from_thread
 from anyio.lowlevel import EventLoopToken, current_token
 
-__all__ = ("LoopCaller",)
+__all__ = ("LoopCaller", "Waiter")
 
 
 class LoopCaller:
@@ -48,3 +48,25 @@ class LoopCaller:
         # Besides the end of the event loop, nothing is raised here that anybody could hear of.
         with suppress(anyio.RunFinishedError, RuntimeError):
             anyio.from_thread.run_sync(function, token=self._token)
+
+
+class Waiter:
+    """Somebody who waits in an event loop, and may be woken from any thread."""
+
+    __slots__ = ("_event", "_loop")
+
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+        self._loop = LoopCaller()
+
+    async def wait(self) -> None:
+        """Wait to be woken.
+
+        Cancellation:
+            At once.
+        """
+        await self._event.wait()
+
+    def wake(self) -> None:
+        """Let it go on; a second time it does nothing."""
+        self._loop.call(self._event.set)

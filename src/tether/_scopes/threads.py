@@ -4,9 +4,9 @@ A thread cannot be cancelled, only given up. What it runs in the event loop can:
 in a tool is a run of its own, with tools of its own. The backends start such things in tasks that belong to nobody,
 once a thread may be given up. Here they are children of the call: cancelled with it, and ended before it is left.
 
-Two ways lead from a thread into its event loop. `anyio.from_thread` asks the thread's token for one: the token is
-ours, a `_Desk`. What goes another way, as `trio.from_thread` does, carries the context variables of the thread: a run
-of an agent finds the desk there, and ties itself to it.
+`anyio.from_thread` asks the thread's token for the way into the event loop: the token is ours, a `_Desk`. What goes
+another way, as `trio.from_thread` does, or into another event loop, as `asyncio.run` and `tether.blocking` do, carries
+the context variables of the thread: a run of an agent finds the desk there, and ties itself to it.
 """
 
 import math
@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, Final, Literal, TypeVar, TypeVarTuple, cast
 
 import anyio
@@ -22,6 +23,7 @@ import anyio.to_thread
 from anyio._core._eventloop import threadlocals  # what `anyio.from_thread` goes by
 from anyio.lowlevel import EventLoopToken, current_token
 
+from tether._scopes.loop_call import LoopCaller, Waiter
 from tether._scopes.task_groups import Tasks, failure_in, open_task_group
 
 __all__ = ("run_in_thread", "tied_to_its_thread")
@@ -57,7 +59,10 @@ async def run_in_thread(function: Callable[[], T], *, limiter: anyio.CapacityLim
                 desk.work, function, abandon_on_cancel=True, limiter=limiter
             )
         except anyio.get_cancelled_exc_class():
-            desk.state = "given up"
+            desk.give_up()
+            # A task group waits for its tasks without limit too.
+            with anyio.move_on_after(math.inf, shield=True):
+                await desk.ties_left()
             raise
         finally:
             desk.close()
@@ -65,7 +70,7 @@ async def run_in_thread(function: Callable[[], T], *, limiter: anyio.CapacityLim
 
 
 def tied_to_its_thread() -> AbstractContextManager[None]:
-    """Tie a block to the call whose thread has asked for it, where the event loop does not.
+    """Tie a block to the call whose thread has asked for it, in whichever event loop.
 
     Returns:
         A context manager. Where the call is given up, it cancels its block, and the call waits until that is left.
@@ -74,27 +79,23 @@ def tied_to_its_thread() -> AbstractContextManager[None]:
         concurrent.futures.CancelledError: the call was given up.
     """
     desk = _desk.get()
-    if desk is None or desk.state == "over" or not desk.is_here():
-        return nullcontext()
-    return desk.tied()
+    return nullcontext() if desk is None else desk.tied()
 
 
 class _Desk:
     """Where a thread asks for what is to be run in the event loop. It stands in for anyio's backend.
 
-    What it knows is read and changed in the event loop alone.
+    Its state is changed in the event loop alone. The ties may be others' too: what is tied is there before the state
+    is looked at, and the state is changed before the ties are.
     """
 
-    __slots__ = ("_tasks", "_token", "state")
+    __slots__ = ("_tasks", "_ties", "_token", "state")
 
     def __init__(self, tasks: Tasks) -> None:
         self._tasks = tasks
         self._token = current_token()
+        self._ties: list[_Tie] = []
         self.state: Literal["open", "over", "given up"] = "open"
-
-    def is_here(self) -> bool:
-        """Say whether its event loop is the one that runs."""
-        return current_token() == self._token
 
     # In the thread.
 
@@ -128,7 +129,37 @@ class _Desk:
         """Do what `anyio.from_thread.check_cancelled` is asked for."""
         self._token.backend_class.check_cancelled()
 
-    # In the event loop.
+    # In any event loop.
+
+    @contextmanager
+    def tied(self) -> Iterator[None]:
+        """Open a scope that is cancelled when the call is given up, and waited for."""
+        with anyio.CancelScope() as scope:
+            tie = _Tie(partial(LoopCaller().call, scope.cancel))
+            self._ties.append(tie)
+            try:
+                if self.state == "given up":
+                    raise CancelledError(_GIVEN_UP)
+                yield
+            finally:
+                self._ties.remove(tie)
+                tie.leave()
+        if scope.cancelled_caught:
+            raise CancelledError(_GIVEN_UP)
+
+    # In its event loop.
+
+    def give_up(self) -> None:
+        """Give the thread up, and cancel all that it has begun."""
+        self.state = "given up"
+        self.close()
+        for tie in [*self._ties]:
+            tie.cancel()
+
+    async def ties_left(self) -> None:
+        """Wait until what was tied to the call has ended, in whichever event loop."""
+        for tie in [*self._ties]:
+            await tie.left()
 
     def close(self) -> None:
         """Have done with the thread, which has returned or was given up."""
@@ -170,34 +201,32 @@ class _Desk:
         else:
             outcome.set_result(result)
 
-    @contextmanager
-    def tied(self) -> Iterator[None]:
-        """Open a scope that is cancelled when the call is given up, and waited for."""
-        self._refuse_if_closed()
-        left = anyio.Event()
-        try:
-            with anyio.CancelScope() as scope:
-                self._tasks.start_soon(self._end_with_the_call, scope, left)
-                yield
-        finally:
-            left.set()
-        if scope.cancelled_caught:
-            raise CancelledError(_GIVEN_UP)
-
-    async def _end_with_the_call(self, scope: anyio.CancelScope, left: anyio.Event) -> None:
-        try:
-            await left.wait()
-        finally:
-            # The cancellation may get here before it gets to who waits for the thread.
-            if self.state != "over":
-                scope.cancel()
-                # A task group waits for its tasks without limit too.
-                with anyio.move_on_after(math.inf, shield=True):
-                    await left.wait()
-
     def _refuse_if_closed(self) -> None:
         if self.state != "open":
             raise CancelledError(_GIVEN_UP)
+
+
+class _Tie:
+    """A block that ends with a call, and runs in any event loop."""
+
+    __slots__ = ("_left", "_waiter", "cancel")
+
+    def __init__(self, cancel: Callable[[], object]) -> None:
+        self.cancel = cancel
+        self._left = False
+        self._waiter: Waiter | None = None
+
+    def leave(self) -> None:
+        """Note that the block was left."""
+        self._left = True
+        if self._waiter is not None:
+            self._waiter.wake()
+
+    async def left(self) -> None:
+        """Wait until the block was left."""
+        self._waiter = Waiter()
+        if not self._left:
+            await self._waiter.wait()
 
 
 _desk: ContextVar[_Desk | None] = ContextVar("desk", default=None)

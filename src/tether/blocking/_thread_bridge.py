@@ -148,6 +148,7 @@ class Portal:
         "_calls",
         "_end",
         "_ended",
+        "_entered",
         "_leaving",
         "_left",
         "_open",
@@ -167,11 +168,11 @@ class Portal:
         # The calls that have begun, and what to cancel them by.
         self._open: dict[_Call[Any], anyio.CancelScope] = {}
         self._bell: socket | None = None
-        # Where calls are performed, once the context is entered.
+        # Where calls are performed, from when the context is entered until it is left.
         self._calls: TaskGroup | None = None
         self._leaving: _Leave | None = None
         self._end: SimpleQueue[None] = SimpleQueue()
-        self._began = self._left = self._ended = False
+        self._began = self._entered = self._left = self._ended = False
         self.entering: SimpleQueue[_Outcome[Any]] = SimpleQueue()
         """What entering the context came to."""
         self.failure: BaseException | None = None
@@ -295,10 +296,15 @@ class Portal:
                 left = anyio.Event()
                 tasks.start_soon(self._read_requests, heard, left, tasks.cancel_scope)
                 async with manager as entered:
-                    async with anyio.create_task_group() as self._calls:
-                        self.entering.put(_Returned(entered))
-                        await left.wait()
-                        self._calls.cancel_scope.cancel()
+                    self._entered = True
+                    try:
+                        async with anyio.create_task_group() as self._calls:
+                            self.entering.put(_Returned(entered))
+                            await left.wait()
+                            self._calls.cancel_scope.cancel()
+                    finally:
+                        # The context may be left by itself, as a run is whose caller was given up.
+                        self._calls = None
                     error = None if self._leaving is None else self._leaving.error
                     if error is not None:
                         raise error
@@ -318,7 +324,7 @@ class Portal:
                 await anyio.wait_readable(heard)
                 heard.recv(4096)
         left.set()
-        if self._calls is None:
+        if not self._entered:
             everything.cancel()
 
     def _take(self, request: _Request) -> None:
@@ -329,8 +335,9 @@ class Portal:
                 if call in self._open:
                     self._open[call].cancel()
             case call:
-                # There are no calls before the context is entered.
-                if self._calls is not None:
+                if self._calls is None:
+                    self._answer(call, _Raised(_left()))
+                else:
                     self._open[call] = anyio.CancelScope()
                     self._calls.start_soon(self._perform, call)
 

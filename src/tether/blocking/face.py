@@ -8,9 +8,9 @@ Ctrl-C, in the thread that waits, ends the run as leaving its block would, and i
 
 Plain functions that an event loop runs in a worker thread (`anyio.to_thread`, `def` endpoints of Starlette and FastAPI,
 Gradio's functions, plain tools) may use it as well. The run ends with their caller: its cancellation is seen where the
-thread waits for the run, ends the run, and is raised when its tools have cleaned up. Such a run has an event loop of
-its own too. For tools that need what lives in the caller's, such as a pool of connections, there is
-`anyio.from_thread.run(agent.prompt, ...)`.
+thread waits for the run, ends the run, and is raised when its tools have cleaned up. The call of a plain tool that is
+given up ends when that is done. Such a run has an event loop of its own too. For tools that need what lives in the
+caller's, such as a pool of connections, there is `anyio.from_thread.run(agent.prompt, ...)`.
 
 In the event loop's own thread it is refused: there it would stop the event loop.
 """
