@@ -16,6 +16,7 @@ from tether.advice import compact
 from tether.advice.approval import Ask
 from tether.cli.arguments import Arguments, parse, warn
 from tether.cli.conversation import Conversation
+from tether.cli.default_model import default_model
 from tether.cli.display import Display, JsonLines, Screen, printable
 from tether.cli.editor import edited_lines, printing_above
 from tether.cli.extensions import App, configuration_folder, load_extensions
@@ -36,17 +37,6 @@ WRONG_USAGE: Final = 2
 INTERRUPTED: Final = 130
 
 _INNERMOST: Final = 1000
-
-_DEFAULT_MODELS: Final = {
-    "ANTHROPIC_API_KEY": "anthropic:claude-sonnet-4-5",
-    "OPENAI_API_KEY": "openai:gpt-5",
-    "GEMINI_API_KEY": "google:gemini-2.5-flash",
-    "GROQ_API_KEY": "groq:llama-3.3-70b-versatile",
-    "MISTRAL_API_KEY": "mistral:mistral-large-latest",
-    "DEEPSEEK_API_KEY": "deepseek:deepseek-chat",
-    "OPENROUTER_API_KEY": "openrouter:openrouter/auto",
-}
-"""The model by the API key that is set, where no model is named; the first one wins."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -167,7 +157,7 @@ def _model(arguments: Arguments, app: App, environ: Mapping[str, str]) -> Model:
     if name is None and app.agent.model.name != "offline":
         return app.agent.model  # the choice of an extension
     if name is None:
-        name = next((model for key, model in _DEFAULT_MODELS.items() if environ.get(key)), None)
+        name = default_model(environ)
     if name is None:
         warn(
             "no API key is set, such as OPENAI_API_KEY: using the offline model, which follows fixed rules"
