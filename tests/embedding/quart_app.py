@@ -6,6 +6,7 @@ hypercorn tests.embedding.quart_app:app
 
 from collections.abc import AsyncIterator
 
+import anyio
 from quart import Quart, Response, request
 from tests.embedding.agents import new_agent
 
@@ -26,5 +27,8 @@ async def chat() -> Response:
 
 
 async def lines(events: tether.RunIterator[tether.Event]) -> AsyncIterator[bytes]:
-    async for event in events:
-        yield b"data: " + tether.to_json(event) + b"\n\n"
+    try:
+        async for event in events:
+            yield b"data: " + tether.to_json(event) + b"\n\n"
+    except anyio.BrokenResourceError:
+        pass  # The request was cancelled, and its run with it; Quart may iterate on.
