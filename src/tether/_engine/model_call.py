@@ -176,6 +176,7 @@ class ModelCall:
             else:
                 return
             await self._services.publisher.publish(ModelRetry(number, 0.0, failure))
+        raise ModelError(f"{model.name} has no alternatives to ask", kind="internal")
 
     async def _follow_with_retries(self, model: Model, request: ModelRequest) -> None:
         try:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 import anyio
-from attrs import define, field
+from attrs import define, evolve, field
 
 from tether._engine.parts import RunServices
 from tether._engine.reports import Reports
@@ -28,7 +28,6 @@ __all__ = ("ToolBatch",)
 _log = logging.getLogger("tether")
 
 _SKIPPED: Final = "This call was not run: {why}."
-_INTERRUPTED: Final = "This call was interrupted: it may have run in part; its result is not known."
 
 
 @define
@@ -88,14 +87,14 @@ class ToolBatch:
             for together in self._groups():
                 async with open_task_group() as tasks:
                     for call in together:
-                        if not self._told_to_stop():
+                        if not self._must_stop():
                             await self._start(call)
                             tasks.start_soon(self._run, call)
         for call in self._calls.values():
             if call.started_at is None:
                 await self._start(call)
             if call.answer is None:
-                self._settle(call, self._unanswered(call))
+                self._resolve(call, self._unanswered(call))
             await self._end(call)
         return self._outcomes()
 
@@ -124,7 +123,7 @@ class ToolBatch:
             return [[call] for call in calls]
         return [calls]
 
-    def _told_to_stop(self) -> bool:
+    def _must_stop(self) -> bool:
         return (
             bool(self._parts.inbox.waiting("steering")) or self._services.control.ending is not None
         )
@@ -138,16 +137,16 @@ class ToolBatch:
     async def _run(self, call: _Call) -> None:
         try:
             with within(call.scope):
-                if not self._told_to_stop():
+                if not self._must_stop():
                     result = await self._result(call)
-                    self._settle(call, self._message(call, result), terminate=result.terminate)
+                    self._resolve(call, self._message(call, result), terminate=result.terminate)
         finally:
             call.reports.close()
         if call.answer is None:
-            self._settle(call, self._unanswered(call))
+            self._resolve(call, self._unanswered(call))
         await self._end(call)
 
-    def _settle(self, call: _Call, result: ToolResultMessage, *, terminate: bool = False) -> None:
+    def _resolve(self, call: _Call, result: ToolResultMessage, *, terminate: bool = False) -> None:
         """Record an answer; from here on nothing can take it back."""
         self._parts.transcript.resolve(result)
         call.answer = ToolOutcome(result, terminate, call.usage, call.cost)
@@ -171,9 +170,10 @@ class ToolBatch:
         return ToolExecutionEnd(call.call.id, call.call.name, result, duration)
 
     def _unanswered(self, call: _Call) -> ToolResultMessage:
-        """The result of a call that was kept from starting, or cut off."""
-        if self._parts.transcript.result(call.call.id).outcome == "interrupted":
-            return self._message(call, ToolResult(_INTERRUPTED, outcome="interrupted"))
+        """The result of a call that was kept from starting, or interrupted."""
+        placeholder = self._parts.transcript.result(call.call.id)
+        if placeholder.outcome == "interrupted":
+            return evolve(placeholder, timestamp=self._parts.now())
         return self._message(call, self._skipped())
 
     def _skipped(self) -> ToolResult:
@@ -244,7 +244,7 @@ class ToolBatch:
         self, tool: Tool, arguments: dict[str, Any], seconds: float, invocation: Invocation
     ) -> ToolResult:
         """Run the tool within its deadline, if it is not too late; from here on it counts as begun."""
-        if self._told_to_stop():
+        if self._must_stop():
             return self._skipped()
         self._parts.transcript.begin(invocation.call.id)
         deadline = anyio.CancelScope(deadline=anyio.current_time() + seconds)
