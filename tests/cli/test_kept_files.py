@@ -111,7 +111,11 @@ def test_a_full_disk_is_told_once_and_the_conversation_goes_on(backend: str) -> 
         f"sys.exit(main(['--backend', {backend!r}, '--session', 's.jsonl', 'hi']))"
     )
     done = subprocess.run(
-        [sys.executable, "-B", "-c", program], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-B", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
