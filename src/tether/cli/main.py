@@ -23,7 +23,7 @@ from tether.cli.extensions import App, configuration_folder, load_extensions
 from tether.cli.info_commands import INFO_COMMANDS
 from tether.cli.live import Live
 from tether.cli.permission import ask_at_terminal, permission
-from tether.cli.session_files import find_session, new_session_path
+from tether.cli.session_files import Unkept, find_session, new_session_path
 from tether.cli.slash_commands import slash_commands
 from tether.cli.terminal import is_dumb, plain_lines
 from tether.errors import DecodeError
@@ -56,7 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with ExitStack() as opened:
         try:
             path = _session_path(arguments)
-            session = None if path is None else opened.enter_context(_session(path))
+            session = _opened(arguments, path, opened)
+            path = path if session is not None else None
             agent = _agent(arguments, session)
             app = App(agent, slash_commands())
             if not arguments.no_init:
@@ -64,6 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             agent.model = _model(arguments, app, os.environ)
         except (UsageError, DecodeError, OSError) as error:
             warn(str(error))
+            if isinstance(error, DecodeError) and error.path != "line 1":
+                warn("--repair goes on with what can be read of a damaged session")
             return WRONG_USAGE
         return _run(app, arguments, path)
 
@@ -113,16 +116,37 @@ def _session_path(arguments: Arguments) -> Path | None:
         return find_session(Path.cwd(), arguments.resume or None)
     if arguments.no_session or arguments.request:
         return None
-    return new_session_path(Path.cwd())
+    try:
+        return new_session_path(Path.cwd())
+    except OSError as error:
+        warn(f"{error}; the conversation is not kept")
+        return None
+
+
+def _opened(arguments: Arguments, path: Path | None, opened: ExitStack) -> Session | None:
+    """Open the session, which a person may have named; a new one that cannot be made is done without."""
+    if path is None:
+        return None
+    try:
+        return opened.enter_context(_session(path, repair=arguments.repair))
+    except OSError as error:
+        if arguments.session is not None or arguments.resume is not None:
+            raise
+        warn(f"{error}; the conversation is not kept")
+        return None
 
 
 @contextmanager
-def _session(path: Path) -> Iterator[Session]:
+def _session(path: Path, *, repair: bool) -> Iterator[Session]:
     """Open a session; a new one without a message leaves no file behind."""
     new = not path.exists()
-    with Session.open(path) as session:
+    with Session.open(
+        path, damaged="skip" if repair else "refuse", on_failure=Unkept(path, warn)
+    ) as session:
         if session.torn:
             warn(f"the last entry of {path} was half written and has been moved to {path}.torn")
+        if lines := session.damaged_lines:
+            warn(f"{lines} damaged lines of {path} have been moved to {path}.damaged")
         yield session
         empty = not any(entry.kind == "message" for entry in session.entries.values())
     if new and empty:
