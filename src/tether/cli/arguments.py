@@ -46,6 +46,8 @@ class Arguments:
     """One call of the command."""
 
     request: str
+    typed: str
+    """The part of the request that does not come from standard input."""
     """Empty for a conversation."""
     model: str | None
     base_url: str | None
@@ -94,6 +96,7 @@ def parse(argv: Sequence[str], stdin: TextIO) -> Arguments:
         parser.error("the request is empty")
     return Arguments(
         request=request,
+        typed=" ".join(word for word in words if word != "-"),
         model=options.model,
         base_url=options.base_url,
         backend=options.backend,

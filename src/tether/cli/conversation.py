@@ -28,7 +28,7 @@ from anyio.abc import TaskGroup
 from attrs import define, field, frozen
 
 from tether import Agent, Run, TetherError, UsageError, UserMessage
-from tether.cli.attachments import message_of
+from tether.cli.attachments import message_with_files
 from tether.cli.display import Display
 from tether.cli.extensions import App
 
@@ -216,10 +216,10 @@ class Conversation:
         """Say something to the agent: it starts a run, or steers the one that is going on.
 
         Args:
-            text: what to say; files and images behind an `@` are attached.
+            text: what to say; files and images behind an `@` are attached; what cannot be is told.
             queued: whether a run that is going on gets it only when it has finished.
         """
-        message = message_of(text)
+        message = message_with_files(text, lambda line: self.tell(f"! {line}"))
         if not self._is_running:
             self.start(message)
         elif queued:

@@ -11,10 +11,11 @@ from typing import Final
 
 import anyio
 
-from tether import Agent, Limits, Model, ModelError, Session, UsageError
+from tether import Agent, Limits, Model, ModelError, Session, UsageError, UserMessage
 from tether.advice import compact
 from tether.advice.approval import Ask
 from tether.cli.arguments import Arguments, parse, warn
+from tether.cli.attachments import message_with_files
 from tether.cli.conversation import Conversation
 from tether.cli.default_model import default_model
 from tether.cli.display import Display, JsonLines, Screen, printable
@@ -98,7 +99,8 @@ def _run(app: App, arguments: Arguments, path: Path | None) -> int:
         if not arguments.request:
             return anyio.run(_converse, app, arguments, path, backend=arguments.backend)
         display: Display = JsonLines(sys.stdout) if arguments.json else _screen()
-        return anyio.run(_answer, app.agent, arguments.request, display, backend=arguments.backend)
+        request = message_with_files(arguments.request, warn, typed=arguments.typed)
+        return anyio.run(_answer, app.agent, request, display, backend=arguments.backend)
     except ModuleNotFoundError as error:
         if error.name != "trio":
             raise
@@ -246,7 +248,7 @@ def _last_messages(agent: Agent) -> str:
     return "\n".join([f"({len(agent.messages)} messages; the last ones:)", *lines])
 
 
-async def _answer(agent: Agent, request: str, display: Display) -> int:
+async def _answer(agent: Agent, request: UserMessage, display: Display) -> int:
     """Run the agent in a scope that the first Ctrl-C cancels; a second one interrupts the process."""
     code = ANSWERED
     async with anyio.create_task_group() as tasks:
@@ -264,7 +266,7 @@ async def _cancel_on_interrupt(scope: anyio.CancelScope) -> None:
             return
 
 
-async def _follow(agent: Agent, request: str, display: Display) -> int:
+async def _follow(agent: Agent, request: UserMessage, display: Display) -> int:
     try:
         with _broken_pipe_ignored():
             async with agent.run(request) as run:
