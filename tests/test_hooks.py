@@ -130,7 +130,7 @@ WRONG: dict[HookPoint, list[object]] = {
     "around_model": [None, False, "text", AssistantMessage("a reply")],
     "after_model": [False, "text", [], UserMessage("no reply")],
     "before_tool": [False, True, "", "no", "deny", 0, Deny, ToolResult("a result")],
-    "around_tool": [None, False, "text", 1],
+    "around_tool": [None, False, [1], 1],
     "after_tool": [False, "text", "", Text("a block"), [Text("a block")]],
     "should_stop": ["", "yes", 0, 1, []],
 }

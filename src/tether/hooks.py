@@ -47,6 +47,7 @@ from tether.messages import (
     JsonObject,
     Message,
     ToolCall,
+    UserBlock,
     unique,
 )
 from tether.model import DeltaStream, Model, ModelMessage, ModelRequest, ToolSpec
@@ -416,8 +417,8 @@ _MAY_RETURN: Final[Mapping[HookPoint, tuple[Callable[[object], bool], str]]] = {
         "Deny(reason) to keep the call from running, an Invocation to make instead, or None to let it run",
     ),
     "around_tool": (
-        lambda answer: isinstance(answer, ToolResult),
-        "a ToolResult, such as `await proceed(invocation)`",
+        lambda answer: isinstance(answer, ToolResult | str | UserBlock) or _are(UserBlock, answer),
+        "a ToolResult, such as `await proceed(invocation)`, or the text or blocks of one",
     ),
     "after_tool": (
         lambda answer: isinstance(answer, ToolResult | None),

@@ -301,8 +301,7 @@ class ToolBatch:
 
 def _around(hook: Hook, proceed: ProceedTool) -> ProceedTool:
     async def wrapped(invocation: Invocation) -> ToolResult:
-        result: ToolResult = await call_hook(hook, invocation, proceed)
-        return result
+        return as_tool_result(await call_hook(hook, invocation, proceed))
 
     return wrapped
 
