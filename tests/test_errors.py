@@ -25,6 +25,7 @@ from tether.loop import End, Interruption
 from tether.serialize import _Misfit  # pyright: ignore[reportPrivateUsage]
 from tether.testing._steps import Overdue
 from tether.toolbox.confinement import OutsideRootError
+from tether.toolbox.seen import ChangedError
 
 EXAMPLES: list[BaseException] = [
     TetherError("root"),
@@ -49,6 +50,7 @@ EXAMPLES: list[BaseException] = [
     ConsumerTooSlowError("slow"),
     Interruption(End("aborted"), ("so far",)),
     OutsideRootError("out of bounds"),
+    ChangedError("changed"),
     _Misfit("no", "a", "b"),
     Overdue(),
 ]

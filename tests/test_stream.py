@@ -137,7 +137,7 @@ class TestLeaving:
     async def test_a_result_that_was_never_made_is_an_error_and_no_hang(self) -> None:
         async with open_event_stream(endless) as stream:
             pass
-        with anyio.fail_after(GUARD), pytest.raises(anyio.ClosedResourceError, match="was left"):
+        with anyio.fail_after(GUARD), pytest.raises(anyio.ClosedResourceError, match="left before"):
             await stream.result()
 
     async def test_a_closed_stream_tells_its_producer(self) -> None:
