@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import backpressure, cancel, decoders
+from benchmarks import backpressure, cancel, decoders, sessions
 from benchmarks.measures import Sizes
 from benchmarks.peers import NAMES, peer
 from benchmarks.report import compared, read, record, table, versions
@@ -25,9 +25,14 @@ QUICK = Sizes(
 )
 
 STUDIES = {
-    "decoders": (decoders.main, 200, "each decoder beside its provider's SDK, reading from memory"),
+    "decoders": (
+        decoders.main,
+        200,
+        "each decoder against its provider's SDK, reading from memory",
+    ),
     "cancel": (cancel.main, 5, "from a cancellation to the end of the connection and the block"),
     "backpressure": (backpressure.main, 1, "what a slow consumer costs in memory"),
+    "sessions": (sessions.main, 2_000, "what opening a long session costs in time and memory"),
 }
 """What is compared in another way, with tables of its own: the function, its size when in a hurry, what it is."""
 
@@ -73,7 +78,7 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Measure what tether costs beside what else there is, in the same run on the same streams.",
+        description="Measure what tether costs against other libraries, in the same run on the same streams.",
         epilog="Ratios are to plain httpx on the same loop (the stream of events: to the tutorial's). "
         "pip install '.[bench]' installs what is compared with.",
     )

@@ -1,4 +1,4 @@
-"""From a cancellation to the end of the connection and of the block, beside a bare httpx stream.
+"""From a cancellation to the end of the connection and of the block, against a bare httpx stream.
 
 A server in a process of its own sends a beginning and then waits for the connection to close; it says when it did,
 by the clock of the machine. Both clients are cancelled in the same way, in turns; medians and 99th percentiles are

@@ -1,4 +1,4 @@
-"""Each decoder beside its provider's SDK, which accumulates the same stream in the same run.
+"""Each decoder against its provider's SDK, which accumulates the same stream in the same run.
 
 Both read a reply of many small events from memory, through httpx and asyncio; what is counted is the CPU time of the
 process for each event. The SDKs are those of the extra `bench`; one that is not installed is left out.

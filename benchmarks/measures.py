@@ -185,7 +185,7 @@ MEASURES: Final = (
     ),
     Measure(
         "stream",
-        "the stream of events by itself",
+        "the stream of events alone",
         lambda s: [{"program": "stream", "scenario": "", "count": s.events}],
         lambda s: [Column("us/event", lambda a: a[0]["cpu"] / s.events * 1e6, aim=1.0)],
         needs="stream",

@@ -97,7 +97,7 @@ def names() -> Mapping[str, str]:
     return {
         **{measure.name: measure.about for measure in MEASURES},
         "import": "`import` in a fresh interpreter",
-        "help": "`tether --help`, beside an interpreter that imports httpx",
+        "help": "`tether --help`, against an interpreter that imports httpx",
     }
 
 

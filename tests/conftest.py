@@ -79,3 +79,10 @@ def quick_garbage_collection() -> Iterator[None]:
     gc.freeze()
     yield
     gc.unfreeze()
+
+
+@pytest.fixture
+def garbage_collected_after_each() -> Iterator[None]:
+    """Let what a test has dropped complain in that test."""
+    yield
+    gc.collect()

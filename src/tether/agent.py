@@ -70,7 +70,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 _CLOSING_TIME: Final = 5.0
-"""Seconds that hooks have at the end of a session."""
+"""Seconds that the hooks at `agent_closed` have."""
 
 _REQUEST: Final = {
     "type": "object",
@@ -107,7 +107,7 @@ class Agent(Hookable):
         system: the system prompt.
         tools: tools, or plain functions to make tools of.
         name: what the agent is called where several work together.
-        options: what is asked of the model besides.
+        options: temperature, thinking and other options of the model.
         deps: whatever the tools need; they find it in their `ToolContext`.
         limits: what a run may spend.
         messages: a conversation to continue.
@@ -115,7 +115,7 @@ class Agent(Hookable):
             is announced. What it holds already comes before `messages`. A session that was opened by its path is
             closed with `agent.session.close()`, at the latest when nobody holds the agent any more.
         sequential: run the calls of a reply one after the other.
-        tool_timeout: seconds a tool may run that names no timeout of its own; `math.inf` for ever.
+        tool_timeout: seconds that a tool without a timeout of its own may run; `math.inf` is no limit.
         steering: how many waiting messages enter at each turn.
         follow_up: how many waiting messages enter when the agent would stop.
         transform_context: a hook, see `tether.hooks`; so are the next four.
@@ -123,9 +123,9 @@ class Agent(Hookable):
         before_tool: a hook.
         after_tool: a hook.
         should_stop: a hook.
-        approve: is asked before a tool runs; see `tether.approvals`.
+        approve: decides whether a tool call may run; see `tether.approvals`.
         price: what a reply costs, for `Limits.cost` and `RunResult.cost`, such as `tether.price_of`. If None,
-            `price_of` is asked where there is a limit of cost.
+            `price_of` is used where there is a limit of cost.
         clock: seconds since the epoch.
         new_id: makes the ids of messages.
 
@@ -248,7 +248,7 @@ class Agent(Hookable):
         Args:
             function: typed throughout; async, or plain and then run in a worker thread.
             name: what models call it; the other options too are those of `tether.tool`.
-            description: what models are told.
+            description: what models read about it.
             parameters: a JSON Schema to use in place of the signature.
             timeout: seconds it may run.
             sequential: calls of a reply run one after the other, if it is among them.
@@ -367,19 +367,19 @@ class Agent(Hookable):
         """Start a run, tied to the block it is used in.
 
         Do not `yield` out of that block from an async generator, which may be dropped or go on in another task:
-        `stream_text` and `stream_events` are made for that. Who does it all the same closes the generator with
+        `stream_text` and `stream_events` are made for that. If you do it all the same, close the generator with
         `contextlib.aclosing`, in the task that iterates it.
 
         Args:
             prompt: what to say; None to continue from the conversation as it stands.
-            output: the type of the result that the run is to have: an attrs class, a dataclass, a TypedDict, a
+            output: the type of the result: an attrs class, a dataclass, a TypedDict, a
                 pydantic model, or plain types. The model gives it by a tool that is added for this run.
             output_attempts: how often the model may try, before `result()` raises `OutputError`.
             deps: what the tools need in this run; the agent's own if None.
             limits: what this run may spend; the agent's own if None.
             max_buffer_size: how many events the run may be ahead of who reads them.
             when_busy: what to do while a run of this agent is going: `raise` AgentBusyError, or `wait` in line until it
-                is over; first come, first served. A tool of the agent that waits so waits for ever, as its own run
+                is over; first come, first served. A tool of the agent that waits so never ends, as its own run
                 waits for it.
 
         Returns:
@@ -458,7 +458,7 @@ class Agent(Hookable):
 
         Args:
             prompt: what to say; None to continue from the conversation as it stands.
-            output: the type that `output` of the result is to have; see `run`.
+            output: the type of the result's `output`; see `run`.
             output_attempts: how often the model may try.
             deps: what the tools need in this run; the agent's own if None.
             limits: what this run may spend; the agent's own if None.
@@ -494,7 +494,7 @@ class Agent(Hookable):
     ) -> RunIterator[str]:
         """Start a run, tied to a task group, and iterate over the text of its replies as it arrives.
 
-        It is for those who need an iterator, such as a streaming response: unlike an async generator it may be dropped
+        It is for code that needs an iterator, such as a streaming response. Unlike an async generator it may be dropped
         in the middle, which ends the run. The text of all replies of the run comes, those that call tools included,
         with nothing between them.
 
@@ -504,7 +504,7 @@ class Agent(Hookable):
             prompt: what to say; None to continue from the conversation as it stands.
             task_group: what the run is tied to: an `anyio.abc.TaskGroup`, a `trio.Nursery`, an `asyncio.TaskGroup`, or
                 what has a `start_soon` like theirs. The run is cancelled with it.
-            output: the type of the result that the run is to have; see `run`.
+            output: the type of the result; see `run`.
             output_attempts: how often the model may try.
             deps: what the tools need in this run; the agent's own if None.
             limits: what this run may spend; the agent's own if None.
@@ -554,10 +554,9 @@ class Agent(Hookable):
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator["Agent"]:
-        """Tell hooks that the agent is taken into use, and at the end that it is not any more.
+        """Run the hooks at `agent_opened` now, and those at `agent_closed` at the end of the block.
 
-        A run does not need it: it is for hooks at `agent_opened` and `agent_closed`, which open and close what they
-        need for longer than a run.
+        A run does not need it: it is for hooks that open and close what they need for longer than a run.
 
         Returns:
             A context manager that gives the agent.
@@ -588,14 +587,14 @@ class Agent(Hookable):
     # Speaking to it while it runs.
 
     def steer(self, message: Prompt, *, interrupt: bool = False) -> Queued:
-        """Say something that is to be heard before the next question to the model.
+        """Queue a message for the next request to the model.
 
         Calls that are running are waited for, those not yet begun are skipped. Without a run it waits
         for the next one.
 
         Args:
             message: what to say.
-            interrupt: do not wait: cut off the reply that is arriving, or the calls that are running.
+            interrupt: do not wait: interrupt the reply that is arriving, or the calls that are running.
 
         Returns:
             The message as it was accepted. It will be in the transcript, or in `RunResult.undelivered`.
@@ -606,7 +605,7 @@ class Agent(Hookable):
         return accepted
 
     def follow_up(self, message: Prompt) -> Queued:
-        """Say something that is to be heard when the agent would otherwise stop.
+        """Queue a message until the agent would otherwise stop.
 
         Args:
             message: what to say.
@@ -619,7 +618,7 @@ class Agent(Hookable):
     def clear_queues(
         self, queues: Sequence[QueueName] = ("steering", "follow_up")
     ) -> tuple[Queued, ...]:
-        """Take back what waits to be heard.
+        """Take back queued messages.
 
         Args:
             queues: which queues.
@@ -653,7 +652,7 @@ class Agent(Hookable):
 
         Args:
             name: what models call it.
-            description: what models are told it does.
+            description: what models read about it.
             timeout: seconds a call may take.
             limits: what one call may spend; this agent's own limits if None; `shared` for what is left to the run
                 that calls, its turns and calls included.

@@ -8,7 +8,7 @@
     |   `-- UnknownModelError      a model name that names nothing
     |-- DecodeError                the data's: JSON that is no message or event, with the path
     |-- ModelError                 the provider's, or the wire's: `kind` says which
-    |-- ArgumentsError             the model's: arguments that do not fit; it is told, and may repair
+    |-- ArgumentsError             the model's: arguments that do not fit; it reads why, and may repair
     |-- OutputError                the model's: no result of the type that was asked for
     `-- ConsumerTooSlowError       the consumer's: a branch with `when_full="fail"` fell behind
 

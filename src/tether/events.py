@@ -1,4 +1,4 @@
-"""What a run tells its consumers, and in which order.
+"""The events of a run, and their order.
 
     run      = AgentStart turn+ AgentEnd
     turn     = TurnStart message* reply tools? TurnEnd    # messages: prompts, steering, follow-ups
@@ -8,7 +8,7 @@
                message+                                   # their results, in the order of the calls
 
 Every call of a reply has one ToolExecutionStart and one ToolExecutionEnd, also one that never ran: the
-outcome of its result tells. A run whose scope was cancelled from outside may stop after any event.
+outcome of its result says which. A run whose scope was cancelled from outside may stop after any event.
 
 No I/O.
 """

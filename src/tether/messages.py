@@ -117,7 +117,7 @@ class ToolCall:
     arguments: JsonObject = field(factory=dict[str, Any])
     malformed: str | None = None
     """The arguments as they came, where they were not a JSON object; `arguments` is empty then, the
-    tool does not run, and the model is told."""
+    tool does not run, and the model reads why."""
     details: JsonObject | None = None
 
 
@@ -321,7 +321,7 @@ class ToolResultMessage:
 
 @frozen
 class CustomMessage:
-    """An application's own: kept in the transcript, never sent to a model by itself."""
+    """An application's own: kept in the transcript, sent to a model only through the hook `convert`."""
 
     role: ClassVar[Literal["custom"]] = "custom"
 

@@ -1,7 +1,7 @@
 """What a model is: something that is given a request and answers in deltas.
 
 Anything with a `name` and a `stream` method is a model. `tether.models` has those that speak to the
-providers; `tether.testing.ScriptedModel` is one that says what a test told it to.
+providers; `tether.testing.ScriptedModel` is one that follows a script.
 
 No I/O.
 """
@@ -51,7 +51,7 @@ DeltaStream: TypeAlias = AsyncIterator[Delta]
 
 @frozen
 class ToolSpec:
-    """What a model is told about a tool."""
+    """What a model reads about a tool."""
 
     name: str
     description: str

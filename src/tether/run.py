@@ -72,7 +72,7 @@ class Run(ObjectReceiveStream[Event]):
         return _TextStream(self._stream.__aiter__())
 
     async def result(self) -> RunResult:
-        """Wait for the end of the run, leaving aside the events nobody has read.
+        """Wait for the end of the run, discarding the events that nobody has read.
 
         Returns:
             How it ended, and what it added to the conversation.
@@ -115,11 +115,11 @@ class Run(ObjectReceiveStream[Event]):
 
     @property
     def cost(self) -> float:
-        """The cost so far, in the currency of the prices; 0 where nobody gives a price (see `Agent`)."""
+        """The cost so far, in the currency of the prices; 0 without a price (see `Agent`)."""
         return self._spent.cost
 
     def steer(self, message: Prompt, *, interrupt: bool = False) -> Queued:
-        """Say something that this run hears before its next request to the model; see `Agent.steer`.
+        """Queue a message for the next request of this run; see `Agent.steer`.
 
         Args:
             message: what to say.

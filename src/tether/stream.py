@@ -396,7 +396,7 @@ async def _produce(
             # The end of the program: it is no matter of the consumers. That of the block is cancelled first.
             broadcast.failures.append(Failure(failure))
             scope.cancel()
-        left = "the producer of this stream was cancelled: by itself, or as the stream's block was left"
+        left = "the producer of this stream was cancelled: by its own code, or because the stream's block was left"
         broadcast.fail(anyio.ClosedResourceError(left), heard=True)
         raise
     broadcast.finish(result)

@@ -1,4 +1,4 @@
-"""What a tool is: a typed function, and what a model is told of it.
+"""What a tool is: a typed function, and what a model reads about it.
 
     @tool
     async def read_file(path: str, max_bytes: int = 65536) -> str:
@@ -70,7 +70,7 @@ class Tool:
     """JSON Schema of an object."""
     function: Callable[..., Any]
     timeout: float | None = field(default=None, kw_only=True)
-    """Seconds it may run; None leaves it to the agent, `math.inf` is for ever."""
+    """Seconds it may run; None leaves it to the agent, `math.inf` is no limit."""
     sequential: bool = field(default=False, kw_only=True)
     """The calls of a reply run one after the other, if it is among them."""
     max_concurrency: int | None = field(default=None, kw_only=True)
@@ -83,7 +83,7 @@ class Tool:
 
     @property
     def spec(self) -> ToolSpec:
-        """What a model is told of it."""
+        """What a model reads about it."""
         return ToolSpec(self.name, self.description, self.parameters)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -94,7 +94,7 @@ class Tool:
 class ToolContext(Generic[Deps]):
     """What a tool may know of the call it serves, and how it reports.
 
-    It may be kept for longer than the call takes. What it is told after the call's end is dropped: no event of a
+    It may be kept for longer than the call takes. What it receives after the call's end is dropped: no event of a
     call follows its `ToolExecutionEnd`, and what is spent counts for no run.
 
     Attributes:
@@ -177,8 +177,8 @@ class ToolContext(Generic[Deps]):
         """Pass on an event of an agent that runs inside this call. Dropped once the call has ended.
 
         Args:
-            event: what it told.
-            path: the names of the agents from this run's child down to the one that told it.
+            event: the event.
+            path: the names of the agents from this run's child down to the one that published it.
 
         Cancellation:
             As in `update`.
@@ -227,11 +227,11 @@ def tool(
             loop. Once given up, the thread is refused there with `concurrent.futures.CancelledError`, and
             `anyio.from_thread.check_cancelled` raises.
         name: what models call it; the function's own name if None.
-        description: what models are told; the docstring without its sections if None.
+        description: what models read about it; the docstring without its sections if None.
         parameters: a JSON Schema to use in place of the signature. The function gets the arguments as
             keyword arguments; or all as one mapping, if it has just one parameter that is none of
             the schema's properties.
-        timeout: seconds it may run; None leaves it to the agent, `math.inf` is for ever.
+        timeout: seconds it may run; None leaves it to the agent, `math.inf` is no limit.
         sequential: calls of a reply run one after the other, if it is among them.
         max_concurrency: how many calls of it may run at once.
 

@@ -161,7 +161,7 @@ def unanswered(
     Args:
         reply: the reply that makes the calls.
         outcome: what became of them.
-        reason: what the model is told.
+        reason: what the model reads.
 
     Returns:
         One result for each call, in order.

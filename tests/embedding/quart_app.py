@@ -6,6 +6,7 @@ hypercorn tests.embedding.quart_app:app
 
 from collections.abc import AsyncIterator
 
+import anyio
 from quart import Quart, Response, request
 from tests.embedding.agents import new_agent
 
@@ -21,10 +22,13 @@ app.asgi_app = GracefulStop(RequestTasks(app.asgi_app), grace=1)  # type: ignore
 async def chat() -> Response:
     events = new_agent().stream_events(request.args["prompt"], tasks_of(request.scope))
     response = Response(lines(events), content_type="text/event-stream")
-    response.timeout = None  # otherwise it is cut off after a minute
+    response.timeout = None  # otherwise Quart ends it after a minute
     return response
 
 
 async def lines(events: tether.RunIterator[tether.Event]) -> AsyncIterator[bytes]:
-    async for event in events:
-        yield b"data: " + tether.to_json(event) + b"\n\n"
+    try:
+        async for event in events:
+            yield b"data: " + tether.to_json(event) + b"\n\n"
+    except anyio.BrokenResourceError:
+        pass  # The request was cancelled, and its run with it; Quart may iterate on.

@@ -21,7 +21,7 @@ app.asgi_app = GracefulStop(RequestTasks(app.asgi_app), grace=1)  # type: ignore
 async def chat() -> Response:
     events = new_agent().stream_events(request.args["prompt"], tasks_of(request.scope))
     response = Response(lines(events), content_type="text/event-stream")
-    response.timeout = None  # otherwise it is cut off after a minute
+    response.timeout = None  # otherwise Quart ends it after a minute
     return response
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.embedding.processes import GUARD, ROOT, all_end, descendants_at_work, running
+from tests.embedding.processes import GUARD, ROOT, STRICT, all_end, descendants_at_work, running
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("sleep") is None, reason="there is no command `sleep`"),
@@ -48,7 +48,8 @@ def quiet_worker(*arguments: str, **environment: str) -> Iterator["subprocess.Po
 def test_a_task_of_celery_ends_with_its_processes(way: str, tmp_path: Path) -> None:
     pytest.importorskip("celery", reason="celery is not installed")
     (tmp_path / "celery_configured.py").write_text(CONFIGURED.format(folder=tmp_path))
-    arguments = ["-X", "dev", "-m", "celery", "-A", "celery_configured", "worker", "-c", "1"]
+    own = ("-W", "ignore:You're running the worker with superuser privileges:Warning")
+    arguments = [*STRICT, *own, "-m", "celery", "-A", "celery_configured", "worker", "-c", "1"]
     path = os.pathsep.join([str(tmp_path), str(ROOT)])
     # The client is a process of its own: it leaves files open, and warns.
     client_environment = {**os.environ, "PYTHONPATH": path}
@@ -114,7 +115,7 @@ def test_a_job_of_rq_ends_with_its_processes(way: str) -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    arguments: list[str] = ["-X", "dev", "-c", RQ, str(port)]
+    arguments: list[str] = [*STRICT, "-c", RQ, str(port)]
     with redis_at(port), Redis("127.0.0.1", port) as redis, quiet_worker(*arguments) as worker:
         queue = Queue(connection=redis)
         job: Any = queue.enqueue(ask, "hi")

@@ -1,4 +1,4 @@
-"""A person is asked before a tool runs."""
+"""Ask a person before a tool runs."""
 
 import inspect
 from collections.abc import Awaitable, Callable, Collection

@@ -87,7 +87,7 @@ def prompt(
     Args:
         agent: whom to ask.
         request: what to say; None to continue from the conversation as it stands.
-        output: the type that the result is to have; see `Agent.run`.
+        output: the type of the result; see `Agent.run`.
         output_attempts: how often the model may try.
         deps: what the tools need in this run; the agent's own if None.
         limits: what this run may spend; the agent's own if None.
@@ -136,7 +136,7 @@ def run(
     Args:
         agent: whom to ask.
         request: what to say; None to continue from the conversation as it stands.
-        output: the type that the result is to have; see `Agent.run`.
+        output: the type of the result; see `Agent.run`.
         output_attempts: how often the model may try.
         deps: what the tools need in this run; the agent's own if None.
         limits: what this run may spend; the agent's own if None.

@@ -21,6 +21,7 @@ examples:
   tether --json "search TODO in src" | jq -r .type
 
   tether resume [ID]          continue the last conversation of this folder, or the one with this id
+  tether resume ID --repair   continue one with damaged lines; they are moved to a file beside it
   tether sessions [FOLDER]    list the conversations of this folder, or the session files in FOLDER
   tether models [PROVIDER]    list the providers and their keys, or the models of one provider
   tether config               show where init files and conversations are
@@ -45,6 +46,8 @@ class Arguments:
     """One call of the command."""
 
     request: str
+    typed: str
+    """The part of the request that does not come from standard input."""
     """Empty for a conversation."""
     model: str | None
     base_url: str | None
@@ -55,6 +58,7 @@ class Arguments:
     no_session: bool
     resume: str | None
     """The first characters of an id; empty for the last conversation; None to start a new one."""
+    repair: bool
     json: bool
     yes: bool
     no_init: bool
@@ -83,6 +87,8 @@ def parse(argv: Sequence[str], stdin: TextIO) -> Arguments:
     words: list[str] = options.request
     if resume is not None and (options.session or options.no_session):
         parser.error("`resume` already selects a session; leave out --session and --no-session")
+    if options.repair and resume is None and not options.session:
+        parser.error("--repair is for `resume` and --session: it needs a session to repair")
     if not words:
         words = [] if stdin.isatty() else ["-"]
     request = " ".join(stdin.read() if word == "-" else word for word in words).strip()
@@ -90,6 +96,7 @@ def parse(argv: Sequence[str], stdin: TextIO) -> Arguments:
         parser.error("the request is empty")
     return Arguments(
         request=request,
+        typed=" ".join(word for word in words if word != "-"),
         model=options.model,
         base_url=options.base_url,
         backend=options.backend,
@@ -98,6 +105,7 @@ def parse(argv: Sequence[str], stdin: TextIO) -> Arguments:
         session=options.session,
         no_session=options.no_session,
         resume=resume,
+        repair=options.repair,
         json=options.json,
         yes=options.yes,
         no_init=options.no_init,
@@ -129,6 +137,11 @@ def _parser() -> argparse.ArgumentParser:
         " folder that `tether config` shows, and single requests are not kept",
     )
     add("--no-session", action="store_true", help="do not keep the conversation")
+    add(
+        "--repair",
+        action="store_true",
+        help="go on without the damaged lines of a session, and move them to a file beside it",
+    )
     add("--json", action="store_true", help="print every event as one line of JSON")
     add("--yes", action="store_true", help="let tools write files and run commands without asking")
     add("--no-init", action="store_true", help="load no init file and no extensions")

@@ -16,29 +16,23 @@ A command that is under way takes Ctrl-C before any of these, and a question to 
 """
 
 import math
-import mimetypes
-import re
 import traceback
 from collections.abc import AsyncIterable, Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import anyio
 from anyio.abc import TaskGroup
 from attrs import define, field, frozen
 
-from tether import Agent, Image, Run, TetherError, Text, UsageError, UserMessage
+from tether import Agent, Run, TetherError, UsageError, UserMessage
+from tether.cli.attachments import message_with_files
 from tether.cli.display import Display
 from tether.cli.extensions import App
-from tether.messages import UserBlock
 
 __all__ = ("Closed", "Conversation", "Input", "Interrupted", "Pressed", "State", "Typed")
-
-_ATTACHED: Final = re.compile(r"(?<!\S)@(\S+)")
-_LONGEST_FILE: Final = 100_000
-"""Bytes of a file that is attached as text."""
 
 
 @frozen
@@ -222,10 +216,10 @@ class Conversation:
         """Say something to the agent: it starts a run, or steers the one that is going on.
 
         Args:
-            text: what to say; files and images behind an `@` are attached.
+            text: what to say; files and images behind an `@` are attached; what cannot be is told.
             queued: whether a run that is going on gets it only when it has finished.
         """
-        message = _message(text)
+        message = message_with_files(text, lambda line: self.tell(f"! {line}"))
         if not self._is_running:
             self.start(message)
         elif queued:
@@ -307,23 +301,3 @@ class Conversation:
             self.tell(f"! {error}")
         except Exception as error:  # noqa: BLE001 - mostly an extension's, and the conversation goes on
             self.tell("".join(traceback.format_exception(error)).rstrip())
-
-
-def _message(text: str) -> UserMessage:
-    """Make a message of a text, with the files and images that it names behind an `@`."""
-    blocks: list[UserBlock] = [Text(text)]
-    for found in _ATTACHED.finditer(text):
-        path = Path(found[1]).expanduser()
-        if path.is_file():
-            blocks.append(_attached(path))
-    return UserMessage(blocks)
-
-
-def _attached(path: Path) -> UserBlock:
-    kind = mimetypes.guess_type(path.name)[0] or ""
-    if kind.startswith("image/"):
-        return Image(path.read_bytes(), kind)
-    with path.open("rb") as file:
-        content = file.read(_LONGEST_FILE).decode(errors="replace")
-    more = "\n[...]" if path.stat().st_size > _LONGEST_FILE else ""
-    return Text(f"{path}:\n{content}{more}")

@@ -18,6 +18,7 @@ from attrs import define, field
 from tether.cli.conversation import Closed, Conversation, Input, Interrupted, Pressed, State, Typed
 from tether.cli.keyboard import keyboard, lend
 from tether.cli.live import Live
+from tether.cli.session_files import make_private, make_private_folder, open_private
 from tether.cli.status import Status
 from tether.cli.terminal import Send, from_thread
 
@@ -68,12 +69,23 @@ async def edited_lines(
     Args:
         conversation: its commands and keys are offered, and its state is shown.
         live: draws the run.
-        history: the file of earlier lines.
+        history: the file of earlier lines. Where it cannot be written, lines are kept until the person leaves, who
+            is told.
     """
-    history.parent.mkdir(parents=True, exist_ok=True)
-    editor = _Editor(conversation, live, history)
+    editor = _Editor(conversation, live, history if _is_writable(history, conversation) else None)
     async with from_thread(editor.edit, editor.close) as inputs:
         yield inputs
+
+
+def _is_writable(history: Path, conversation: Conversation) -> bool:
+    try:
+        make_private_folder(history.parent)
+        with open(history, "ab", opener=open_private):
+            make_private(history)
+    except OSError as error:
+        conversation.tell(f"{error}; what you type is remembered until you leave")
+        return False
+    return True
 
 
 @define(eq=False)
@@ -82,7 +94,7 @@ class _Editor:
 
     conversation: Conversation
     live: Live
-    history: Path
+    history: Path | None
     _keyboard: "PromptInput" = field(init=False, factory=keyboard)
     _session: "PromptSession[str]" = field(init=False)
     _queued: bool = False
@@ -90,12 +102,12 @@ class _Editor:
 
     def __attrs_post_init__(self) -> None:
         from prompt_toolkit import PromptSession  # noqa: PLC0415 - only at a terminal
-        from prompt_toolkit.history import FileHistory  # noqa: PLC0415
+        from prompt_toolkit.history import FileHistory, InMemoryHistory  # noqa: PLC0415
 
         status = Status(self.conversation)
         self._session = PromptSession(
             self._message,
-            history=FileHistory(str(self.history)),
+            history=FileHistory(str(self.history)) if self.history else InMemoryHistory(),
             completer=_completer(self.conversation),
             complete_while_typing=False,
             bottom_toolbar=status.line,

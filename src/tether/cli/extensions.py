@@ -26,6 +26,7 @@ from typing import Any, Final, TypeVar
 from attrs import define, field
 
 from tether import Agent, Commands, Model, Tool, UnknownModelError, model_from_name, tool
+from tether.cli.session_files import make_private, make_private_folder, open_private
 from tether.commands import Complete
 from tether.hooks import AroundModel, AroundTool, HookPoint
 
@@ -56,6 +57,8 @@ class App:
         models: functions that make a model, by the model's name.
         prompts: texts by name.
         keys: functions by key.
+        trusted: the init files that may run in this process, with the digest of what was in them: for where this
+            cannot be written down.
     """
 
     agent: Agent
@@ -63,6 +66,7 @@ class App:
     models: dict[str, Callable[[], Model]] = field(factory=dict)
     prompts: dict[str, str] = field(factory=dict)
     keys: dict[str, Callable[..., Any]] = field(factory=dict)
+    trusted: dict[str, str] = field(factory=dict)
     _undo: list[Callable[[], object]] = field(factory=list)
 
     def tool(self, function: Callable[..., Any] | Tool) -> Tool:
@@ -198,20 +202,30 @@ class Trust:
 
     Args:
         path: the file.
+        here: what is trusted in this process, whether it is in the file or not.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, here: dict[str, str]) -> None:
         self._path = path
+        self._here = here
 
     def allows(self, init: Path) -> bool:
         """Say whether a file may run, with its present content."""
-        return self._known().get(str(init.resolve())) == _digest(init)
+        known = {**self._known(), **self._here}
+        return known.get(str(init.resolve())) == _digest(init)
 
     def remember(self, init: Path) -> None:
-        """Allow a file, with its present content."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        known = {**self._known(), str(init.resolve()): _digest(init)}
-        self._path.write_text(json.dumps(known, indent=2))
+        """Allow a file, with its present content.
+
+        Raises:
+            OSError: this cannot be written down; it is allowed in this process.
+        """
+        self._here[str(init.resolve())] = _digest(init)
+        make_private_folder(self._path.parent)
+        known = {**self._known(), **self._here}
+        with open(self._path, "w", encoding="utf-8", opener=open_private) as file:
+            make_private(self._path)
+            file.write(json.dumps(known, indent=2))
 
     def _known(self) -> dict[str, str]:
         try:
@@ -251,11 +265,14 @@ def load_extensions(
     own = project / ".tether" / "init.py"
     if not own.is_file() or own.resolve() == (folder / "init.py").resolve():
         return
-    trust = Trust(folder / "trusted.json")
+    trust = Trust(folder / "trusted.json", app.trusted)
     if not trust.allows(own):
         if not ask(own):
             return
-        trust.remember(own)
+        try:
+            trust.remember(own)
+        except OSError as error:
+            tell(f"{error}; {own} is trusted until you leave")
     _run(own, app, tell)
 
 

@@ -51,15 +51,18 @@ def _list_sessions(folders: Sequence[str]) -> Iterator[str]:
     )
     for info in found:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(info.time))
-        about = f"{when}  {info.messages:5} messages  {info.size / 1024:8.1f} KiB"
+        messages = f"{info.messages:5}" if info.exact else f"{info.messages:4}+"
+        about = f"{when}  {messages} messages  {info.size / 1024:8.1f} KiB"
         name = str(info.path) if info.path.parent != session_folder(Path.cwd()) else info.path.stem
-        yield f"{name}  {about}  {info.title}"
+        yield f"{name}  {about}  {'(damaged) ' if info.damaged else ''}{info.title}"
     if not found:
         where = " or ".join(folders) if folders else str(Path.cwd())
         yield f"no conversation is kept for {where}; `tether` starts one"
     elif not folders:
         yield ""
         yield "`tether resume ID` continues one; the first characters of the id are enough."
+    if any(info.damaged for info in found):
+        yield "`tether resume ID --repair` continues a damaged one without what cannot be read."
 
 
 def _config(_: Sequence[str]) -> Iterator[str]:

@@ -11,18 +11,20 @@ from typing import Final
 
 import anyio
 
-from tether import Agent, Limits, Model, ModelError, Session, UsageError
+from tether import Agent, Limits, Model, ModelError, Session, UsageError, UserMessage
 from tether.advice import compact
 from tether.advice.approval import Ask
 from tether.cli.arguments import Arguments, parse, warn
+from tether.cli.attachments import message_with_files
 from tether.cli.conversation import Conversation
+from tether.cli.default_model import default_model
 from tether.cli.display import Display, JsonLines, Screen, printable
 from tether.cli.editor import edited_lines, printing_above
 from tether.cli.extensions import App, configuration_folder, load_extensions
 from tether.cli.info_commands import INFO_COMMANDS
 from tether.cli.live import Live
 from tether.cli.permission import ask_at_terminal, permission
-from tether.cli.session_files import find_session, new_session_path
+from tether.cli.session_files import Unkept, find_session, new_session_path
 from tether.cli.slash_commands import slash_commands
 from tether.cli.terminal import is_dumb, plain_lines
 from tether.errors import DecodeError
@@ -36,17 +38,6 @@ WRONG_USAGE: Final = 2
 INTERRUPTED: Final = 130
 
 _INNERMOST: Final = 1000
-
-_DEFAULT_MODELS: Final = {
-    "ANTHROPIC_API_KEY": "anthropic:claude-sonnet-4-5",
-    "OPENAI_API_KEY": "openai:gpt-5",
-    "GEMINI_API_KEY": "google:gemini-2.5-flash",
-    "GROQ_API_KEY": "groq:llama-3.3-70b-versatile",
-    "MISTRAL_API_KEY": "mistral:mistral-large-latest",
-    "DEEPSEEK_API_KEY": "deepseek:deepseek-chat",
-    "OPENROUTER_API_KEY": "openrouter:openrouter/auto",
-}
-"""The model by the API key that is set, where no model is named; the first one wins."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,7 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with ExitStack() as opened:
         try:
             path = _session_path(arguments)
-            session = None if path is None else opened.enter_context(_session(path))
+            session = _opened(arguments, path, opened)
+            path = path if session is not None else None
             agent = _agent(arguments, session)
             app = App(agent, slash_commands())
             if not arguments.no_init:
@@ -74,6 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             agent.model = _model(arguments, app, os.environ)
         except (UsageError, DecodeError, OSError) as error:
             warn(str(error))
+            if isinstance(error, DecodeError) and error.path != "line 1":
+                warn("--repair goes on with what can be read of a damaged session")
             return WRONG_USAGE
         return _run(app, arguments, path)
 
@@ -105,7 +99,8 @@ def _run(app: App, arguments: Arguments, path: Path | None) -> int:
         if not arguments.request:
             return anyio.run(_converse, app, arguments, path, backend=arguments.backend)
         display: Display = JsonLines(sys.stdout) if arguments.json else _screen()
-        return anyio.run(_answer, app.agent, arguments.request, display, backend=arguments.backend)
+        request = message_with_files(arguments.request, warn, typed=arguments.typed)
+        return anyio.run(_answer, app.agent, request, display, backend=arguments.backend)
     except ModuleNotFoundError as error:
         if error.name != "trio":
             raise
@@ -123,16 +118,37 @@ def _session_path(arguments: Arguments) -> Path | None:
         return find_session(Path.cwd(), arguments.resume or None)
     if arguments.no_session or arguments.request:
         return None
-    return new_session_path(Path.cwd())
+    try:
+        return new_session_path(Path.cwd())
+    except OSError as error:
+        warn(f"{error}; the conversation is not kept")
+        return None
+
+
+def _opened(arguments: Arguments, path: Path | None, opened: ExitStack) -> Session | None:
+    """Open the session, which a person may have named; a new one that cannot be made is done without."""
+    if path is None:
+        return None
+    try:
+        return opened.enter_context(_session(path, repair=arguments.repair))
+    except OSError as error:
+        if arguments.session is not None or arguments.resume is not None:
+            raise
+        warn(f"{error}; the conversation is not kept")
+        return None
 
 
 @contextmanager
-def _session(path: Path) -> Iterator[Session]:
+def _session(path: Path, *, repair: bool) -> Iterator[Session]:
     """Open a session; a new one without a message leaves no file behind."""
     new = not path.exists()
-    with Session.open(path) as session:
+    with Session.open(
+        path, damaged="skip" if repair else "refuse", on_failure=Unkept(path, warn)
+    ) as session:
         if session.torn:
             warn(f"the last entry of {path} was half written and has been moved to {path}.torn")
+        if lines := session.damaged_lines:
+            warn(f"{lines} damaged lines of {path} have been moved to {path}.damaged")
         yield session
         empty = not any(entry.kind == "message" for entry in session.entries.values())
     if new and empty:
@@ -167,7 +183,7 @@ def _model(arguments: Arguments, app: App, environ: Mapping[str, str]) -> Model:
     if name is None and app.agent.model.name != "offline":
         return app.agent.model  # the choice of an extension
     if name is None:
-        name = next((model for key, model in _DEFAULT_MODELS.items() if environ.get(key)), None)
+        name = default_model(environ)
     if name is None:
         warn(
             "no API key is set, such as OPENAI_API_KEY: using the offline model, which follows fixed rules"
@@ -232,7 +248,7 @@ def _last_messages(agent: Agent) -> str:
     return "\n".join([f"({len(agent.messages)} messages; the last ones:)", *lines])
 
 
-async def _answer(agent: Agent, request: str, display: Display) -> int:
+async def _answer(agent: Agent, request: UserMessage, display: Display) -> int:
     """Run the agent in a scope that the first Ctrl-C cancels; a second one interrupts the process."""
     code = ANSWERED
     async with anyio.create_task_group() as tasks:
@@ -250,7 +266,7 @@ async def _cancel_on_interrupt(scope: anyio.CancelScope) -> None:
             return
 
 
-async def _follow(agent: Agent, request: str, display: Display) -> int:
+async def _follow(agent: Agent, request: UserMessage, display: Display) -> int:
     try:
         with _broken_pipe_ignored():
             async with agent.run(request) as run:

@@ -3,8 +3,13 @@
 import hashlib
 import os
 import secrets
+import stat
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+
+from attrs import define, field
 
 from tether import UsageError, sessions
 from tether.session import SessionInfo
@@ -34,13 +39,46 @@ def session_folder(project: Path) -> Path:
 
 def kept_sessions(project: Path) -> list[SessionInfo]:
     """List the conversations that were held in a folder, newest first; without the empty ones."""
-    return [info for info in sessions(session_folder(project)) if info.messages]
+    found = sessions(session_folder(project))
+    return [info for info in found if info.messages or info.damaged]
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder for its owner alone, and those above it that are missing.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    if folder.is_dir():
+        return
+    if not folder.parent.is_dir():
+        make_private_folder(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def open_private(path: str, flags: int) -> int:
+    """Open a file; where it is made, for its owner alone: an opener, as `open` takes one."""
+    return os.open(path, flags, 0o600)
+
+
+def make_private(path: Path) -> None:
+    """Take the rights of others away from a file or folder, where it is there and ours."""
+    with suppress(OSError):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & 0o077:
+            path.chmod(mode & ~0o077)
 
 
 def new_session_path(project: Path) -> Path:
-    """Choose the file for a new conversation, and create its folder."""
+    """Choose the file for a new conversation, and create its folder.
+
+    Raises:
+        OSError: the folder cannot be made.
+    """
     folder = session_folder(project)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private_folder(folder)
+    make_private(folder.parent)
+    make_private(folder)
     return folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}.jsonl"
 
 
@@ -74,3 +112,28 @@ def find_session(project: Path, id_start: str | None) -> Path:
         case _:
             names = ", ".join(path.stem for path in matching)
             raise UsageError(f"{id_start!r} matches several conversations: {names}")
+
+
+@define
+class Unkept:
+    """Says once that a conversation cannot be written, in the words of the operating system.
+
+    Args:
+        path: the file of the session.
+        tell: prints a line to the person.
+    """
+
+    path: Path
+    tell: Callable[[str], None]
+    _is_told: bool = field(default=False, init=False)
+
+    def __call__(self, error: Exception) -> None:
+        """Take the error of a failed write."""
+        if not self._is_told:
+            self._is_told = True
+            self.tell(f"{self.path}: {reason(error)}; the conversation goes on unkept")
+
+
+def reason(error: Exception) -> str:
+    """Return the operating system's own words, where an error has them."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

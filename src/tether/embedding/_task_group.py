@@ -38,4 +38,4 @@ async def open_task_group() -> AsyncIterator[TaskGroup]:
         case [failure]:
             raise failure
         case _:
-            raise ExceptionGroup("a block and tasks beside it failed", failures)
+            raise ExceptionGroup("a block and the tasks that run with it failed", failures)

@@ -52,8 +52,6 @@ class Reader:
     whole: bool = True
     damage: list[Damage] = field(factory=list, init=False)
     """The lines that could not be read."""
-    reattached: int = field(default=0, init=False)
-    """Entries that followed a damaged one, and now follow the last that could be read before them."""
     _bare: bool = field(default=False, init=False)
     """Whether each line is a message: format 0."""
     _ids: dict[str, str] = field(factory=dict, init=False)
@@ -105,7 +103,7 @@ class Reader:
             return _checked(Entry(f"line-{number}", self._last, "message", fields), number)
         entry = _checked(_entry(fields, number), number)
         if self.damage and entry.parent is not None and entry.parent not in self._ids:
-            self.reattached += 1
+            # What followed a damaged line now follows the last that could be read before it.
             entry = evolve(entry, parent=self._last)
         reason = misplaced(entry, self._ids) if self.whole else None
         if reason is not None:

@@ -1,4 +1,4 @@
-"""A model that says what a test told it to, and is as strict about requests as a provider.
+"""A model that follows a script, and is as strict about requests as a provider.
 
 Each request takes the next reply of the script. A reply is written as briefly as it can be said:
 
@@ -58,7 +58,7 @@ __all__ = ("Part", "Pause", "Reply", "ScriptedModel", "call")
 
 @frozen
 class Pause:
-    """A reply waits here: for ever, unless told until when."""
+    """A reply waits here: without end, unless it is given an event or seconds."""
 
     until: anyio.Event | None = None
     """The reply goes on when this is set."""

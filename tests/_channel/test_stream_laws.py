@@ -8,8 +8,8 @@ import anyio.lowlevel
 from attrs import define, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.stream_model import SIZES, Model
-from tests.stream_model import Consumer as ConsumerModel
+from tests._channel.stream_model import SIZES, Model
+from tests._channel.stream_model import Consumer as ConsumerModel
 from tests.waiting import until_blocked
 
 from tether import EventStream, create_event_stream

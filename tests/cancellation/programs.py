@@ -1,54 +1,26 @@
-"""Cancel each of these programs at every one of its steps, on both backends, and see what is left.
+"""Programs with an agent in one event loop, to be cancelled at every one of their steps."""
 
-After each cancellation: no task, socket, process, thread or async generator is left (the kit sees to that); the
-transcript is valid and the events so far are the beginning of a run; what arrived is kept; the agent is idle, and
-its next request is accepted by a model that is as strict as a provider.
-"""
-
-import json
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from typing import Any
 
 import anyio
-import anyio.from_thread
 import anyio.lowlevel
-import anyio.to_thread
-import pytest
 from attrs import define, field
-from tests.models.replay import Exchange, events, serving
 
 from tether import (
     Agent,
-    AgentEnd,
-    AgentStart,
-    AssistantMessage,
     Event,
     EventStream,
     Invocation,
-    MessageEnd,
     MessageUpdate,
     ModelError,
-    RunResult,
     TextDelta,
     ToolContext,
     ToolExecutionStart,
-    blocking,
-    model_from_name,
     tool,
 )
-from tether.model import RetryPolicy
-from tether.testing import (
-    CancelReport,
-    Pause,
-    ScriptedModel,
-    call,
-    cancel_at_every_step,
-    check_events,
-    check_transcript,
-)
-from tether.toolbox.coding import changing_tools
+from tether.testing import Pause, ScriptedModel, call
 
 
 @define
@@ -68,12 +40,6 @@ async def add(a: int, b: int) -> int:
     """Add."""
     await anyio.lowlevel.checkpoint()
     return a + b
-
-
-@tool
-def multiply(a: int, b: int) -> int:
-    """Multiply, in a thread."""
-    return a * b
 
 
 @tool
@@ -121,11 +87,6 @@ async def sequential_tools(state: State) -> None:
 async def a_full_channel(state: State) -> None:
     agent(state, [call("report"), call("report")], "done", tools=[report])
     await follow(state, max_buffer_size=0)
-
-
-async def a_thread(state: State) -> None:
-    agent(state, [call("multiply", a=2, b=3)], "six", tools=[multiply])
-    await follow(state)
 
 
 async def shielded_cleanup(state: State) -> None:
@@ -188,43 +149,6 @@ async def task_groups_whose_clean_up_fails_cut_off(state: State) -> None:
 
     agent(state, [call("spread"), call("spread")], "done", tools=[spread])
     await follow(state)
-
-
-async def a_run_started_from_a_thread(state: State) -> None:
-    inner = Agent(ScriptedModel([call("add", a=1, b=1), call("multiply", a=2, b=2)], "two"))
-    inner.tools = [add, multiply]
-
-    @tool
-    def ask() -> str:
-        """Ask another agent, from a thread."""
-        return anyio.from_thread.run(run_inner).text
-
-    async def run_inner() -> RunResult:
-        state.begun.append("inner")
-        try:
-            return await inner.prompt("?")
-        finally:
-            # A thread that was given up is not waited for; what it runs in the event loop is.
-            state.cleaned.append("inner")
-
-    agent(state, call("ask"), "done", tools=[ask])
-    try:
-        await follow(state)
-    finally:
-        assert not inner.state.running
-        check_transcript(inner.messages)
-
-
-async def a_thread_that_reports(state: State) -> None:
-    @tool
-    def work(context: ToolContext[Any]) -> str:
-        """Report, from a thread, more than the channel holds."""
-        for number in range(3):
-            anyio.from_thread.run(context.update, f"{number}")
-        return "reported"
-
-    agent(state, [call("work"), call("work")], "done", tools=[work])
-    await follow(state, max_buffer_size=0)
 
 
 async def steering(state: State) -> None:
@@ -418,52 +342,6 @@ async def runs_in_line(state: State) -> None:
             tasks.start_soon(ask, f"{number}")
 
 
-async def a_blocking_run_in_a_thread(state: State) -> None:
-    state.complete = False
-    agent(state, call("add", a=1, b=2), "done", tools=[add])
-
-    def work() -> None:
-        with blocking.run(state.agent, "go") as run:
-            state.events.extend(run)
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(anyio.to_thread.run_sync, work)
-        for _ in range(20):  # steps beside those of the thread's own event loop
-            await anyio.sleep(0.001)
-
-
-async def a_subprocess(state: State) -> None:
-    command = "echo begun; sleep 0.01 & wait; echo done"
-    agent(state, call("run_command", command=command), "done", tools=changing_tools(os.curdir))
-    await follow(state)
-
-
-CHUNK = json.dumps({"choices": [{"index": 0, "delta": {"content": "Hi"}, "finish_reason": None}]})
-END = json.dumps({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
-
-
-async def over_http(state: State) -> None:
-    async def handler(exchange: Exchange) -> None:
-        await exchange.answer(events(CHUNK), events(CHUNK), events(END, "[DONE]"))
-
-    async with serving(handler) as server:
-        state.agent = Agent(model_from_name("openai-chat:m", base_url=server.url))
-        await follow(state)
-
-
-async def a_retry_that_waits(state: State) -> None:
-    answers = iter([503, 503, 200])
-
-    async def handler(exchange: Exchange) -> None:
-        await exchange.answer(events(CHUNK, END, "[DONE]"), status=next(answers))
-
-    async with serving(handler) as server:
-        policy = RetryPolicy(attempts=3, wait_initial=0.001)
-        model = model_from_name("openai-chat:m", base_url=server.url, retry=policy)
-        state.agent = Agent(model)
-        await follow(state)
-
-
 async def a_long_conversation(state: State) -> None:
     turns = [reply for n in range(4) for reply in ([f"turn {n}", *CALLS], "so far so good")]
     agent(state, *turns, tools=[add])
@@ -473,6 +351,7 @@ async def a_long_conversation(state: State) -> None:
 
 
 Program = Callable[[State], Awaitable[None]]
+
 CHEAP: list[Program] = [
     plain_reply,
     just_the_result,
@@ -501,101 +380,3 @@ CHEAP: list[Program] = [
     an_iterator_read_outside_its_group,
     runs_in_line,
 ]
-REAL: list[Program] = [
-    a_thread,
-    a_thread_that_reports,
-    a_run_started_from_a_thread,
-    a_blocking_run_in_a_thread,
-    a_subprocess,
-    over_http,
-    a_retry_that_waits,
-]
-"""Those with threads, processes and sockets, whose steps take longer."""
-
-
-async def check(state: State) -> None:
-    """What must be true wherever the program was cut off."""
-    check_transcript(state.agent.messages)
-    over = bool(state.events) and isinstance(state.events[-1], AgentEnd)
-    if not state.events or isinstance(state.events[0], AgentStart):
-        check_events(state.events, complete=over)
-    assert state.begun == state.cleaned
-    assert not state.agent.state.running
-    _check_that_nothing_said_is_lost(state)
-    state.agent.clear_queues()
-    state.agent.model = ScriptedModel("fine")
-    assert (await state.agent.prompt("more")).text == "fine"
-    check_transcript(state.agent.messages)
-
-
-def _check_that_nothing_said_is_lost(state: State) -> None:
-    """The deltas a consumer has seen stand in the transcript, and whole messages stand there as they were."""
-    kept = state.agent.messages
-    arriving = ""
-    for event in state.events:
-        match event:
-            case MessageUpdate(TextDelta(text)):
-                arriving += text
-            case MessageEnd(message):
-                assert message in kept
-                arriving = ""
-            case _:
-                pass
-    if arriving:
-        replies = [message.text for message in kept if isinstance(message, AssistantMessage)]
-        assert any(text.startswith(arriving) for text in replies)
-
-
-@pytest.fixture(scope="module")
-def points(tell: Callable[[str], None]) -> Iterator[list[CancelReport]]:
-    """Gather what was tried, and say at the end how much it was."""
-    reports: list[CancelReport] = []
-    yield reports
-    tried = sum(report.points for report in reports)
-    tell(
-        f"cancel points tried: {tried} in {len(reports)} trials of {len(CHEAP) + len(REAL)} programs"
-    )
-
-
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
-@pytest.mark.parametrize("program", CHEAP, ids=lambda program: program.__name__)
-def test_cancelled_at_every_step(
-    program: Program, backend: Any, points: list[CancelReport]
-) -> None:
-    report = cancel_at_every_step(program, setup=State, check=check, backend=backend)
-    assert report.points >= 5
-    points.append(report)
-
-
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
-@pytest.mark.parametrize("program", REAL, ids=lambda program: program.__name__)
-def test_cancelled_at_every_step_with_real_parts(
-    program: Program, backend: Any, points: list[CancelReport]
-) -> None:
-    report = cancel_at_every_step(program, setup=State, check=check, backend=backend, limit=60)
-    assert report.points >= 10
-    points.append(report)
-
-
-CATCH = {a_consumer_that_raises, a_model_error, a_generator_with_aclosing}
-NATIVE = [program for program in CHEAP if program not in CATCH]
-"""Where a block raises and its task is then cancelled natively while it waits for its tasks, the error stands
-for both, as it does with asyncio's own TaskGroup; a program that catches the error has lost the cancellation.
-So does `aclosing`, which closes a generator by a GeneratorExit."""
-
-
-@pytest.mark.parametrize("program", NATIVE, ids=lambda program: program.__name__)
-def test_cancelled_natively_at_every_step(program: Program, points: list[CancelReport]) -> None:
-    """As `asyncio.timeout` and `asyncio.TaskGroup` do it: `task.cancel()`."""
-    report = cancel_at_every_step(program, setup=State, check=check, kind="task")
-    points.append(report)
-
-
-@pytest.mark.parametrize(
-    "program", [parallel_tools, steering, a_child_agent], ids=lambda program: program.__name__
-)
-def test_cancelled_natively_once_more_during_clean_up(
-    program: Program, points: list[CancelReport]
-) -> None:
-    report = cancel_at_every_step(program, setup=State, check=check, kind="twice", limit=100)
-    points.append(report)

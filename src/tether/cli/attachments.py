@@ -1,0 +1,84 @@
+"""Files and images that a person attaches to what they say, by their names behind an `@`."""
+
+import codecs
+import mimetypes
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from tether import Image, Text, UserMessage
+from tether.messages import UserBlock
+from tether.toolbox.opening import is_binary, open_regular, read_at_most
+
+__all__ = ()
+
+_ATTACHED: Final = re.compile(r"""(?<!\S)@(?:"([^"\n]+)"|(\S+))""")
+_AFTER_A_NAME: Final = ".,;:!?)]}\"'"
+_LONGEST_TEXT: Final = 100_000
+"""Bytes of a file that is attached as text."""
+_LONGEST_IMAGE: Final = 16 * 1024 * 1024
+
+
+def message_with_files(
+    text: str, tell: Callable[[str], object], *, typed: str | None = None
+) -> UserMessage:
+    """Make a message of a text, with the files and images that it names behind an `@`.
+
+    Args:
+        text: what a person says; a name with spaces stands in double quotes.
+        tell: gets a line for each name that nothing can be attached for.
+        typed: the part of the text that the person has typed; all of it if None. Only names in this part count:
+            others' text must not attach the person's files.
+
+    Returns:
+        The message.
+    """
+    return UserMessage([Text(text), *_attachments(text if typed is None else typed, tell)])
+
+
+def _attachments(text: str, tell: Callable[[str], object]) -> Iterator[UserBlock]:
+    for found in _ATTACHED.finditer(text):
+        name = found[1] or _existing(found[2])
+        try:
+            yield _attached(Path(name).expanduser(), name)
+        except FileNotFoundError:
+            tell(f"@{name} is not attached: there is no such file")
+        except IsADirectoryError:
+            tell(f"@{name} is not attached: it is a folder; attach files of it")
+        except OSError as error:
+            tell(f"@{name} is not attached: {error.strerror or error}")
+        except (ValueError, RuntimeError) as error:
+            tell(f"@{name} is not attached: {error}")
+
+
+def _existing(name: str) -> str:
+    """Take off what ends a sentence rather than a name."""
+    shorter = name.rstrip(_AFTER_A_NAME)
+    return shorter if shorter and not os.path.lexists(name) else name
+
+
+def _attached(path: Path, name: str) -> UserBlock:
+    kind = mimetypes.guess_type(path.name)[0] or ""
+    with open_regular(path, name) as file:
+        if kind.startswith("image/") and kind != "image/svg+xml":
+            image = read_at_most(file, _LONGEST_IMAGE)
+            if image is None:
+                raise ValueError(f"it has more than the {_LONGEST_IMAGE:,} bytes of an image")
+            return Image(image, kind)
+        content = file.read(_LONGEST_TEXT + 1)
+    if is_binary(content):
+        raise ValueError("it is no text, and no image")
+    cut = len(content) > _LONGEST_TEXT
+    text = _decoded(content[:_LONGEST_TEXT], cut=cut)
+    return Text(f"{path}:\n{text}" + ("\n[...]" if cut else ""))
+
+
+def _decoded(content: bytes, *, cut: bool) -> str:
+    """Decode a text, or the beginning of one; what is no UTF-8 is taken for Latin-1."""
+    try:
+        # The last character of a beginning may be cut in two.
+        return codecs.getincrementaldecoder("utf-8")().decode(content, final=not cut)
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
