@@ -25,8 +25,10 @@ from tether.loop import End, Interruption
 from tether.serialize import _Misfit  # pyright: ignore[reportPrivateUsage]
 from tether.testing._steps import Overdue
 from tether.toolbox.confinement import OutsideRootError
+from tether.toolbox.seen import ChangedError
 
 EXAMPLES: list[BaseException] = [
+    ChangedError("notes.txt has changed since it was read"),
     TetherError("root"),
     UsageError("wrong"),
     AgentBusyError("busy"),
