@@ -28,6 +28,7 @@ from tether.toolbox.confinement import OutsideRootError
 from tether.toolbox.seen import ChangedError
 
 EXAMPLES: list[BaseException] = [
+    ChangedError("notes.txt has changed since it was read"),
     TetherError("root"),
     UsageError("wrong"),
     AgentBusyError("busy"),
