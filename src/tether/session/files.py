@@ -133,7 +133,7 @@ class Snapshot:
         with open_regular(path) as file:
             content = _read(file, path)
         _refuse(content.reader.damage, path)
-        self.torn = content.torn
+        self.torn: bytes = content.torn
         self._entries = content.entries
 
     def entries(self) -> Iterable[Entry]:
@@ -153,8 +153,8 @@ class LogFile:
     """A log that this process alone writes to; see `open`."""
 
     def __init__(self, file: BinaryIO, path: Path, content: _Content, *, fsync: bool) -> None:
-        self.torn = content.torn
-        self.damage = tuple(content.reader.damage)
+        self.torn: bytes = content.torn
+        self.damage: tuple[Damage, ...] = tuple(content.reader.damage)
         self._entries = content.entries
         self._file = file
         self._fsync = fsync
