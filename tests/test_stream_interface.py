@@ -164,7 +164,7 @@ class TestSinkAsContextManager:
         with anyio.fail_after(GUARD):
             async with open_event_stream(producer) as stream:
                 await until_blocked()
-        with pytest.raises(anyio.ClosedResourceError, match="block was left"):
+        with pytest.raises(anyio.ClosedResourceError, match="left before"):
             await stream.result()
 
     async def test_of_a_bare_pair(self) -> None:

@@ -5,6 +5,8 @@ import resource
 import stat
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -130,26 +132,25 @@ def test_a_data_folder_that_cannot_be_made_leaves_the_conversation_unkept(
 ) -> None:
     (tmp_path / "data").write_text("a file where the folder should be")
     monkeypatch.setenv("TERM", "dumb")
-    import io
-
-    monkeypatch.setattr(sys, "stdin", _Terminal(io.StringIO("/quit\n")))
+    terminal = _Terminal("/quit\n")
+    monkeypatch.setattr(sys, "stdin", terminal)
     code = main(["--no-init"])
+    terminal.closed_by_its_user.set()
     err = capsys.readouterr().err
     assert code == 0
     assert [line for line in err.splitlines() if "is not kept" in line].__len__() == 1
 
 
 class _Terminal:
-    """A stream that says it is a terminal."""
+    """A terminal at which somebody types a line, and then nothing until it is closed."""
 
-    def __init__(self, stream: object) -> None:
-        self._stream = stream
+    def __init__(self, line: str) -> None:
+        self._line = line
+        self.closed_by_its_user = threading.Event()
 
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._stream, name)
-
-    def __iter__(self) -> object:
-        return iter(self._stream)  # type: ignore[call-overload]
+    def __iter__(self) -> Iterator[str]:
+        yield self._line
+        self.closed_by_its_user.wait()
 
     def isatty(self) -> bool:
         return True

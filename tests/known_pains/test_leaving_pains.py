@@ -74,7 +74,7 @@ class TestLeaving:
         assert run.partial.text == "Hel"
         assert run.running_tools == ()
         assert not agent.state.running
-        with pytest.raises(anyio.ClosedResourceError, match="block was left"):
+        with pytest.raises(anyio.ClosedResourceError, match="left before"):
             await run.result()
         run.abort()
         assert agent.state.steering == ()
