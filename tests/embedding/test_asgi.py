@@ -195,7 +195,8 @@ async def test_it_waits_no_longer_than_its_deadline(caplog: pytest.LogCaptureFix
             await app({"type": "lifespan"}, lifespan.receive, lifespan.send)
         assert lifespan.sent[-1] == "lifespan.shutdown.complete"
         served.allowed.set()
-    assert caplog.messages == ["1 requests have not ended within 0 s after they were cancelled"]
+    logged = [record.getMessage() for record in caplog.records if record.name == "tether"]
+    assert logged == ["1 requests have not ended within 0 s after they were cancelled"]
 
 
 async def test_it_is_the_lifespan_of_an_application_without_one() -> None:
