@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -281,8 +282,10 @@ async def test_ctrl_c_leaves_the_partial_answer_on_the_screen(
     assert status == 130
 
 
-def _processes() -> str:
-    return subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+def _processes() -> Sequence[str]:
+    """The command lines of all processes."""
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    return listed.stdout.splitlines()
 
 
 def _wait_for(condition: Any) -> None:
