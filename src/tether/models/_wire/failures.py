@@ -21,7 +21,7 @@ __all__ = ("cut_short", "error_from_response", "error_from_stream", "kind_of", "
 _BY_STATUS: Final[Mapping[int, FailureKind]] = {
     400: "invalid_request",
     401: "authentication",
-    402: "permission",
+    402: "quota",
     403: "permission",
     404: "not_found",
     408: "timeout",
@@ -38,7 +38,12 @@ _BY_CODE: Final[Sequence[tuple[str, FailureKind]]] = (
     (r"context_length|context_window|exceed_context_size|request_too_large", "context_overflow"),
     (r"content_?filter|content_policy|responsibleaipolicy", "content_filter"),
     (r"overloaded|capacity|unavailable", "overloaded"),
-    (r"insufficient_(?:credits|balance)|billing|permission|forbidden", "permission"),
+    (
+        r"insufficient_(?:quota|credits?|balance|funds)|billing|payment_required|credit_limit"
+        r"|exceeded_current_quota|arrearage",
+        "quota",
+    ),
+    (r"permission|forbidden", "permission"),
     (r"rate_limit|resource_exhausted|quota|too_many_requests|throttl", "rate_limit"),
     (r"api_key|authentication|unauthenticated|unauthorized", "authentication"),
     (r"not_found", "not_found"),
@@ -49,23 +54,27 @@ _BY_WORDS: Final[Sequence[tuple[str, FailureKind]]] = (
     (
         r"context[ -](?:length|window|size|limit)|maximum context|model token limit|prompt (?:is )?too long"
         r"|input is too long|too many (?:input |total )?tokens|reduce the length of the messages"
-        r"|(?:prompt|input|token count).{0,60}exceeds? the (?:maximum|limit|model)"
+        r"|(?:prompt|input|token count|message size).{0,60}exceed(?:s|ed)? (?:the )?(?:max|limit|model)"
+        r"|(?:prompt|input).{0,20} limit exceeded|range of input length"
         r"|maximum (?:prompt|input|model) length|must have less than \d+ tokens"
         r"|tokens? .{0,40}must be <=|prompt.{0,40}too large for model",
         "context_overflow",
     ),
     (r"content (?:filter|policy|management policy)|safety system", "content_filter"),
     (r"overloaded|over capacity|at capacity|temporarily unavailable", "overloaded"),
+    (
+        r"credit balance|billing hard limit|requires more credits|please recharge"
+        r"|(?:insufficient|not enough|out of|used all available) (?:\w+ )?(?:credits?|balance|funds)"
+        r"|(?:exceeded|reached) .{0,40}(?:credits|spend(?:ing)? limit|api usage limits)",
+        "quota",
+    ),
     (r"rate limit|too many requests|quota exceeded|exceeded your .{0,20}quota", "rate_limit"),
     (
         r"(?:invalid|incorrect|missing|no|wrong) api[ -]?key|api key (?:is )?(?:not valid|invalid|required)"
         r"|no auth credentials|invalid (?:authentication|bearer)|unauthorized",
         "authentication",
     ),
-    (
-        r"insufficient (?:credits|balance|funds)|do(?:es)? not have (?:access|permission)",
-        "permission",
-    ),
+    (r"do(?:es)? not have (?:access|permission)", "permission"),
     (
         r"model .{0,120}(?:does not exist|not found|is not a valid model)|no such model"
         r"|not a valid model id|unknown model|is not found for api version",
@@ -81,7 +90,7 @@ _BY_VAGUE_CODE: Final[Sequence[tuple[str, FailureKind]]] = (
 """Names for a failure that say less than the sentence that comes with them."""
 
 _MAY_MEAN_ANYTHING: Final = frozenset(
-    {None, "invalid_request", "permission", "not_found", "context_overflow"}
+    {None, "invalid_request", "permission", "quota", "not_found", "context_overflow"}
 )
 """Kinds that a status alone does not decide: the code and the words count for more."""
 
@@ -109,10 +118,10 @@ def kind_of(status: int | None, code: str, message: str) -> FailureKind:
         Its kind.
     """
     known = _BY_STATUS.get(status or 0)
-    if known in _MAY_MEAN_ANYTHING:
-        named = _match(_BY_CODE, code) or _match(_BY_WORDS, message)
-        if named is not None:
-            return named
+    named = _match(_BY_CODE, code) or _match(_BY_WORDS, message)
+    # A quota that is used up comes with any status, mostly that of a limit which soon passes.
+    if named is not None and (known in _MAY_MEAN_ANYTHING or (named == "quota" and status)):
+        return named
     if known is not None:
         return known
     if status is None:
@@ -153,6 +162,7 @@ def error_from_response(
         status=status if status >= 400 or found.status is None else found.status,
         request_id=_request_id(headers) or found.request_id,
         retry_after=waiting if waiting is not None else found.retry_after,
+        failed_generation=found.failed_generation,
     )
 
 
@@ -172,6 +182,7 @@ def error_from_stream(error: object) -> ModelError:
         status=found.status,
         request_id=found.request_id,
         retry_after=found.retry_after,
+        failed_generation=found.failed_generation,
     )
 
 
@@ -198,6 +209,7 @@ class _Description:
     """The HTTP status, if the answer holds one."""
     request_id: str | None = None
     retry_after: float | None = None
+    failed_generation: str | None = None
 
 
 def _described_in(body: bytes) -> _Description:
@@ -234,7 +246,14 @@ def _read(answer: Any) -> _Description:
         status=_status_in(error),
         request_id=request_id if isinstance(request_id, str) else None,
         retry_after=_retry_delay(error.get("details")),
+        failed_generation=_failed_generation(error),
     )
+
+
+def _failed_generation(error: Mapping[str, Any]) -> str | None:
+    """What the model wrote, as Groq gives it where it cannot read a call in it."""
+    written = error.get("failed_generation")
+    return written[:_LONGEST_MESSAGE] if isinstance(written, str) and written else None
 
 
 def _first(value: Any) -> Any:
