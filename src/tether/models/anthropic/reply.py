@@ -212,7 +212,7 @@ class _Reply:
 
 
 def _whole(block: _Block) -> AssistantBlock | None:
-    """Make what a conversation holds of a block that has ended; nothing of an empty text."""
+    """Make what a conversation holds of a block that has ended; nothing of one that is empty."""
     text = block.open.text
     match block.type:
         case "text" if not text and not block.citations:
@@ -221,7 +221,7 @@ def _whole(block: _Block) -> AssistantBlock | None:
             return Text(text, {"citations": block.citations} if block.citations else None)
         case "thinking":
             signature = "".join(block.signature) or text_or_empty(block.fields.get("signature"))
-            return Thinking(text, signature or None)
+            return Thinking(text, signature or None) if text or signature else None
         case "redacted_thinking":
             return Thinking("", text_or_empty(block.fields.get("data")), redacted=True)
         case "tool_use":
