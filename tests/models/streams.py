@@ -109,3 +109,40 @@ STREAMS: dict[str, tuple[Decoding, list[Any]]] = {
     "google": (Decoding("google-generate", decode_google), GOOGLE),
 }
 each_api = pytest.mark.parametrize("api", STREAMS)
+
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}
+WHOLE: dict[str, Any] = {
+    "chat": {
+        "id": "r", "model": "real", "object": "chat.completion",
+        "choices": [{"index": 0, "finish_reason": "tool_calls", "message": {
+            "role": "assistant", "content": "Hello", "reasoning_content": "Hm.", "refusal": None,
+            "tool_calls": [CALL]}}],
+        "usage": {"prompt_tokens": 5, "completion_tokens": 3},
+    },
+    "responses": {
+        "id": "r", "model": "real", "object": "response", "status": "completed", "error": None,
+        "output": [
+            {"type": "reasoning", "id": "rs", "summary": [{"type": "summary_text", "text": "Hm."}]},
+            {"type": "message", "id": "m", "content": [{"type": "output_text", "text": "Hello"}]},
+            {"type": "function_call", "id": "fc", "call_id": "c", "name": "f", "arguments": '{"x": 1}'},
+        ],
+        "usage": {"input_tokens": 5, "output_tokens": 3},
+    },
+    "anthropic": {
+        "id": "r", "type": "message", "role": "assistant", "model": "real",
+        "content": [
+            {"type": "thinking", "thinking": "Hm.", "signature": "s"},
+            {"type": "text", "text": "Hello"},
+            {"type": "tool_use", "id": "c", "name": "f", "input": {"x": 1}},
+        ],
+        "stop_reason": "tool_use", "stop_sequence": None,
+        "usage": {"input_tokens": 5, "output_tokens": 3},
+    },
+    "google": candidate(
+        {"text": "Hm.", "thought": True},
+        {"text": "Hello"},
+        {"functionCall": {"id": "c", "name": "f", "args": {"x": 1}}},
+        finishReason="STOP",
+    ),
+}  # fmt: skip
+"""The same reply in one piece, from servers that do not stream."""

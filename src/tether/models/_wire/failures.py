@@ -11,12 +11,19 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import msgspec
-from attrs import frozen
+from attrs import evolve, frozen
 
 from tether.errors import ModelError
 from tether.messages import FailureKind
 
-__all__ = ("cut_short", "error_from_response", "error_from_stream", "kind_of", "malformed")
+__all__ = (
+    "cut_short",
+    "error_from_event",
+    "error_from_response",
+    "error_from_stream",
+    "kind_of",
+    "malformed",
+)
 
 _BY_STATUS: Final[Mapping[int, FailureKind]] = {
     400: "invalid_request",
@@ -175,7 +182,16 @@ def error_from_stream(error: object) -> ModelError:
     Returns:
         The error, with the server's message.
     """
-    found = _read({"error": error})
+    return _reported(_read({"error": error}))
+
+
+def error_from_event(data: bytes) -> ModelError:
+    """Make an exception from an event that is an error by its name, with data of any shape."""
+    found = _described_in(data)
+    return _reported(found if found.message else evolve(found, message=_excerpt(data)))
+
+
+def _reported(found: "_Description") -> ModelError:
     return ModelError(
         found.message or "the server reported an error without a message",
         kind=kind_of(found.status, found.code, found.words),
@@ -188,8 +204,11 @@ def error_from_stream(error: object) -> ModelError:
 
 def malformed(problem: str, data: bytes) -> ModelError:
     """Make the error for data that cannot be understood."""
-    excerpt = data[:200].decode(errors="replace")
-    return ModelError(f"{problem}: {excerpt!r}", kind="malformed")
+    return ModelError(f"{problem}: {_excerpt(data)!r}", kind="malformed")
+
+
+def _excerpt(data: bytes) -> str:
+    return data[:200].decode(errors="replace")
 
 
 def cut_short() -> ModelError:

@@ -163,6 +163,11 @@ class ReplyBuilder:
         return [block for block in self._blocks if block is not None]
 
     @property
+    def has_begun(self) -> bool:
+        """Whether a block has begun."""
+        return bool(self._blocks)
+
+    @property
     def has_calls(self) -> bool:
         """Whether one of them is a call."""
         return any(isinstance(block, ToolCall) for block in self._blocks)

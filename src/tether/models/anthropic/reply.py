@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
 from attrs import define, field
 
 from tether.deltas import Delta
@@ -132,6 +133,11 @@ class _Reply:
             case "message_delta":
                 self._take_end(event)
             case "message_stop":
+                self.is_whole = True
+            case "message" if event.content is not None:
+                message = msgspec.structs.asdict(event)
+                self._take_start(message)
+                self._take_end(msgspec.structs.replace(event, delta=message))
                 self.is_whole = True
             case _:
                 pass
