@@ -171,10 +171,13 @@ class _Reply:
         self._count(event.usage)
 
     def _count(self, usage: object) -> None:
-        """Take in counts; each is of the whole reply so far, and replaces the one before."""
-        if isinstance(usage, dict):
-            self._counts |= {key: value for key, value in usage.items() if value is not None}
-        self.built.usage = _usage(self._counts)
+        """Take in counts; each is of the whole reply so far, and what an event leaves out or has less of stays."""
+        for key, value in usage.items() if isinstance(usage, dict) else ():
+            before = self._counts.get(key)
+            both = isinstance(before, int) and isinstance(value, int)
+            if value is not None:
+                self._counts[key] = max(before, value) if both else value
+        self.built.count(_usage(self._counts))
         self.built.report()
 
     # Blocks.
@@ -187,10 +190,18 @@ class _Reply:
         block = self._open[number] = _Block(type_, fields, opened)
         if type_ == "tool_use":
             self.built.announce(opened, block.call_id, block.name)
+        elif type_ == "fallback":
+            self._take_fallback(fields.get("to"))
         elif type_ in {"text", "thinking"}:
             self.built.add(opened, text_or_empty(fields.get(type_)))
         if type_ == "text" and isinstance(fields.get("citations"), list):
             block.citations += fields["citations"]
+
+    def _take_fallback(self, to: object) -> None:
+        """Note that another model goes on with the reply."""
+        model = to.get("model") if isinstance(to, dict) else to
+        self.built.model = text_or_empty(model) or self.built.model
+        self.built.report()
 
     def _take_field(self, number: int | None, delta: Mapping[str, Any]) -> None:
         """Take in what is streamed of a block besides its text."""

@@ -174,7 +174,7 @@ class _Reply:
         built.model = chunk.model or built.model
         self._is_reported = built.response_id is not None and self._knows_model
         if (counts := chunk.counts) is not None:
-            built.usage = _usage(counts)
+            built.count(_usage(counts))
         built.report()
 
     def _stop_for(self, reason: str) -> None:

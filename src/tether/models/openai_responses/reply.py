@@ -122,7 +122,7 @@ class _Reply:
         built.response_id = built.response_id or response.id or None
         built.model = response.model or built.model
         if response.usage is not None:
-            built.usage = _usage(response.usage)
+            built.count(_usage(response.usage))
         built.report()
 
     # Texts.
