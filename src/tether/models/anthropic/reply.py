@@ -204,7 +204,7 @@ class _Reply:
         self.built.report()
 
     def _take_field(self, number: int | None, delta: Mapping[str, Any]) -> None:
-        """Take in what is streamed of a block besides its text."""
+        """Take in what is streamed of a block besides its text, and a text that had to be mended."""
         block = self._open.get(number)
         if block is None:
             return
@@ -213,8 +213,14 @@ class _Reply:
                 block.signature.append(signature)
             case {"type": "citations_delta", "citation": citation}:
                 block.citations.append(citation)
+            case {"type": "text_delta", "text": str(text)}:
+                self.built.add(block.open, text)
+            case {"type": "thinking_delta", "thinking": str(text)}:
+                self.built.add(block.open, text)
+            case {"type": "input_json_delta", "partial_json": str(text)}:
+                self.built.add(block.open, text)
             case {"type": "text_delta" | "thinking_delta" | "input_json_delta"}:
-                pass  # without a text, or it would have been a `Fragment`
+                pass  # without a text
             case _:
                 for key, value in delta.items():
                     if key != "type" and value is not None:

@@ -28,7 +28,7 @@ from tether.messages import (
 )
 from tether.models._wire.failures import cut_short, error_from_stream
 from tether.models._wire.images import image_from_data_url
-from tether.models._wire.leniency import count_in, text_or_empty, tolerant
+from tether.models._wire.leniency import count_in, mended, text_or_empty, tolerant
 from tether.models._wire.protocol import Decoder
 from tether.models._wire.reply_builder import OpenBlock, ReplyBuilder, read_reply
 from tether.models._wire.sse import ServerSentEvent
@@ -230,8 +230,9 @@ class _Reply:
             self._close_text()
             block = self._open = self.built.open("thinking" if kind == "thinking" else "text")
             self._kind = kind
-            self.text = block if kind == "text" else None
         self.built.add(block, text)
+        # Half a character waits for the other, which a `TextChunk` cannot hold.
+        self.text = block if kind == "text" and not block.half else None
 
     def _close_text(self) -> None:
         block, kind = self._open, self._kind
@@ -305,7 +306,7 @@ def _joined(fragments: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         }
     for key in ("text", "summary"):
         if isinstance(whole.get(key), str):
-            whole[key] = "".join(text_or_empty(fragment.get(key)) for fragment in fragments)
+            whole[key] = mended("".join(text_or_empty(part.get(key)) for part in fragments))
     return whole
 
 
