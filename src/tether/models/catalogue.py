@@ -138,9 +138,20 @@ def model_from_name(
             provider.api if own or _is_at_openai(url) else provider.elsewhere or provider.api
         ),
         base_url=url,
-        key=api_key if api_key is not None else _key_from_environment(provider, needed=own),
+        **_key(provider, api_key, needed=own),
         **settings,
     )
+
+
+def _key(
+    provider: Provider, given: str | Callable[[], Any] | None, *, needed: bool
+) -> dict[str, Any]:
+    """Return the key, and where it comes from."""
+    if given is not None:
+        return {"key": given}
+    variables = " or ".join(filter(None, (provider.key, provider.other_key)))
+    found = f"read from {variables}" if variables else "not set: pass api_key"
+    return {"key": _key_from_environment(provider, needed=needed), "key_from": found}
 
 
 def _imported(place: str) -> Any:

@@ -23,12 +23,19 @@ from tether.deltas import Delta
 from tether.errors import ModelError
 from tether.model import DeltaStream, Model, ModelRequest, RetryPolicy
 from tether.models._http.failures import explained
-from tether.models._http.secrets import Key, resolved_key, without_key, without_password
+from tether.models._http.secrets import (
+    Key,
+    printable_url,
+    resolved_key,
+    without_key,
+    without_password,
+)
 from tether.models._wire.body import decode_unasked, frame_body
 from tether.models._wire.cached_prefix import CachedPrefix
 from tether.models._wire.failures import error_from_response
 from tether.models._wire.leniency import json_text
 from tether.models._wire.protocol import Decoder, WireApi
+from tether.models._wire.refusals import option_refused, without_options
 from tether.models.knowledge import closest_models
 
 __all__ = ("HttpModel",)
@@ -38,6 +45,9 @@ _ERROR_BODY_TIME: Final = 10.0
 _CLOSING_TIME: Final = 2.0
 _LAST_BYTES_TIME: Final = 0.25
 """Seconds for what follows the end of a reply, so that its connection can be used again."""
+
+_REFUSING: Final = frozenset({400, 422})
+"""Statuses with which servers refuse an option."""
 
 _LIMITS: Final = httpx.Limits(
     # The program decides how many requests it makes at once. A tool may run for a while between two of them.
@@ -62,6 +72,8 @@ class HttpModel:
     api: WireApi
     base_url: str = field(repr=lambda url: repr(without_password(url)))
     key: Key = field(default=None, repr=False)
+    key_from: str = "passed as api_key"
+    """Where the key comes from, for errors."""
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     """Sent in addition to those of the API."""
     retry: RetryPolicy = field(factory=RetryPolicy)
@@ -79,6 +91,8 @@ class HttpModel:
     """Makes the transport that carries requests in place of a network connection."""
     _client: httpx.AsyncClient | None = field(default=None, repr=False, eq=False)
     _prefix: CachedPrefix | None = field(default=None, repr=False, eq=False)
+    _refused: set[str] = field(factory=set, repr=False, eq=False)
+    """The options that the server refuses, as far as that is known of this connection."""
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[Model]:
@@ -92,7 +106,7 @@ class HttpModel:
         """
         client = self._open()
         try:
-            yield evolve(self, client=client, prefix=CachedPrefix())
+            yield evolve(self, client=client, prefix=CachedPrefix(), refused=set())
         finally:
             with anyio.move_on_after(_CLOSING_TIME, shield=True):
                 await client.aclose()
@@ -105,9 +119,8 @@ class HttpModel:
                 yield deltas
             return
         key = await resolved_key(self.key)
-        response = await self._send(self._client, request, key)
+        response = await self._answered(self._client, request, key)
         try:
-            await self._refuse_failures(response, key)
             # httpcore reads the timeout from here when the body is begun.
             response.request.extensions["timeout"]["read"] = self.idle_timeout
             async with _unwinding(_body(response)) as chunks:
@@ -130,8 +143,32 @@ class HttpModel:
         tls = _tls(checked=self.base_url.startswith("https"))
         return httpx.AsyncClient(verify=tls, timeout=timeout, limits=_LIMITS)
 
-    async def _send(
+    async def _answered(
         self, client: httpx.AsyncClient, request: ModelRequest, key: str
+    ) -> httpx.Response:
+        """Send a request; again without an option that the server refuses; and raise any other failure."""
+        body = self.api.encode(request, self.model, self._prefix)
+        left_out = list(self._refused)
+        while True:
+            sent = without_options(body, left_out)
+            response = await self._send(client, sent, key)
+            if response.status_code == 200:
+                self._refused.update(left_out)
+                return response
+            try:
+                answer = await _error_body(response)
+            finally:
+                with anyio.move_on_after(_CLOSING_TIME, shield=True):
+                    await response.aclose()
+            refused = None
+            if response.status_code in _REFUSING:
+                refused = option_refused(sent, answer.decode(errors="replace"), left_out)
+            if refused is None:
+                raise without_key(self._failure(response, answer), key)
+            left_out.append(refused)
+
+    async def _send(
+        self, client: httpx.AsyncClient, body: Mapping[str, Any], key: str
     ) -> httpx.Response:
         """Send a request, and wait until the answer begins."""
         headers = httpx.Headers(
@@ -143,23 +180,24 @@ class HttpModel:
                 **self.headers,
             }
         )
-        body = json_text(self.api.encode(request, self.model, self._prefix))
+        content = json_text(body)
         url = self.api.url(self.base_url, self.model)
         try:
-            asked = client.build_request("POST", url, content=body, headers=headers)
-            asked.stream = _RequestBody(body)
+            asked = client.build_request("POST", url, content=content, headers=headers)
+            asked.stream = _RequestBody(content)
             return await client.send(asked, stream=True)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             raise self._explained(error, key=key, answered=False) from error
 
-    async def _refuse_failures(self, response: httpx.Response, key: str) -> None:
-        if response.status_code == 200:
-            return
-        body = await _error_body(response)
+    def _failure(self, response: httpx.Response, body: bytes) -> ModelError:
+        """Make the error for an answer that is no reply, with a hint where to look."""
         error = error_from_response(response.status_code, response.headers, body)
         if error.kind == "not_found":
             error.closest = closest_models(self.name)
-        raise without_key(error, key)
+            error.hint = f"POST {printable_url(self.api.url(self.base_url, self.model))}"
+        elif error.kind == "authentication":
+            error.hint = f"the key for {self.name.partition(':')[0]} is {self.key_from}"
+        return error
 
     def _decoder(self, response: httpx.Response) -> Decoder:
         decoder = self.api.decode(self.model)

@@ -9,7 +9,7 @@ from attrs import evolve
 
 from tether.errors import ModelError
 
-__all__ = ("Key", "resolved_key", "without_key", "without_password")
+__all__ = ("Key", "printable_url", "resolved_key", "without_key", "without_password")
 
 Key: TypeAlias = str | Callable[[], str | Awaitable[str]] | None
 """A key, or a function that returns it, called at each request; None if the server wants none."""
@@ -50,6 +50,11 @@ def without_key(error: ModelError, key: str) -> ModelError:
         if error.partial is not None:
             error.partial = evolve(error.partial, error=error.failure)
     return error
+
+
+def printable_url(url: str) -> str:
+    """Remove from a URL what may be secret: user name and password, and the query."""
+    return without_password(url).partition("?")[0]
 
 
 def without_password(url: str) -> str:
