@@ -35,6 +35,8 @@ class Provider:
 
 _CHAT: Final = "openai_chat.api:OPENAI_CHAT"
 _LIKE_CHAT: Final = "openai_chat.api:COMPATIBLE_CHAT"
+_TAGGED_CHAT: Final = "openai_chat.api:TAGGED_CHAT"
+"""Of servers that leave the thinking of a model between the tags it wrote."""
 _DEEPSEEK: Final = "openai_chat.api:DEEPSEEK_CHAT"
 _MISTRAL: Final = "openai_chat.api:MISTRAL_CHAT"
 _OPENROUTER: Final = "openai_chat.api:OPENROUTER_CHAT"
@@ -60,11 +62,11 @@ PROVIDERS: Final[dict[str, Provider]] = {
     "mistral": Provider(_MISTRAL, "https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
     "openrouter": Provider(_OPENROUTER, "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
     "xai": Provider(_CHAT, "https://api.x.ai/v1", "XAI_API_KEY"),
-    "together": Provider(_LIKE_CHAT, "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
+    "together": Provider(_TAGGED_CHAT, "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
     "cerebras": Provider(_CHAT, "https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"),
-    "huggingface": Provider(_LIKE_CHAT, "https://router.huggingface.co/v1", "HF_TOKEN"),
-    "ollama": Provider(_LIKE_CHAT, "http://127.0.0.1:11434/v1"),
-    "vllm": Provider(_LIKE_CHAT, "http://127.0.0.1:8000/v1"),
+    "huggingface": Provider(_TAGGED_CHAT, "https://router.huggingface.co/v1", "HF_TOKEN"),
+    "ollama": Provider(_TAGGED_CHAT, "http://127.0.0.1:11434/v1"),
+    "vllm": Provider(_TAGGED_CHAT, "http://127.0.0.1:8000/v1"),
 }
 """The names that can stand before the colon."""
 
@@ -103,6 +105,7 @@ def model_from_name(
     *,
     base_url: str | None = None,
     api_key: str | Callable[[], Any] | None = None,
+    think_tags: bool | None = None,
     **settings: Any,
 ) -> Model:
     """Make a model from its name. No request is made yet.
@@ -112,6 +115,8 @@ def model_from_name(
         base_url: the address of the server, in place of the provider's own.
         api_key: the key, or a function, plain or async, that returns it, called at each request; the
             provider's environment variable if None.
+        think_tags: whether `<think>...</think>` at the beginning of a text is thinking, as local models write it. If
+            None, it is for `ollama`, `vllm`, `together` and `huggingface`; other services have a field for thinking.
         **settings: fields of `HttpModel`, such as `idle_timeout`, `headers` and `retry`.
 
     Returns:
@@ -119,7 +124,7 @@ def model_from_name(
 
     Raises:
         UnknownModelError: there is no such provider, or no model is named; the message has the closest names.
-        UsageError: the base URL is no URL.
+        UsageError: the base URL is no URL; or `think_tags` is given for another API than chat completions.
     """
     if name == "offline":
         return _imported("offline:offline_model")()  # type: ignore[no-any-return]  # that is what it makes
@@ -131,12 +136,14 @@ def model_from_name(
     if not url.startswith(("http://", "https://")):
         raise UsageError(f"base_url must begin with http:// or https://, not {url!r}")
     own = base_url is None
+    place = provider.api if own or _is_at_openai(url) else provider.elsewhere or provider.api
+    api = _imported(place)
+    if think_tags is not None:
+        api = _imported("openai_chat.api:with_think_tags")(api, think_tags)
     return _imported("_http.client:HttpModel")(  # type: ignore[no-any-return]  # it is the class
         name=name,
         model=model,
-        api=_imported(
-            provider.api if own or _is_at_openai(url) else provider.elsewhere or provider.api
-        ),
+        api=api,
         base_url=url,
         **_key(provider, api_key, needed=own),
         **settings,
