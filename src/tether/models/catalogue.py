@@ -138,6 +138,8 @@ def model_from_name(
     own = base_url is None
     place = provider.api if own or _is_at_openai(url) else provider.elsewhere or provider.api
     api = _imported(place)
+    if not own and api.at is not None:
+        api = api.at(url)
     if think_tags is not None:
         api = _imported("openai_chat.api:with_think_tags")(api, think_tags)
     return _imported("_http.client:HttpModel")(  # type: ignore[no-any-return]  # it is the class

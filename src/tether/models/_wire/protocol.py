@@ -50,6 +50,8 @@ class WireApi:
     """From the base URL and the model's name to the URL to post to."""
     headers: Callable[[str], Mapping[str, str]]
     """From the key to the headers that carry it."""
+    at: "Callable[[str], WireApi] | None" = None
+    """From another base URL than the vendor's to the API as the server there speaks it, if that may differ."""
 
 
 def join_url(base_url: str, path: str) -> str:
