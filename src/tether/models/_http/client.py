@@ -72,8 +72,6 @@ class HttpModel:
     api: WireApi
     base_url: str = field(repr=lambda url: repr(without_password(url)))
     key: Key = field(default=None, repr=False)
-    key_from: str = "passed as api_key"
-    """Where the key comes from, for errors."""
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     """Sent in addition to those of the API."""
     retry: RetryPolicy = field(factory=RetryPolicy)
@@ -89,6 +87,8 @@ class HttpModel:
     """Bytes of a reply on the wire; a larger one is an error."""
     transport: Callable[[], httpx.AsyncBaseTransport] | None = field(default=None, repr=False)
     """Makes the transport that carries requests in place of a network connection."""
+    _key_from: str = field(default="passed as api_key", repr=False, eq=False)
+    """Where the key comes from, for errors."""
     _client: httpx.AsyncClient | None = field(default=None, repr=False, eq=False)
     _prefix: CachedPrefix | None = field(default=None, repr=False, eq=False)
     _refused: set[str] = field(factory=set, repr=False, eq=False)
@@ -196,7 +196,7 @@ class HttpModel:
             error.closest = closest_models(self.name)
             error.hint = f"POST {printable_url(self.api.url(self.base_url, self.model))}"
         elif error.kind == "authentication":
-            error.hint = f"the key for {self.name.partition(':')[0]} is {self.key_from}"
+            error.hint = f"the key for {self.name.partition(':')[0]} is {self._key_from}"
         return error
 
     def _decoder(self, response: httpx.Response) -> Decoder:
