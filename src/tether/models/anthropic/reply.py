@@ -180,9 +180,10 @@ class _Reply:
         """Take in counts; each is of the whole reply so far, and what an event leaves out or has less of stays."""
         for key, value in usage.items() if isinstance(usage, dict) else ():
             before = self._counts.get(key)
-            both = isinstance(before, int) and isinstance(value, int)
+            if isinstance(before, int) and isinstance(value, int):
+                value = max(before, value)
             if value is not None:
-                self._counts[key] = max(before, value) if both else value
+                self._counts[key] = value
         self.built.count(_usage(self._counts))
         self.built.report()
 

@@ -98,6 +98,8 @@ class _Reply:
     """What the chunks mean; see `WireReply`."""
 
     built: ReplyBuilder
+    tags: ThinkTags | None = None
+    """Divides the text, as long as it may hold thinking."""
     is_whole: bool = field(default=False, init=False)
     """Never by a chunk: usage may follow the reason to stop."""
     _stop: str | None = None
@@ -116,8 +118,6 @@ class _Reply:
     _calls: CallAssembly = field(
         default=Factory(lambda self: CallAssembly(self.built), takes_self=True)
     )
-    _tags: ThinkTags | None = None
-    """Divides the text, as long as it may hold thinking."""
     _items: dict[int, tuple[OpenBlock, ProviderItem]] = field(
         factory=dict[int, "tuple[OpenBlock, ProviderItem]"]
     )
@@ -154,7 +154,7 @@ class _Reply:
         """Close what is still open."""
         if not marked and self._stop is None:
             raise cut_short()
-        for kind, piece in self._tags.rest() if self._tags is not None else ():
+        for kind, piece in self.tags.rest() if self.tags is not None else ():
             self._add(kind, piece)
         self._close_text()
         if self._reasoning_details:
@@ -231,14 +231,14 @@ class _Reply:
                     self._annotations.append(part)
 
     def _add_text(self, text: str) -> None:
-        tags = self._tags
+        tags = self.tags
         if tags is None:
             self._add("text", text)
             return
         for kind, piece in tags.divide(text):
             self._add(kind, piece)
         if tags.is_over:
-            self._tags = None
+            self.tags = None
 
     def _add(self, kind: _Kind, text: str) -> None:
         block = self._open
