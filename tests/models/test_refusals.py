@@ -155,6 +155,49 @@ def test_the_name_of_the_output_limit_is_the_one_that_the_server_knows() -> None
         assert without_options({before: 9}, [name]) == {after: 9}
 
 
+@pytest.mark.parametrize(
+    ("body", "answer", "name"),
+    [
+        ({"reasoning_effort": "low"}, '"qwen2.5" does not support thinking', "thinking"),
+        ({"reasoning_effort": "low"}, "Argument not supported: reasoningEffort", "effort"),
+        (
+            {"reasoning_effort": "high"},
+            '{"loc":["body","reasoning_effort"],"msg":"Extra inputs are not permitted"}',
+            "effort",
+        ),
+        (
+            {"generationConfig": {"thinkingConfig": {"thinkingBudget": 0}}},
+            "Budget 0 is invalid. This model only works in thinking mode.",
+            "thinking",
+        ),
+        (
+            {"thinking": {"type": "adaptive"}},
+            "adaptive thinking is not supported on this model",
+            "thinking",
+        ),
+        (
+            {"tool_choice": {"type": "any"}},
+            "Thinking may not be enabled when tool_choice forces tool use.",
+            "forced call",
+        ),
+        ({"tool_choice": {"type": "auto"}}, "tool_choice is not supported", None),
+        ({"temperature": 3}, "temperature: range: 0..1", None),
+        (
+            {"max_completion_tokens": 99999},
+            "max_completion_tokens is too large: this model supports at most 16384",
+            None,
+        ),
+        ({"messages": []}, "messages: at least one is required", None),
+    ],
+)
+def test_an_option_is_found_by_the_words_that_refuse_it(
+    body: Any, answer: str, name: str | None
+) -> None:
+    assert option_refused(body, answer, ()) == name
+    if name is not None:
+        assert without_options(body, [name]) == {}
+
+
 # DeepSeek thinks by default, and then cannot be forced to call a tool.
 
 

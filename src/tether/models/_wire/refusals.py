@@ -13,7 +13,7 @@ __all__ = ("option_refused", "without_options")
 Body: TypeAlias = Mapping[str, Any]
 
 _REFUSALS: Final = re.compile(
-    r"support|unrecognized|unknown|unexpected|extra inputs|permitted|allowed|available|verified|may not",
+    r"support|unrecognized|unknown|unexpected|extra inputs|permitted|allowed|available|verified|may not|only works",
     re.IGNORECASE,
 )
 """Words of a refusal, in whose neighbourhood the name of an option stands for that option."""
@@ -69,13 +69,13 @@ _OPTIONS: Final[Mapping[str, tuple[str, Callable[[Body], Body]]]] = {
     "sealed reasoning": (r"encrypted[._ ]content", _without_sealed_reasoning),
     "forced call": (r"tool[_ ]?choice", _unforced),
     "effort": (
-        r"\b(?:reasoning[._ ])?effort\b",
+        r"\b(?:reasoning[._ ]?)?effort\b|output_config",
         _without(("reasoning", "effort"), ("reasoning_effort",), ("output_config", "effort")),
     ),
     "thinking": (
         r"support\w* (?:for )?(?:thinking|reasoning)|\bparameters?:? \W*(?:thinking|reasoning)"
         r"|\b(?:thinking|reasoning)\b.{0,20} (?:not (?:supported|permitted|allowed)|unsupported)"
-        r"|thinking[_ ]?(?:config|level|budget)",
+        r"|thinking[_ ]?(?:config|level|budget|mode)",
         _without(
             ("thinking",),
             ("output_config", "effort"),
@@ -85,8 +85,15 @@ _OPTIONS: Final[Mapping[str, tuple[str, Callable[[Body], Body]]]] = {
         ),
     ),
     "temperature": (r"\btemperature\b", _without(("temperature",))),
-    "older limit": (r"max_completion_tokens", _renamed("max_tokens", "max_completion_tokens")),
-    "newer limit": (r"max_completion_tokens", _renamed("max_completion_tokens", "max_tokens")),
+    "older limit": (
+        r"\b(?:use|with) \W?max_completion_tokens",
+        _renamed("max_tokens", "max_completion_tokens"),
+    ),
+    "newer limit": (
+        r"(?:unrecognized|unknown|unexpected|unsupported)\b.{0,40}max_completion_tokens"
+        r"|max_completion_tokens.{0,40}(?:unexpected|extra inputs|not (?:supported|permitted|allowed))",
+        _renamed("max_completion_tokens", "max_tokens"),
+    ),
     "usage": (r"stream_options|include_usage", _without(("stream_options",))),
 }
 """Options by name: the words by which a server refuses each, and the request without it."""
