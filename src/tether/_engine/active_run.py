@@ -82,6 +82,7 @@ class ActiveRun:
             limits=ledger.limits,
             spent=ledger.spent,
             price=ledger.price,
+            waiting=parts.inbox.anything_waits,
         )
         services = RunServices(
             parts=parts,
@@ -91,7 +92,7 @@ class ActiveRun:
         )
         try:
             end = await Driver(loop, services).drive()
-            if self.live.error is not None:
+            if end.stop_reason == "error" and self.live.error is not None:
                 raise self.live.error
             return self._result(end, first)
         finally:

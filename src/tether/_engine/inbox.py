@@ -42,6 +42,10 @@ class Inbox:
             self._queues[queue].clear()
         return tuple(removed)
 
+    def anything_waits(self) -> bool:
+        """Say whether a message waits in either queue."""
+        return any(self._queues.values())
+
     def waiting(self, queue: QueueName) -> tuple[Queued, ...]:
         """What waits, in order; nothing is removed."""
         return tuple(self._queues[queue])

@@ -13,7 +13,7 @@ from attrs import define, evolve, field
 from tether._engine.parts import RunServices
 from tether._engine.reports import Reports
 from tether._engine.turn_settings import TurnSettings
-from tether._scopes.exceptions import in_words, leaves
+from tether._scopes.exceptions import described
 from tether._scopes.task_groups import failure_in, is_cancellation, open_task_group, within
 from tether._scopes.threads import run_in_thread
 from tether.errors import ArgumentsError
@@ -252,10 +252,10 @@ class ToolBatch:
             with deadline:
                 return as_tool_result(await self._function(tool, arguments))
         except Exception as error:  # noqa: BLE001 - a tool that fails never ends the run
-            return _failed(_described(error))
+            return _failed(described(error))
         except BaseException as error:  # noqa: ASYNC103 - a cancellation is raised again where it is ours
             if (failure := failure_in(error)) is not None:
-                return _failed(_described(failure))  # noqa: ASYNC104 - who cancelled us does it again
+                return _failed(described(failure))  # noqa: ASYNC104 - who cancelled us does it again
             if not is_cancellation(error) or anyio.current_effective_deadline() == -math.inf:
                 raise
             # Nobody cancelled us: the tool raised this by itself, say from a future it awaited.
@@ -319,11 +319,6 @@ def _in_thread(function: Callable[[], object], name: str, given_up: Sequence[boo
 
 def _failed(text: str, outcome: Outcome = "error") -> ToolResult:
     return ToolResult(text, outcome=outcome)
-
-
-def _described(error: Exception) -> str:
-    """What the model is told of an exception: type and text of each, where it is a group."""
-    return "; ".join(in_words(leaf) for leaf in leaves(error))
 
 
 def _refusal(call: ToolCall, settings: TurnSettings) -> str:
