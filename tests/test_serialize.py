@@ -493,7 +493,7 @@ class TestRefusedToWrite:
             (Text(5), "$.text: expected a string, got a number"),  # type: ignore[arg-type] # on purpose
             (
                 AgentEnd("done"),  # type: ignore[arg-type] # on purpose
-                "$.stop_reason: expected one of 'stop', 'terminated', 'limit', 'aborted', 'error'; "
+                "$.stop_reason: expected one of 'stop', 'terminated', 'limit', 'length', 'aborted', 'error'; "
                 "got 'done'",
             ),
             (

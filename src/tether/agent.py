@@ -15,16 +15,26 @@ from os import PathLike
 from typing import Any, Final, Literal, TypeVar, overload
 
 import anyio
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from tether._engine.active_run import ActiveRun, RunStart
 from tether._engine.conversation import Conversation
-from tether._engine.inbox import Inbox
+from tether._engine.inbox import Inbox, optional_message
 from tether._engine.ledger import Ledger
 from tether._engine.line import Place
 from tether._engine.output import Output
 from tether._engine.parts import RunParts
 from tether._engine.turn_settings import DEFAULT_TOOL_TIMEOUT, TurnSettings
+from tether._given import (
+    Checked,
+    field_check,
+    function,
+    instance_of,
+    items,
+    optional,
+    seconds,
+    whole_number,
+)
 from tether._scopes.threads import tied_to_its_thread
 from tether.approvals import Approve, approval
 from tether.chat import Chat
@@ -132,10 +142,19 @@ class Agent(Hookable):
     Raises:
         UnknownModelError: the model's name names nothing.
         ToolDefinitionError: a function cannot be made a tool.
-        UsageError: two tools have the same name, or another session has the file open.
+        UsageError: something that is given is not what it must be, two tools have the same name, or another session has
+            the file open.
         DecodeError: the file is no session.
         OSError: the file cannot be opened.
     """
+
+    system = Checked(optional(instance_of(str, "a string")))
+    name = Checked(instance_of(str, "a string"))
+    options = Checked(instance_of(ModelOptions))
+    limits = Checked(instance_of(Limits))
+    sequential = Checked(instance_of(bool, "True or False"))
+    tool_timeout = Checked(seconds)
+    price: Checked[Callable[[AssistantMessage], float] | None] = Checked(optional(function))
 
     def __init__(
         self,
@@ -167,9 +186,9 @@ class Agent(Hookable):
         self.tools = tools
         self.system = system
         self.name = name
-        self.options: ModelOptions = options or ModelOptions()
+        self.options = ModelOptions() if options is None else options
         self.deps = deps
-        self.limits: Limits = limits or Limits()
+        self.limits = Limits() if limits is None else limits
         self.sequential = sequential
         self.tool_timeout = tool_timeout
         self.price = price
@@ -181,16 +200,17 @@ class Agent(Hookable):
             "after_tool": after_tool,
             "should_stop": should_stop,
         }
-        for point, function in given.items():
-            if function is not None:
-                self.hooks.add(point, function)
+        for point, hook in given.items():
+            if hook is not None:
+                self.hooks.add(point, hook)
         if approve is not None:
+            function("approve of Agent", approve)
             # Innermost, so that what is asked about is what will run.
             self.hooks.add("around_tool", approval(approve), name="approve", depth=1000)
         self.session: Session | None = self._opened(session)
         kept = self.session.messages if self.session is not None else ()
         self._conversation = Conversation(
-            [*kept, *messages], Inbox(steering, follow_up), clock, new_id
+            [*kept, *items("messages", messages)], Inbox(steering, follow_up), clock, new_id
         )
 
     # What it is made of.
@@ -202,7 +222,10 @@ class Agent(Hookable):
 
     @model.setter
     def model(self, model: Model | str) -> None:
-        self._model = model_from_name(model) if isinstance(model, str) else model
+        named: Any = model_from_name(model) if isinstance(model, str) else model
+        if isinstance(named, type) or not isinstance(named, Model):
+            raise UsageError(f"model of Agent must be a model or the name of one, not {named!r}")
+        self._model = named
 
     @property
     def tools(self) -> tuple[Tool, ...]:
@@ -211,6 +234,7 @@ class Agent(Hookable):
 
     @tools.setter
     def tools(self, tools: Iterable[Tool | Callable[..., Any]]) -> None:
+        items("tools of Agent", tools)
         made = tuple(item if isinstance(item, Tool) else tool(item) for item in tools)
         names = [item.name for item in made]
         if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -660,7 +684,13 @@ class Agent(Hookable):
 
         Returns:
             The tool.
+
+        Raises:
+            UsageError: a limit is not what it must be.
         """
+        if limits != "shared":
+            optional(instance_of(Limits, "Limits, 'shared' or None"))("limits", limits)
+        whole_number()("max_depth", max_depth)
 
         async def ask(request: str, context: ToolContext[Any]) -> ToolResult:
             if context.depth >= max_depth:
@@ -722,9 +752,11 @@ class Agent(Hookable):
 
     # What the above is made of. None of it waits.
 
-    def _opened(self, session: Session | str | PathLike[str] | None) -> Session | None:
-        if not isinstance(session, str | PathLike):
+    def _opened(self, session: Any) -> Session | None:
+        if session is None or isinstance(session, Session):
             return session
+        if not isinstance(session, str | PathLike) or not str(session):
+            raise UsageError(f"session of Agent must be a Session or a path, not {session!r}")
         opened = Session(session)
         weakref.finalize(self, opened.close)
         return opened
@@ -804,11 +836,13 @@ class Agent(Hookable):
 class _Asked:
     """What one run is asked for."""
 
-    prompt: Prompt | None
+    prompt: Queued | None = field(converter=optional_message)
     output: Any = None
-    output_attempts: int = 3
+    output_attempts: int = field(default=3, validator=field_check(whole_number(1)))
     deps: Any = None
-    limits: Limits | None = None
+    limits: Limits | None = field(
+        default=None, validator=field_check(optional(instance_of(Limits)))
+    )
     when_busy: WhenBusy = "raise"
     depth: int = 0
     """How many agents stand above the one that runs."""

@@ -46,8 +46,9 @@ __all__ = (
     "TurnStart",
 )
 
-RunStopReason: TypeAlias = Literal["stop", "terminated", "limit", "aborted", "error"]
-"""Why a run ended. `terminated`: by its tools or by `should_stop`; `limit`: see which."""
+RunStopReason: TypeAlias = Literal["stop", "terminated", "limit", "length", "aborted", "error"]
+"""Why a run ended. `terminated`: by its tools or by `should_stop`; `limit`: see which; `length`: three replies in a row
+reached their output limit inside a tool call."""
 
 
 @frozen

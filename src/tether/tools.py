@@ -316,9 +316,7 @@ def _tool(
     )
 
 
-def _check(
-    function: Callable[..., Any], name: str, timeout: float | None, max_concurrency: int | None
-) -> None:
+def _check(function: Callable[..., Any], name: str, timeout: Any, max_concurrency: Any) -> None:
     if not callable(function):
         raise ToolDefinitionError(f"{function!r} is no function")
     if not _VALID_NAME.fullmatch(name):
@@ -331,9 +329,11 @@ def _check(
             f"{name}: a generator cannot be a tool; report progress with ToolContext.update "
             "and return the result"
         )
-    if timeout is not None and not timeout > 0:
+    if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
         raise ToolDefinitionError(f"{name}: timeout must be more than 0 seconds, not {timeout!r}")
-    if max_concurrency is not None and max_concurrency < 1:
+    if max_concurrency is not None and not (
+        isinstance(max_concurrency, int) and max_concurrency >= 1
+    ):
         raise ToolDefinitionError(
             f"{name}: max_concurrency must be at least 1, not {max_concurrency!r}"
         )

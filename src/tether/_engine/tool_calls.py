@@ -3,6 +3,7 @@
 import difflib
 import logging
 import math
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
@@ -13,7 +14,7 @@ from attrs import define, evolve, field
 from tether._engine.parts import RunServices
 from tether._engine.reports import Reports
 from tether._engine.turn_settings import TurnSettings
-from tether._scopes.exceptions import in_words, leaves
+from tether._scopes.exceptions import described
 from tether._scopes.task_groups import failure_in, is_cancellation, open_task_group, within
 from tether._scopes.threads import run_in_thread
 from tether.errors import ArgumentsError
@@ -21,6 +22,7 @@ from tether.events import ToolExecutionEnd, ToolExecutionStart
 from tether.hooks import Deny, Hook, Invocation, ProceedTool, call_hook
 from tether.loop import ToolOutcome
 from tether.messages import Outcome, ToolCall, ToolResultMessage, Usage
+from tether.serialize import to_builtins
 from tether.tools import Tool, ToolContext, ToolResult, as_tool_result
 
 __all__ = ("ToolBatch",)
@@ -139,7 +141,11 @@ class ToolBatch:
             with within(call.scope):
                 if not self._must_stop():
                     result = await self._result(call)
-                    self._resolve(call, self._message(call, result), terminate=result.terminate)
+                    message = self._message(call, result)
+                    if (fault := _unkeepable(message)) is None:
+                        self._resolve(call, message, terminate=result.terminate)
+                    else:
+                        self._resolve(call, self._message(call, _failed(fault)))
         finally:
             call.reports.close()
         if call.answer is None:
@@ -252,10 +258,10 @@ class ToolBatch:
             with deadline:
                 return as_tool_result(await self._function(tool, arguments))
         except Exception as error:  # noqa: BLE001 - a tool that fails never ends the run
-            return _failed(_described(error))
+            return _failed(described(error))
         except BaseException as error:  # noqa: ASYNC103 - a cancellation is raised again where it is ours
             if (failure := failure_in(error)) is not None:
-                return _failed(_described(failure))  # noqa: ASYNC104 - who cancelled us does it again
+                return _failed(described(failure))  # noqa: ASYNC104 - who cancelled us does it again
             if not is_cancellation(error) or anyio.current_effective_deadline() == -math.inf:
                 raise
             # Nobody cancelled us: the tool raised this by itself, say from a future it awaited.
@@ -317,20 +323,35 @@ def _in_thread(function: Callable[[], object], name: str, given_up: Sequence[boo
             _log.warning("%s came back after it was given up; its result is discarded", name)
 
 
+def _unkeepable(message: ToolResultMessage) -> str | None:
+    """Say why a result cannot be kept, if so: what tools and hooks make of it is theirs."""
+    try:
+        to_builtins(message)
+    except Exception as error:  # noqa: BLE001 - what is in it is made by code of others
+        return f"{message.name} gave a result that cannot be kept: {described(error)}"
+    return None
+
+
 def _failed(text: str, outcome: Outcome = "error") -> ToolResult:
     return ToolResult(text, outcome=outcome)
-
-
-def _described(error: Exception) -> str:
-    """What the model is told of an exception: type and text of each, where it is a group."""
-    return "; ".join(in_words(leaf) for leaf in leaves(error))
 
 
 def _refusal(call: ToolCall, settings: TurnSettings) -> str:
     """Say why a call cannot run at all, and what could."""
     if call.name not in settings.tools:
         known = sorted(settings.tools)
-        close = difflib.get_close_matches(call.name, known, n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
+        close = _closest(call.name, known)
+        hint = "" if close is None else f" Did you mean {close}?"
         return f"There is no tool {call.name!r}.{hint} There are: {', '.join(known) or 'none'}."
     return f"The arguments are not a JSON object: {call.malformed}"
+
+
+def _closest(name: str, known: Sequence[str]) -> str | None:
+    """Choose the tool that was probably meant; models put namespaces and marks of their own around names."""
+    if len(known) == 1:
+        return known[0]
+    folded = {one.lower(): one for one in known}
+    for part in (name, *re.split(r"[^a-zA-Z0-9_-]+", name)):
+        if close := difflib.get_close_matches(part.lower(), folded, n=1):
+            return folded[close[0]]
+    return None
