@@ -56,6 +56,7 @@ Outcome: TypeAlias = Literal["ok", "error", "timeout", "denied", "skipped", "int
 FailureKind: TypeAlias = Literal[
     "authentication",
     "permission",
+    "quota",
     "not_found",
     "rate_limit",
     "overloaded",

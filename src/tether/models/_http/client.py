@@ -8,8 +8,8 @@ A key is in no error, repr or log: requests go to the transport of httpx, since 
 """
 
 import base64
+import functools
 import math
-import re
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -35,10 +35,11 @@ from tether.models._http.secrets import (
     resolved_key,
 )
 from tether.models._http.unpacking import Unpacker, unpacker
+from tether.models._wire.body import decode_unasked
 from tether.models._wire.cached_prefix import CachedPrefix
 from tether.models._wire.failures import error_from_response
 from tether.models._wire.leniency import json_text
-from tether.models._wire.protocol import WireApi
+from tether.models._wire.protocol import Decoder, WireApi
 from tether.models.knowledge import closest_models
 
 __all__ = ("HttpModel",)
@@ -74,7 +75,7 @@ class HttpModel:
     retry: RetryPolicy = field(factory=RetryPolicy)
     """For whoever runs the model: `stream` itself makes one request."""
     connect_timeout: float = 10.0
-    """Seconds until there is a connection, with all that belongs to one."""
+    """Seconds until there is a connection, and again as many until it is encrypted."""
     first_byte_timeout: float = 600.0
     """Seconds from the last byte of the request to the first one of the answer's body; a model that thinks may take
     long."""
@@ -122,11 +123,11 @@ class HttpModel:
         border = _Border(self, Secrets.of(key, self.headers, self.base_url, self._proxy))
         response, time_left = await self._send(self._connection, request, key, border)
         try:
-            await self._refuse_what_is_no_stream(response, border)
+            await self._refuse_failures(response, border)
             async with opened_body(response) as chunks:
                 yield ReplyStream(
                     chunks,
-                    self.api.decode(self.model),
+                    self._decoder(response),
                     border=border,
                     unpacker=_unpacker(response, border),
                     room=self.max_reply_size,
@@ -187,21 +188,21 @@ class HttpModel:
     ) -> tuple[httpx.Response, float]:
         body = _RequestBody(asked.content, self.first_byte_timeout)
         asked.stream = body
-        asked.extensions["timeout"] = httpx.Timeout(
-            None, connect=self.connect_timeout, write=self.first_byte_timeout
-        ).as_dict()
+        timeouts = httpx.Timeout(self.first_byte_timeout, connect=self.connect_timeout).as_dict()
+        asked.extensions["timeout"] = timeouts
         with anyio.CancelScope() as body.waiting:
-            if self.transport is None:
-                body.waiting.deadline = anyio.current_time() + self.connect_timeout
+            # httpcore bounds each step to a connection; here all of them are, such as the answer of a proxy.
+            body.waiting.deadline = (
+                anyio.current_time() + 2 * self.connect_timeout + self.first_byte_timeout
+            )
             response = await connection.handle_async_request(asked)
+            # From here on the time until each chunk counts, whatever frames it.
+            timeouts["read"] = None
             return response, body.time_left
         raise httpx.ReadTimeout("") if body.is_sent else httpx.ConnectTimeout("")
 
-    async def _refuse_what_is_no_stream(self, response: httpx.Response, border: "_Border") -> None:
-        kind = response.headers.get("content-type", "")
-        if response.status_code == 200 and not re.match(
-            r"application/(\S+\+)?json|text/html", kind
-        ):
+    async def _refuse_failures(self, response: httpx.Response, border: "_Border") -> None:
+        if response.status_code == 200:
             return
         # Cleaned before it is read: a message is cut where it is long.
         body = border.secrets.without_in_body(await error_body(response))
@@ -209,6 +210,13 @@ class HttpModel:
         if error.kind == "not_found":
             error.closest = closest_models(self.name)
         raise border.secrets.cleaned(error)
+
+    def _decoder(self, response: httpx.Response) -> Decoder:
+        decoder = self.api.decode(self.model)
+        if "event-stream" in response.headers.get("content-type", ""):
+            return decoder
+        describe = functools.partial(error_from_response, response.status_code, response.headers)
+        return decode_unasked(decoder, describe)
 
 
 @frozen

@@ -12,8 +12,8 @@ import httpx
 from tether.deltas import Delta, ReplyEnd, ReplyInfo
 from tether.errors import ModelError
 from tether.models._http.unpacking import Unpacker, unpacker
+from tether.models._wire.body import frame_body
 from tether.models._wire.protocol import Decoder
-from tether.models._wire.sse import frame_events
 
 __all__ = ("Border", "ReplyStream", "error_body", "opened_body")
 
@@ -80,7 +80,7 @@ class ReplyStream:
         idle_timeout: float,
     ) -> None:
         self._chunks = chunks
-        self._frames = frame_events()
+        self._frames = frame_body()
         self._decoder = decoder
         self._border = border
         self._unpacker = unpacker
@@ -163,6 +163,8 @@ class ReplyStream:
         """Report the end of the body to the decoder, and its reason."""
         try:
             if failure is None:
+                for event in self._frames.send(None):
+                    self._ready.extend(self._decoder.send(event))
                 self._decoder.send(None)
             else:
                 self._decoder.throw(failure)

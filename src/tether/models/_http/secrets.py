@@ -172,8 +172,8 @@ class Secrets:
         """
         error.message = self._masking.without(error.message, may_be_cut=True)
         error.args = (error.message,)
-        if error.request_id is not None:
-            error.request_id = self._masking.without(error.request_id)
+        error.request_id = self._in(error.request_id)
+        error.failed_generation = self._in(error.failed_generation)
         if error.partial is not None:
             error.partial = evolve(self._facts_cleaned(error.partial), error=error.failure)
         self._clean_causes(error)
