@@ -21,7 +21,7 @@ import httpx
 from attrs import evolve, field, frozen
 
 from tether.deltas import Delta
-from tether.errors import ModelError
+from tether.errors import ModelError, UsageError
 from tether.model import DeltaStream, Model, ModelRequest, RetryPolicy
 from tether.models._http.failures import explained
 from tether.models._http.secrets import Key, resolved_key, without_key, without_password
@@ -54,6 +54,7 @@ class HttpModel:
 
     Raises:
         ModelError: from `stream`, of every kind.
+        UsageError: from `stream`; the provider does not take a block of the conversation.
     """
 
     name: str
@@ -144,7 +145,7 @@ class HttpModel:
                 **self.headers,
             }
         )
-        body = json_text(self.api.encode(request, self.model, self._prefix))
+        body = self._written(request)
         url = self.api.url(self.base_url, self.model)
         try:
             asked = client.build_request("POST", url, content=body, headers=headers)
@@ -152,6 +153,12 @@ class HttpModel:
             return await client.send(asked, stream=True)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             raise self._explained(error, key=key, answered=False) from error
+
+    def _written(self, request: ModelRequest) -> bytes:
+        try:
+            return json_text(self.api.encode(request, self.model, self._prefix))
+        except UsageError as error:
+            raise UsageError(f"{self.name}: {error}") from None
 
     async def _refuse_what_is_no_stream(self, response: httpx.Response, key: str) -> None:
         kind = response.headers.get("content-type", "")
