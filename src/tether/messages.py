@@ -59,6 +59,7 @@ Outcome: TypeAlias = Literal["ok", "error", "timeout", "denied", "skipped", "int
 FailureKind: TypeAlias = Literal[
     "authentication",
     "permission",
+    "quota",
     "not_found",
     "rate_limit",
     "overloaded",

@@ -140,7 +140,7 @@ class RetryPolicy:
     """Which failures lead to another attempt, how many there are, and how long to wait.
 
     An agent follows the policy of its model, the attribute `retry`, if it has one. A request is made again only if
-    nothing of its reply has arrived: no text comes twice.
+    no block of its reply has begun: no text comes twice.
     """
 
     attempts: int = 4
@@ -181,5 +181,5 @@ class AlternativeModels(Protocol):
         ...
 
     def passes_on(self, model: Model, error: ModelError) -> bool:
-        """Say whether the next one is asked, where `model` failed before anything had arrived."""
+        """Say whether the next one is asked, where `model` failed before its reply had begun."""
         ...

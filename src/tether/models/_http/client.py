@@ -8,7 +8,6 @@ A key is in no error, repr or log.
 """
 
 import functools
-import re
 import ssl
 import zlib
 from collections import deque
@@ -25,11 +24,11 @@ from tether.errors import ModelError, UsageError
 from tether.model import DeltaStream, Model, ModelRequest, RetryPolicy
 from tether.models._http.failures import explained
 from tether.models._http.secrets import Key, resolved_key, without_key, without_password
+from tether.models._wire.body import decode_unasked, frame_body
 from tether.models._wire.cached_prefix import CachedPrefix
 from tether.models._wire.failures import error_from_response
 from tether.models._wire.leniency import json_text
 from tether.models._wire.protocol import Decoder, WireApi
-from tether.models._wire.sse import frame_events
 from tether.models.knowledge import closest_models
 
 __all__ = ("HttpModel",)
@@ -109,13 +108,13 @@ class HttpModel:
         key = await resolved_key(self.key)
         response = await self._send(self._client, request, key)
         try:
-            await self._refuse_what_is_no_stream(response, key)
+            await self._refuse_failures(response, key)
             # httpcore reads the timeout from here when the body is begun.
             response.request.extensions["timeout"]["read"] = self.idle_timeout
             async with _unwinding(_body(response)) as chunks:
                 yield _Deltas(
                     chunks,
-                    self.api.decode(self.model),
+                    self._decoder(response),
                     explain=functools.partial(self._explained, key=key, answered=True),
                     unpack=_unpacker(response),
                     room=self.max_reply_size,
@@ -160,17 +159,21 @@ class HttpModel:
         except UsageError as error:
             raise UsageError(f"{self.name}: {error}") from None
 
-    async def _refuse_what_is_no_stream(self, response: httpx.Response, key: str) -> None:
-        kind = response.headers.get("content-type", "")
-        if response.status_code == 200 and not re.match(
-            r"application/(\S+\+)?json|text/html", kind
-        ):
+    async def _refuse_failures(self, response: httpx.Response, key: str) -> None:
+        if response.status_code == 200:
             return
         body = await _error_body(response)
         error = error_from_response(response.status_code, response.headers, body)
         if error.kind == "not_found":
             error.closest = closest_models(self.name)
         raise without_key(error, key)
+
+    def _decoder(self, response: httpx.Response) -> Decoder:
+        decoder = self.api.decode(self.model)
+        if "event-stream" in response.headers.get("content-type", ""):
+            return decoder
+        describe = functools.partial(error_from_response, response.status_code, response.headers)
+        return decode_unasked(decoder, describe)
 
     def _explained(self, error: Exception, *, key: str, answered: bool) -> ModelError:
         return without_key(explained(error, self, answered=answered), key)
@@ -219,7 +222,7 @@ class _Deltas:
         room: int,
     ) -> None:
         self._chunks = chunks
-        self._frames = frame_events()
+        self._frames = frame_body()
         self._decoder = decoder
         self._explain = explain
         self._unpack = unpack
@@ -275,6 +278,8 @@ class _Deltas:
         """Report the end of the body to the decoder, and its reason."""
         try:
             if failure is None:
+                for event in self._frames.send(None):
+                    self._ready.extend(self._decoder.send(event))
                 self._decoder.send(None)
             else:
                 self._decoder.throw(failure)

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from tether.messages import ToolCall
-from tether.models._wire.failures import malformed
+from tether.models._wire.failures import error_from_event, malformed
 from tether.models._wire.sse import ServerSentEvent
 
 __all__ = (
@@ -48,26 +48,38 @@ def tolerant(*shapes: Any) -> Callable[[ServerSentEvent], Any]:
     not fit are left out.
 
     Args:
-        *shapes: the Structs an event may be, tried in order.
+        *shapes: the Structs an event may be, at most two, tried in order.
 
     Returns:
         The reader. It returns None for an event that says nothing: the mark of the end, one without data, a
-        keep-alive, JSON that is no object, an object of which nothing fits. It raises `ModelError` of the kind
-        `malformed` for data that is not JSON.
+        keep-alive, JSON that is no object, an object of which nothing fits. It raises `ModelError` for an event that
+        is named an error; of the kind `malformed` for data that is not JSON.
     """
-    first, *others = (msgspec.json.Decoder(shape).decode for shape in shapes)
+    *fast, last = (msgspec.json.Decoder(shape).decode for shape in shapes)
+
+    def reading(event: ServerSentEvent) -> Any:
+        if event[0] == "error" and not says_nothing(event):
+            raise error_from_event(event[1])
+        try:
+            return last(event[1])
+        except (ValueError, RecursionError):
+            pass
+        return None if says_nothing(event) else _second_reading(event, shapes)
+
+    return _first_trying(fast[0], reading) if fast else reading
+
+
+def _first_trying(
+    read: Callable[[bytes], Any], otherwise: Callable[[ServerSentEvent], Any]
+) -> Callable[[ServerSentEvent], Any]:
+    """Try the shape that most events have before all else: the way of each piece of text."""
 
     def reading(event: ServerSentEvent) -> Any:
         try:
-            return first(event[1])
+            return read(event[1])
         except (ValueError, RecursionError):
             pass
-        for read in others:
-            try:
-                return read(event[1])
-            except (ValueError, RecursionError):
-                pass
-        return None if says_nothing(event) else _second_reading(event, shapes)
+        return otherwise(event)
 
     return reading
 

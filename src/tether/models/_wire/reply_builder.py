@@ -8,6 +8,7 @@ them as a delta.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar
 
+import attrs
 from attrs import define, field
 
 from tether.deltas import (
@@ -163,6 +164,11 @@ class ReplyBuilder:
         return [block for block in self._blocks if block is not None]
 
     @property
+    def has_begun(self) -> bool:
+        """Whether a block has begun."""
+        return bool(self._blocks)
+
+    @property
     def has_calls(self) -> bool:
         """Whether one of them is a call."""
         return any(isinstance(block, ToolCall) for block in self._blocks)
@@ -172,6 +178,14 @@ class ReplyBuilder:
     def skip_event(self) -> None:
         """Count an event that could not be understood, in the details of the message."""
         self.details["skipped_events"] = self.details.get("skipped_events", 0) + 1
+
+    def count(self, usage: Usage) -> None:
+        """Take in counts of the reply so far. They only grow: a later event may hold less than an earlier one."""
+        most = {
+            name: max(before, getattr(usage, name))
+            for name, before in attrs.asdict(self.usage).items()
+        }
+        self.usage = Usage(**most)
 
     def report(self) -> None:
         """Report model, id and usage, if they have changed."""

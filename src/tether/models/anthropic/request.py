@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
+from attrs import define, field
+
 from tether.media import Document, Image, Media
 from tether.messages import (
     AssistantMessage,
@@ -183,6 +185,19 @@ def _mark(body: dict[str, Any], messages: list[dict[str, Any]]) -> None:
 # Messages.
 
 
+@define
+class _Written:
+    """What is written of a conversation."""
+
+    call_ids: set[str] = field(factory=set[str])
+    """The ids that are taken."""
+    server_calls: set[str] = field(factory=set[str])
+    """The ids of what the server was to run."""
+
+    def copy(self) -> "_Written":
+        return _Written(set(self.call_ids), set(self.server_calls))
+
+
 def _messages(
     messages: Sequence[Message], cache: CachedPrefix | None
 ) -> tuple[Sequence[Any], list[dict[str, Any]]]:
@@ -191,22 +206,19 @@ def _messages(
     Returns:
         Those that were written before, and those behind them, among which the marks for caches go.
     """
-    boundary = partial(before_call, replies=_OPEN_REPLIES)
+    boundary = partial(before_call, replies=_OPEN_REPLIES, may_begin=_answers_itself)
     before, turns = write_conversation(repaired(messages), cache, _turns, boundary=boundary)
     return before, list(turns)
 
 
-def _turns(segment: Segment) -> tuple[list[dict[str, Any]], set[str]]:
-    """Write a segment; its note is the ids that are taken."""
-    taken: set[str] = set(segment.note or ())
-    turns = in_turns(_spoken(segment.messages, taken), "content")
-    for index, turn in enumerate(turns[:-1] if segment.is_last else turns):
-        if turn["role"] == "assistant":
-            turns[index] = {**turn, "content": _without_unanswered(turn["content"])}
-    turns = [turn for turn in turns if turn["content"]]
+def _turns(segment: Segment) -> tuple[list[dict[str, Any]], _Written]:
+    """Write a segment; its note is what later ones must know of it."""
+    written = _Written() if segment.note is None else segment.note.copy()
+    turns = in_turns(_spoken(segment.messages, written.call_ids), "content")
+    turns = list(_paired(turns, written.server_calls, is_last=segment.is_last))
     if segment.note is None and turns and turns[0]["role"] == "assistant":
         turns = [_BEGINNING, *turns]
-    return turns, taken
+    return turns, written
 
 
 def _spoken(
@@ -298,13 +310,45 @@ def _reply(message: AssistantMessage, call_ids: Mapping[str, str]) -> Iterator[d
                 pass
 
 
-def _without_unanswered(blocks: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Leave out what the server began to run and, because the reply was cut off, gave no result for."""
-    answered = {block.get("tool_use_id") for block in blocks}
-    return [
-        block
-        for block in blocks
-        if block["type"] == "tool_use"
-        or not str(block["type"]).endswith("_tool_use")
-        or block.get("id") in answered
-    ]
+def _answers_itself(message: AssistantMessage) -> bool:
+    """Return False for a reply that brings the result of what the server began to run in an earlier one."""
+    items = [block.data for block in message.content if isinstance(block, ProviderItem)]
+    return {item.get("tool_use_id") for item in items} <= {
+        None,
+        *(item.get("id") for item in items),
+    }
+
+
+def _paired(
+    turns: Sequence[dict[str, Any]], called: set[str], *, is_last: bool
+) -> Iterator[dict[str, Any]]:
+    """Leave out what the server began to run and gave no result for, because a reply was cut off; and the reverse.
+
+    The server may give the result in the next reply: it first waits for the results of the calls made beside.
+
+    Args:
+        turns: the turns of a segment.
+        called: the ids of what the server was to run so far; those of these turns are added.
+        is_last: whether nothing follows.
+    """
+    answered = [{block.get("tool_use_id") for block in turn["content"]} for turn in turns]
+    for place, turn in enumerate(turns):
+        # The user's turn stands between two replies.
+        results = set().union(*answered[place : place + 3 : 2])
+        waits = is_last and all(
+            block["type"] == "tool_result"
+            for later in turns[place + 1 :]
+            for block in later["content"]
+        )
+        content = []
+        for block in turn["content"]:
+            type_ = str(block.get("type"))
+            if type_.endswith("_tool_use"):
+                if not waits and block.get("id") not in results:
+                    continue
+                called.add(str(block.get("id")))
+            elif type_.endswith("_tool_result") and block.get("tool_use_id") not in called:
+                continue
+            content.append(block)
+        if content:
+            yield {**turn, "content": content}

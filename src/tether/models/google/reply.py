@@ -143,7 +143,7 @@ class _Reply:
         built.model = chunk.modelVersion or built.model
         built.response_id = built.response_id or chunk.responseId or None
         if chunk.usageMetadata is not None:
-            built.usage = _usage(chunk.usageMetadata)
+            built.count(_usage(chunk.usageMetadata))
         built.report()
 
     def _take_candidate(self, candidate: Mapping[str, Any]) -> None:

@@ -98,7 +98,9 @@ class _Reply:
         name, _, ending = event.type.rpartition(".")
         if event.error is not None or event.type == "error":
             raise error_from_stream(event.error or {"code": event.code, "message": event.message})
-        if event.type in ENDS:
+        if (whole := event.whole) is not None:
+            self._end(Event("response.completed", response=whole))
+        elif event.type in ENDS:
             self._end(event)
         elif name in PARTS and ending == "done":
             self._take_final_text(event, PARTS[name])
@@ -120,7 +122,7 @@ class _Reply:
         built.response_id = built.response_id or response.id or None
         built.model = response.model or built.model
         if response.usage is not None:
-            built.usage = _usage(response.usage)
+            built.count(_usage(response.usage))
         built.report()
 
     # Texts.
