@@ -30,7 +30,8 @@ class Canned:
 
     def model(self, name: str, **settings: Any) -> Model:
         """A model that this server answers."""
-        settings = {"api_key": "secret", "retry": RetryPolicy(wait_initial=0.0001)} | settings
+        settings.setdefault("api_key", "secret")
+        settings.setdefault("retry", RetryPolicy(wait_initial=0.0001))
         return model_from_name(
             name, transport=lambda: httpx.MockTransport(self._answer), **settings
         )

@@ -16,7 +16,6 @@ from attrs import define, field
 from tether.media import Document, Image, Media
 from tether.messages import (
     AssistantMessage,
-    Block,
     Message,
     ProviderItem,
     Text,
@@ -33,9 +32,9 @@ from tether.models._wire.cached_prefix import (
     before_call,
     write_conversation,
 )
-from tether.models._wire.ids import unique_call_ids
+from tether.models._wire.ids import unique_call_ids, valid_tool_name
 from tether.models._wire.media import base64_of, text_of_document, unsupported
-from tether.models._wire.turns import GO_ON, in_turns
+from tether.models._wire.turns import GO_ON, in_turns, is_blank
 from tether.models.anthropic.reply import NAME
 from tether.transcript import repaired
 
@@ -63,12 +62,15 @@ _EFFORTS: Final[Mapping[ThinkingLevel, str]] = {
 """For models that decide how much they think."""
 
 _TAKES: Final = "pictures, PDFs and texts; pictures and PDFs also by URL, and files by id"
+_LONGEST_NAME: Final = 128
+"""Characters of the name of a tool."""
 
 _MARK: Final = {"cache_control": {"type": "ephemeral"}}
 _OPEN_REPLIES: Final = 3
 """The last replies that are written anew each time: the marks for caches, and results still to come, are among them."""
 
-_BEGINNING: Final = {"role": "user", "content": [{"type": "text", "text": GO_ON}]}
+_GO_ON: Final = {"type": "text", "text": GO_ON}
+_BEGINNING: Final = {"role": "user", "content": [_GO_ON]}
 
 
 def encode(request: ModelRequest, model: str, cache: CachedPrefix | None = None) -> dict[str, Any]:
@@ -94,7 +96,7 @@ def encode(request: ModelRequest, model: str, cache: CachedPrefix | None = None)
         "max_tokens": options.max_output_tokens or _output_limit(model),
         "stream": True,
     }
-    if request.system:
+    if request.system and request.system.strip():
         body["system"] = [{"type": "text", "text": request.system}]
     if tools := [*map(_tool, request.tools), *(extra.pop("tools", None) or ())]:
         body["tools"] = tools
@@ -214,7 +216,7 @@ def _messages(
 def _turns(segment: Segment) -> tuple[list[dict[str, Any]], _Written]:
     """Write a segment; its note is what later ones must know of it."""
     written = _Written() if segment.note is None else segment.note.copy()
-    turns = in_turns(_spoken(segment.messages, written.call_ids), "content")
+    turns = in_turns(_spoken(segment.messages, written.call_ids), "content", go_on=_GO_ON)
     turns = list(_paired(turns, written.server_calls, is_last=segment.is_last))
     if segment.note is None and turns and turns[0]["role"] == "assistant":
         turns = [_BEGINNING, *turns]
@@ -228,23 +230,16 @@ def _spoken(
     for message in messages:
         match message:
             case UserMessage(content):
-                blocks = [_block(block) for block in content if not _is_blank(block)]
-                if blocks:
-                    yield "user", blocks
+                yield "user", [_block(block) for block in content if not is_blank(block)]
             case ToolResultMessage():
                 # A valid conversation has the result right behind the reply that made the call.
                 yield "user", [_result(message, call_ids[message.call_id])]
             case AssistantMessage():
-                call_ids = unique_call_ids(message, taken, own=message.api == NAME)
+                call_ids = unique_call_ids(message, taken)
                 if blocks := list(_reply(message, call_ids)):
                     yield "assistant", blocks
             case _:
                 pass
-
-
-def _is_blank(block: Block) -> bool:
-    """Return True for an empty text, which the API refuses."""
-    return isinstance(block, Text) and not block.text.strip()
 
 
 def _block(block: UserBlock) -> dict[str, Any]:
@@ -283,7 +278,7 @@ def _source(block: Media) -> dict[str, Any] | None:
 
 def _result(message: ToolResultMessage, call_id: str) -> dict[str, Any]:
     result: dict[str, Any] = {"type": "tool_result", "tool_use_id": call_id}
-    if content := [_block(block) for block in message.content if not _is_blank(block)]:
+    if content := [_block(block) for block in message.content if not is_blank(block)]:
         result["content"] = content
     if message.is_error:
         result["is_error"] = True
@@ -294,7 +289,7 @@ def _reply(message: AssistantMessage, call_ids: Mapping[str, str]) -> Iterator[d
     own = message.api == NAME
     for block in message.content:
         match block:
-            case Text(text, details) if not _is_blank(block):
+            case Text(text, details) if not is_blank(block):
                 cited = (details or {}).get("citations") if own else None
                 yield {"type": "text", "text": text, **({"citations": cited} if cited else {})}
             case Thinking(_, str(signature), redacted=True) if own:
@@ -302,8 +297,9 @@ def _reply(message: AssistantMessage, call_ids: Mapping[str, str]) -> Iterator[d
             case Thinking(text, str(signature)) if own:
                 yield {"type": "thinking", "thinking": text, "signature": signature}
             case ToolCall(id_, name, arguments):
-                made = {"type": "tool_use", "id": call_ids[id_], "name": name, "input": arguments}
-                yield {**(block.details or {} if own else {}), **made}
+                made = {"type": "tool_use", "id": call_ids[id_], "input": arguments}
+                named = {"name": valid_tool_name(name, longest=_LONGEST_NAME)}
+                yield {**(block.details or {} if own else {}), **made, **named}
             case ProviderItem(api, data) if api == NAME:
                 yield dict(data)
             case _:

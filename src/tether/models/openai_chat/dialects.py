@@ -54,6 +54,11 @@ def _nine_characters(call_id: str) -> str:
     return hashlib.sha256(call_id.encode(errors="replace")).hexdigest()[:9]
 
 
+def _forty_characters(call_id: str) -> str:
+    """OpenAI refuses longer ids."""
+    return valid_call_id(call_id, longest=40)
+
+
 @frozen(kw_only=True)
 class Dialect:
     """How a server differs from OpenAI."""
@@ -66,7 +71,7 @@ class Dialect:
     """From a thinking level to the fields that request it."""
     thinking_back: Literal["reasoning_content", "reasoning_details"] | None = None
     """The field in which a server accepts its own thinking; if None, thinking is left out."""
-    call_id: Callable[[str], str] = valid_call_id
+    call_id: Callable[[str], str] = _forty_characters
     """From any id to a valid one."""
     media: Callable[[Media], dict[str, Any]] = openai_part
     """From a picture, document, sound or video to the part of a message that holds it."""

@@ -31,7 +31,9 @@ from tether.models._wire.cached_prefix import (
     all_of_it,
     write_conversation,
 )
+from tether.models._wire.ids import valid_tool_name
 from tether.models._wire.media import with_media_behind_results
+from tether.models._wire.turns import said
 from tether.models.openai_chat.dialects import (
     OPENAI,
     Dialect,
@@ -91,7 +93,9 @@ def _messages(request: ModelRequest, cache: CachedPrefix | None, dialect: Dialec
         functools.partial(_segment, dialect=dialect),
         boundary=all_of_it,
     )
-    system = [{"role": "system", "content": request.system}] if request.system else []
+    system = (
+        [{"role": "system", "content": request.system}] if (request.system or "").strip() else []
+    )
     return [*system, *before, *items]
 
 
@@ -104,7 +108,7 @@ def _segment(segment: Segment, dialect: Dialect) -> tuple[list[dict[str, Any]], 
             case UserMessage(content):
                 if behind_result and dialect.bridge:
                     items.append({"role": "assistant", "content": dialect.bridge})
-                items.append({"role": "user", "content": _user_content(content, dialect)})
+                items.append({"role": "user", "content": _user_content(said(content), dialect)})
                 behind_result = False
             case ToolResultMessage():
                 items.append(_result(message, dialect))
@@ -136,14 +140,17 @@ def _user_content(content: Sequence[UserBlock], dialect: Dialect) -> str | list[
 
 
 def _assistant(message: AssistantMessage, dialect: Dialect) -> dict[str, Any]:
-    encoded: dict[str, Any] = {"role": "assistant", "content": message.text or None}
+    encoded: dict[str, Any] = {
+        "role": "assistant",
+        "content": message.text if message.text.strip() else None,
+    }
     if calls := message.tool_calls:
         encoded["tool_calls"] = [
             {
                 "id": dialect.call_id(call.id),
                 "type": "function",
                 "function": {
-                    "name": call.name,
+                    "name": valid_tool_name(call.name),
                     "arguments": json.dumps(call.arguments, ensure_ascii=False),
                 },
             }
