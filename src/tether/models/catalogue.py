@@ -119,7 +119,7 @@ def model_from_name(
 
     Raises:
         UnknownModelError: there is no such provider, or no model is named; the message has the closest names.
-        UsageError: the base URL is no URL.
+        UsageError: the base URL is no URL, or the key or a header cannot be sent.
     """
     if name == "offline":
         return _imported("offline:offline_model")()  # type: ignore[no-any-return]  # that is what it makes
@@ -129,7 +129,7 @@ def model_from_name(
         raise UnknownModelError(_unknown(name, prefix))
     url = (base_url or provider.base_url or "").rstrip("/")
     if not url.startswith(("http://", "https://")):
-        raise UsageError(f"base_url must begin with http:// or https://, not {url!r}")
+        raise UsageError(f"base_url must begin with http:// or https://, not {_printable(url)!r}")
     own = base_url is None
     return _imported("_http.client:HttpModel")(  # type: ignore[no-any-return]  # it is the class
         name=name,
@@ -167,7 +167,12 @@ def _is_at_openai(url: str) -> bool:
     try:
         return (urlsplit(url).hostname or "").endswith(_OWN_HOSTS)
     except ValueError as error:
-        raise UsageError(f"base_url is no URL: {url!r} ({error})") from error
+        told = f" ({error})" if _printable(url) == url else ""
+    raise UsageError(f"base_url is no URL: {_printable(url)!r}{told}")
+
+
+def _printable(url: str) -> str:
+    return str(_imported("_http.secrets:printable_url")(url))
 
 
 def _unknown(name: str, prefix: str) -> str:
