@@ -35,10 +35,10 @@ from tether.events import (
 from tether.hooks import Deny, Invocation, ProceedTool
 from tether.iterator import RunIterator
 from tether.limits import Limits
+from tether.media import Audio, Document, Image, Video
 from tether.messages import (
     AssistantMessage,
     CustomMessage,
-    Image,
     Message,
     Prompt,
     Queued,
@@ -68,10 +68,12 @@ __all__ = (
     "AgentStart",
     "Approve",
     "AssistantMessage",
+    "Audio",
     "Chat",
     "Commands",
     "CustomMessage",
     "Deny",
+    "Document",
     "Event",
     "EventStream",
     "Image",
@@ -119,6 +121,7 @@ __all__ = (
     "UsageError",
     "UserMessage",
     "Verdict",
+    "Video",
     "context_window",
     "create_event_stream",
     "fallback",

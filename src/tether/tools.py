@@ -26,9 +26,9 @@ from tether._schema.parameters import parameters_from_schema, parameters_of
 from tether.errors import ToolDefinitionError
 from tether.events import Event, ToolExecutionUpdate
 from tether.limits import Limits, Spent
+from tether.media import Audio, Document, Image, Video
 from tether.messages import (
     AssistantMessage,
-    Image,
     JsonObject,
     Message,
     Outcome,
@@ -271,9 +271,9 @@ def as_tool_result(value: object) -> ToolResult:
             return value
         case None:
             return ToolResult()
-        case str() | Text() | Image():
+        case str() | Text() | Image() | Document() | Audio() | Video():
             return ToolResult(value)
-        case [Text() | Image(), *_]:
+        case [Text() | Image() | Document() | Audio() | Video(), *_]:
             return ToolResult(cast("Sequence[UserBlock]", value))
     try:
         return ToolResult(msgspec.json.encode(value, enc_hook=to_json_types).decode())

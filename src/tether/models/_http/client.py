@@ -10,6 +10,7 @@ A key is in no error, repr or log: requests go to the transport of httpx, since 
 import base64
 import functools
 import math
+import re
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -21,7 +22,7 @@ import httpx
 from attrs import evolve, field, frozen
 
 from tether.deltas import Delta
-from tether.errors import ModelError
+from tether.errors import ModelError, UsageError
 from tether.model import DeltaStream, Model, ModelRequest, RetryPolicy
 from tether.models._http.environment import proxy_for, proxy_url, tls_context
 from tether.models._http.failures import explained
@@ -35,11 +36,11 @@ from tether.models._http.secrets import (
     resolved_key,
 )
 from tether.models._http.unpacking import Unpacker, unpacker
-from tether.models._wire.body import decode_unasked
+from tether.models._wire.body import decode_unasked, frame_body
 from tether.models._wire.cached_prefix import CachedPrefix
 from tether.models._wire.failures import error_from_response
 from tether.models._wire.leniency import json_text
-from tether.models._wire.protocol import Decoder, WireApi
+from tether.models._wire.protocol import Decoder, Sign, WireApi, without_stream
 from tether.models.knowledge import closest_models
 
 __all__ = ("HttpModel",)
@@ -61,6 +62,7 @@ class HttpModel:
     Raises:
         UsageError: the key or a header cannot be sent.
         ModelError: from `stream`, of every kind.
+        UsageError: from `stream`; the provider does not take a block of the conversation.
     """
 
     name: str
@@ -84,6 +86,10 @@ class HttpModel:
     minutes within their answer, and show nothing of it."""
     max_reply_size: int = 128 * 1024 * 1024
     """Bytes of a reply, unpacked if it comes packed; a larger one is an error."""
+    streaming: bool = field(default=True, alias="stream")
+    """False to ask for replies in one piece, from a server that cannot stream; their deltas come at once."""
+    sign: Sign | None = field(default=None, repr=False)
+    """Proves who asks, in place of a key."""
     transport: Callable[[], httpx.AsyncBaseTransport] | None = field(default=None, repr=False)
     """Makes the transport that carries requests in place of a network connection."""
     _connection: httpx.AsyncBaseTransport | None = field(default=None, repr=False, eq=False)
@@ -120,13 +126,18 @@ class HttpModel:
                 yield deltas
             return
         key = await resolved_key(self.key)
-        border = _Border(self, Secrets.of(key, self.headers, self.base_url, self._proxy))
-        response, time_left = await self._send(self._connection, request, key, border)
+        body = self._written(request)
+        proof = {} if self.sign is None else await self.sign(self._url, body)
+        private = {**self.headers, **proof}
+        border = _Border(self, Secrets.of(key, private, self.base_url, self._proxy))
+        asked = _Asked(body, {**self.api.headers(key), **proof})
+        response, time_left = await self._send(self._connection, asked, border)
         try:
             await self._refuse_failures(response, border)
             async with opened_body(response) as chunks:
                 yield ReplyStream(
                     chunks,
+                    (self.api.frame or frame_body)(),
                     self._decoder(response),
                     border=border,
                     unpacker=_unpacker(response, border),
@@ -147,41 +158,47 @@ class HttpModel:
             proxy=proxy_for(self.base_url),
         )
 
+    @property
+    def _url(self) -> str:
+        whole_url = None if self.streaming else self.api.whole_url
+        return (whole_url or self.api.url)(self.base_url, self.model)
+
     async def _send(
-        self,
-        connection: httpx.AsyncBaseTransport,
-        request: ModelRequest,
-        key: str,
-        border: "_Border",
+        self, connection: httpx.AsyncBaseTransport, asked: "_Asked", border: "_Border"
     ) -> tuple[httpx.Response, float]:
         """Send a request, and wait until the answer begins; also return how long its body may let us wait."""
         try:
-            asked = self._request(request, key)
-            return await self._answered(connection, asked)
+            return await self._answered(connection, self._request(asked))
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             failure = border.explained(error, answered=False)
         # Not within the handler: the exception would become the context of the error.
         raise failure
 
-    def _request(self, request: ModelRequest, key: str) -> httpx.Request:
-        url = httpx.URL(self.api.url(self.base_url, self.model))
+    def _request(self, asked: "_Asked") -> httpx.Request:
+        url = httpx.URL(self._url)
         if not url.host:
             raise httpx.InvalidURL("it names no host")
         headers = httpx.Headers(
             {
-                "accept": "text/event-stream",
+                "accept": "text/event-stream" if self.streaming else "application/json",
                 "accept-encoding": "identity",
                 "content-type": "application/json",
                 "user-agent": "tether",
-                **self.api.headers(key),
+                **asked.headers,
             }
         )
         if url.userinfo:
             login = base64.b64encode(unquote(url.userinfo.decode()).encode()).decode()
             headers["authorization"] = f"Basic {login}"
         headers.update(self.headers)
-        body = json_text(self.api.encode(request, self.model, self._prefix))
-        return httpx.Request("POST", url, content=body, headers=headers)
+        return httpx.Request("POST", url, content=asked.body, headers=headers)
+
+    def _written(self, request: ModelRequest) -> bytes:
+        try:
+            body = self.api.encode(request, self.model, self._prefix)
+        except UsageError as error:
+            raise UsageError(f"{self.name}: {error}") from None
+        return json_text(body if self.streaming else without_stream(body))
 
     async def _answered(
         self, connection: httpx.AsyncBaseTransport, asked: httpx.Request
@@ -213,10 +230,18 @@ class HttpModel:
 
     def _decoder(self, response: httpx.Response) -> Decoder:
         decoder = self.api.decode(self.model)
-        if "event-stream" in response.headers.get("content-type", ""):
+        if re.search("event-?stream", response.headers.get("content-type", "")):
             return decoder
         describe = functools.partial(error_from_response, response.status_code, response.headers)
         return decode_unasked(decoder, describe)
+
+
+@frozen
+class _Asked:
+    """What is asked, and the headers that say who asks."""
+
+    body: bytes
+    headers: Mapping[str, str]
 
 
 @frozen

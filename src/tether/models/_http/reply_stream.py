@@ -12,8 +12,7 @@ import httpx
 from tether.deltas import Delta, ReplyEnd, ReplyInfo
 from tether.errors import ModelError
 from tether.models._http.unpacking import Unpacker, unpacker
-from tether.models._wire.body import frame_body
-from tether.models._wire.protocol import Decoder
+from tether.models._wire.protocol import Decoder, Frames
 
 __all__ = ("Border", "ReplyStream", "error_body", "opened_body")
 
@@ -43,6 +42,7 @@ class ReplyStream:
 
     Args:
         chunks: the body.
+        frames: cuts it into events.
         decoder: reads the events.
         border: what errors and facts pass.
         unpacker: unpacks the body, if it is packed.
@@ -71,6 +71,7 @@ class ReplyStream:
     def __init__(
         self,
         chunks: AsyncIterator[bytes],
+        frames: Frames,
         decoder: Decoder,
         *,
         border: Border,
@@ -80,7 +81,7 @@ class ReplyStream:
         idle_timeout: float,
     ) -> None:
         self._chunks = chunks
-        self._frames = frame_body()
+        self._frames = frames
         self._decoder = decoder
         self._border = border
         self._unpacker = unpacker
