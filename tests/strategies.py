@@ -21,6 +21,9 @@ from tether.deltas import (
 from tether.events import (
     AgentEnd,
     AgentStart,
+    ApprovalAnswered,
+    ApprovalRequested,
+    ApprovalVerdict,
     Event,
     MessageEnd,
     MessageStart,
@@ -193,6 +196,8 @@ events: st.SearchStrategy[Event] = st.deferred(
         | st.builds(MessageEnd, messages)
         | st.builds(ModelRetry, counts, seconds, failures)
         | st.builds(ToolExecutionStart, names, names, json_objects)
+        | st.builds(ApprovalRequested, names, names, json_objects)
+        | st.builds(ApprovalAnswered, names, names, words(ApprovalVerdict), texts)
         | tool_updates
         | st.builds(ToolExecutionEnd, names, names, tool_results, seconds)
         | st.builds(TurnEnd, counts, assistant_messages, tuples_of(tool_results, max_size=2))

@@ -334,7 +334,8 @@ class TestRefusedToRead:
         assert str(caught.value) == (
             f"$: the object has no 'role' ({MESSAGE_TAGS}) or 'type' ('agent_start', 'turn_start', "
             "'message_start', 'message_update', 'message_end', 'model_retry', "
-            "'tool_execution_start', 'tool_execution_update', 'tool_execution_end', 'turn_end', "
+            "'tool_execution_start', 'approval_requested', 'approval_answered', "
+            "'tool_execution_update', 'tool_execution_end', 'turn_end', "
             "'agent_end')"
         )
 

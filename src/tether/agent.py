@@ -9,7 +9,7 @@ import time
 import uuid
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from os import PathLike
 from typing import Any, Final, Literal, TypeVar, overload
@@ -728,7 +728,7 @@ class Agent(Hookable):
         )
         asked = _Asked(
             request,
-            depth=context.depth + 1,
+            inside=context,
             spent=context.spent if shared else None,
             counts_cost=context.limits.cost is not None,
         )
@@ -787,7 +787,7 @@ class Agent(Hookable):
 
         if self.price is None and (asked.counts_cost or limits().cost is not None):
             require_prices()
-        conversation = self._conversation
+        conversation, inside = self._conversation, asked.inside
         prompts = conversation.prompts(asked.prompt)
         parts = RunParts(
             transcript=conversation.transcript,
@@ -800,7 +800,9 @@ class Agent(Hookable):
             new_id=conversation.new_id,
             record=self._record,
             session=self.session,
-            depth=asked.depth,
+            depth=0 if inside is None else inside.depth + 1,
+            order=() if inside is None else inside.order,
+            pause=nullcontext if inside is None else inside.paused,
         )
         run = ActiveRun(parts, prompts, lambda: conversation.over(run, place))
         conversation.begin(run)
@@ -844,8 +846,8 @@ class _Asked:
         default=None, validator=field_check(optional(instance_of(Limits)))
     )
     when_busy: WhenBusy = "raise"
-    depth: int = 0
-    """How many agents stand above the one that runs."""
+    inside: ToolContext[Any] | None = None
+    """The call that the run is part of, if it is."""
     spent: Spent | None = None
     """Where it counts what it spends, together with others; None for by itself."""
     counts_cost: bool = False

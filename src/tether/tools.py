@@ -15,7 +15,8 @@ import functools
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, Generic, TypeVar, cast, overload
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Generic, Protocol, TypeVar, cast, overload
 
 import msgspec
 from attrs import field, frozen
@@ -24,7 +25,13 @@ from tether._schema.docstrings import documentation_of
 from tether._schema.foreign import to_json_types
 from tether._schema.parameters import parameters_from_schema, parameters_of
 from tether.errors import ToolDefinitionError
-from tether.events import Event, ToolExecutionUpdate
+from tether.events import (
+    ApprovalAnswered,
+    ApprovalRequested,
+    CallEvent,
+    Event,
+    ToolExecutionUpdate,
+)
 from tether.limits import Limits, Spent
 from tether.media import Audio, Document, Image, Video
 from tether.messages import (
@@ -39,7 +46,15 @@ from tether.messages import (
 )
 from tether.model import ToolSpec
 
-__all__ = ("Tool", "ToolContext", "ToolResult", "as_tool_result", "tool")
+__all__ = (
+    "CallClock",
+    "HasDeadline",
+    "Tool",
+    "ToolContext",
+    "ToolResult",
+    "as_tool_result",
+    "tool",
+)
 
 Deps = TypeVar("Deps")
 
@@ -91,6 +106,30 @@ class Tool:
         return self.function(*args, **kwargs)
 
 
+class HasDeadline(Protocol):
+    """What is over at a time, such as a cancel scope."""
+
+    @property
+    def deadline(self) -> float:
+        """When."""
+        ...
+
+    @deadline.setter
+    def deadline(self, value: float) -> None: ...
+
+
+class CallClock(Protocol):
+    """What measures a call; see `ToolContext.paused` and `ToolContext.limiting`."""
+
+    def paused(self) -> AbstractContextManager[None]:
+        """Leave out the time of a block."""
+        ...
+
+    def limiting(self, scope: HasDeadline, seconds: float) -> AbstractContextManager[None]:
+        """Set a deadline that moves on while the clock is paused."""
+        ...
+
+
 class ToolContext(Generic[Deps]):
     """What a tool may know of the call it serves, and how it reports.
 
@@ -102,6 +141,8 @@ class ToolContext(Generic[Deps]):
         name: the name of the tool.
         deps: what the agent was given for its tools.
         depth: how many agents stand above the one that calls.
+        order: the place of the call among all of its run: of two calls, the earlier one's is less. The calls of a child
+            agent come behind the call that it runs in.
         session: where the conversation is kept (a `Session`), or None.
         limits: what the run may spend.
         spent: what it has spent so far.
@@ -109,6 +150,7 @@ class ToolContext(Generic[Deps]):
     """
 
     __slots__ = (
+        "_clock",
         "_report",
         "_spend",
         "_transcript",
@@ -117,6 +159,7 @@ class ToolContext(Generic[Deps]):
         "depth",
         "limits",
         "name",
+        "order",
         "price",
         "session",
         "spent",
@@ -134,18 +177,22 @@ class ToolContext(Generic[Deps]):
         limits: Limits | None = None,
         spent: Spent | None = None,
         price: Callable[[AssistantMessage], float] | None = None,
-        report: Callable[[ToolExecutionUpdate], Awaitable[None]],
+        report: Callable[[CallEvent], Awaitable[None]],
         spend: Callable[[Usage, float], None],
+        order: tuple[int, ...] = (),
+        clock: CallClock | None = None,
     ) -> None:
         self.call_id: str = call_id
         self.name: str = name
         self.deps: Deps = deps
         self.depth: int = depth
+        self.order: tuple[int, ...] = order
         self.session: Any = session
         self.limits: Limits = limits or Limits()
         self.spent: Spent = spent or Spent()
         self.price: Callable[[AssistantMessage], float] | None = price
         self._transcript = transcript
+        self._clock = clock
         self._report = report
         self._spend = spend
 
@@ -184,6 +231,35 @@ class ToolContext(Generic[Deps]):
             As in `update`.
         """
         await self._report(ToolExecutionUpdate(self.call_id, self.name, event=event, path=path))
+
+    async def announce(self, event: ApprovalRequested | ApprovalAnswered) -> None:
+        """Publish that a person is asked about this call, or has answered. Dropped once the call has ended.
+
+        A question that is still open when the call ends is answered with `withdrawn`.
+
+        Args:
+            event: the question, which consumers that keep up have when this returns; or the answer.
+
+        Cancellation:
+            As in `update`.
+        """
+        await self._report(event)
+
+    def paused(self) -> AbstractContextManager[None]:
+        """Leave the time of a block out of the call's duration and timeouts, and out of those of the calls above it.
+
+        For hooks that wait for a person. Several blocks may be open at once.
+        """
+        return nullcontext() if self._clock is None else self._clock.paused()
+
+    def limiting(self, scope: HasDeadline, seconds: float) -> AbstractContextManager[None]:
+        """Set the deadline of a scope, until the block is left; while the call is paused, it moves on with the time.
+
+        Args:
+            scope: an `anyio.CancelScope`, which is cancelled once the time is up.
+            seconds: from now on.
+        """
+        return nullcontext() if self._clock is None else self._clock.limiting(scope, seconds)
 
     def spend(self, usage: Usage, cost: float = 0.0) -> None:
         """Count what an agent inside this call has spent for the run that calls. Dropped once the call has ended.

@@ -5,6 +5,7 @@ of its requests share it. `LiveRun` is what can be seen of the run from outside.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import anyio
@@ -53,6 +54,10 @@ class RunParts:
     """Where the conversation is kept, for tools that keep something too."""
     depth: int = 0
     """How many agents stand above this one."""
+    order: tuple[int, ...] = ()
+    """The place of the call that this run is part of, if it is; see `ToolContext.order`."""
+    pause: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Pauses the clocks of the calls that this run is part of."""
     output: Output | None = None
     """The result that the run is to have, where a type was asked for."""
 
@@ -73,6 +78,7 @@ class LiveRun:
     """The reply that is arriving, or the last that did."""
     tool_scopes: dict[str, anyio.CancelScope] = field(factory=dict)
     """The calls that are running, by id."""
+    calls_begun: int = 0
     error: ModelError | None = None
     """What the last reply failed with."""
 
