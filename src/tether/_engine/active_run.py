@@ -83,14 +83,16 @@ class ActiveRun:
             spent=ledger.spent,
             price=ledger.price,
         )
-        services = RunServices(
-            parts=parts,
-            control=self.control,
-            live=self.live,
-            publisher=Publisher(sink, parts.hooks, self.control),
-        )
         try:
-            end = await Driver(loop, services).drive()
+            async with parts.background() as background:
+                services = RunServices(
+                    parts=parts,
+                    control=self.control,
+                    live=self.live,
+                    publisher=Publisher(sink, parts.hooks, self.control),
+                    background=background,
+                )
+                end = await Driver(loop, services).drive()
             if self.live.error is not None:
                 raise self.live.error
             return self._result(end, first)

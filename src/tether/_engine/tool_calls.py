@@ -296,6 +296,7 @@ class ToolBatch:
             price=self._settings.price,
             report=call.reports.report,
             spend=spend,
+            start=self._services.background.start,
         )
 
 
