@@ -170,7 +170,7 @@ def test_the_init_file_adds_what_the_guide_says(tmp_path: Path) -> None:
         there.until("guard")
         there.until("note")
         there.types("\x14")
-        there.until("7 tools")
+        there.until("9 tools")
         there.says("/model local")
         there.until("ollama:qwen3")
 

@@ -9,7 +9,7 @@ import time
 import uuid
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from os import PathLike
 from typing import Any, Final, Literal, TypeVar, overload
@@ -18,6 +18,7 @@ import anyio
 from attrs import evolve, field, frozen
 
 from tether._engine.active_run import ActiveRun, RunStart
+from tether._engine.background import Background, open_background
 from tether._engine.conversation import Conversation
 from tether._engine.inbox import Inbox, optional_message
 from tether._engine.ledger import Ledger
@@ -209,6 +210,7 @@ class Agent(Hookable):
             self.hooks.add("around_tool", approval(approve), name="approve", depth=1000)
         self.session: Session | None = self._opened(session)
         kept = self.session.messages if self.session is not None else ()
+        self._backgrounds: list[Background] = []
         self._conversation = Conversation(
             [*kept, *items("messages", messages)], Inbox(steering, follow_up), clock, new_id
         )
@@ -580,21 +582,29 @@ class Agent(Hookable):
     async def opened(self) -> AsyncIterator["Agent"]:
         """Run the hooks at `agent_opened` now, and those at `agent_closed` at the end of the block.
 
-        A run does not need it: it is for hooks that open and close what they need for longer than a run.
+        A run does not need it: it is for hooks that open and close what they need for longer than a run, and for what
+        tools start with `ToolContext.start`, such as commands in the background. That goes on from run to run within
+        the block; without one it ends with its run.
 
         Returns:
-            A context manager that gives the agent.
+            A context manager that gives the agent, to be left in the task that entered it.
 
         Raises:
             Exception: what a hook raised.
 
         Cancellation:
-            Passes on once the hooks at `agent_closed` are done, which have a few seconds for it.
+            Passes on once what the tools started has ended, and the hooks at `agent_closed` are done, which have a
+            few seconds for it.
         """
         for hook in self.hooks.at("agent_opened"):
             await call_hook(hook, self)
         try:
-            yield self
+            async with open_background() as background:
+                self._backgrounds.append(background)
+                try:
+                    yield self
+                finally:
+                    self._backgrounds.remove(background)
         finally:
             with anyio.move_on_after(_CLOSING_TIME, shield=True):
                 for hook in self.hooks.at("agent_closed"):
@@ -803,10 +813,18 @@ class Agent(Hookable):
             depth=0 if inside is None else inside.depth + 1,
             order=() if inside is None else inside.order,
             pause=nullcontext if inside is None else inside.paused,
+            background=self._background,
         )
         run = ActiveRun(parts, prompts, lambda: conversation.over(run, place))
         conversation.begin(run)
         return run
+
+    def _background(self) -> AbstractAsyncContextManager[Background]:
+        """The place for tasks that outlive calls: the innermost of the open blocks, or one for the run alone."""
+        for background in reversed(self._backgrounds):
+            if background.is_open_here:
+                return nullcontext(background)
+        return open_background()
 
     def _looked_up(self, reply: AssistantMessage) -> float:
         require_prices()

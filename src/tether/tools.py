@@ -24,7 +24,7 @@ from attrs import field, frozen
 from tether._schema.docstrings import documentation_of
 from tether._schema.foreign import to_json_types
 from tether._schema.parameters import parameters_from_schema, parameters_of
-from tether.errors import ToolDefinitionError
+from tether.errors import ToolDefinitionError, UsageError
 from tether.events import (
     ApprovalAnswered,
     ApprovalRequested,
@@ -153,6 +153,7 @@ class ToolContext(Generic[Deps]):
         "_clock",
         "_report",
         "_spend",
+        "_start",
         "_transcript",
         "call_id",
         "deps",
@@ -181,6 +182,7 @@ class ToolContext(Generic[Deps]):
         spend: Callable[[Usage, float], None],
         order: tuple[int, ...] = (),
         clock: CallClock | None = None,
+        start: Callable[..., Awaitable[Any]] | None = None,
     ) -> None:
         self.call_id: str = call_id
         self.name: str = name
@@ -195,6 +197,7 @@ class ToolContext(Generic[Deps]):
         self._clock = clock
         self._report = report
         self._spend = spend
+        self._start = start
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -269,6 +272,31 @@ class ToolContext(Generic[Deps]):
             cost: their price, in the currency of `Limits.cost`.
         """
         self._spend(usage, cost)
+
+    async def start(self, function: Callable[..., Awaitable[object]], *args: Any) -> Any:
+        """Start a task that may outlive this call, and wait until it says that it has started.
+
+        It belongs to the block of `Agent.opened` that the agent is in, else to the run: when that is over the task is
+        cancelled and waited for. What it raises once it has started is logged, and ends nothing else.
+
+        Args:
+            function: an async function with a parameter `task_status`; it calls `task_status.started(value)`, as with
+                `start` of a task group of anyio.
+            *args: its arguments.
+
+        Returns:
+            The value that it gave to `started`.
+
+        Raises:
+            UsageError: the context belongs to no run, or the conversation is over.
+            Exception: what the function raised before it had started.
+
+        Cancellation:
+            Ends the task, if it has not started yet.
+        """
+        if self._start is None:
+            raise UsageError("this context belongs to no run: nothing can outlive the call")
+        return await self._start(function, *args)
 
 
 @overload

@@ -313,6 +313,7 @@ class ToolBatch:
             spend=spend,
             order=call.order,
             clock=call.clock,
+            start=self._services.background.start,
         )
 
 

@@ -208,7 +208,8 @@ def _agent(arguments: Arguments, session: Session | None) -> Agent:
 
 
 def _add_permission(agent: Agent, ask: Ask | None) -> None:
-    names = {tool.name for tool in changing_tools(".")}
+    # Whoever allowed a command in the background is not asked about reading and stopping it.
+    names = {tool.name for tool in changing_tools(".")} - {"read_output", "stop"}
     # Innermost, so that the person is asked about the call as other hooks have left it.
     agent.hooks.add("around_tool", permission(names, ask), depth=_INNERMOST)
 
