@@ -16,14 +16,15 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Generic, Protocol, TypeVar, cast, overload
+from typing import Any, Generic, Protocol, TypeVar, overload
 
-import msgspec
 from attrs import field, frozen
 
+from tether._schema.callables import is_kind, name_of, refuse_what_cannot_run
 from tether._schema.docstrings import documentation_of
-from tether._schema.foreign import to_json_types
-from tether._schema.parameters import parameters_from_schema, parameters_of
+from tether._schema.given import parameters_from_schema
+from tether._schema.parameters import parameters_of
+from tether._schema.results import as_json_text
 from tether.errors import ToolDefinitionError, UsageError
 from tether.events import (
     ApprovalAnswered,
@@ -33,13 +34,11 @@ from tether.events import (
     ToolExecutionUpdate,
 )
 from tether.limits import Limits, Spent
-from tether.media import Audio, Document, Image, Video
 from tether.messages import (
     AssistantMessage,
     JsonObject,
     Message,
     Outcome,
-    Text,
     Usage,
     UserBlock,
     as_user_blocks,
@@ -361,29 +360,35 @@ def as_tool_result(value: object) -> ToolResult:
     """Take what a tool returned, in any of the forms it may have.
 
     Args:
-        value: a `ToolResult`; a string, a block, or a list of blocks; None for nothing; or anything that
-            JSON can hold, attrs classes, dataclasses, enums and dates included, which becomes JSON text.
+        value: a `ToolResult`; a string or a block; a list or tuple with at least one block, which may hold whatever
+            a message may; None for nothing; or anything that JSON can hold, attrs classes, dataclasses, enums and
+            dates included, which becomes JSON text.
 
     Returns:
         The result.
 
     Raises:
-        TypeError: it is none of these.
+        TypeError: it is none of these, or has an image where a model could not see it.
     """
-    match value:
-        case ToolResult():
-            return value
-        case None:
-            return ToolResult()
-        case str() | Text() | Image() | Document() | Audio() | Video():
+    if isinstance(value, ToolResult):
+        return value
+    if value is None:
+        return ToolResult()
+    if isinstance(value, str | UserBlock):
+        return ToolResult(value)
+    kind = type(value).__name__
+    if isinstance(value, list | tuple) and any(isinstance(item, UserBlock) for item in value):
+        try:
             return ToolResult(value)
-        case [Text() | Image() | Document() | Audio() | Video(), *_]:
-            return ToolResult(cast("Sequence[UserBlock]", value))
+        except TypeError as error:
+            raise TypeError(
+                f"a tool returned a {kind} of blocks and something else: {error}; make a text of that"
+            ) from error
     try:
-        return ToolResult(msgspec.json.encode(value, enc_hook=to_json_types).decode())
+        return ToolResult(as_json_text(value))
     except TypeError as error:
         raise TypeError(
-            f"a tool returned {type(value).__name__}, which is neither text, nor blocks, "
+            f"a tool returned {kind}, which is neither text, nor blocks, "
             f"nor a ToolResult, nor anything JSON can hold: {error}"
         ) from error
 
@@ -398,7 +403,8 @@ def _tool(
     sequential: bool,
     max_concurrency: int | None,
 ) -> Tool:
-    name = name or str(getattr(function, "__name__", type(function).__name__))
+    refuse_what_cannot_run(function)
+    name = name or name_of(function)
     _check(function, name, timeout, max_concurrency)
     documentation = documentation_of(function)
     parameters = (
@@ -414,21 +420,21 @@ def _tool(
         timeout=timeout,
         sequential=sequential,
         max_concurrency=max_concurrency,
-        is_async=_is(inspect.iscoroutinefunction, function),
+        is_async=is_kind(inspect.iscoroutinefunction, function),
         context_parameter=parameters.context,
         bind=parameters.bind,
     )
 
 
 def _check(function: Callable[..., Any], name: str, timeout: Any, max_concurrency: Any) -> None:
-    if not callable(function):
-        raise ToolDefinitionError(f"{function!r} is no function")
     if not _VALID_NAME.fullmatch(name):
         raise ToolDefinitionError(
             f"{name!r} cannot be the name of a tool: use 1 to 64 letters, digits, _ and -; "
             'give it one with @tool(name="...")'
         )
-    if _is(inspect.isasyncgenfunction, function) or _is(inspect.isgeneratorfunction, function):
+    if is_kind(inspect.isasyncgenfunction, function) or is_kind(
+        inspect.isgeneratorfunction, function
+    ):
         raise ToolDefinitionError(
             f"{name}: a generator cannot be a tool; report progress with ToolContext.update "
             "and return the result"
@@ -441,10 +447,3 @@ def _check(function: Callable[..., Any], name: str, timeout: Any, max_concurrenc
         raise ToolDefinitionError(
             f"{name}: max_concurrency must be at least 1, not {max_concurrency!r}"
         )
-
-
-def _is(test: Callable[[Any], bool], function: Callable[..., Any]) -> bool:
-    """Ask of what is really called: not of a partial, nor of an object with `__call__`."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    return test(function) or test(vars(type(function)).get("__call__"))

@@ -1,6 +1,7 @@
 """Perform one batch of tool calls: a scope each, deadlines, threads, answers in the order of the calls."""
 
 import difflib
+import inspect
 import logging
 import math
 import re
@@ -283,6 +284,13 @@ class ToolBatch:
         )
 
     async def _function(self, tool: Tool, arguments: dict[str, Any]) -> object:
+        result = await self._called(tool, arguments)
+        # A plain function may pass on what an async one gave it.
+        while inspect.isawaitable(result):
+            result = await result  # a checkpoint, if what it awaits is one: no loop without an end
+        return result
+
+    async def _called(self, tool: Tool, arguments: dict[str, Any]) -> object:
         if tool.is_async:
             return await tool.function(**arguments)
         given_up: list[bool] = []
@@ -325,14 +333,18 @@ def _around(hook: Hook, proceed: ProceedTool) -> ProceedTool:
 
 
 def _in_thread(function: Callable[[], object], name: str, given_up: Sequence[bool]) -> object:
+    result: object = None
     try:
-        return function()
+        result = function()
     except SystemExit as error:
         # Raised in the event loop it would end the program; here it says that the function has no result.
         raise RuntimeError(f"{name} called sys.exit({error.code!r})") from error
     finally:
         if given_up:
             _log.warning("%s came back after it was given up; its result is discarded", name)
+            if inspect.iscoroutine(result):
+                result.close()
+    return result
 
 
 def _unkeepable(message: ToolResultMessage) -> str | None:
