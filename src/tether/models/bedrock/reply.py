@@ -151,7 +151,7 @@ class _Reply:
         fields = dict(begun) if isinstance(begun, dict) else {}
         # A call with a type is one that the server runs itself.
         is_call = kind == "toolUse" and not fields.get("type")
-        shown = "item" if kind == "toolUse" and not is_call else _KINDS.get(kind, "item")
+        shown: BlockKind = "item" if kind == "toolUse" and not is_call else _KINDS.get(kind, "item")
         block = self._open[number] = _Block(kind, self.built.open(shown), fields)
         if is_call:
             id_ = text_or_empty(block.fields.get("toolUseId")) or f"tooluse_{block.open.index}"
