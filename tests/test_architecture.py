@@ -31,7 +31,8 @@ PURE = (*FLOORS["what things are"].split(), *FLOORS["what decides"].split(), "mo
 """Rooms without I/O, clock or chance."""
 
 WIRE_APIS = {
-    f"models.{name}" for name in ("openai_chat", "openai_responses", "anthropic", "google")
+    f"models.{name}"
+    for name in ("openai_chat", "openai_responses", "anthropic", "google", "bedrock")
 }
 """Folders without either, but for the `api.py` of each."""
 

@@ -67,11 +67,7 @@ class _Media:
         if self.url is not None and (inline := _inline(self.url)) is not None:
             media_type, data = inline
             _set(self, data=data, url=None, media_type=self.media_type or media_type)
-        if not isinstance(self.data, bytes):
-            raise TypeError(
-                f"{_name(self)} takes bytes, not {type(self.data).__name__}; "
-                "an address is given as url=, and a file as a Path in the message"
-            )
+        _refuse_what_is_no_bytes(_name(self), self.data)
         self._check()
         _set(self, media_type=_type_told(self))
 
@@ -180,6 +176,14 @@ def _text_in(data: bytes) -> str | None:
         return data.decode()
     except UnicodeDecodeError:
         return None
+
+
+def _refuse_what_is_no_bytes(name: str, data: object) -> None:
+    if not isinstance(data, bytes):
+        raise TypeError(
+            f"{name} takes bytes, not {type(data).__name__}; "
+            "an address is given as url=, and a file as a Path in the message"
+        )
 
 
 def _set(media: _Media, **fields: Any) -> None:

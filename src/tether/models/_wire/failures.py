@@ -34,6 +34,7 @@ _BY_STATUS: Final[Mapping[int, FailureKind]] = {
     408: "timeout",
     413: "context_overflow",
     422: "invalid_request",
+    424: "server",
     429: "rate_limit",
     498: "overloaded",
     503: "overloaded",
@@ -78,13 +79,14 @@ _BY_WORDS: Final[Sequence[tuple[str, FailureKind]]] = (
     (r"rate limit|too many requests|quota exceeded|exceeded your .{0,20}quota", "rate_limit"),
     (
         r"(?:invalid|incorrect|missing|no|wrong) api[ -]?key|api key (?:is )?(?:not valid|invalid|required)"
-        r"|no auth credentials|invalid (?:authentication|bearer)|unauthorized",
+        r"|no auth credentials|invalid (?:authentication|bearer)|unauthorized"
+        r"|security token .{0,40}(?:invalid|expired)|request signature we calculated does not match",
         "authentication",
     ),
     (r"do(?:es)? not have (?:access|permission)", "permission"),
     (
         r"model .{0,120}(?:does not exist|not found|is not a valid model)|no such model"
-        r"|not a valid model id|unknown model|is not found for api version",
+        r"|not a valid model id|unknown model|is not found for api version|model identifier is invalid",
         "not_found",
     ),
 )
