@@ -30,6 +30,14 @@ settings.load_profile("quick")
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `tests/fuzz` do more, or one thing again."""
+    parser.addoption(
+        "--runs", type=int, default=100, help="how many random programs tests/fuzz runs"
+    )
+    parser.addoption("--seed", type=int, help="the one random program that tests/fuzz runs")
+
+
 def _loop_factory(*, eager: bool) -> Callable[[], asyncio.AbstractEventLoop]:
     def make() -> asyncio.AbstractEventLoop:
         loop = asyncio.new_event_loop()

@@ -66,7 +66,7 @@ from tether.messages import (
 )
 from tether.model import Model, ModelOptions, ThinkingLevel
 from tether.models.catalogue import model_from_name
-from tether.models.knowledge import price_of, require_prices
+from tether.models.knowledge import cost_of, require_price
 from tether.pending import PendingRun, WhenBusy, check_when_busy
 from tether.result import OutputResult, RunResult
 from tether.run import Run
@@ -415,7 +415,7 @@ class Agent(Hookable):
         Raises:
             AgentBusyError: a run of this agent is going already.
             NothingToContinueError: no prompt was given, and nothing waits for an answer.
-            UsageError: there is a limit of cost, and nobody knows prices.
+            UsageError: there is a limit of cost, and the price of the model is not known; or what is given cannot be.
             ModelError: the model failed, and nobody has seen it yet.
             Exception: what the block or a hook raised.
 
@@ -706,14 +706,16 @@ class Agent(Hookable):
             if context.depth >= max_depth:
                 return ToolResult(f"{name} is {context.depth} agents deep already", outcome="error")
             child, asked = self._child(request, context, limits)
-            async with child._open(asked) as run:  # noqa: SLF001 - it is one of us
-                try:
+            run: Run | None = None
+            try:
+                async with child._open(asked) as run:  # noqa: SLF001 - it is one of us
                     async for event in run:
                         await context.forward(event, (self.name,))
                     result = await run.result()
-                finally:
-                    if limits != "shared":
-                        context.spend(run.usage, run.cost)
+            finally:
+                # Not before the run is closed: a reply that is cut off counts then.
+                if run is not None and limits != "shared":
+                    context.spend(run.usage, run.cost)
             details = {
                 "messages": [to_builtins(message) for message in child.messages],
                 "stop_reason": result.stop_reason,
@@ -781,7 +783,12 @@ class Agent(Hookable):
         def limits() -> Limits:
             return self.limits if asked.limits is None else asked.limits
 
+        def costs_count() -> bool:
+            return self.price is None and (asked.counts_cost or limits().cost is not None)
+
         def settings() -> TurnSettings:
+            if costs_count():
+                require_price(self._model)
             now = (
                 self._settings()
                 if asked.deps is None
@@ -793,10 +800,10 @@ class Agent(Hookable):
             if self.price is not None:
                 return self.price(reply)
             # Looking it up takes a while the first time, so that is done only where it counts.
-            return self._looked_up(reply) if asked.counts_cost or limits().cost is not None else 0.0
+            return cost_of(reply, self._model) if costs_count() else 0.0
 
-        if self.price is None and (asked.counts_cost or limits().cost is not None):
-            require_prices()
+        if costs_count():
+            require_price(self._model)
         conversation, inside = self._conversation, asked.inside
         prompts = conversation.prompts(asked.prompt)
         parts = RunParts(
@@ -825,10 +832,6 @@ class Agent(Hookable):
             if background.is_open_here:
                 return nullcontext(background)
         return open_background()
-
-    def _looked_up(self, reply: AssistantMessage) -> float:
-        require_prices()
-        return price_of(reply, self._model.name.partition(":")[0])
 
     def _record(self, message: Message) -> None:
         if self.session is None:
