@@ -11,6 +11,7 @@ from tests.toolbox.commands import GUARD, run, running, shell, text
 
 from tether import Agent, ToolResultMessage
 from tether.testing import ScriptedModel, call
+from tether.toolbox import supervisor
 from tether.toolbox.supervised import supervised
 
 on_linux = pytest.mark.skipif(
@@ -135,6 +136,16 @@ async def test_where_not_all_can_be_found_the_result_says_so(
     assert "a process that has left the command's process group still runs" in said
     assert "sleep 73.7 (pid " in said
     assert running("sleep 73.7") == []
+
+
+@on_linux
+def test_where_there_is_no_proc_ps_tells_the_same() -> None:
+    """As on other systems. Processes come and go between two looks: the test's own stay."""
+    this, above = os.getpid(), os.getppid()
+    ours = [row for row in supervisor._processes() if row[0] in {this, above}]
+    assert (this, above, os.getpgid(this)) in ours
+    told = [row for row in supervisor._processes_by_ps() if row[0] in {this, above}]
+    assert sorted(told) == sorted(ours)
 
 
 async def test_a_flood_from_a_process_that_cannot_be_found_comes_to_an_end(
