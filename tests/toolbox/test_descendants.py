@@ -11,6 +11,7 @@ from tests.toolbox.commands import GUARD, run, running, shell, text
 
 from tether import Agent, ToolResultMessage
 from tether.testing import ScriptedModel, call
+from tether.toolbox import supervisor
 from tether.toolbox.supervised import supervised
 
 on_linux = pytest.mark.skipif(
@@ -78,13 +79,12 @@ async def test_a_command_that_is_stopped_ends_all_of_them(tmp_path: Path, how: s
 
 @on_linux
 async def test_they_end_with_the_program_too_however_that_ends(tmp_path: Path) -> None:
-    """A program that is killed closes its end of the socket, and does nothing else."""
+    """A program that is killed closes its end of the socket, with what it has not read, and does nothing else."""
     command = "trap '' TERM; setsid sleep 73.4 & wait"
     async with supervised(command, tmp_path, os.environ, grace=GUARD) as process:
         with anyio.fail_after(GUARD):
             await begun("sleep 73.4", 1)
-            process._orders.shutdown(1)  # SHUT_WR
-            await process.listen()
+            process._orders.close()
     assert running("sleep 73.4") == []
 
 
@@ -136,6 +136,16 @@ async def test_where_not_all_can_be_found_the_result_says_so(
     assert "a process that has left the command's process group still runs" in said
     assert "sleep 73.7 (pid " in said
     assert running("sleep 73.7") == []
+
+
+@on_linux
+def test_where_there_is_no_proc_ps_tells_the_same() -> None:
+    """As on other systems. Processes come and go between two looks: the test's own stay."""
+    this, above = os.getpid(), os.getppid()
+    ours = [row for row in supervisor._processes() if row[0] in {this, above}]
+    assert (this, above, os.getpgid(this)) in ours
+    told = [row for row in supervisor._processes_by_ps() if row[0] in {this, above}]
+    assert sorted(told) == sorted(ours)
 
 
 async def test_a_flood_from_a_process_that_cannot_be_found_comes_to_an_end(

@@ -27,6 +27,8 @@ _MAX_COMMAND: Final = 128 * 1024 - 64
 _PIECE: Final = 16 * 1024
 _PIPE: Final = 1024 * 1024
 """Bytes that a pipe may hold."""
+_NO_SIGNAL: Final = getattr(socket, "MSG_NOSIGNAL", 0)
+"""A supervisor that has ended is no reason for a SIGPIPE, which may end a program."""
 _SUPERVISOR: Final = Path(__file__).with_name("supervisor.py")
 
 
@@ -146,7 +148,7 @@ class Supervised:
 
     def _order(self, order: bytes) -> None:
         with suppress(OSError):
-            self._orders.send(order)
+            self._orders.send(order, _NO_SIGNAL)
 
     def close(self) -> None:
         """Let go of it: what still runs is killed, and a moment is waited for that, without the event loop."""

@@ -122,7 +122,10 @@ class Supervisor:
         """Wait for the next order or end of a child."""
         ready, _, _ = select.select(self._inputs, [], [], seconds)
         for source in ready:
-            said = os.read(source, 4096)
+            try:
+                said = os.read(source, 4096)
+            except OSError:  # reset, which is how a socket ends that held unread reports
+                said = b""
             if source == _ORDERS:
                 self._obey(said)
         self._take_note_of_ends()
