@@ -299,6 +299,8 @@ def _tool(
     sequential: bool,
     max_concurrency: int | None,
 ) -> Tool:
+    if isinstance(function, Tool):
+        raise ToolDefinitionError(f"{function.name}: it is a tool already")
     refuse_what_cannot_run(function)
     name = name or name_of(function)
     _check(function, name, timeout, max_concurrency)

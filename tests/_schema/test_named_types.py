@@ -2,7 +2,6 @@
 
 import dataclasses
 import enum
-import json
 import sys
 from collections import OrderedDict, deque
 from collections.abc import Iterable
@@ -60,7 +59,7 @@ class Pair(NamedTuple):
     right: "Pair | None" = None
 
 
-Nested = Union[int, "list[Nested]"]  # noqa: UP007 - a name in a string stands in no other union
+Nested = Union[int, "list[Nested]"]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +141,7 @@ class Box[T]:
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="`type X = ...` is Python 3.12's")
 def test_what_python_3_12_writes_as_type_is_read() -> None:
     names: dict[str, Any] = {}
-    exec(NEW, names)  # noqa: S102 - no older Python can parse it
+    exec(NEW, names)
     value = [1, {"a": [None, 2.5]}]
     spec = TypeSpec(names["Json"])
     assert spec.check(value) == value
