@@ -101,6 +101,13 @@ ODD = st.sampled_from(
 """Values that fit some types, or fit them if they are read carelessly."""
 
 
+# As values, since what stands in the brackets is drawn.
+Array: Any = list
+Fixed: Any = tuple
+Table: Any = dict
+OneOf: Any = Union
+
+
 @st.composite
 def typed_values(draw: st.DrawFn, depth: int = 2) -> tuple[Any, Any]:
     """A type, and a value that mostly fits it."""
@@ -113,16 +120,15 @@ def typed_values(draw: st.DrawFn, depth: int = 2) -> tuple[Any, Any]:
     first, count = hints[0], draw(st.integers(0, 2))
     match kind:
         case 2:
-            return list[first], [values[0]] * count
+            return Array[first], [values[0]] * count
         case 3:
-            return tuple[tuple(hints)], values[: len(values) - (count == 2)]
+            return Fixed[tuple(hints)], values[: len(values) - (count == 2)]
         case 4:
-            return dict[str, first], {str(number): values[0] for number in range(count)}
+            return Table[str, first], {str(number): values[0] for number in range(count)}
         case 5:
-            return dict[int, first], {str(number): values[0] for number in range(count)}
+            return Table[int, first], {str(number): values[0] for number in range(count)}
         case 6 | 7:
-            union = Union[tuple(hints)]  # noqa: UP007 - of as many as there are
-            return union, draw(st.sampled_from([*values, draw(ODD)]))
+            return OneOf[tuple(hints)], draw(st.sampled_from([*values, draw(ODD)]))
         case _:
             optional = draw(st.integers(0, len(hints)))
             made = draw(st.sampled_from(["attrs", "dataclass", "keys"]))
