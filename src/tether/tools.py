@@ -5,8 +5,8 @@
         ...
 
 Name, description and JSON Schema come from the function: its name, its docstring (Google, NumPy or Sphinx style)
-and its type hints. A parameter annotated with `ToolContext` is given the context of the call. Nothing is run
-here.
+and its type hints. Nothing in a signature is ignored: what is not honoured is a `ToolDefinitionError` that names it.
+A parameter annotated with `ToolContext` is given the context of the call. Nothing is run here.
 
 No I/O.
 """
@@ -324,11 +324,12 @@ def tool(
     """Make a tool of a function: `@tool`, or `@tool(...)`.
 
     Args:
-        function: typed throughout; async, or plain and then run in a worker thread. A thread cannot be cancelled: it
-            is given up, and its result discarded. What it runs in the event loop by `anyio.from_thread` is a part of
-            the call, and cancelled with it; so is a run of an agent, whichever way it got there and in whichever event
-            loop. Once given up, the thread is refused there with `concurrent.futures.CancelledError`, and
-            `anyio.from_thread.check_cancelled` raises.
+        function: typed throughout; a function, or another callable: a bound method, a class, a partial, an object
+            with `__call__`. It is async, or plain and then run in a worker thread; what it returns is awaited if it
+            is awaitable. A thread cannot be cancelled: it is given up, and its result discarded. What it runs in the
+            event loop by `anyio.from_thread` is a part of the call, and cancelled with it; so is a run of an agent,
+            whichever way it got there and in whichever event loop. Once given up, the thread is refused there with
+            `concurrent.futures.CancelledError`, and `anyio.from_thread.check_cancelled` raises.
         name: what models call it; the function's own name if None.
         description: what models read about it; the docstring without its sections if None.
         parameters: a JSON Schema to use in place of the signature. The function gets the arguments as
@@ -403,6 +404,8 @@ def _tool(
     sequential: bool,
     max_concurrency: int | None,
 ) -> Tool:
+    if isinstance(function, Tool):
+        raise ToolDefinitionError(f"{function.name}: it is a tool already")
     refuse_what_cannot_run(function)
     name = name or name_of(function)
     _check(function, name, timeout, max_concurrency)

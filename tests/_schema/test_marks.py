@@ -85,7 +85,7 @@ def test_a_field_of_pydantic_gives_a_default_and_bounds(function: Callable[..., 
 
 def test_a_default_that_is_made_is_made_for_each_call() -> None:
     @tool
-    def take(items: list[int] = Field(default_factory=list)) -> None: ...
+    def take(items: Annotated[list[int], Field(default_factory=list)]) -> None: ...
 
     first, second = take.bind({})["items"], take.bind({})["items"]
     assert first == second == []
@@ -355,10 +355,6 @@ def test_nothing_beside_a_type_is_ignored_silently(hint: Any, mark: Any, place: 
         case "default":
             take.__defaults__ = (None,)
     take.__annotations__["x"] = marked
-    try:
-        made = tool(take)
-    except ToolDefinitionError as error:
-        assert str(error).startswith("take: parameter 'x'")
-        return
-    with pytest.raises(ArgumentsError):
-        made.bind({"x": value})
+    with pytest.raises((ToolDefinitionError, ArgumentsError)) as caught:
+        tool(take).bind({"x": value})
+    assert str(caught.value).startswith(("take: parameter 'x' cannot be described", "x"))

@@ -247,7 +247,8 @@ def test_classes_of_one_name_are_kept_apart() -> None:
     def make(kind: Any) -> Any:
         return attrs.make_class("Same", {"x": attrs.field(type=kind)})
 
-    spec = TypeSpec(tuple[make(int), make(str)])
+    pair: Any = tuple
+    spec = TypeSpec(pair[make(int), make(str)])
     first, second = spec.check([{"x": 1}, {"x": "a"}])
     assert (first.x, second.x) == (1, "a")
     assert list(spec.schema["$defs"]) == ["Same", "Same-2"]

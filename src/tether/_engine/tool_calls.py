@@ -294,12 +294,18 @@ class ToolBatch:
         if tool.is_async:
             return await tool.function(**arguments)
         given_up: list[bool] = []
-        work = partial(_in_thread, partial(tool.function, **arguments), tool.name, given_up)
+        # Not returned by the thread itself: trio takes nothing from a thread that is to be awaited.
+        returned: list[object] = []
+        work = partial(
+            _in_thread, partial(tool.function, **arguments), tool.name, returned, given_up
+        )
         try:
-            return await run_in_thread(work, limiter=self._services.threads)
+            await run_in_thread(work, limiter=self._services.threads)
         except anyio.get_cancelled_exc_class():
             given_up.append(True)
+            _close(returned)
             raise
+        return returned[0]
 
     def _tool_context(self, call: _Call) -> ToolContext[Any]:
         def spend(usage: Usage, cost: float) -> None:
@@ -332,19 +338,25 @@ def _around(hook: Hook, proceed: ProceedTool) -> ProceedTool:
     return wrapped
 
 
-def _in_thread(function: Callable[[], object], name: str, given_up: Sequence[bool]) -> object:
-    result: object = None
+def _in_thread(
+    function: Callable[[], object], name: str, returned: list[object], given_up: Sequence[bool]
+) -> None:
     try:
-        result = function()
+        returned.append(function())
     except SystemExit as error:
         # Raised in the event loop it would end the program; here it says that the function has no result.
         raise RuntimeError(f"{name} called sys.exit({error.code!r})") from error
     finally:
         if given_up:
             _log.warning("%s came back after it was given up; its result is discarded", name)
-            if inspect.iscoroutine(result):
-                result.close()
-    return result
+            _close(returned)
+
+
+def _close(returned: Sequence[object]) -> None:
+    """Close a coroutine that nobody will await any more."""
+    for one in returned:
+        if inspect.iscoroutine(one):
+            one.close()
 
 
 def _unkeepable(message: ToolResultMessage) -> str | None:

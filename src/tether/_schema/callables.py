@@ -26,13 +26,16 @@ _CACHED: Final = type(functools.cache(len))
 
 def underlying(function: Any) -> Any:
     """The function that others wrap, in whatever way they do: it has the annotations."""
-    while True:
-        if isinstance(function, functools.partial):
-            function = function.func
-        elif not isinstance(function, type) and hasattr(function, "__wrapped__"):
-            function = function.__wrapped__
-        else:
-            return function
+    *_, last = _layers(function)
+    return last
+
+
+def _layers(function: Any) -> Iterator[Any]:
+    yield function
+    if isinstance(function, functools.partial):
+        yield from _layers(function.func)
+    elif not isinstance(function, type) and hasattr(function, "__wrapped__"):
+        yield from _layers(function.__wrapped__)
 
 
 def name_of(function: Any) -> str:
@@ -91,8 +94,10 @@ def parameters_in(function: Callable[..., Any]) -> Mapping[str, inspect.Paramete
         found = dict(inspect.signature(function).parameters)
     except (ValueError, TypeError) as error:
         raise _unsigned(function) from error
-    for name in _given(function):
-        found.pop(name, None)
+    for layer in _layers(function):
+        if isinstance(layer, functools.partial):
+            for name in layer.keywords:
+                found.pop(name, None)
     return found
 
 
@@ -102,12 +107,6 @@ def _unsigned(function: Any) -> ToolDefinitionError:
         f"{name}: it is built in and has no type hints; write a typed function that calls it, such as "
         f"`def call_{name}(value: str) -> str: return {name}(value)`"
     )
-
-
-def _given(function: Any) -> Iterator[str]:
-    while isinstance(function, functools.partial):
-        yield from function.keywords
-        function = function.func
 
 
 def hints_of(function: Callable[..., Any]) -> dict[str, Any]:

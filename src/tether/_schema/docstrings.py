@@ -45,6 +45,8 @@ def documentation_of(documented: Any) -> Documentation:
 def _docstring(documented: Any) -> str:
     if isinstance(documented, functools.partial):
         return _docstring(documented.func)
+    if isinstance(inner := getattr(documented, "__wrapped__", None), functools.partial):
+        return _docstring(inner)  # not what `partial` says of itself
     if isinstance(documented, type):
         # Not by inspect.getdoc: that gives a class without one what `dict` says of itself.
         text = inspect.cleandoc(documented.__doc__ or "")

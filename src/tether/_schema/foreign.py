@@ -111,8 +111,15 @@ def read_by(adapter: Any, value: object, path: str, *, strict: bool | None = Non
 
 
 def written(value: Any) -> Any:
-    """What JSON holds of an instance of a model."""
-    return adapter_of(type(value)).dump_python(value, mode="json")
+    """What JSON holds of an instance of a model.
+
+    Raises:
+        TypeError: JSON cannot hold it.
+    """
+    try:
+        return adapter_of(type(value)).dump_python(value, mode="json")
+    except Exception as error:  # as above
+        raise TypeError(f"pydantic cannot write it: {_first_line(error)}") from error
 
 
 # `Field`.

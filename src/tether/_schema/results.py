@@ -29,17 +29,15 @@ def as_json_text(value: object) -> str:
     Raises:
         TypeError: JSON cannot hold it, or a model could not see an image in it; the text says which.
     """
-    try:
-        text = msgspec.json.encode(value, enc_hook=to_json_types).decode()
-    except UnicodeEncodeError:  # half a surrogate pair, which JSON can hold as an escape
-        plain = msgspec.to_builtins(value, str_keys=True, enc_hook=to_json_types)
-        text = json.dumps(plain)
     if place := _media_within(value):
         raise TypeError(
             f"{place} holds an image or the like, which a model cannot see there; return it by itself, or in a "
             "list of texts and blocks: `return [text, image]`"
         )
-    return text
+    try:
+        return msgspec.json.encode(value, enc_hook=to_json_types).decode()
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON can hold as an escape
+        return json.dumps(msgspec.to_builtins(value, str_keys=True, enc_hook=to_json_types))
 
 
 def to_json_types(value: object) -> object:
@@ -56,13 +54,15 @@ def to_json_types(value: object) -> object:
 
 
 def _media_within(value: object) -> str:
-    """Where in a value there is a block that is no text; "" if nowhere. JSON can hold the value, so it ends."""
+    """Where in a value there is a block that is no text; "" if nowhere."""
     waiting: list[tuple[str, object]] = [("", value)]
+    seen: set[int] = set()
     while waiting:
         path, found = waiting.pop()
         if isinstance(found, _MEDIA):
             return path or "it"
-        if not isinstance(found, str | bytes | int | float):
+        if not isinstance(found, str | bytes | int | float) and id(found) not in seen:
+            seen.add(id(found))
             waiting += [(joined(path, key), part) for key, part in _parts(found)]
     return ""
 

@@ -79,8 +79,9 @@ _TEXTS: Final[Mapping[type, str]] = {
     pathlib.PurePath: "path",
     ipaddress.IPv4Address: "ipv4",
     ipaddress.IPv6Address: "ipv6",
+    str: "",
 }
-"""What is made by calling its class with a text, and the format of that."""
+"""What is made by calling its class with a text, and the format of that, if it has one."""
 
 _NOUNS: Final = {"string": "str", "integer": "int", "number": "float", "boolean": "bool"}
 """What faults call the types of JSON that have other names in Python."""
@@ -160,7 +161,7 @@ class Shapes:
             return self._defined(kind, (), kind.__name__, lambda: enum_of(kind))
         for base, form in _TEXTS.items():
             if issubclass(kind, base):
-                return Texts(kind, {"type": "string", "format": form})
+                return Texts(kind, {"type": "string", **({"format": form} if form else {})})
         return self._with_fields(hint, kind, arguments)
 
     def _key(self, hint: Any) -> Shape:
