@@ -150,7 +150,7 @@ def test_the_name_of_the_output_limit_is_the_one_that_the_server_knows() -> None
         ("max_tokens", older, "max_completion_tokens"),
         ("max_completion_tokens", newer, "max_tokens"),
     ):
-        name = option_refused({before: 9}, answer, ())
+        name = option_refused({before: 9}, answer.encode(), ())
         assert name is not None
         assert without_options({before: 9}, [name]) == {after: 9}
 
@@ -193,7 +193,7 @@ def test_the_name_of_the_output_limit_is_the_one_that_the_server_knows() -> None
 def test_an_option_is_found_by_the_words_that_refuse_it(
     body: Any, answer: str, name: str | None
 ) -> None:
-    assert option_refused(body, answer, ()) == name
+    assert option_refused(body, answer.encode(), ()) == name
     if name is not None:
         assert without_options(body, [name]) == {}
 

@@ -22,7 +22,7 @@ __all__ = ("PROVIDERS", "Provider", "model_from_name", "provider_keys")
 class Provider:
     """A service that offers models."""
 
-    api: str
+    api: str = ""
     """The module and name of the wire API."""
     base_url: str | None = None
     key: str | None = None
@@ -31,6 +31,10 @@ class Provider:
     """Another variable, read if that one is not set."""
     elsewhere: str | None = None
     """The wire API at any other address, where a compatible server answers, if it is another."""
+    cloud: str | None = None
+    """The module and name of the function that finds out all of this, from settings of its own."""
+    extra: str | None = None
+    """What has to be installed for it: an extra of tether's."""
 
 
 _CHAT: Final = "openai_chat.api:OPENAI_CHAT"
@@ -65,6 +69,15 @@ PROVIDERS: Final[dict[str, Provider]] = {
     "together": Provider(_TAGGED_CHAT, "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
     "cerebras": Provider(_CHAT, "https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"),
     "huggingface": Provider(_TAGGED_CHAT, "https://router.huggingface.co/v1", "HF_TOKEN"),
+    "azure": Provider(cloud="clouds.azure:azure", key="AZURE_OPENAI_API_KEY"),
+    "azure-responses": Provider(cloud="clouds.azure:azure_responses", key="AZURE_OPENAI_API_KEY"),
+    "bedrock": Provider(
+        cloud="clouds.aws:bedrock",
+        key="AWS_BEARER_TOKEN_BEDROCK",
+        other_key="AWS_ACCESS_KEY_ID",
+        extra="bedrock",
+    ),
+    "vertex": Provider(cloud="clouds.vertex:vertex", key="GOOGLE_CLOUD_PROJECT"),
     "ollama": Provider(_TAGGED_CHAT, "http://127.0.0.1:11434/v1"),
     "vllm": Provider(_TAGGED_CHAT, "http://127.0.0.1:8000/v1"),
 }
@@ -117,14 +130,17 @@ def model_from_name(
             provider's environment variable if None.
         think_tags: whether `<think>...</think>` at the beginning of a text is thinking, as local models write it. If
             None, it is for `ollama`, `vllm`, `together` and `huggingface`; other services have a field for thinking.
-        **settings: fields of `HttpModel`, such as `idle_timeout`, `headers` and `retry`.
+        **settings: fields of `HttpModel`, such as `idle_timeout`, `headers`, `retry` and `stream`; and a cloud's own:
+            `api_version` and `token` (azure), `project`, `region` and `token` (vertex), `region`, `profile` and
+            `credentials` (bedrock).
 
     Returns:
         The model.
 
     Raises:
         UnknownModelError: there is no such provider, or no model is named; the message has the closest names.
-        UsageError: the base URL is no URL; or `think_tags` is given for another API than chat completions.
+        UsageError: something that a cloud needs is missing, or an extra is not installed; the base URL is no URL,
+            or the key or a header cannot be sent; or `think_tags` is given for another API than chat completions.
     """
     if name == "offline":
         return _imported("offline:offline_model")()  # type: ignore[no-any-return]  # that is what it makes
@@ -132,17 +148,24 @@ def model_from_name(
     provider = PROVIDERS.get(prefix)
     if provider is None or not model:
         raise UnknownModelError(_unknown(name, prefix))
+    make_model = _imported("_http.client:HttpModel")
+    if provider.cloud is not None:
+        reached = _cloud(prefix, provider)(model, base_url=base_url, api_key=api_key, **settings)
+        _check(reached["base_url"])
+        reached = {"key_from": f"passed, or {_variables(provider)}", **reached}
+        if think_tags is not None:
+            reached["api"] = _with_think_tags(reached["api"], think_tags)
+        return make_model(name=name, model=model, **reached)  # type: ignore[no-any-return]  # it is the class
     url = (base_url or provider.base_url or "").rstrip("/")
-    if not url.startswith(("http://", "https://")):
-        raise UsageError(f"base_url must begin with http:// or https://, not {url!r}")
+    _check(url)
     own = base_url is None
     place = provider.api if own or _is_at_openai(url) else provider.elsewhere or provider.api
     api = _imported(place)
     if not own and api.at is not None:
         api = api.at(url)
     if think_tags is not None:
-        api = _imported("openai_chat.api:with_think_tags")(api, think_tags)
-    return _imported("_http.client:HttpModel")(  # type: ignore[no-any-return]  # it is the class
+        api = _with_think_tags(api, think_tags)
+    return make_model(  # type: ignore[no-any-return]  # it is the class
         name=name,
         model=model,
         api=api,
@@ -158,9 +181,33 @@ def _key(
     """Return the key, and where it comes from."""
     if given is not None:
         return {"key": given}
-    variables = " or ".join(filter(None, (provider.key, provider.other_key)))
-    found = f"read from {variables}" if variables else "not set: pass api_key"
-    return {"key": _key_from_environment(provider, needed=needed), "key_from": found}
+    return {
+        "key": _key_from_environment(provider, needed=needed),
+        "key_from": _variables(provider),
+    }
+
+
+def _variables(provider: Provider) -> str:
+    names = " or ".join(filter(None, (provider.key, provider.other_key)))
+    return f"read from {names}" if names else "not set: pass api_key"
+
+
+def _with_think_tags(api: Any, think_tags: bool) -> Any:  # noqa: FBT001 - as it is passed
+    return _imported("openai_chat.api:with_think_tags")(api, think_tags)
+
+
+def _check(url: str) -> None:
+    if not url.startswith(("http://", "https://")):
+        raise UsageError(f"base_url must begin with http:// or https://, not {_printable(url)!r}")
+
+
+def _cloud(name: str, provider: Provider) -> Callable[..., dict[str, Any]]:
+    try:
+        return _imported(provider.cloud or "")  # type: ignore[no-any-return]  # it is such a function
+    except ImportError as error:
+        if provider.extra is None:
+            raise
+        raise UsageError(f"{name} needs more: pip install 'tether[{provider.extra}]'") from error
 
 
 def _imported(place: str) -> Any:
@@ -187,7 +234,12 @@ def _is_at_openai(url: str) -> bool:
     try:
         return (urlsplit(url).hostname or "").endswith(_OWN_HOSTS)
     except ValueError as error:
-        raise UsageError(f"base_url is no URL: {url!r} ({error})") from error
+        told = f" ({error})" if _printable(url) == url else ""
+    raise UsageError(f"base_url is no URL: {_printable(url)!r}{told}")
+
+
+def _printable(url: str) -> str:
+    return str(_imported("_http.secrets:printable_url")(url))
 
 
 def _unknown(name: str, prefix: str) -> str:

@@ -34,6 +34,7 @@ _BY_STATUS: Final[Mapping[int, FailureKind]] = {
     408: "timeout",
     413: "context_overflow",
     422: "invalid_request",
+    424: "server",
     429: "rate_limit",
     498: "overloaded",
     503: "overloaded",
@@ -79,13 +80,14 @@ _BY_WORDS: Final[Sequence[tuple[str, FailureKind]]] = (
     (r"rate limit|too many requests|quota exceeded|exceeded your .{0,20}quota", "rate_limit"),
     (
         r"(?:invalid|incorrect|missing|no|wrong) api[ -]?key|api key (?:is )?(?:not valid|invalid|required)"
-        r"|no auth credentials|invalid (?:authentication|bearer)|unauthorized",
+        r"|no auth credentials|invalid (?:authentication|bearer)|unauthorized"
+        r"|security token .{0,40}(?:invalid|expired)|request signature we calculated does not match",
         "authentication",
     ),
     (r"do(?:es)? not have (?:access|permission)", "permission"),
     (
         r"model .{0,120}(?:does not exist|not found|is not a valid model)|no such model"
-        r"|not a valid model id|unknown model|is not found for api version",
+        r"|not a valid model id|unknown model|is not found for api version|model identifier is invalid",
         "not_found",
     ),
 )
@@ -112,6 +114,10 @@ _REQUEST_IDS: Final = (
     "cf-ray",
 )
 _LONGEST_MESSAGE: Final = 8_000
+_LONGEST_WAIT: Final = 31 * 24 * 3600.0
+"""Seconds. No server can mean a longer one."""
+_LONGEST_DATE: Final = 64
+"""Characters."""
 
 
 def kind_of(status: int | None, code: str, message: str) -> FailureKind:
@@ -330,19 +336,24 @@ def _request_id(headers: Mapping[str, str]) -> str | None:
 def _retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """Seconds to wait (RFC 9110, 10.2.3), from a number or a date."""
     if milliseconds := headers.get("retry-after-ms"):
-        return float(milliseconds) / 1000 if _is_number(milliseconds) else None
+        return _bounded(float(milliseconds) / 1000) if _is_number(milliseconds) else None
     value = headers.get("retry-after")
     if value is None:
         return None
-    if _is_number(value):
-        return float(value)
+    return _bounded(float(value)) if _is_number(value) else _seconds_until(value, now)
+
+
+def _seconds_until(date: str, now: datetime) -> float | None:
     try:
-        date = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=UTC)
-    return max(0.0, (date - now).total_seconds())
+        at = parsedate_to_datetime(date[:_LONGEST_DATE])
+        at = at.replace(tzinfo=at.tzinfo or UTC)
+        return _bounded((at - now).total_seconds())
+    except (ValueError, TypeError, LookupError, OverflowError):
+        return None  # no date, or one that the calendar does not have
+
+
+def _bounded(seconds: float) -> float:
+    return min(max(seconds, 0.0), _LONGEST_WAIT)
 
 
 def _retry_delay(details: Any) -> float | None:
@@ -350,7 +361,7 @@ def _retry_delay(details: Any) -> float | None:
     for detail in details if isinstance(details, list) else ():
         delay = detail.get("retryDelay") if isinstance(detail, dict) else None
         if isinstance(delay, str) and _is_number(delay.removesuffix("s")):
-            return float(delay.removesuffix("s"))
+            return _bounded(float(delay.removesuffix("s")))
     return None
 
 

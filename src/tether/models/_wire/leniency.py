@@ -34,6 +34,9 @@ DONE: Final = b"[DONE]"
 _KEEP_ALIVE: Final = frozenset({b"ping", b"pong", b"keep-alive", b"keepalive", b"heartbeat"})
 """Names and data of events that only keep a connection open."""
 
+_MOST_ENCODINGS: Final = 3
+"""How often arguments may have been made a text of."""
+
 _PATH: Final = re.compile(r" - at `\$(\S+)`$")
 _STEP: Final = re.compile(r"\.(\w+)|\[(\d+)\]")
 
@@ -215,8 +218,8 @@ def finished_call(id_: str, name: str, arguments: str, details: Any = None) -> T
     Args:
         id_: its id.
         name: the tool.
-        arguments: JSON text; an empty one means no arguments. Two habits of some servers are undone: an empty
-            object before the real one, and the whole text sent twice.
+        arguments: JSON text; an empty one means no arguments. Three habits of some servers are undone: an empty
+            object before the real one, the whole text sent twice, and the whole text encoded twice.
         details: what its provider wants back.
 
     Returns:
@@ -226,12 +229,22 @@ def finished_call(id_: str, name: str, arguments: str, details: Any = None) -> T
         return ToolCall(id_, name, {}, None, details)
     for candidate in _readings(arguments):
         try:
-            value = msgspec.json.decode(candidate)
+            value = _decoded(candidate)
         except (ValueError, RecursionError):
             continue
         if isinstance(value, dict) and _depth_within(value, MAX_DEPTH):
             return ToolCall(id_, name, value, None, details)
     return ToolCall(id_, name, {}, arguments, details)
+
+
+def _decoded(text: str) -> Any:
+    """Read JSON, also where it was made a text of, perhaps more than once."""
+    value = msgspec.json.decode(text)
+    for _ in range(_MOST_ENCODINGS):
+        if not isinstance(value, str):
+            break
+        value = msgspec.json.decode(value)
+    return value
 
 
 def _readings(arguments: str) -> Sequence[str]:

@@ -99,7 +99,7 @@ _OPTIONS: Final[Mapping[str, tuple[str, Callable[[Body], Body]]]] = {
 """Options by name: the words by which a server refuses each, and the request without it."""
 
 
-def option_refused(body: Body, answer: str, left_out: Collection[str]) -> str | None:
+def option_refused(body: Body, answer: bytes, left_out: Collection[str]) -> str | None:
     """Find the option that a server refuses.
 
     Args:
@@ -110,10 +110,11 @@ def option_refused(body: Body, answer: str, left_out: Collection[str]) -> str | 
     Returns:
         The name of an option that the request has and the answer names; None if there is none.
     """
-    if not _REFUSALS.search(answer):
+    told = answer.decode(errors="replace")
+    if not _REFUSALS.search(told):
         return None
     for name, (words, change) in _OPTIONS.items():
-        is_named = name not in left_out and re.search(words, answer, re.IGNORECASE)
+        is_named = name not in left_out and re.search(words, told, re.IGNORECASE)
         if is_named and change(body) != body:
             return name
     return None

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from attrs import define, field
 
+from tether.media import Document, Image, Media
 from tether.messages import (
     AssistantMessage,
-    Image,
     Message,
     ProviderItem,
     Text,
@@ -33,7 +33,7 @@ from tether.models._wire.cached_prefix import (
     write_conversation,
 )
 from tether.models._wire.ids import unique_call_ids, valid_tool_name
-from tether.models._wire.images import base64_of
+from tether.models._wire.media import base64_of, text_of_document, unsupported
 from tether.models._wire.turns import GO_ON, in_turns, is_blank
 from tether.models.anthropic.reply import NAME, SERVER
 from tether.transcript import repaired
@@ -61,6 +61,7 @@ _EFFORTS: Final[Mapping[ThinkingLevel, str]] = {
 }
 """For models that decide how much they think."""
 
+_TAKES: Final = "pictures, PDFs and texts; pictures and PDFs also by URL, and files by id"
 _LONGEST_NAME: Final = 128
 """Characters of the name of a tool."""
 
@@ -258,9 +259,34 @@ def _block(block: UserBlock) -> dict[str, Any]:
     match block:
         case Text(text):
             return {"type": "text", "text": text}
-        case Image(_, media_type):
-            source = {"type": "base64", "media_type": media_type, "data": base64_of(block)}
-            return {"type": "image", "source": source}
+        case _:
+            return _media(block)
+
+
+def _media(block: Media) -> dict[str, Any]:
+    source = _source(block)
+    if source is None:
+        raise unsupported("Anthropic", block, _TAKES)
+    title = {"title": block.name} if isinstance(block, Document) and block.name else {}
+    return {"type": block.type, "source": source, **title}
+
+
+def _source(block: Media) -> dict[str, Any] | None:
+    """Say where a picture or a document comes from; None for what the API does not take."""
+    match block:
+        case Image(file_id=str(file_id)) | Document(file_id=str(file_id)):
+            return {"type": "file", "file_id": file_id}
+        case Image(url=str(url)) | Document(url=str(url)) if url.startswith("http"):
+            return {"type": "url", "url": url}
+        case Image(data, media_type) if data:
+            return {"type": "base64", "media_type": media_type, "data": base64_of(block)}
+        case Document(data, "application/pdf") if data:
+            return {"type": "base64", "media_type": block.media_type, "data": base64_of(block)}
+        case Document(data) if text_of_document(block) is not None:
+            text = data.decode(errors="replace")
+            return {"type": "text", "media_type": "text/plain", "data": text}
+        case _:
+            return None
 
 
 def _result(message: ToolResultMessage, call_id: str) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from tether.deltas import Delta
 from tether.errors import ModelError
 from tether.messages import AssistantBlock, ProviderItem, StopReason, Text, Thinking, Usage
 from tether.models._wire.failures import cut_short, error_from_stream
-from tether.models._wire.images import image_from_base64
 from tether.models._wire.leniency import count_in, finished_call, text_or_empty, tolerant
+from tether.models._wire.media import image_from_base64
 from tether.models._wire.protocol import Decoder
 from tether.models._wire.reply_builder import OpenBlock, ReplyBuilder, read_reply
 from tether.models.google.call_arguments import put_piece

@@ -7,13 +7,13 @@ No I/O.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
+from tether.media import Document, Image, Media
 from tether.messages import (
     AssistantMessage,
-    Image,
     Message,
     ProviderItem,
     Text,
@@ -31,7 +31,13 @@ from tether.models._wire.cached_prefix import (
     write_conversation,
 )
 from tether.models._wire.ids import valid_tool_name
-from tether.models._wire.images import base64_of, with_images_behind_results
+from tether.models._wire.media import (
+    base64_of,
+    follow_results,
+    text_of_document,
+    unsupported,
+    with_media_behind_results,
+)
 from tether.models._wire.turns import GO_ON, in_turns, is_blank
 from tether.models.google.reply import NAME, SIGNATURE, is_made_up
 from tether.transcript import repaired
@@ -51,6 +57,11 @@ _LEAST_BUDGET_OF_PRO: Final = 128
 
 _FOREIGN: Final = "skip_thought_signature_validator"
 """Stands for the signature of a call that another model made; newer models refuse a call without one."""
+
+_TAKES: Final = (
+    "pictures, PDFs, texts, sound and video; also by URL (https:, gs:) and by the id of an upload"
+)
+_FILES: Final = "https://generativelanguage.googleapis.com/v1beta/files/"
 
 _GO_ON: Final = {"text": GO_ON}
 _BEGINNING: Final = {"role": "user", "parts": [_GO_ON]}
@@ -169,14 +180,14 @@ def _spoken(
     messages: Iterable[Message], *, signed: bool
 ) -> Iterator[tuple[str, Sequence[dict[str, Any]]]]:
     given: dict[str, dict[str, str]] = {}
-    # Models that want signatures take images inside results.
-    for message in messages if signed else with_images_behind_results(messages):
+    follows = _stays_outside if signed else follow_results
+    for message in with_media_behind_results(messages, follows):
         match message:
             case UserMessage(content):
                 yield "user", [_part(block) for block in content if not is_blank(block)]
             case ToolResultMessage():
                 id_ = given[message.call_id]
-                yield "user", [{"functionResponse": id_ | _result(message, with_images=signed)}]
+                yield "user", [{"functionResponse": id_ | _result(message, follows)}]
             case AssistantMessage():
                 given = {call.id: _given_id(call, message) for call in message.tool_calls}
                 if parts := list(_reply(message, signed=signed)):
@@ -187,19 +198,48 @@ def _part(block: UserBlock) -> dict[str, Any]:
     match block:
         case Text(text):
             return {"text": text}
-        case Image():
-            return _inline(block)
+        case _:
+            return _media(block)
 
 
-def _inline(image: Image) -> dict[str, Any]:
-    return {"inlineData": {"mimeType": image.media_type, "data": base64_of(image)}}
+def _media(block: Media) -> dict[str, Any]:
+    if isinstance(block, Document) and block.data and block.media_type != "application/pdf":
+        text = text_of_document(block)
+        if text is None:
+            raise unsupported("Google", block, _TAKES)
+        return {"text": text}
+    if block.data:
+        return {"inlineData": {"mimeType": block.media_type, "data": base64_of(block)}}
+    address = block.url or _address(block.file_id or "")
+    if address.startswith("s3:"):
+        raise unsupported("Google", block, _TAKES)
+    kind = {"mimeType": block.media_type} if block.media_type else {}
+    return {"fileData": {"fileUri": address, **kind}}
 
 
-def _result(message: ToolResultMessage, *, with_images: bool) -> dict[str, Any]:
+def _address(file_id: str) -> str:
+    """Return the address of an uploaded file; its name alone is that of one of the Gemini API."""
+    return file_id if "://" in file_id else f"{_FILES}{file_id.removeprefix('files/')}"
+
+
+def _stays_outside(block: UserBlock) -> bool:
+    """Say of a block whether it follows a result: models that want signatures take pictures and PDFs inside."""
+    is_pdf = isinstance(block, Document) and block.media_type == "application/pdf"
+    return not (is_pdf or isinstance(block, Text | Image))
+
+
+def _result(message: ToolResultMessage, follows: Callable[[UserBlock], bool]) -> dict[str, Any]:
     key = "error" if message.is_error else "output"
-    result = {"name": _valid_name(message.name), "response": {key: message.text}}
-    images = [_inline(block) for block in message.content if isinstance(block, Image)]
-    return {**result, "parts": images} if with_images and images else result
+    result = {"name": _valid_name(message.name)}
+    inside = [
+        _media(block)
+        for block in message.content
+        if not isinstance(block, Text) and not follows(block)
+    ]
+    if not inside:
+        return {**result, "response": {key: message.text}}
+    said = {key: message.text} if message.text or message.is_error else {}
+    return {**result, "response": said, "parts": inside}
 
 
 def _reply(message: AssistantMessage, *, signed: bool) -> Iterator[dict[str, Any]]:
@@ -208,7 +248,7 @@ def _reply(message: AssistantMessage, *, signed: bool) -> Iterator[dict[str, Any
     unsigned = signed and bool(message.tool_calls)
     for block in message.content:
         match block:
-            case Text(text) if text.strip() or (own and block.details):
+            case Text(text) if text.strip() or (own and _signature(block)):
                 yield {"text": text} | (_signature(block) if own else {})
             case Thinking(text, signature) if own and (text or signature):
                 sealed = {SIGNATURE: signature} if signature else {}
@@ -221,7 +261,7 @@ def _reply(message: AssistantMessage, *, signed: bool) -> Iterator[dict[str, Any
                 made = {"name": _valid_name(name), "args": arguments}
                 yield {"functionCall": _given_id(block, message) | made} | sealed
             case Image():
-                yield _inline(block)
+                yield _media(block)
             case ProviderItem(api, data) if api == NAME:
                 yield dict(data)
             case _:

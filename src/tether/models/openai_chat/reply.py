@@ -17,18 +17,11 @@ from attrs import Factory, define, field
 
 from tether.deltas import Delta, TextDelta
 from tether.errors import ModelError
-from tether.messages import (
-    FailureKind,
-    Image,
-    ProviderItem,
-    StopReason,
-    Text,
-    Thinking,
-    Usage,
-)
+from tether.media import Image
+from tether.messages import FailureKind, ProviderItem, StopReason, Text, Thinking, Usage
 from tether.models._wire.failures import cut_short, error_from_stream
-from tether.models._wire.images import image_from_data_url
 from tether.models._wire.leniency import count_in, mended, text_or_empty, tolerant
+from tether.models._wire.media import image_from_data_url
 from tether.models._wire.protocol import Decoder
 from tether.models._wire.reply_builder import OpenBlock, ReplyBuilder, read_reply
 from tether.models._wire.sse import ServerSentEvent

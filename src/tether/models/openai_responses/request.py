@@ -14,10 +14,10 @@ from functools import partial
 from itertools import groupby
 from typing import Any, Final
 
+from tether.media import Document, Image, Media
 from tether.messages import (
     AssistantBlock,
     AssistantMessage,
-    Image,
     ProviderItem,
     Text,
     Thinking,
@@ -34,7 +34,7 @@ from tether.models._wire.cached_prefix import (
     write_conversation,
 )
 from tether.models._wire.ids import unique_call_ids, valid_call_id, valid_tool_name
-from tether.models._wire.images import data_url
+from tether.models._wire.media import data_url, file_name, unsupported, url_or_data_url
 from tether.models._wire.turns import said
 from tether.models.openai_responses.items import NAME
 from tether.transcript import repaired
@@ -43,6 +43,8 @@ __all__ = ("encode",)
 
 _WITHOUT_REASONING: Final = re.compile(r"\bgpt-[34]|chatgpt")
 """Models that refuse a request for sealed reasoning."""
+
+_TAKES: Final = "pictures and documents: as bytes, by URL and by the id of an upload"
 
 
 def encode(request: ModelRequest, model: str, cache: CachedPrefix | None = None) -> dict[str, Any]:
@@ -150,8 +152,25 @@ def _part(block: UserBlock) -> dict[str, Any]:
     match block:
         case Text(text):
             return {"type": "input_text", "text": text}
-        case Image():
-            return {"type": "input_image", "image_url": data_url(block)}
+        case _:
+            return _media(block)
+
+
+def _media(block: Media) -> dict[str, Any]:
+    match block:
+        case Image(file_id=str(file_id)):
+            return {"type": "input_image", "file_id": file_id}
+        case Image() if (address := url_or_data_url(block)) is not None:
+            return {"type": "input_image", "image_url": address}
+        case Document(file_id=str(file_id)):
+            return {"type": "input_file", "file_id": file_id}
+        case Document(url=str(url)) if url.startswith("http"):
+            return {"type": "input_file", "file_url": url}
+        case Document(data) if data:
+            given = {"filename": file_name(block), "file_data": data_url(block)}
+            return {"type": "input_file", **given}
+        case _:
+            raise unsupported("OpenAI (Responses)", block, _TAKES)
 
 
 def _reply(
