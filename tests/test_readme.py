@@ -290,7 +290,9 @@ TABLES: Final[list[tuple[str, str, Iterable[str]]]] = [
         "setting",
         [
             "api_key",
-            *{*fields(type(model_from_name("ollama:any")))} - {"name", "model", "api", "key"},
+            "stream",
+            *{*fields(type(model_from_name("ollama:any")))}
+            - {"name", "model", "api", "key", "sign", "streaming"},
         ],
     ),
     ("src/tether/toolbox", "option", [name for name in parameters(tool) if name != "function"]),
