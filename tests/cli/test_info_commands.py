@@ -28,8 +28,8 @@ def test_providers_are_listed_with_their_keys(
     assert main(["models"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "groq             GROQ_API_KEY is set" in lines
-    assert "google        GEMINI_API_KEY or GOOGLE_API_KEY is not set" in lines
-    assert "ollama        none needed" in lines
+    assert "google           GEMINI_API_KEY or GOOGLE_API_KEY is not set" in lines
+    assert "ollama           none needed" in lines
     assert len(lines) == len(provider_keys()) + 3
 
 
