@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from tests import strategies as some
 
 from tether import messages as module
+from tether.media import Audio, Document, Image, Media, Video
 from tether.messages import (
     AssistantBlock,
     AssistantMessage,
     Block,
     CustomMessage,
     Failure,
-    Image,
     Message,
     Outcome,
     ProviderItem,
@@ -64,7 +64,8 @@ class TestContent:
         with pytest.raises(TypeError) as caught:
             UserMessage(content)
         assert str(caught.value) == (
-            f"expected a string, Text or Image, got {type(single).__name__}"
+            "expected a string, a Path, Text, Image, Document, Audio or Video; "
+            f"got {type(single).__name__}"
         )
 
     @pytest.mark.parametrize("content", [{"text": "hi"}, [5], [UserMessage("hi")]])
@@ -132,7 +133,7 @@ CLASSES = [getattr(module, name) for name in module.__all__ if attrs.has(getattr
 
 
 class TestShape:
-    @pytest.mark.parametrize("cls", CLASSES)
+    @pytest.mark.parametrize("cls", [*CLASSES, *get_args(Media)])
     def test_everything_is_frozen_and_has_slots(self, cls: Any) -> None:
         assert hasattr(cls, "__slots__")
         with pytest.raises(attrs.exceptions.FrozenInstanceError):
@@ -146,6 +147,9 @@ class TestShape:
             ToolCall: "tool_call",
             ProviderItem: "provider_item",
             Image: "image",
+            Document: "document",
+            Audio: "audio",
+            Video: "video",
         }
         assert {cls: cls.role for cls in get_args(Message)} == {
             UserMessage: "user",
@@ -155,7 +159,12 @@ class TestShape:
         }
 
     def test_every_class_is_a_block_a_message_or_a_part_of_one(self) -> None:
-        assert set(CLASSES) == {*get_args(Block), *get_args(Message), Usage, Failure}
+        assert {*CLASSES, *get_args(Media)} == {
+            *get_args(Block),
+            *get_args(Message),
+            Usage,
+            Failure,
+        }
 
     @given(st.binary(min_size=1000, max_size=1010))
     def test_a_picture_is_not_poured_into_a_log(self, data: bytes) -> None:

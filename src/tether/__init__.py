@@ -21,6 +21,8 @@ from tether.errors import (
 from tether.events import (
     AgentEnd,
     AgentStart,
+    ApprovalAnswered,
+    ApprovalRequested,
     Event,
     MessageEnd,
     MessageStart,
@@ -35,10 +37,10 @@ from tether.events import (
 from tether.hooks import Deny, Invocation, ProceedTool
 from tether.iterator import RunIterator
 from tether.limits import Limits
+from tether.media import Audio, Document, Image, Video
 from tether.messages import (
     AssistantMessage,
     CustomMessage,
-    Image,
     Message,
     Prompt,
     Queued,
@@ -66,12 +68,16 @@ __all__ = (
     "AgentBusyError",
     "AgentEnd",
     "AgentStart",
+    "ApprovalAnswered",
+    "ApprovalRequested",
     "Approve",
     "AssistantMessage",
+    "Audio",
     "Chat",
     "Commands",
     "CustomMessage",
     "Deny",
+    "Document",
     "Event",
     "EventStream",
     "Image",
@@ -119,6 +125,7 @@ __all__ = (
     "UsageError",
     "UserMessage",
     "Verdict",
+    "Video",
     "context_window",
     "create_event_stream",
     "fallback",

@@ -129,7 +129,9 @@ def field_check(check: Check[Any]) -> Callable[[Any, Any, Any], None]:
     """Make the validator of an attrs field."""
 
     def validate(instance: Any, attribute: Any, value: Any) -> None:
-        check(f"{type(instance).__name__}.{attribute.name}", value)
+        owner = type(instance).__name__
+        # Of a private class nobody has heard: its fields are what its users give.
+        check(attribute.name if owner.startswith("_") else f"{owner}.{attribute.name}", value)
 
     return validate
 

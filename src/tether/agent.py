@@ -9,7 +9,7 @@ import time
 import uuid
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from os import PathLike
 from typing import Any, Final, Literal, TypeVar, overload
@@ -18,6 +18,7 @@ import anyio
 from attrs import evolve, field, frozen
 
 from tether._engine.active_run import ActiveRun, RunStart
+from tether._engine.background import Background, open_background
 from tether._engine.conversation import Conversation
 from tether._engine.inbox import Inbox, optional_message
 from tether._engine.ledger import Ledger
@@ -208,6 +209,7 @@ class Agent(Hookable):
             self.hooks.add("around_tool", approval(approve), name="approve", depth=1000)
         self.session: Session | None = self._opened(session)
         kept = self.session.messages if self.session is not None else ()
+        self._backgrounds: list[Background] = []
         self._conversation = Conversation(
             [*kept, *items("messages", messages)], Inbox(steering, follow_up), clock, new_id
         )
@@ -395,8 +397,8 @@ class Agent(Hookable):
 
         Args:
             prompt: what to say; None to continue from the conversation as it stands.
-            output: the type of the result: an attrs class, a dataclass, a TypedDict, a
-                pydantic model, or plain types. The model gives it by a tool that is added for this run.
+            output: the type of the result: an attrs class, a dataclass, a TypedDict, a pydantic model, plain
+                types, or a union of them. The model gives it by a tool that is added for this run.
             output_attempts: how often the model may try, before `result()` raises `OutputError`.
             deps: what the tools need in this run; the agent's own if None.
             limits: what this run may spend; the agent's own if None.
@@ -579,21 +581,29 @@ class Agent(Hookable):
     async def opened(self) -> AsyncIterator["Agent"]:
         """Run the hooks at `agent_opened` now, and those at `agent_closed` at the end of the block.
 
-        A run does not need it: it is for hooks that open and close what they need for longer than a run.
+        A run does not need it: it is for hooks that open and close what they need for longer than a run, and for what
+        tools start with `ToolContext.start`, such as commands in the background. That goes on from run to run within
+        the block; without one it ends with its run.
 
         Returns:
-            A context manager that gives the agent.
+            A context manager that gives the agent, to be left in the task that entered it.
 
         Raises:
             Exception: what a hook raised.
 
         Cancellation:
-            Passes on once the hooks at `agent_closed` are done, which have a few seconds for it.
+            Passes on once what the tools started has ended, and the hooks at `agent_closed` are done, which have a
+            few seconds for it.
         """
         for hook in self.hooks.at("agent_opened"):
             await call_hook(hook, self)
         try:
-            yield self
+            async with open_background() as background:
+                self._backgrounds.append(background)
+                try:
+                    yield self
+                finally:
+                    self._backgrounds.remove(background)
         finally:
             with anyio.move_on_after(_CLOSING_TIME, shield=True):
                 for hook in self.hooks.at("agent_closed"):
@@ -729,7 +739,7 @@ class Agent(Hookable):
         )
         asked = _Asked(
             request,
-            depth=context.depth + 1,
+            inside=context,
             spent=context.spent if shared else None,
             counts_cost=context.limits.cost is not None,
         )
@@ -793,7 +803,7 @@ class Agent(Hookable):
 
         if costs_count():
             require_price(self._model)
-        conversation = self._conversation
+        conversation, inside = self._conversation, asked.inside
         prompts = conversation.prompts(asked.prompt)
         parts = RunParts(
             transcript=conversation.transcript,
@@ -806,11 +816,21 @@ class Agent(Hookable):
             new_id=conversation.new_id,
             record=self._record,
             session=self.session,
-            depth=asked.depth,
+            depth=0 if inside is None else inside.depth + 1,
+            order=() if inside is None else inside.order,
+            pause=nullcontext if inside is None else inside.paused,
+            background=self._background,
         )
         run = ActiveRun(parts, prompts, lambda: conversation.over(run, place))
         conversation.begin(run)
         return run
+
+    def _background(self) -> AbstractAsyncContextManager[Background]:
+        """The place for tasks that outlive calls: the innermost of the open blocks, or one for the run alone."""
+        for background in reversed(self._backgrounds):
+            if background.is_open_here:
+                return nullcontext(background)
+        return open_background()
 
     def _record(self, message: Message) -> None:
         if self.session is None:
@@ -844,8 +864,8 @@ class _Asked:
     deps: Any = None
     limits: Limits | None = None
     when_busy: WhenBusy = "raise"
-    depth: int = 0
-    """How many agents stand above the one that runs."""
+    inside: ToolContext[Any] | None = None
+    """The call that the run is part of, if it is."""
     spent: Spent | None = None
     """Where it counts what it spends, together with others; None for by itself."""
     counts_cost: bool = False

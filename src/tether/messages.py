@@ -2,16 +2,19 @@
 
 Everything here is a frozen attrs class. Messages are told apart by `role`, blocks by `type`; both are
 class attributes and the tags of the JSON form (see `tether.serialize`). A message made by a person
-has no `id` and no `timestamp` until a run takes it in: the run stamps both.
+has no `id` and no `timestamp` until a run takes it in: the run stamps both. Blocks that hold no text are in `media`.
 
-No I/O.
+No I/O, but for a `Path` in a message, which is read when the message is made.
 """
 
 from collections.abc import Collection, Iterable, Mapping
 from itertools import chain, count
+from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, TypeAlias, get_args
 
 from attrs import field, frozen
+
+from tether.media import Audio, Document, Image, Video, media_or_text
 
 __all__ = (
     "AssistantBlock",
@@ -20,7 +23,6 @@ __all__ = (
     "CustomMessage",
     "Failure",
     "FailureKind",
-    "Image",
     "JsonObject",
     "Message",
     "Outcome",
@@ -36,6 +38,7 @@ __all__ = (
     "ToolResultMessage",
     "Usage",
     "UserBlock",
+    "UserContent",
     "UserMessage",
     "as_message",
     "as_user_blocks",
@@ -56,6 +59,7 @@ Outcome: TypeAlias = Literal["ok", "error", "timeout", "denied", "skipped", "int
 FailureKind: TypeAlias = Literal[
     "authentication",
     "permission",
+    "quota",
     "not_found",
     "rate_limit",
     "overloaded",
@@ -97,16 +101,6 @@ class Thinking:
 
 
 @frozen
-class Image:
-    """A picture, as bytes."""
-
-    type: ClassVar[Literal["image"]] = "image"
-
-    data: bytes = field(repr=lambda data: f"<{len(data)} bytes>")
-    media_type: str = "image/png"
-
-
-@frozen
 class ToolCall:
     """A model's request to run a tool."""
 
@@ -132,14 +126,17 @@ class ProviderItem:
     data: JsonObject
 
 
-UserBlock: TypeAlias = Text | Image
+UserBlock: TypeAlias = Text | Image | Document | Audio | Video
 AssistantBlock: TypeAlias = Text | Thinking | ToolCall | ProviderItem | Image
-Block: TypeAlias = AssistantBlock
+Block: TypeAlias = Text | Thinking | ToolCall | ProviderItem | Image | Document | Audio | Video
+
+UserContent: TypeAlias = str | Path | UserBlock | Iterable[str | Path | UserBlock]
+"""What a message can be made of: a text, a file, a block, or several of them."""
 
 _USER_BLOCKS: Final = frozenset(get_args(UserBlock))
 _ASSISTANT_BLOCKS: Final = frozenset(get_args(AssistantBlock))
 # A mapping is no block, but to iterate over it would take its keys for texts.
-_SINGLE: Final = (str, *get_args(AssistantBlock), Mapping)
+_SINGLE: Final = (str, Path, *get_args(Block), Mapping)
 
 
 @frozen(kw_only=True)
@@ -183,17 +180,21 @@ class Failure:
     request_id: str | None = None
 
 
-def as_user_blocks(content: str | UserBlock | Iterable[str | UserBlock]) -> tuple[UserBlock, ...]:
+def as_user_blocks(content: UserContent) -> tuple[UserBlock, ...]:
     """Take content in any form a person would write it.
 
     Args:
-        content: a string or a block, or several of them.
+        content: a string, a path or a block, or several of them. A path is that of a regular file, of at most
+            32 MiB, or 1 MiB of text. It is read at once.
 
     Returns:
-        The blocks, in order; a string is a text block.
+        The blocks, in order. A string is a text block. A file becomes the block that its bytes show it to be; a text
+        stands in a text block under its name.
 
     Raises:
-        TypeError: something in it is neither string, text nor image.
+        TypeError: something in it is none of these.
+        ValueError: a file cannot be sent; the message says why.
+        OSError: a file cannot be read.
     """
     if type(content) is tuple and _USER_BLOCKS.issuperset(map(type, content)):
         return content  # as it mostly comes: it was converted before
@@ -209,7 +210,12 @@ def _as_user_block(item: object) -> UserBlock:
         return Text(item)
     if isinstance(item, UserBlock):
         return item
-    raise TypeError(f"expected a string, Text or Image, got {type(item).__name__}")
+    if isinstance(item, Path):
+        read = media_or_text(item)
+        return Text(read) if isinstance(read, str) else read
+    raise TypeError(
+        f"expected a string, a Path, Text, Image, Document, Audio or Video; got {type(item).__name__}"
+    )
 
 
 def _as_assistant_blocks(
@@ -234,7 +240,7 @@ def _text_of(content: Iterable[Block]) -> str:
 
 @frozen
 class UserMessage:
-    """What a person says; `content` may be given as a string or a block, or several of them."""
+    """What a person says; `content` may be given as a string, a `Path` or a block, or several of them."""
 
     role: ClassVar[Literal["user"]] = "user"
 
@@ -341,8 +347,8 @@ class CustomMessage:
 
 Message: TypeAlias = UserMessage | AssistantMessage | ToolResultMessage | CustomMessage
 
-Prompt: TypeAlias = str | UserBlock | Iterable[UserBlock] | UserMessage | CustomMessage
-"""What can be said to an agent: text, blocks, or a message."""
+Prompt: TypeAlias = UserContent | UserMessage | CustomMessage
+"""What can be said to an agent: text, files, blocks, or a message."""
 
 Queued: TypeAlias = UserMessage | CustomMessage
 """What can wait to enter a conversation."""
@@ -358,7 +364,9 @@ def as_message(prompt: Prompt) -> Queued:
     """Make a message of what is to be said; a message is returned as it is.
 
     Raises:
-        TypeError: something in it is neither string, text nor image.
+        TypeError: something in it is nothing that can be said; see `as_user_blocks`.
+        ValueError: a file cannot be sent.
+        OSError: a file cannot be read.
     """
     return prompt if isinstance(prompt, UserMessage | CustomMessage) else UserMessage(prompt)
 

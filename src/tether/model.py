@@ -185,7 +185,7 @@ class RetryPolicy:
     """Which failures lead to another attempt, how many there are, and how long to wait.
 
     An agent follows the policy of its model, the attribute `retry`, if it has one. A request is made again only if
-    nothing of its reply has arrived: no text comes twice.
+    no block of its reply has begun: no text comes twice.
 
     Raises:
         UsageError: a number makes no sense, or there is no such kind.
@@ -231,5 +231,5 @@ class AlternativeModels(Protocol):
         ...
 
     def passes_on(self, model: Model, error: ModelError) -> bool:
-        """Say whether the next one is asked, where `model` failed before anything had arrived."""
+        """Say whether the next one is asked, where `model` failed before its reply had begun."""
         ...

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tether import Agent, Image, Text, ToolResult, ToolResultMessage, tool
+from tether import Agent, Text, ToolResult, ToolResultMessage, tool
 from tether.hooks import HookPoint
 from tether.session import Session
 from tether.testing import ScriptedModel, call
@@ -21,7 +21,6 @@ class Unwritable:
 
 HOLDS_ITSELF: list[Any] = []
 HOLDS_ITSELF.append(HOLDS_ITSELF)
-NO_BYTES: Any = "pixels"
 NO_OUTCOME: Any = "splendid"
 NO_TEXT: Any = 3
 
@@ -31,9 +30,7 @@ BAD_RESULTS = {
     "keys": ToolResult("ok", details={1: 2}),
     "a circle": ToolResult("ok", details=HOLDS_ITSELF),
     "an outcome": ToolResult("ok", outcome=NO_OUTCOME),
-    "an image": ToolResult(Image(NO_BYTES)),
     "a text": ToolResult(Text(NO_TEXT)),
-    "an image alone": Image(NO_BYTES),
 }
 
 

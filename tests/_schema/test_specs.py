@@ -183,9 +183,21 @@ def test_what_does_not_fit_is_refused(hint: Any, given: object, fault: str) -> N
 
 @pytest.mark.parametrize(
     "hint",
-    [complex, typing.Callable[[], int], Line | Order, list[int] | set[int], "Nowhere", pytest],
+    [
+        complex,
+        typing.Callable[[], int],
+        type[int],
+        typing.Iterator[int],
+        dict[tuple[int, int], int],
+        Line | complex,
+        typing.Literal[b"a"],
+        typing.Literal[[1]],
+        "Nowhere",
+        pytest,
+    ],
+    ids=str,
 )
-def test_what_json_cannot_hold_or_tell_apart_is_refused_when_the_tool_is_made(hint: Any) -> None:
+def test_what_json_cannot_hold_is_refused_when_the_tool_is_made(hint: Any) -> None:
     def function(value: Any) -> None: ...
 
     function.__annotations__["value"] = hint

@@ -18,6 +18,7 @@ outlasts the run, the transcript and the inbox, is the agent's.
     interruption    what is in flight and how it is interrupted; how the run ends
     publisher       events to listeners and consumers
     connections     models connected for the run
+    background      tasks that tools start to outlive their calls
     ledger          what the run may spend, and has spent
     inbox           messages that wait for the run
     estimate        what a reply has used that ends early

@@ -85,14 +85,16 @@ class ActiveRun:
             price=ledger.price,
             waiting=parts.inbox.anything_waits,
         )
-        services = RunServices(
-            parts=parts,
-            control=self.control,
-            live=self.live,
-            publisher=Publisher(sink, parts.hooks, self.control),
-        )
         try:
-            end = await Driver(loop, services).drive()
+            async with parts.background() as background:
+                services = RunServices(
+                    parts=parts,
+                    control=self.control,
+                    live=self.live,
+                    publisher=Publisher(sink, parts.hooks, self.control),
+                    background=background,
+                )
+                end = await Driver(loop, services).drive()
             if end.stop_reason == "error" and self.live.error is not None:
                 raise self.live.error
             return self._result(end, first)

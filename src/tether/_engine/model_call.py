@@ -50,7 +50,6 @@ class ModelCall:
 
     __slots__ = (
         "_announced",
-        "_arrived",
         "_failure",
         "_id",
         "_partial",
@@ -69,7 +68,6 @@ class ModelCall:
         self._started_at = services.parts.now()
         self._partial = PartialReply()
         self._announced = False
-        self._arrived = False
         # While this is set, an exception comes from a listener or a consumer, and not from the model.
         self._publishing = False
         self._failure: Failure | None = None
@@ -146,7 +144,7 @@ class ModelCall:
         try:
             await self._ask(self._settings.model, request)
         except ModelError as error:
-            if error.kind != "context_overflow" or self._arrived:
+            if error.kind != "context_overflow" or self._has_begun:
                 raise
             refusal = error
         if refusal is None:
@@ -200,7 +198,7 @@ class ModelCall:
                 await self._ask(alternative, request)
             except ModelError as error:
                 is_last = number == len(model.alternatives)
-                if self._arrived or is_last or not model.passes_on(alternative, error):
+                if self._has_begun or is_last or not model.passes_on(alternative, error):
                     raise
                 failure = error.failure
             else:
@@ -218,8 +216,8 @@ class ModelCall:
             await self._retry(policy, model, request, error)
 
     def _may_retry(self, policy: RetryPolicy, error: Exception) -> bool | float:
-        """Say whether to ask again, and after how long: never once something has arrived."""
-        return False if self._arrived else policy.wants(error)
+        """Say whether to ask again, and after how long: never once the reply has begun."""
+        return False if self._has_begun else policy.wants(error)
 
     async def _retry(
         self, policy: RetryPolicy, model: Model, request: ModelRequest, error: ModelError
@@ -277,7 +275,6 @@ class ModelCall:
         async with stream(request) as deltas:
             add, offer = self._partial.add, self._services.publisher.offer
             async for delta in deltas:
-                self._arrived = True
                 add(delta)
                 if isinstance(delta, _FACTS):
                     continue
@@ -287,6 +284,11 @@ class ModelCall:
                     await self._publish(event)
         if self._partial.complete is None:
             raise ModelError("the reply stopped before its end", kind="malformed")
+
+    @property
+    def _has_begun(self) -> bool:
+        """Whether a block of the reply has begun. Facts about it, such as its id, are no beginning: nobody saw them."""
+        return self._announced or self._partial.complete is not None
 
     async def _announce(self) -> None:
         if not self._announced:

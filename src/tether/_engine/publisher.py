@@ -79,6 +79,14 @@ class Publisher:
                 self._outbox.insert(0, event)
                 raise
 
+    async def caught_up(self) -> None:
+        """Let consumers take what was published; see `EventSink.caught_up`.
+
+        Cancellation:
+            At once.
+        """
+        await self._sink.caught_up()
+
     def cut(self) -> None:
         """Publish nothing more: the next event says what is not true, such as that a message is kept."""
         self._is_cut = True

@@ -1,6 +1,7 @@
 """Perform one batch of tool calls: a scope each, deadlines, threads, answers in the order of the calls."""
 
 import difflib
+import inspect
 import logging
 import math
 import re
@@ -13,6 +14,7 @@ from attrs import define, evolve, field
 
 from tether._engine.parts import RunServices
 from tether._engine.reports import Reports
+from tether._engine.stopwatch import Stopwatch
 from tether._engine.turn_settings import TurnSettings
 from tether._scopes.exceptions import described
 from tether._scopes.task_groups import failure_in, is_cancellation, open_task_group, within
@@ -38,8 +40,9 @@ class _Call:
 
     call: ToolCall
     reports: Reports
+    clock: Stopwatch
     scope: anyio.CancelScope = field(factory=anyio.CancelScope)
-    started_at: float | None = None
+    order: tuple[int, ...] = ()
     usage: Usage = field(factory=Usage)
     cost: float = 0.0
     answer: ToolOutcome | None = None
@@ -62,8 +65,10 @@ class ToolBatch:
     def __init__(self, services: RunServices, calls: Sequence[ToolCall]) -> None:
         self._services = services
         self._parts = services.parts
-        publish = services.publisher.publish
-        self._calls = {call.id: _Call(call, Reports(publish)) for call in calls}
+        self._calls = {
+            call.id: _Call(call, Reports(services.publisher), Stopwatch(services.parts.pause))
+            for call in calls
+        }
 
     async def perform(self) -> Sequence[ToolOutcome]:
         """Run the calls, and publish what becomes of them.
@@ -93,7 +98,7 @@ class ToolBatch:
                             await self._start(call)
                             tasks.start_soon(self._run, call)
         for call in self._calls.values():
-            if call.started_at is None:
+            if not call.clock.is_started:
                 await self._start(call)
             if call.answer is None:
                 self._resolve(call, self._unanswered(call))
@@ -105,9 +110,11 @@ class ToolBatch:
         publish = self._services.publisher.publish_nowait
         outcomes = self._outcomes()
         for call, outcome in zip(self._calls.values(), outcomes, strict=True):
-            if call.started_at is None:
+            if not call.clock.is_started:
                 publish(self._start_of(call))
             if not call.ended:
+                if (withdrawn := call.reports.withdraw()) is not None:
+                    publish(withdrawn)
                 publish(self._end_of(call, outcome.result))
         return outcomes
 
@@ -132,8 +139,11 @@ class ToolBatch:
 
     async def _start(self, call: _Call) -> None:
         """Take a call up: from here on it is known by its id, and may be cancelled."""
-        call.started_at = anyio.current_time()
-        self._services.live.tool_scopes[call.call.id] = call.scope
+        call.clock.start()
+        live = self._services.live
+        live.calls_begun += 1
+        call.order = (*self._parts.order, live.calls_begun)
+        live.tool_scopes[call.call.id] = call.scope
         await self._services.publisher.publish(self._start_of(call))
 
     async def _run(self, call: _Call) -> None:
@@ -158,11 +168,13 @@ class ToolBatch:
         call.answer = ToolOutcome(result, terminate, call.usage, call.cost)
 
     async def _end(self, call: _Call) -> None:
-        if call.ended or call.answer is None or call.started_at is None:
+        if call.ended or call.answer is None or not call.clock.is_started:
             return
         self._services.live.tool_scopes.pop(call.call.id, None)
         call.reports.close()
         await call.reports.delivered()
+        if (withdrawn := call.reports.withdraw()) is not None:
+            await self._services.publisher.publish(withdrawn)
         # From here on nothing can keep the event from being published: what is cut off is sent later.
         call.ended = True
         await self._services.publisher.publish(self._end_of(call, call.answer.result))
@@ -171,9 +183,7 @@ class ToolBatch:
         return ToolExecutionStart(call.call.id, call.call.name, call.call.arguments)
 
     def _end_of(self, call: _Call, result: ToolResultMessage) -> ToolExecutionEnd:
-        started_at = call.started_at
-        duration = 0.0 if started_at is None else anyio.current_time() - started_at
-        return ToolExecutionEnd(call.call.id, call.call.name, result, duration)
+        return ToolExecutionEnd(call.call.id, call.call.name, result, call.clock.seconds)
 
     def _unanswered(self, call: _Call) -> ToolResultMessage:
         """The result of a call that was kept from starting, or interrupted."""
@@ -253,9 +263,9 @@ class ToolBatch:
         if self._must_stop():
             return self._skipped()
         self._parts.transcript.begin(invocation.call.id)
-        deadline = anyio.CancelScope(deadline=anyio.current_time() + seconds)
+        deadline = anyio.CancelScope()
         try:
-            with deadline:
+            with deadline, invocation.context.limiting(deadline, seconds):
                 return as_tool_result(await self._function(tool, arguments))
         except Exception as error:  # noqa: BLE001 - a tool that fails never ends the run
             return _failed(described(error))
@@ -274,15 +284,28 @@ class ToolBatch:
         )
 
     async def _function(self, tool: Tool, arguments: dict[str, Any]) -> object:
+        result = await self._called(tool, arguments)
+        # A plain function may pass on what an async one gave it.
+        while inspect.isawaitable(result):
+            result = await result  # a checkpoint, if what it awaits is one: no loop without an end
+        return result
+
+    async def _called(self, tool: Tool, arguments: dict[str, Any]) -> object:
         if tool.is_async:
             return await tool.function(**arguments)
         given_up: list[bool] = []
-        work = partial(_in_thread, partial(tool.function, **arguments), tool.name, given_up)
+        # Not returned by the thread itself: trio takes nothing from a thread that is to be awaited.
+        returned: list[object] = []
+        work = partial(
+            _in_thread, partial(tool.function, **arguments), tool.name, returned, given_up
+        )
         try:
-            return await run_in_thread(work, limiter=self._services.threads)
+            await run_in_thread(work, limiter=self._services.threads)
         except anyio.get_cancelled_exc_class():
             given_up.append(True)
+            _close(returned)
             raise
+        return returned[0]
 
     def _tool_context(self, call: _Call) -> ToolContext[Any]:
         def spend(usage: Usage, cost: float) -> None:
@@ -302,6 +325,9 @@ class ToolBatch:
             price=self._settings.price,
             report=call.reports.report,
             spend=spend,
+            order=call.order,
+            clock=call.clock,
+            start=self._services.background.start,
         )
 
 
@@ -312,15 +338,25 @@ def _around(hook: Hook, proceed: ProceedTool) -> ProceedTool:
     return wrapped
 
 
-def _in_thread(function: Callable[[], object], name: str, given_up: Sequence[bool]) -> object:
+def _in_thread(
+    function: Callable[[], object], name: str, returned: list[object], given_up: Sequence[bool]
+) -> None:
     try:
-        return function()
+        returned.append(function())
     except SystemExit as error:
         # Raised in the event loop it would end the program; here it says that the function has no result.
         raise RuntimeError(f"{name} called sys.exit({error.code!r})") from error
     finally:
         if given_up:
             _log.warning("%s came back after it was given up; its result is discarded", name)
+            _close(returned)
+
+
+def _close(returned: Sequence[object]) -> None:
+    """Close a coroutine that nobody will await any more."""
+    for one in returned:
+        if inspect.iscoroutine(one):
+            one.close()
 
 
 def _unkeepable(message: ToolResultMessage) -> str | None:

@@ -32,6 +32,10 @@ _PROVIDERS: Final = {
     "anthropic-messages": "anthropic",
     "google-generate": "google",
     "openai-responses": "openai",
+    "azure-responses": "azure",
+    "bedrock": "aws",
+    "bedrock-converse": "aws",
+    "vertex": "google",
 }
 """From our names of providers and wire APIs to the package's, if they differ."""
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from attrs import define, field
 
 from tether.messages import AssistantBlock, ProviderItem, Text, Thinking
-from tether.models._wire.leniency import finished_call, text_or_empty
+from tether.models._wire.leniency import finished_call, mended, text_or_empty
 from tether.models._wire.reply_builder import OpenBlock
 
 __all__ = ("BLANK_LINE", "NAME", "Item", "Part", "blocks_of", "parts_given", "type_of_part")
@@ -38,7 +38,7 @@ class Part:
     @property
     def text(self) -> str:
         """The text as it is known."""
-        return self.final if self.final is not None else "".join(self.fragments)
+        return self.final if self.final is not None else mended("".join(self.fragments))
 
 
 @define(eq=False)

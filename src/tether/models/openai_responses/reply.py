@@ -19,7 +19,7 @@ from tether.deltas import Delta
 from tether.messages import AssistantBlock, Text, Usage
 from tether.models._wire.failures import cut_short, error_from_stream
 from tether.models._wire.ids import unique_id
-from tether.models._wire.leniency import count_in, text_or_empty, tolerant
+from tether.models._wire.leniency import count_in, mended, text_or_empty, tolerant
 from tether.models._wire.protocol import Decoder
 from tether.models._wire.reply_builder import BlockKind, ReplyBuilder, read_reply
 from tether.models.openai_responses.events import (
@@ -98,10 +98,14 @@ class _Reply:
         name, _, ending = event.type.rpartition(".")
         if event.error is not None or event.type == "error":
             raise error_from_stream(event.error or {"code": event.code, "message": event.message})
-        if event.type in ENDS:
+        if (whole := event.whole) is not None:
+            self._end(Event("response.completed", response=whole))
+        elif event.type in ENDS:
             self._end(event)
         elif name in PARTS and ending == "done":
             self._take_final_text(event, PARTS[name])
+        elif name in PARTS and ending == "delta":
+            self._take_mended_fragment(event, PARTS[name])
         elif event.item is not None:
             self._take_item(event, event.item, is_done=ending == "done")
         elif event.part is not None:
@@ -120,7 +124,7 @@ class _Reply:
         built.response_id = built.response_id or response.id or None
         built.model = response.model or built.model
         if response.usage is not None:
-            built.usage = _usage(response.usage)
+            built.count(_usage(response.usage))
         built.report()
 
     # Texts.
@@ -131,6 +135,11 @@ class _Reply:
             self._add(*found, event.delta)
             if found[1].goes_into_block:
                 self._last, self._part = event, found[1]
+
+    def _take_mended_fragment(self, event: Event, kind: str) -> None:
+        found = self._part_of(event, kind, event.number_of(kind))
+        if found is not None:
+            self._add(*found, text_or_empty(event.delta))
 
     def _take_final_text(self, event: Event, kind: str) -> None:
         found = self._part_of(event, kind, event.number_of(kind))
@@ -178,7 +187,7 @@ class _Reply:
         """Take in what a part is as a whole: what no fragment brought is added as one."""
         if isinstance(final, dict):
             final = json.dumps(final)
-        so_far = "".join(part.fragments)
+        so_far = mended("".join(part.fragments))
         if not isinstance(final, str) or not final or final == so_far:
             return
         if final.startswith(so_far):
