@@ -7,9 +7,13 @@ has no `id` and no `timestamp` until a run takes it in: the run stamps both. Blo
 No I/O, but for a `Path` in a message, which is read when the message is made.
 """
 
+<<<<<<< HEAD
 from collections.abc import Collection, Iterable, Mapping
 from itertools import chain, count
 from pathlib import Path
+=======
+from collections.abc import Callable, Collection, Iterable, Mapping
+>>>>>>> w/http
 from typing import Any, ClassVar, Final, Literal, TypeAlias, get_args
 
 from attrs import field, frozen
@@ -371,7 +375,30 @@ def as_message(prompt: Prompt) -> Queued:
     return prompt if isinstance(prompt, UserMessage | CustomMessage) else UserMessage(prompt)
 
 
-def unique(wanted: str, taken: Collection[str]) -> str:
-    """Choose a name or an id that is not taken: `wanted`, else `wanted-2`, `wanted-3` and so on."""
-    candidates = chain([wanted], (f"{wanted}-{number}" for number in count(2)))
-    return next(candidate for candidate in candidates if candidate not in taken)
+def unique(
+    wanted: str, taken: Collection[str], numbered: Callable[[int], str] | None = None
+) -> str:
+    """Choose a name or an id that is not taken: `wanted`, else `wanted-2`, `wanted-3` and so on.
+
+    Args:
+        wanted: the name.
+        taken: the names that are taken.
+        numbered: makes a name with a number, in another form.
+    """
+    if wanted not in taken:
+        return wanted
+
+    def name(number: int) -> str:
+        return f"{wanted}-{number}" if numbered is None else numbered(number)
+
+    taken_one, free = 1, 2
+    while name(free) in taken:
+        taken_one, free = free, 2 * free
+    # One that is free lies between them; many may be taken, so they are not tried one after the other.
+    while free - taken_one > 1:
+        middle = (taken_one + free) // 2
+        if name(middle) in taken:
+            taken_one = middle
+        else:
+            free = middle
+    return name(free)
