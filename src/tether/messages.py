@@ -7,13 +7,8 @@ has no `id` and no `timestamp` until a run takes it in: the run stamps both. Blo
 No I/O, but for a `Path` in a message, which is read when the message is made.
 """
 
-<<<<<<< HEAD
-from collections.abc import Collection, Iterable, Mapping
-from itertools import chain, count
-from pathlib import Path
-=======
 from collections.abc import Callable, Collection, Iterable, Mapping
->>>>>>> w/http
+from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, TypeAlias, get_args
 
 from attrs import field, frozen

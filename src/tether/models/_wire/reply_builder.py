@@ -24,12 +24,8 @@ from tether.deltas import (
 )
 from tether.errors import ModelError
 from tether.messages import AssistantBlock, AssistantMessage, Failure, StopReason, ToolCall, Usage
-<<<<<<< HEAD
-from tether.models._wire.leniency import DONE, is_first_half, mended, says_nothing
-=======
 from tether.models._wire.holdings import BLOCK, LARGE_EVENT, Holdings, refuse_dense
-from tether.models._wire.leniency import DONE, says_nothing
->>>>>>> w/http
+from tether.models._wire.leniency import DONE, is_first_half, mended, says_nothing
 from tether.models._wire.protocol import Decoder
 from tether.models._wire.sse import ServerSentEvent
 

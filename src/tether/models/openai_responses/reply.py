@@ -189,15 +189,10 @@ class _Reply:
         """Take in what a part is as a whole: what no fragment brought is added as one."""
         if isinstance(final, dict):
             final = json.dumps(final)
-<<<<<<< HEAD
-        so_far = mended("".join(part.fragments))
-        if not isinstance(final, str) or not final or final == so_far:
-=======
         if not isinstance(final, str) or not final:
->>>>>>> w/http
             return
         # What came in fragments is put together only if as much has come as a whole.
-        so_far = None if part.is_longer_than(final) else "".join(part.fragments)
+        so_far = None if part.is_longer_than(final) else mended("".join(part.fragments))
         if so_far is None or not final.startswith(so_far):
             part.final = final
         elif final != so_far:
