@@ -28,6 +28,7 @@ from tether._engine.parts import RunParts
 from tether._engine.turn_settings import DEFAULT_TOOL_TIMEOUT, TurnSettings
 from tether._given import (
     Checked,
+    field_check,
     function,
     instance_of,
     items,
@@ -860,9 +861,11 @@ class _Asked:
 
     prompt: Queued | None = field(converter=optional_message)
     output: Any = None
-    output_attempts: int = 3
+    output_attempts: int = field(default=3, validator=field_check(whole_number(1)))
     deps: Any = None
-    limits: Limits | None = None
+    limits: Limits | None = field(
+        default=None, validator=field_check(optional(instance_of(Limits)))
+    )
     when_busy: WhenBusy = "raise"
     inside: ToolContext[Any] | None = None
     """The call that the run is part of, if it is."""
@@ -873,4 +876,3 @@ class _Asked:
 
     def __attrs_post_init__(self) -> None:
         check_when_busy(self.when_busy)
-        optional(instance_of(Limits))("limits", self.limits)

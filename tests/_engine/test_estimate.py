@@ -138,7 +138,7 @@ async def test_a_run_counts_while_a_reply_arrives() -> None:
 def test_all_that_is_sent_counts() -> None:
     request = ModelRequest(
         messages=[
-            UserMessage(["x" * 40, Image(b"")]),
+            UserMessage(["x" * 40, Image(b"pixels")]),
             AssistantMessage([call("look", at="x" * 36)]),
         ],
         system="x" * 400,

@@ -12,6 +12,7 @@ from attrs import evolve
 from tether.messages import (
     AssistantMessage,
     Block,
+    ProviderItem,
     Text,
     Thinking,
     ToolCall,
@@ -65,6 +66,8 @@ def _of_block(block: Block) -> int:
             return _of_text(text)
         case ToolCall(_, name, arguments, malformed):
             return _of_text(name, malformed or _json(arguments))
+        case ProviderItem(_, data):
+            return _of_text(_json(data))
         case _:
             return _TOKENS_OF_MEDIA
 

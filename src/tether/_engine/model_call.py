@@ -10,6 +10,7 @@ from attrs import evolve
 from tether._engine.estimate import tokens_in_request, usage_so_far
 from tether._engine.parts import RunParts, RunServices
 from tether._engine.turn_settings import TurnSettings
+from tether._engine.unread_calls import MARK, deltas_of, unread_call
 from tether._scopes.exceptions import in_words, plain_model_errors
 from tether.deltas import PartialReply, ReplyEnd, ReplyInfo
 from tether.errors import ModelError
@@ -106,7 +107,7 @@ class ModelCall:
                     with plain_model_errors():
                         await self._ask_within_bounds()
                 except ModelError as failure:
-                    error = failure
+                    error = None if await self._takes_for_a_call(failure) else failure
         await self._announce()
         reply = self._partial.complete
         if reply is None:
@@ -116,6 +117,19 @@ class ModelCall:
         for hook in self._parts.hooks.at("after_model"):
             reply = await call_hook(hook, reply) or reply
         return self._stamped(reply)
+
+    async def _takes_for_a_call(self, error: ModelError) -> bool:
+        """Make a reply of a call that the server could not read, if the request has failed for that."""
+        call = unread_call(error, self._parts.transcript, self._settings.tools)
+        if call is None or self._has_begun:
+            return False
+        await self._announce()
+        for delta in deltas_of(call):
+            self._partial.add(delta)
+            await self._publish(MessageUpdate(delta))
+        reply = evolve(self._partial.preview(), stop_reason="tool_calls", details={MARK: True})
+        self._partial.add(ReplyEnd(evolve(reply, usage=self._usage_so_far())))
+        return True
 
     def close_nowait(self) -> AssistantMessage:
         """Announce the reply, if it was not, and return it as far as it has arrived, without waiting."""
@@ -257,8 +271,8 @@ class ModelCall:
         try:
             with plain_model_errors():
                 await self._receive(model, request)
-        except ModelError:
-            if not self._arrived:
+        except ModelError as error:
+            if not self._has_begun and error.failed_generation is None:
                 self._request_tokens = None
             raise
         except Exception as bug:

@@ -52,9 +52,8 @@ class Output:
     _faults: list[str] = field(factory=list[str])
 
     def __attrs_post_init__(self) -> None:
-        attempts: Any = self.attempts
-        if not isinstance(attempts, int) or attempts < 1:
-            raise UsageError(f"output_attempts must be at least 1, not {attempts!r}")
+        if self.attempts < 1:
+            raise UsageError(f"output_attempts must be at least 1, not {self.attempts}")
 
     @property
     def over(self) -> bool:
