@@ -130,6 +130,7 @@ usages = st.builds(
     cache_read_tokens=counts,
     cache_write_tokens=counts,
     reasoning_tokens=counts,
+    estimated=st.booleans(),
 )
 failures = st.builds(
     Failure, words(FailureKind), texts, st.none() | st.integers(100, 599), st.none() | texts

@@ -300,8 +300,10 @@ TABLES: Final[list[tuple[str, str, Iterable[str]]]] = [
         "setting",
         [
             "api_key",
+            "stream",
             *sorted(
-                {*fields(type(model_from_name("ollama:any")))} - {"name", "model", "api", "key"}
+                {*fields(type(model_from_name("ollama:any")))}
+                - {"name", "model", "api", "key", "sign", "streaming"}
             ),
         ],
     ),

@@ -135,7 +135,7 @@ class TestForm:
                 '"redacted":false,"details":null},{"type":"tool_call","id":"c1","name":"add",'
                 '"arguments":{"a":[1,2.0]},"malformed":null,"details":null}],"model":"m","api":"",'
                 '"stop_reason":"error","usage":{"input_tokens":0,"output_tokens":0,'
-                '"cache_read_tokens":0,"cache_write_tokens":0,"reasoning_tokens":0},'
+                '"cache_read_tokens":0,"cache_write_tokens":0,"reasoning_tokens":0,"estimated":false},'
                 '"error":{"kind":"server","message":"broken","status":500,"request_id":null},'
                 '"response_id":null,"details":null,"id":"","timestamp":0.0}',
             ),

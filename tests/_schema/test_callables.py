@@ -262,3 +262,19 @@ def test_a_method_is_refused_where_its_class_is_written() -> None:
             @tool
             def find(self, name: str) -> str:
                 return name
+
+
+def test_a_signature_that_a_decorator_has_made_is_read() -> None:
+    def passed_on(**kwargs: Any) -> str:
+        """Pass on."""
+        return str(kwargs)
+
+    kind = inspect.Parameter.KEYWORD_ONLY
+    signature = inspect.Signature([inspect.Parameter("count", kind, annotation=int)])
+    setattr(passed_on, "__signature__", signature)  # noqa: B010 - no attribute that functions have
+    assert tool(passed_on).bind({"count": "3"}) == {"count": 3}
+
+
+def test_what_is_built_in_may_be_a_tool_with_a_schema_of_its_own() -> None:
+    schema = {"type": "object", "properties": {"number": {"type": "number"}}}
+    assert tool(parameters=schema)(round).bind({"number": 1.5}) == {"number": 1.5}

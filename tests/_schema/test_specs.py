@@ -214,6 +214,51 @@ def test_a_path_and_a_model_of_pydantic_are_written_as_json() -> None:
     }
 
 
+class Basket(pydantic.BaseModel):
+    fruits: list[str]
+    owner: Node | None = None
+    note: str = ""
+
+
+@pytest.mark.parametrize(
+    ("hint", "given", "made"),
+    [
+        (list[int], "[1, 2]", [1, 2]),
+        (list[int], '"[1, 2]"', [1, 2]),
+        (list[list[int]], ["[1]", [2]], [[1], [2]]),
+        (tuple[int, str], '[1, "a"]', (1, "a")),
+        (set[int], "[1]", {1}),
+        (dict[str, list[int]], '{"a": "[1]"}', {"a": [1]}),
+        (Tree, '{"name": "[1]", "children": "[]"}', Tree("[1]")),
+        (Search, '{"words": ["a"]}', {"words": ["a"]}),
+        (Order | None, '{"customer": 1, "lines": "[]"}', Order(UserId(1), [])),
+        (Basket, '{"fruits": ["a"]}', Basket(fruits=["a"])),
+        (
+            Basket,
+            {"fruits": '["a"]', "owner": '{"name": "b", "children": "[]"}', "note": "[]"},
+            Basket(fruits=["a"], owner=Node(name="b"), note="[]"),
+        ),
+        (str, "[1]", "[1]"),
+        (Any, "[1]", "[1]"),
+        (list[str], ["[1]"], ["[1]"]),
+    ],
+    ids=str,
+)
+def test_a_list_or_object_that_was_made_a_text_is_read_where_one_is_wanted(
+    hint: Any, given: Any, made: Any
+) -> None:
+    result = TypeSpec(hint).check(given)
+    assert result == made
+    assert type(result) is type(made)
+
+
+@pytest.mark.parametrize("value", ["[1", "words", '{"a": 1}', '"', "", "[" * 10_000, '["x"]'])
+def test_a_text_that_is_no_such_list_is_a_fault(value: str) -> None:
+    [fault] = faults_of(list[int], value)
+    assert fault in {"$: expected array, got str", "$[0]: expected int, got str"}
+    assert faults_of(Basket, {"fruits": "words"}) == ["$.fruits: Input should be a valid array"]
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=4),
     lambda inner: (

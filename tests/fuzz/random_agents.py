@@ -29,6 +29,7 @@ from tether import (
     Usage,
     tool,
 )
+from tether.approvals import approval
 from tether.deltas import ReplyEnd, ReplyInfo
 from tether.hooks import Deny
 from tether.messages import Queued
@@ -148,7 +149,9 @@ def _model(world: World, names: list[str]) -> ScriptedModel:
 def _reply(world: World, names: list[str]) -> Reply:
     rng = world.rng
     if world.chance(0.03):
-        return ModelError("refused", kind=rng.choice(["server", "context_overflow"]))
+        written = rng.choice([None, "<function>"])
+        kind: Any = rng.choice(["server", "context_overflow"])
+        return ModelError("refused", kind=kind, failed_generation=written)
     blocks: list[Any] = []
     if world.chance(0.2):
         blocks.append(Thinking("hm, let me see"))
@@ -335,6 +338,13 @@ def _add_hooks(world: World, agent: Agent, depth: int) -> None:
     async def judge(_: object) -> Deny | None:
         await wait_or_raise()
         return Deny("no") if world.chance(0.2) else None
+
+    async def approve(_: object) -> Any:
+        await wait_or_raise()
+        return world.rng.choice(["once", "always", True, False, Deny("no")])
+
+    if world.chance(0.2):
+        hooks.add("around_tool", approval(approve), name="approve", depth=1000)
 
     async def around(invocation: Any, proceed: Any) -> Any:
         await wait_or_raise()

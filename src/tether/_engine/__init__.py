@@ -21,6 +21,8 @@ outlasts the run, the transcript and the inbox, is the agent's.
     background      tasks that tools start to outlive their calls
     ledger          what the run may spend, and has spent
     inbox           messages that wait for the run
+    unread_calls    calls that the model's server could not read
+    estimate        what a reply has used that ends early
     output          the result of a type that a run is asked for
     turn_settings   the agent as one turn sees it
     parts           the above put together

@@ -22,7 +22,7 @@ from tether._engine.turn_settings import TurnSettings
 from tether.deltas import PartialReply
 from tether.errors import ModelError
 from tether.hooks import Hooks
-from tether.messages import CustomMessage, Message, UserMessage
+from tether.messages import CustomMessage, Message, Usage, UserMessage
 from tether.transcript import Transcript
 
 __all__ = ("LiveRun", "RunParts", "RunServices")
@@ -79,6 +79,8 @@ class LiveRun:
 
     partial: PartialReply | None = None
     """The reply that is arriving, or the last that did."""
+    usage: Callable[[], Usage] = Usage
+    """What the reply that is arriving has used so far; nothing between replies."""
     tool_scopes: dict[str, anyio.CancelScope] = field(factory=dict)
     """The calls that are running, by id."""
     calls_begun: int = 0

@@ -378,7 +378,12 @@ def _refusal(call: ToolCall, settings: TurnSettings) -> str:
         known = sorted(settings.tools)
         close = _closest(call.name, known)
         hint = "" if close is None else f" Did you mean {close}?"
-        return f"There is no tool {call.name!r}.{hint} There are: {', '.join(known) or 'none'}."
+        unknown = f"There is no tool {call.name!r}.{hint} There are: {', '.join(known) or 'none'}."
+        return unknown if call.malformed is None else f"{unknown} {_unread(call)}"
+    return _unread(call)
+
+
+def _unread(call: ToolCall) -> str:
     return f"The arguments are not a JSON object: {call.malformed}"
 
 

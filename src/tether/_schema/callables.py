@@ -13,11 +13,13 @@ from tether.errors import ToolDefinitionError
 
 __all__ = (
     "hints_of",
+    "is_built_in",
     "is_kind",
     "name_of",
     "parameters_in",
     "refuse_what_cannot_run",
     "underlying",
+    "untyped",
 )
 
 _BUILT_IN: Final = types.BuiltinFunctionType | types.MethodDescriptorType | types.MethodWrapperType
@@ -88,12 +90,10 @@ def parameters_in(function: Callable[..., Any]) -> Mapping[str, inspect.Paramete
     Raises:
         ToolDefinitionError: it does not say.
     """
-    if isinstance(underlying(function), _BUILT_IN):
-        raise _unsigned(function)
     try:
         found = dict(inspect.signature(function).parameters)
     except (ValueError, TypeError) as error:
-        raise _unsigned(function) from error
+        raise untyped(function) from error
     for layer in _layers(function):
         if isinstance(layer, functools.partial):
             for name in layer.keywords:
@@ -101,7 +101,13 @@ def parameters_in(function: Callable[..., Any]) -> Mapping[str, inspect.Paramete
     return found
 
 
-def _unsigned(function: Any) -> ToolDefinitionError:
+def is_built_in(function: Any) -> bool:
+    """Whether a callable is written in C, and so has no type hints."""
+    return isinstance(underlying(function), _BUILT_IN)
+
+
+def untyped(function: Any) -> ToolDefinitionError:
+    """Make the error for what has no type hints and cannot be given any."""
     name = name_of(function)
     return ToolDefinitionError(
         f"{name}: it is built in and has no type hints; write a typed function that calls it, such as "
@@ -113,8 +119,16 @@ def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
     """Return the types of a function's parameters, wherever they are named.
 
     Raises:
-        ToolDefinitionError: an annotation names what is not to be found.
+        ToolDefinitionError: an annotation names what is not to be found, or the function does not say what it takes.
     """
+    told = {name: one.annotation for name, one in parameters_in(function).items()}
+    typed = {name: hint for name, hint in told.items() if hint is not inspect.Parameter.empty}
+    # A signature that a decorator has made may have types that no function has.
+    own = {name: hint for name, hint in typed.items() if not isinstance(hint, str)}
+    return own | _annotations(function)
+
+
+def _annotations(function: Callable[..., Any]) -> dict[str, Any]:
     target = underlying(function)
     while not isinstance(target, types.FunctionType | types.MethodType):
         inner = _init_of(target) if isinstance(target, type) else _call_of(target)

@@ -5,6 +5,7 @@ pydantic's is read by pydantic, and means what it means there.
 """
 
 import copy
+import functools
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ import msgspec
 from attrs import frozen
 
 from tether._schema.faults import joined
+from tether._schema.reading import as_container
 from tether.errors import ArgumentsError
 
 __all__ = (
@@ -33,6 +35,22 @@ __all__ = (
 _OF_THE_TYPE: Final = frozenset(
     {"annotation", "metadata", "title", "description", "examples", "deprecated"}
 )
+_WANTS_A_CONTAINER: Final = frozenset(
+    {
+        "list_type",
+        "tuple_type",
+        "set_type",
+        "frozen_set_type",
+        "iterable_type",
+        "dict_type",
+        "mapping_type",
+        "model_type",
+        "model_attributes_type",
+        "dataclass_type",
+    }
+)
+"""Faults of pydantic's that may be those of a list or an object that was made a text."""
+
 _OF_THE_FIELD: Final = (
     "default",
     "default_factory",
@@ -94,20 +112,53 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0]
 
 
-def read_by(adapter: Any, value: object, path: str, *, strict: bool | None = None) -> Any:
+def read_by(adapter: Any, value: object, path: str, *, careless: bool) -> Any:
     """Have pydantic read a value.
+
+    Args:
+        adapter: what reads it.
+        value: what JSON holds.
+        path: what to call it where it does not fit.
+        careless: take numbers from texts as the model allows, and lists and objects from texts too.
 
     Raises:
         ArgumentsError: it does not fit.
     """
-    text = json.dumps(value)  # a strict model takes a string for a date only from JSON
-    try:
-        return adapter.validate_json(text, strict=strict)
-    except Exception as error:  # whatever its checks raise, it refuses
-        plain = [{"loc": (), "msg": str(error)}]
-        told = getattr(error, "errors", lambda: plain)()
-        faults = [f"{joined(path, *fault['loc'])}: {fault['msg']}" for fault in told]
-        raise ArgumentsError(faults) from error
+    while True:
+        text = json.dumps(value)  # a strict model takes a string for a date only from JSON
+        try:
+            return adapter.validate_json(text, strict=None if careless else True)
+        except Exception as error:  # whatever its checks raise, it refuses
+            told = _told(error)
+            taken_out = _taken_out(value, told) if careless else value
+            if taken_out is value:
+                faults = [f"{joined(path, *fault['loc'])}: {fault['msg']}" for fault in told]
+                raise ArgumentsError(faults) from error
+        value = taken_out
+
+
+def _told(error: Exception) -> Sequence[Mapping[str, Any]]:
+    errors: Any = getattr(error, "errors", None)
+    found: Sequence[Mapping[str, Any]] = errors() if callable(errors) else []
+    return found or [{"loc": (), "msg": str(error)}]
+
+
+def _taken_out(value: Any, told: Sequence[Mapping[str, Any]]) -> Any:
+    """Take lists and objects out of the texts that they were made, where pydantic wants one; else return the value."""
+    root: Any = [copy.deepcopy(value)]
+    changed = False
+    for fault in told:
+        if fault.get("type") in _WANTS_A_CONTAINER:
+            steps: list[Any] = [0, *fault["loc"]]
+            last = steps.pop()
+            try:
+                place: Any = functools.reduce(lambda inner, step: inner[step], steps, root)
+                plain = as_container(place[last], list | dict)
+            except (LookupError, TypeError):
+                continue  # a name in it is that of a member of a union
+            if plain is not place[last]:
+                place[last], changed = plain, True
+    return root[0] if changed else value
 
 
 def written(value: Any) -> Any:

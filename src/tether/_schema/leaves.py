@@ -12,7 +12,7 @@ from tether._schema.docstrings import documentation_of
 from tether._schema.faults import expected
 from tether._schema.foreign import read_by
 from tether._schema.marks import LENGTHS, NUMBERS, ORDER, TEXTS
-from tether._schema.reading import Level, Reading, Shape, as_container
+from tether._schema.reading import Level, Reading, Shape
 from tether.errors import ArgumentsError
 from tether.messages import JsonObject
 
@@ -197,11 +197,5 @@ class Foreign:
     bounds: Mapping[str, str] = field(factory=dict[str, str])
 
     def read(self, value: object, path: str, reading: Reading) -> Any:
-        strict = None if reading.level is Level.LENIENT else True
-        try:
-            return read_by(self.adapter, value, path, strict=strict)
-        except ArgumentsError:
-            plain = as_container(value, list | dict)
-            if strict or plain is value:
-                raise
-            return read_by(self.adapter, plain, path)
+        careless = reading.level is Level.LENIENT
+        return read_by(self.adapter, value, path, careless=careless)

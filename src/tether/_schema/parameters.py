@@ -7,7 +7,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 from attrs import evolve, frozen
 
-from tether._schema.callables import hints_of, name_of, parameters_in
+from tether._schema.callables import hints_of, is_built_in, name_of, parameters_in, untyped
 from tether._schema.classes import Field, field_of, fields_of
 from tether._schema.docstrings import Documentation
 from tether._schema.faults import or_type_error
@@ -52,6 +52,8 @@ def parameters_of(
     Raises:
         ToolDefinitionError: a parameter cannot be one of a tool; the text names it.
     """
+    if is_built_in(function):
+        raise untyped(function)
     if is_pydantic(function):
         return _of_model(function)
     context = None
@@ -152,7 +154,7 @@ def _fields(
             f"a tool's parameters are plain or keyword-only: {_instead(parameter, hint)}"
         )
     if hint is parameter.empty:
-        raise ToolDefinitionError(_untyped(function, name))
+        raise ToolDefinitionError(_without_type(function, name))
     try:
         yield field_of(name, hint, parameter.default)
     except TypeError as error:
@@ -175,7 +177,7 @@ def _instead(parameter: inspect.Parameter, hint: Any) -> str:
             return "leave out the `/`, or write a function that calls this one"
 
 
-def _untyped(function: Callable[..., Any], name: str) -> str:
+def _without_type(function: Callable[..., Any], name: str) -> str:
     own = name_of(function)
     if name in {"self", "cls"} and "." in getattr(function, "__qualname__", ""):
         return (

@@ -185,6 +185,8 @@ class Shapes:
         return shapes[0] if len(shapes) == 1 else OneOf(shapes, self.definitions)
 
     def _variable(self, variable: Any) -> Shape:
+        if hasattr(variable, "has_default") and variable.has_default():  # from Python 3.13 on
+            return self._of(variable.__default__)
         if variable.__constraints__:
             return self._union(variable.__constraints__)
         return self._of(Any if variable.__bound__ is None else variable.__bound__)

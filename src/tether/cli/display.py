@@ -192,4 +192,5 @@ def printable(text: str) -> str:
 
 def _tokens(usage: Usage) -> str:
     cached = f" ({usage.cache_read_tokens:,} from cache)" if usage.cache_read_tokens else ""
-    return f"{usage.input_tokens:,} tokens in{cached}, {usage.output_tokens:,} out"
+    about = "about " if usage.estimated else ""
+    return f"{about}{usage.input_tokens:,} tokens in{cached}, {usage.output_tokens:,} out"

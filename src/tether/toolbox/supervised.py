@@ -36,7 +36,7 @@ _SUPERVISOR: Final = Path(__file__).with_name("supervisor.py")
 class Supervised:
     """A command that runs. Made by `supervised`."""
 
-    _process: "subprocess.Popen[bytes]"
+    _process: subprocess.Popen[bytes]
     _output: int
     _orders: socket.socket
     exit_code: int | None = field(default=None, init=False)
@@ -47,23 +47,20 @@ class Supervised:
     """Processes that could not be ended."""
     is_over: bool = field(default=False, init=False)
     """Nothing of it is left, as far as is known; the supervisor has ended."""
+    is_held: bool = field(default=False, init=False)
+    """It is over and its output was read, and yet somebody holds that open."""
     _shell: int | None = field(default=None, init=False)
     _rest: bytes = field(default=b"", init=False)
     """The beginning of a report."""
     _is_complete: bool = field(default=False, init=False)
-    _unread: int | None = field(default=_PIPE, init=False)
-    """Bytes that are still read once it is over; None once the output has come to its end."""
+    _unread: int = field(default=_PIPE, init=False)
+    """Bytes that are still read once it is over; none once the output has come to its end."""
     _waiting: anyio.CancelScope | None = field(default=None, init=False)
 
     @property
     def is_lost(self) -> bool:
         """Its supervisor was killed: nobody knows what is left of it."""
         return self.is_over and not self._is_complete
-
-    @property
-    def is_held(self) -> bool:
-        """It is over, and yet somebody holds its output open."""
-        return self.is_over and self._unread is not None
 
     def stop(self) -> None:
         """Ask its processes to end; after the grace they are ended."""
@@ -93,20 +90,22 @@ class Supervised:
             At once; nothing is lost.
         """
         await anyio.lowlevel.checkpoint()
-        while self._unread is not None and self._unread > 0:
+        while self._unread > 0:
             with suppress(BlockingIOError):
-                return self._take(os.read(self._output, _PIECE))
+                return self._counted(os.read(self._output, _PIECE))
             if self.is_over:
+                self.is_held = True
                 break
             with anyio.CancelScope() as self._waiting:
                 await anyio.wait_readable(self._output)
         return b""
 
-    def _take(self, piece: bytes) -> bytes:
+    def _counted(self, piece: bytes) -> bytes:
         if not piece:
-            self._unread = None
-        elif self.is_over and self._unread is not None:
+            self._unread = 0
+        elif self.is_over:
             self._unread -= len(piece)
+            self.is_held = self._unread <= 0
         return piece
 
     async def listen(self) -> None:

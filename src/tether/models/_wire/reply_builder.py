@@ -24,6 +24,7 @@ from tether.deltas import (
 )
 from tether.errors import ModelError
 from tether.messages import AssistantBlock, AssistantMessage, Failure, StopReason, ToolCall, Usage
+from tether.models._wire.holdings import BLOCK, LARGE_EVENT, Holdings, refuse_dense
 from tether.models._wire.leniency import DONE, is_first_half, mended, says_nothing
 from tether.models._wire.protocol import Decoder
 from tether.models._wire.sse import ServerSentEvent
@@ -131,6 +132,8 @@ class ReplyBuilder:
     """What else the server reported."""
     response_id: str | None = None
     usage: Usage = field(factory=Usage)
+    holdings: Holdings = field(factory=Holdings)
+    """The weight of what is kept; decoders add what does not come as fragments or as a whole block."""
     _blocks: list[AssistantBlock | None] = field(factory=list["AssistantBlock | None"])
     """By index; None for one that is open, or of which nothing is kept."""
     _open: dict[int, OpenBlock] = field(factory=dict[int, OpenBlock])
@@ -148,7 +151,11 @@ class ReplyBuilder:
 
         Returns:
             The block, to be given to `end` when it is whole.
+
+        Raises:
+            ModelError: there are far more blocks than were paid for by what was sent.
         """
+        self.holdings.charge(BLOCK)
         block = OpenBlock(kind, len(self._blocks))
         self._blocks.append(None)
         self._open[block.index] = block
@@ -311,12 +318,16 @@ def read_reply(reply: WireReply[_E], read: Callable[[ServerSentEvent], _E | None
     deltas: Sequence[Delta] = ()
     marked = False
     take = reply.take
+    holdings = reply.built.holdings
     try:
         while not reply.is_whole:
             received = yield deltas
             deltas = ()
             if received is None:
                 break
+            holdings.sent += len(received[1])
+            if len(received[1]) > LARGE_EVENT:
+                refuse_dense(received[1])
             if (event := read(received)) is not None:
                 deltas = take(event)
             elif marked := received[1] == DONE:

@@ -88,6 +88,24 @@ class _Block:
     signature: list[str] = field(factory=list[str])
     citations: list[Any] = field(factory=list[Any])
 
+    _pieces: dict[str, list[str]] = field(factory=dict[str, list[str]])
+    """Of the fields that came in pieces."""
+
+    def put(self, key: str, value: Any) -> None:
+        """Set a field that is streamed; a text follows what came of it before."""
+        before = self.fields.get(key)
+        if key in self._pieces and isinstance(value, str):
+            self._pieces[key].append(value)
+        elif isinstance(before, str) and isinstance(value, str):
+            self._pieces[key] = [before, value]
+        else:
+            self._pieces.pop(key, None)
+            self.fields[key] = value
+
+    def join(self) -> None:
+        """Put the pieces of fields together."""
+        self.fields |= {key: "".join(pieces) for key, pieces in self._pieces.items()}
+
     @property
     def call_id(self) -> str:
         return text_or_empty(self.fields.get("id")) or f"toolu_{self.open.index}"
@@ -173,11 +191,14 @@ class _Reply:
             if reason not in _PLAIN_REASONS:
                 self.built.details["stop_reason"] = reason
         fields = {**delta, "context_management": event.context_management}
-        self.built.details |= {key: fields[key] for key in _END_FIELDS if fields.get(key)}
+        ending = {key: fields[key] for key in _END_FIELDS if fields.get(key)}
+        self.built.holdings.keep(ending)
+        self.built.details |= ending
         self._count(event.usage)
 
     def _count(self, usage: object) -> None:
         """Take in counts; each is of the whole reply so far, and what an event leaves out or has less of stays."""
+        self.built.holdings.keep(usage)
         for key, value in usage.items() if isinstance(usage, dict) else ():
             before = self._counts.get(key)
             if isinstance(before, int) and isinstance(value, int):
@@ -192,6 +213,7 @@ class _Reply:
     def _begin(self, number: int | None, fields: dict[str, Any]) -> None:
         # A server that gives two blocks the same number means the later one.
         self._finish(number)
+        self.built.holdings.keep(fields)
         type_ = text_or_empty(fields.get("type"))
         opened = self.built.open(_KINDS.get(type_, "item"))
         block = self._open[number] = _Block(type_, fields, opened)
@@ -215,6 +237,7 @@ class _Reply:
         block = self._open.get(number)
         if block is None:
             return
+        self.built.holdings.keep(delta)
         match delta:
             case {"type": "signature_delta", "signature": str(signature)}:
                 block.signature.append(signature)
@@ -231,13 +254,12 @@ class _Reply:
             case _:
                 for key, value in delta.items():
                     if key != "type" and value is not None:
-                        before = block.fields.get(key)
-                        both = isinstance(before, str) and isinstance(value, str)
-                        block.fields[key] = f"{before}{value}" if both else value
+                        block.put(key, value)
 
     def _finish(self, number: int | None) -> None:
         block = self._open.pop(number, None)
         if block is not None:
+            block.join()
             self.built.end(block.open, _whole(block, self.server))
 
 

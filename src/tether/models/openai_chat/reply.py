@@ -127,10 +127,13 @@ class _Reply:
             raise error_from_stream(failure)
         if not self._is_reported or chunk.usage is not None or chunk.x_groq is not None:
             self._report(chunk)
-        if chunk.citations:
-            self.built.details["citations"] = chunk.citations
-        if chunk.search_results:
-            self.built.details["search_results"] = chunk.search_results
+        for name, found in (
+            ("citations", chunk.citations),
+            ("search_results", chunk.search_results),
+        ):
+            if found:
+                self.built.holdings.keep(found)
+                self.built.details[name] = found
         for choice in chunk.choices or ():
             if choice.index:
                 continue
@@ -193,7 +196,7 @@ class _Reply:
             self._is_refused = True
             self._add("refusal", fields.refusal)
         if fields.annotations:
-            self._annotations += fields.annotations
+            self._keep(self._annotations, fields.annotations)
         for call in fields.tool_calls or ():
             self._add_call(call)
         if fields.function_call is not None and not fields.tool_calls:
@@ -202,12 +205,18 @@ class _Reply:
             self._add_item(item)
         for image in fields.images or ():
             self._close_text()
+            self.built.holdings.keep(image)
             self.built.put(_image(image) or ProviderItem(NAME, dict(image)))
+
+    def _keep(self, kept: list[Any], more: Sequence[Any]) -> None:
+        for one in more:
+            self.built.holdings.keep(one)
+        kept += more
 
     def _read_thinking(self, fields: Fields) -> None:
         thinking = fields.reasoning_content or fields.reasoning
         if fields.reasoning_details:
-            self._reasoning_details += fields.reasoning_details
+            self._keep(self._reasoning_details, fields.reasoning_details)
             thinking = thinking or "".join(map(_detail_text, fields.reasoning_details))
         if thinking or (self._reasoning_details and self._open is None):
             self._add("thinking", thinking or "")
@@ -221,7 +230,7 @@ class _Reply:
                 case {"text": str(text)}:
                     self._add_text(text)
                 case _:
-                    self._annotations.append(part)
+                    self._keep(self._annotations, [part])
 
     def _add_text(self, text: str) -> None:
         tags = self.tags
@@ -265,6 +274,7 @@ class _Reply:
         function = fragment.function or Function()
         arguments = function.arguments or ""
         if not isinstance(arguments, str):
+            self.built.holdings.keep(arguments)
             arguments = json.dumps(arguments)
         self._close_text()
         id_ = "" if fragment.id is None else str(fragment.id)
@@ -272,6 +282,7 @@ class _Reply:
 
     def _add_item(self, item: dict[str, Any]) -> None:
         """Keep what the server ran; Groq reports it twice, the second time with its output."""
+        self.built.holdings.keep(item)
         number = item.get("index")
         if not isinstance(number, int):
             number = len(self._items)
