@@ -11,6 +11,7 @@ from tests.models.streams import STREAMS, candidate, chunk, each_api
 
 from tether import TextDelta
 from tether.deltas import Delta, ReplyEnd, ThinkingDelta
+from tether.models._wire.leniency import finished_call
 
 FACE = "\U0001f600"
 
@@ -95,6 +96,18 @@ def test_half_a_character_alone_is_replaced_where_it_stands(
     api: str, kind: str, pieces: list[str], text: str
 ) -> None:
     assert read(api, kind, pieces) == text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "read"),
+    [
+        (r'{"x": "\ud83d\ude00"}', {"x": FACE}),
+        (r'{"x": "a\ud83d"}', {"x": "a\ufffd"}),
+        (r'{"\uDE00": ["\ud83d\n"]}', {"\ufffd": ["\ufffd\n"]}),
+    ],
+)
+def test_half_a_character_in_arguments_is_replaced(arguments: str, read: Any) -> None:
+    assert finished_call("c", "f", arguments).arguments == read
 
 
 @each_api

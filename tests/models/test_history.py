@@ -50,10 +50,17 @@ ODD_NAMES = [
 ]
 NAME = st.sampled_from(["f", *ODD_NAMES]) | st.text(max_size=80)
 WORDS = st.sampled_from(["", " ", "\n", "Hello", "\ud83d"]) | st.text(max_size=5)
-PNG = Image(b"\x89PNG", "image/png")
+IMAGE = st.builds(
+    Image,
+    st.sampled_from([b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"GIF89a"]),
+    st.sampled_from(["image/png", "image/jpg", "IMAGE/PNG; q=1", "", "image/pjpeg"]),
+)
+MEDIA_TYPE = re.compile(
+    r"\w+/[\w.+-]+(?=;base64,)|(?<=\"media_type\": \")[^\"]*|(?<=mimeType\": \")[^\"]*"
+)
 
 CALL = st.builds(ToolCall, NAME, NAME, st.dictionaries(WORDS, WORDS, max_size=2))
-USER = st.builds(UserMessage, st.lists(WORDS.map(Text) | st.just(PNG), max_size=3))
+USER = st.builds(UserMessage, st.lists(WORDS.map(Text) | IMAGE, max_size=3))
 REPLY = st.builds(
     AssistantMessage,
     st.lists(
@@ -168,6 +175,10 @@ def check(name: str, messages: list[Any]) -> None:
     """Encode a conversation, read it as its server does, and check that results answer calls in order."""
     api: WireApi = APIS[name]
     body = json.loads(json_text(api.encode(ModelRequest(messages=messages), "gemini-3-flash")))
+    types = MEDIA_TYPE.findall(json.dumps(body))
+    assert set(types) <= {"image/png", "image/jpeg", "image/gif"}
+    shown = [one for m in messages if isinstance(m, UserMessage) for one in m.content]
+    assert len(types) >= sum(isinstance(one, Image) for one in shown)
     waiting: list[Any] = []
     for id_, kind in CHECKS[name](body):
         if kind == "call":

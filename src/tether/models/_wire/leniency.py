@@ -40,6 +40,9 @@ _MOST_ENCODINGS: Final = 3
 _PATH: Final = re.compile(r" - at `\$(\S+)`$")
 _STEP: Final = re.compile(r"\.(\w+)|\[(\d+)\]")
 
+_HALF: Final = re.compile(r"\\u[dD][89a-fA-F]")
+"""An escape of half a surrogate pair, which is no JSON unless the other half stands beside it."""
+
 _FRAGMENTS: Final = frozenset(
     {
         *("content", "reasoning", "reasoning_content", "refusal", "arguments"),
@@ -239,6 +242,8 @@ def finished_call(id_: str, name: str, arguments: str, details: Any = None) -> T
 
 def _decoded(text: str) -> Any:
     """Read JSON, also where it was made a text of, perhaps more than once."""
+    if _HALF.search(text):
+        text = mended(json.dumps(json.loads(text), ensure_ascii=False))
     value = msgspec.json.decode(text)
     for _ in range(_MOST_ENCODINGS):
         if not isinstance(value, str):
