@@ -79,7 +79,8 @@ RESULT = st.builds(ToolResultMessage, NAME, NAME, WORDS)
 def decoded(api: str, id_: Any, name: Any) -> AssistantMessage | None:
     """A reply of that API with a call of that id and name."""
     decoding, stream = STREAMS[api]
-    told = json.dumps(stream).replace('"f"', json.dumps(name)).replace('"c"', json.dumps(id_))
+    given = {'"f"': json.dumps(name), '"c"': json.dumps(id_)}
+    told = re.sub('"[fc]"', lambda found: given[found[0]], json.dumps(stream))
     try:
         *_, end = decoding.deltas_of(*json.loads(told))
     except ModelError:
