@@ -4,19 +4,15 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import PurePath
-from typing import Any, Final, get_args
+from typing import Any
 
 import attrs
 import msgspec
 
 from tether._schema.faults import joined
 from tether._schema.foreign import is_pydantic, written
-from tether.messages import Text, UserBlock
 
-__all__ = ("as_json_text", "to_json_types")
-
-_MEDIA: Final = tuple(kind for kind in get_args(UserBlock) if kind is not Text)
-"""Blocks that are no text: as JSON a model could not see them."""
+__all__ = ("as_json_text", "place_within", "to_json_types")
 
 
 def as_json_text(value: object) -> str:
@@ -27,13 +23,8 @@ def as_json_text(value: object) -> str:
             and paths in it.
 
     Raises:
-        TypeError: JSON cannot hold it, or a model could not see an image in it; the text says which.
+        TypeError: JSON cannot hold it.
     """
-    if place := _media_within(value):
-        raise TypeError(
-            f"{place} holds an image or the like, which a model cannot see there; return it by itself, or in a "
-            "list of texts and blocks: `return [text, image]`"
-        )
     try:
         return msgspec.json.encode(value, enc_hook=to_json_types).decode()
     except UnicodeEncodeError:  # half a surrogate pair, which JSON can hold as an escape
@@ -53,14 +44,14 @@ def to_json_types(value: object) -> object:
     raise TypeError(f"JSON cannot hold {type(value).__name__}")
 
 
-def _media_within(value: object) -> str:
-    """Where in a value there is a block that is no text; "" if nowhere."""
+def place_within(value: object, kinds: tuple[type, ...]) -> str:
+    """Find where in a value there is an instance of some classes; "" if nowhere."""
     waiting: list[tuple[str, object]] = [("", value)]
     seen: set[int] = set()
     while waiting:
         path, found = waiting.pop()
-        if isinstance(found, _MEDIA):
-            return path or "it"
+        if path and isinstance(found, kinds):
+            return path
         if not isinstance(found, str | bytes | int | float) and id(found) not in seen:
             seen.add(id(found))
             waiting += [(joined(path, key), part) for key, part in _parts(found)]
