@@ -15,7 +15,7 @@ import functools
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, Final, Generic, TypeVar, get_args, overload
+from typing import Any, Generic, TypeVar, overload
 
 from attrs import field, frozen
 
@@ -23,7 +23,7 @@ from tether._schema.callables import is_kind, name_of, refuse_what_cannot_run
 from tether._schema.docstrings import documentation_of
 from tether._schema.given import parameters_from_schema
 from tether._schema.parameters import parameters_of
-from tether._schema.results import as_json_text, place_within
+from tether._schema.results import as_json_text, unseen_within
 from tether.errors import ToolDefinitionError
 from tether.events import Event, ToolExecutionUpdate
 from tether.limits import Limits, Spent
@@ -32,7 +32,6 @@ from tether.messages import (
     JsonObject,
     Message,
     Outcome,
-    Text,
     Usage,
     UserBlock,
     as_user_blocks,
@@ -254,10 +253,6 @@ def tool(
     return make if function is None else make(function)
 
 
-_SEEN_ALONE: Final = (ToolResult, *(kind for kind in get_args(UserBlock) if kind is not Text))
-"""What a model cannot see as JSON."""
-
-
 def as_tool_result(value: object) -> ToolResult:
     """Take what a tool returned, in any of the forms it may have.
 
@@ -286,7 +281,7 @@ def as_tool_result(value: object) -> ToolResult:
             raise TypeError(
                 f"a tool returned a {kind} of blocks and something else: {error}; make a text of that"
             ) from error
-    if place := place_within(value, _SEEN_ALONE):
+    if place := unseen_within(value, ToolResult):
         raise TypeError(
             f"a tool returned {kind}, and a model cannot see the image or result that is at {place} in it; "
             "return that by itself, or in a list of texts and images: `return [text, image]`"

@@ -4,15 +4,18 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import PurePath
-from typing import Any
+from typing import Any, Final, get_args
 
 import attrs
 import msgspec
 
 from tether._schema.faults import joined
 from tether._schema.foreign import is_pydantic, written
+from tether.messages import Text, UserBlock
 
-__all__ = ("as_json_text", "place_within", "to_json_types")
+__all__ = ("as_json_text", "to_json_types", "unseen_within")
+
+_MEDIA: Final = tuple(kind for kind in get_args(UserBlock) if kind is not Text)
 
 
 def as_json_text(value: object) -> str:
@@ -44,8 +47,17 @@ def to_json_types(value: object) -> object:
     raise TypeError(f"JSON cannot hold {type(value).__name__}")
 
 
-def place_within(value: object, kinds: tuple[type, ...]) -> str:
-    """Find where in a value there is an instance of some classes; "" if nowhere."""
+def unseen_within(value: object, alone: type) -> str:
+    """Find where in a value a model would not see what is in it.
+
+    Args:
+        value: what was returned.
+        alone: a class whose instances are results by themselves, and nothing within others.
+
+    Returns:
+        The path of an image, or of another block that is no text, or of such an instance; "" if there is none.
+    """
+    kinds = (alone, *_MEDIA)
     waiting: list[tuple[str, object]] = [("", value)]
     seen: set[int] = set()
     while waiting:
