@@ -23,7 +23,7 @@ from tether._schema.callables import is_kind, name_of, refuse_what_cannot_run
 from tether._schema.docstrings import documentation_of
 from tether._schema.given import parameters_from_schema
 from tether._schema.parameters import parameters_of
-from tether._schema.results import as_json_text, unseen_within
+from tether._schema.results import as_json_text
 from tether.errors import ToolDefinitionError
 from tether.events import Event, ToolExecutionUpdate
 from tether.limits import Limits, Spent
@@ -281,18 +281,7 @@ def as_tool_result(value: object) -> ToolResult:
             raise TypeError(
                 f"a tool returned a {kind} of blocks and something else: {error}; make a text of that"
             ) from error
-    if place := unseen_within(value, ToolResult):
-        raise TypeError(
-            f"a tool returned {kind}, and a model cannot see the image or result that is at {place} in it; "
-            "return that by itself, or in a list of texts and images: `return [text, image]`"
-        )
-    try:
-        return ToolResult(as_json_text(value))
-    except TypeError as error:
-        raise TypeError(
-            f"a tool returned {kind}, which is neither text, nor blocks, "
-            f"nor a ToolResult, nor anything JSON can hold: {error}"
-        ) from error
+    return ToolResult(as_json_text(value, ToolResult))
 
 
 def _tool(

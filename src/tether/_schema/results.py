@@ -13,21 +13,38 @@ from tether._schema.faults import joined
 from tether._schema.foreign import is_pydantic, written
 from tether.messages import Text, UserBlock
 
-__all__ = ("as_json_text", "to_json_types", "unseen_within")
+__all__ = ("as_json_text", "to_json_types")
 
 _MEDIA: Final = tuple(kind for kind in get_args(UserBlock) if kind is not Text)
 
 
-def as_json_text(value: object) -> str:
-    """Write a value as JSON.
+def as_json_text(value: object, result: type) -> str:
+    """Write what a tool returned as JSON.
 
     Args:
         value: anything that JSON can hold, with attrs classes, dataclasses, Structs, models of pydantic's, enums, dates
             and paths in it.
+        result: the class of whole results, which are nothing within others.
 
     Raises:
-        TypeError: JSON cannot hold it.
+        TypeError: JSON cannot hold it, or a model could not see an image in it; the text says which.
     """
+    kind = type(value).__name__
+    if place := _unseen_within(value, result):
+        raise TypeError(
+            f"a tool returned {kind}, and a model cannot see the image or result that is at {place} in it; "
+            "return that by itself, or in a list of texts and images: `return [text, image]`"
+        )
+    try:
+        return _encoded(value)
+    except TypeError as error:
+        raise TypeError(
+            f"a tool returned {kind}, which is neither text, nor blocks, "
+            f"nor a ToolResult, nor anything JSON can hold: {error}"
+        ) from error
+
+
+def _encoded(value: object) -> str:
     try:
         return msgspec.json.encode(value, enc_hook=to_json_types).decode()
     except UnicodeEncodeError:  # half a surrogate pair, which JSON can hold as an escape
@@ -47,17 +64,9 @@ def to_json_types(value: object) -> object:
     raise TypeError(f"JSON cannot hold {type(value).__name__}")
 
 
-def unseen_within(value: object, alone: type) -> str:
-    """Find where in a value a model would not see what is in it.
-
-    Args:
-        value: what was returned.
-        alone: a class whose instances are results by themselves, and nothing within others.
-
-    Returns:
-        The path of an image, or of another block that is no text, or of such an instance; "" if there is none.
-    """
-    kinds = (alone, *_MEDIA)
+def _unseen_within(value: object, result: type) -> str:
+    """The path of a block in a value that is no text, or of a whole result; "" if there is none."""
+    kinds = (result, *_MEDIA)
     waiting: list[tuple[str, object]] = [("", value)]
     seen: set[int] = set()
     while waiting:
