@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 from tests.models.decoding import Decoding
-from tests.models.streams import decode_anthropic, decode_chat, decode_google, decode_responses
 
 from tether import AssistantMessage, ModelError, Text, ToolCall
 from tether.messages import unique
 from tether.models._wire.body import frame_body
 from tether.models._wire.holdings import Holdings
+from tether.models.anthropic.reply import decode as decode_anthropic
+from tether.models.google.reply import decode as decode_google
+from tether.models.openai_chat.reply import decode as decode_chat
+from tether.models.openai_responses.reply import decode as decode_responses
 from tether.transcript import with_unique_calls
 
 CHAT = Decoding("openai-chat", decode_chat)
