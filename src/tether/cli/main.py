@@ -17,7 +17,7 @@ from tether.advice.approval import Ask
 from tether.cli.arguments import Arguments, parse
 from tether.cli.attachments import message_with_files
 from tether.cli.conversation import Conversation
-from tether.cli.default_model import default_model
+from tether.cli.default_model import chosen_address, default_model, held_with
 from tether.cli.display import Display, JsonLines, Screen, printable
 from tether.cli.editor import edited_lines, printing_above
 from tether.cli.extensions import App, configuration_folder, load_extensions
@@ -121,7 +121,7 @@ def _command(words: Sequence[str], ending: EndSignals) -> int:
             app = App(agent, slash_commands())
             if not arguments.no_init:
                 _extend(app)
-            agent.model = _model(arguments, app, os.environ)
+            agent.model = _model(arguments, app, os.environ, path)
         except (UsageError, DecodeError, OSError) as error:
             warn(_in_words(error))
             if isinstance(error, DecodeError) and error.path != "line 1":
@@ -237,10 +237,14 @@ def _at_terminal() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def _model(arguments: Arguments, app: App, environ: Mapping[str, str]) -> Model:
-    name = arguments.model or environ.get("TETHER_MODEL")
+def _model(arguments: Arguments, app: App, environ: Mapping[str, str], path: Path | None) -> Model:
+    held = held_with(app.agent.session)
+    app.base_url = chosen_address(arguments.base_url, held.base_url, path)
+    name = arguments.model or held.name or environ.get("TETHER_MODEL")
     if name is None and app.agent.model.name != "offline":
         return app.agent.model  # the choice of an extension
+    if arguments.model is None and name == app.agent.model.name:
+        return app.agent.model
     if name is None:
         name = default_model(environ)
     if name is None:
@@ -248,7 +252,7 @@ def _model(arguments: Arguments, app: App, environ: Mapping[str, str]) -> Model:
             "no API key is set, such as OPENAI_API_KEY: using the offline model, which follows fixed rules"
         )
         return app.agent.model
-    return app.model_named(name, base_url=arguments.base_url)
+    return app.model_named(name)
 
 
 def _agent(arguments: Arguments, session: Session | None) -> Agent:
