@@ -21,6 +21,9 @@ from tether.deltas import (
 from tether.events import (
     AgentEnd,
     AgentStart,
+    ApprovalAnswered,
+    ApprovalRequested,
+    ApprovalVerdict,
     Event,
     MessageEnd,
     MessageStart,
@@ -127,6 +130,7 @@ usages = st.builds(
     cache_read_tokens=counts,
     cache_write_tokens=counts,
     reasoning_tokens=counts,
+    estimated=st.booleans(),
 )
 failures = st.builds(
     Failure, words(FailureKind), texts, st.none() | st.integers(100, 599), st.none() | texts
@@ -193,6 +197,8 @@ events: st.SearchStrategy[Event] = st.deferred(
         | st.builds(MessageEnd, messages)
         | st.builds(ModelRetry, counts, seconds, failures)
         | st.builds(ToolExecutionStart, names, names, json_objects)
+        | st.builds(ApprovalRequested, names, names, json_objects)
+        | st.builds(ApprovalAnswered, names, names, words(ApprovalVerdict), texts)
         | tool_updates
         | st.builds(ToolExecutionEnd, names, names, tool_results, seconds)
         | st.builds(TurnEnd, counts, assistant_messages, tuples_of(tool_results, max_size=2))

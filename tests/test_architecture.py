@@ -17,7 +17,9 @@ import tether
 SOURCE = Path(tether.__file__).parent
 
 FLOORS = {
-    "what things are": "media_types opening media messages errors limits deltas events transcript serialize result",
+    "what things are": (
+        "media_types opening media messages errors _given limits deltas events transcript serialize result"
+    ),
     "what decides": "_schema model tools hooks loop",
     "scopes and streams": "_scopes _channel stream",
     "how models are reached": "models",

@@ -31,6 +31,8 @@ def test_the_design_s_events_are_all_there() -> None:
         "message_end",
         "model_retry",
         "tool_execution_start",
+        "approval_requested",
+        "approval_answered",
         "tool_execution_update",
         "tool_execution_end",
         "turn_end",

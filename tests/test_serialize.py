@@ -135,7 +135,7 @@ class TestForm:
                 '"redacted":false,"details":null},{"type":"tool_call","id":"c1","name":"add",'
                 '"arguments":{"a":[1,2.0]},"malformed":null,"details":null}],"model":"m","api":"",'
                 '"stop_reason":"error","usage":{"input_tokens":0,"output_tokens":0,'
-                '"cache_read_tokens":0,"cache_write_tokens":0,"reasoning_tokens":0},'
+                '"cache_read_tokens":0,"cache_write_tokens":0,"reasoning_tokens":0,"estimated":false},'
                 '"error":{"kind":"server","message":"broken","status":500,"request_id":null},'
                 '"response_id":null,"details":null,"id":"","timestamp":0.0}',
             ),
@@ -334,7 +334,8 @@ class TestRefusedToRead:
         assert str(caught.value) == (
             f"$: the object has no 'role' ({MESSAGE_TAGS}) or 'type' ('agent_start', 'turn_start', "
             "'message_start', 'message_update', 'message_end', 'model_retry', "
-            "'tool_execution_start', 'tool_execution_update', 'tool_execution_end', 'turn_end', "
+            "'tool_execution_start', 'approval_requested', 'approval_answered', "
+            "'tool_execution_update', 'tool_execution_end', 'turn_end', "
             "'agent_end')"
         )
 
@@ -494,7 +495,7 @@ class TestRefusedToWrite:
             (Text(5), "$.text: expected a string, got a number"),  # type: ignore[arg-type] # on purpose
             (
                 AgentEnd("done"),  # type: ignore[arg-type] # on purpose
-                "$.stop_reason: expected one of 'stop', 'terminated', 'limit', 'aborted', 'error'; "
+                "$.stop_reason: expected one of 'stop', 'terminated', 'limit', 'length', 'aborted', 'error'; "
                 "got 'done'",
             ),
             (

@@ -21,6 +21,8 @@ from tether.errors import (
 from tether.events import (
     AgentEnd,
     AgentStart,
+    ApprovalAnswered,
+    ApprovalRequested,
     Event,
     MessageEnd,
     MessageStart,
@@ -66,6 +68,8 @@ __all__ = (
     "AgentBusyError",
     "AgentEnd",
     "AgentStart",
+    "ApprovalAnswered",
+    "ApprovalRequested",
     "Approve",
     "AssistantMessage",
     "Audio",

@@ -4,11 +4,14 @@
     turn     = TurnStart message* reply tools? TurnEnd    # messages: prompts, steering, follow-ups
     message  = MessageStart MessageEnd
     reply    = ModelRetry* MessageStart MessageUpdate* MessageEnd           # the assistant's
-    tools    = (ToolExecutionStart ToolExecutionUpdate* ToolExecutionEnd)+  # calls interleave
-               message+                                   # their results, in the order of the calls
+    tools    = call+ message+                             # calls interleave; their results, in order
+    call     = ToolExecutionStart (approval | ToolExecutionUpdate)* ToolExecutionEnd
+    approval = ApprovalRequested ApprovalAnswered         # updates may come between the two
 
 Every call of a reply has one ToolExecutionStart and one ToolExecutionEnd, also one that never ran: the
-outcome of its result says which. A run whose scope was cancelled from outside may stop after any event.
+outcome of its result says which. A question that nobody answers, as its call or its run ends before, is
+answered with `withdrawn`. A run whose scope was cancelled from outside may stop after any event, and only
+there an ApprovalAnswered or a ToolExecutionEnd may be missing.
 
 No I/O.
 """
@@ -33,6 +36,10 @@ from tether.messages import (
 __all__ = (
     "AgentEnd",
     "AgentStart",
+    "ApprovalAnswered",
+    "ApprovalRequested",
+    "ApprovalVerdict",
+    "CallEvent",
     "Event",
     "MessageEnd",
     "MessageStart",
@@ -46,8 +53,12 @@ __all__ = (
     "TurnStart",
 )
 
-RunStopReason: TypeAlias = Literal["stop", "terminated", "limit", "aborted", "error"]
-"""Why a run ended. `terminated`: by its tools or by `should_stop`; `limit`: see which."""
+RunStopReason: TypeAlias = Literal["stop", "terminated", "limit", "length", "aborted", "error"]
+"""Why a run ended. `terminated`: by its tools or by `should_stop`; `limit`: see which; `length`: three replies in a row
+reached their output limit inside a tool call."""
+
+ApprovalVerdict: TypeAlias = Literal["once", "always", "denied", "withdrawn"]
+"""How a question ended. `always` covers later calls of the same tool; `withdrawn`: its call ended before an answer."""
 
 
 @frozen
@@ -124,6 +135,31 @@ class ToolExecutionStart:
 
 
 @frozen
+class ApprovalRequested:
+    """A call waits for a person, or a program, to decide whether it may run."""
+
+    type: ClassVar[Literal["approval_requested"]] = "approval_requested"
+
+    call_id: str
+    name: str
+    arguments: JsonObject
+    """What the tool will be given: hooks may have changed what the model wrote."""
+
+
+@frozen
+class ApprovalAnswered:
+    """It is decided whether a call may run."""
+
+    type: ClassVar[Literal["approval_answered"]] = "approval_answered"
+
+    call_id: str
+    name: str
+    verdict: ApprovalVerdict
+    reason: str = ""
+    """Why the call may not run, in words for the model; empty for other verdicts."""
+
+
+@frozen
 class ToolExecutionUpdate:
     """A running tool reports progress, or a child agent's event comes through its call."""
 
@@ -149,7 +185,7 @@ class ToolExecutionEnd:
     name: str
     result: ToolResultMessage
     duration: float
-    """Seconds since its start."""
+    """Seconds since its start, without the time for which it waited for an approval."""
 
 
 @frozen
@@ -185,8 +221,13 @@ Event: TypeAlias = (
     | MessageEnd
     | ModelRetry
     | ToolExecutionStart
+    | ApprovalRequested
+    | ApprovalAnswered
     | ToolExecutionUpdate
     | ToolExecutionEnd
     | TurnEnd
     | AgentEnd
 )
+
+CallEvent: TypeAlias = ToolExecutionUpdate | ApprovalRequested | ApprovalAnswered
+"""What comes between the start and the end of a call."""

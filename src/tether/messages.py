@@ -7,8 +7,7 @@ has no `id` and no `timestamp` until a run takes it in: the run stamps both. Blo
 No I/O, but for a `Path` in a message, which is read when the message is made.
 """
 
-from collections.abc import Collection, Iterable, Mapping
-from itertools import chain, count
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, TypeAlias, get_args
 
@@ -150,6 +149,8 @@ class Usage:
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
+    estimated: bool = False
+    """Whether some of it is an estimate, since a reply ended before its provider had counted."""
 
     @property
     def total_tokens(self) -> int:
@@ -163,6 +164,7 @@ class Usage:
             cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
             cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
             reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+            estimated=self.estimated or other.estimated,
         )
 
 
@@ -368,7 +370,30 @@ def as_message(prompt: Prompt) -> Queued:
     return prompt if isinstance(prompt, UserMessage | CustomMessage) else UserMessage(prompt)
 
 
-def unique(wanted: str, taken: Collection[str]) -> str:
-    """Choose a name or an id that is not taken: `wanted`, else `wanted-2`, `wanted-3` and so on."""
-    candidates = chain([wanted], (f"{wanted}-{number}" for number in count(2)))
-    return next(candidate for candidate in candidates if candidate not in taken)
+def unique(
+    wanted: str, taken: Collection[str], numbered: Callable[[int], str] | None = None
+) -> str:
+    """Choose a name or an id that is not taken: `wanted`, else `wanted-2`, `wanted-3` and so on.
+
+    Args:
+        wanted: the name.
+        taken: the names that are taken.
+        numbered: makes a name with a number, in another form.
+    """
+    if wanted not in taken:
+        return wanted
+
+    def name(number: int) -> str:
+        return f"{wanted}-{number}" if numbered is None else numbered(number)
+
+    taken_one, free = 1, 2
+    while name(free) in taken:
+        taken_one, free = free, 2 * free
+    # One that is free lies between them; many may be taken, so they are not tried one after the other.
+    while free - taken_one > 1:
+        middle = (taken_one + free) // 2
+        if name(middle) in taken:
+            taken_one = middle
+        else:
+            free = middle
+    return name(free)

@@ -9,6 +9,7 @@ While there is room, sending and receiving take no trip through the scheduler; b
 checkpoint at least once in `CHECKPOINT_EVERY` events.
 """
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -38,6 +39,9 @@ R = TypeVar("R")
 
 CHECKPOINT_EVERY: Final = 32
 """Neither a sender nor a receiver goes further than this many events without a checkpoint."""
+
+_TRIPS_OF_A_READER: Final = 3
+"""Trips through the scheduler in which a reader has taken an event: woken, past a checkpoint of its own, once more."""
 
 
 @frozen
@@ -101,6 +105,20 @@ class EventSink(ObjectSendStream[E], Generic[E]):
         """
         if not self._broadcast.deliver(item):
             raise anyio.WouldBlock
+
+    async def caught_up(self) -> None:
+        """Let consumers take what was sent, for as long as they do so without waiting for anything else.
+
+        Who has stopped reading, or waits in the middle of an event, is not waited for.
+
+        Cancellation:
+            At once.
+        """
+        left = math.inf
+        while 0 < (now := self._broadcast.unread) < left:
+            left = now
+            for _ in range(_TRIPS_OF_A_READER):
+                await checkpoint()
 
     def end(self, result: Any = None) -> None:
         """Close the stream behind the events sent so far, and give its result.

@@ -204,8 +204,8 @@ def test_whatever_a_decoder_reads_is_sent_as_documented(
 @pytest.mark.parametrize("name", APIS)
 def test_a_message_that_says_nothing_is_an_invitation_to_go_on(name: str) -> None:
     api = APIS[name]
-    nothing: list[Any] = ["", " \n", []]
-    for empty in nothing:
+    empties: list[Any] = ["", " \n", []]
+    for empty in empties:
         body = json.dumps(api.encode(ModelRequest(messages=[UserMessage(empty)]), "m"))
         assert "Go on." in body
     body = json.dumps(api.encode(ModelRequest(messages=[UserMessage("hi")], system=" "), "m"))

@@ -9,6 +9,8 @@ from attrs import evolve
 from tether import (
     AgentEnd,
     AgentStart,
+    ApprovalAnswered,
+    ApprovalRequested,
     AssistantMessage,
     Event,
     MessageEnd,
@@ -82,7 +84,9 @@ RUN: list[Event] = [
     MessageEnd(CALLING),
     ToolExecutionStart("c1", "add", {"x": 1}),
     ToolExecutionStart("c2", "sub", {}),
+    ApprovalRequested("c1", "add", {"x": 1}),
     ToolExecutionUpdate("c1", "add", details=1),
+    ApprovalAnswered("c1", "add", "once"),
     ToolExecutionEnd("c2", "sub", R2, 0.0),
     *(ToolExecutionUpdate("c1", "add", event=event, path=("kid",)) for event in CHILD),
     ToolExecutionEnd("c1", "add", R1, 0.1),
@@ -157,7 +161,7 @@ def test_neighbours_change_places_only_where_tools_or_blocks_interleave() -> Non
         passed.append((place, place + 1))
     retries = [(4, 5)]
     blocks = [(8, 9), (11, 12), (12, 13), (13, 14), (16, 17)]
-    executions = [(19, 20), (20, 21), (21, 22), (22, 23)]
+    executions = [(19, 20), (20, 21), (21, 22), (22, 23), (23, 24), (24, 25)]
     assert passed == [*retries, *blocks, *executions]
 
 
@@ -218,7 +222,7 @@ def test_neighbours_change_places_only_where_tools_or_blocks_interleave() -> Non
                 ToolExecutionUpdate("c1", "add", details=1),
                 ToolExecutionStart("c1", "add", {"x": 1}),
             ),
-            "event 21: 'c1' starts again",
+            "event 22: 'c1' starts again",
         ),
         (
             replaced(
@@ -226,17 +230,17 @@ def test_neighbours_change_places_only_where_tools_or_blocks_interleave() -> Non
                 ToolExecutionEnd("c1", "add", R1, 0.1),
                 ToolExecutionUpdate("c1", "add"),
             ),
-            "event 34: 'c1' is not running",
+            "event 36: 'c1' is not running",
         ),
         (
             replaced(
                 ToolExecutionEnd("c1", "add", R1, 0.1), ToolExecutionEnd("c1", "add", R2, 0.1)
             ),
-            "event 33: 'c1' ends with a result of [sub 'c2'] (denied): 'no'",
+            "event 35: 'c1' ends with a result of [sub 'c2'] (denied): 'no'",
         ),
         (
             replaced(ToolExecutionEnd("c1", "add", R1, 0.1)),
-            "event 33: the result of 'c1' comes, but ['c1'] are running",
+            "event 35: the result of 'c1' comes, but ['c1'] are running",
         ),
         (
             [
@@ -245,41 +249,63 @@ def test_neighbours_change_places_only_where_tools_or_blocks_interleave() -> Non
                 if not (isinstance(event, ToolExecutionStart | ToolExecutionEnd))
                 or event.call_id != "c2"
             ],
-            "event 32: the result of 'c1' comes, but ['c2'] have not started",
+            "event 34: the result of 'c1' comes, but ['c2'] have not started",
         ),
         (
             replaced(MessageStart(R1), MessageStart(R2)),
-            "event 34: the result of 'c2' comes; due is ['c1']",
+            "event 36: the result of 'c2' comes; due is ['c1']",
         ),
         (
             replaced(MessageStart(R1), MessageStart(evolve(R1, outcome="timeout"))),
-            "event 34: its call ended with ToolResultMessage(call_id='c1'",
+            "event 36: its call ended with ToolResultMessage(call_id='c1'",
         ),
         (
             [event for event in RUN if event not in (MessageStart(R2), MessageEnd(R2))],
-            "event 36: the turn ends without a result for ['c2']",
+            "event 38: the turn ends without a result for ['c2']",
         ),
         (
             replaced(TurnEnd(1, CALLING, (R1, R2)), TurnEnd(1, CALLING, (R2, R1))),
-            "event 38: TurnEnd has other results than its turn",
+            "event 40: TurnEnd has other results than its turn",
         ),
         (
             replaced(TurnEnd(2, DONE), TurnEnd(2, CALLING)),
-            "event 44: TurnEnd has another reply than its turn",
+            "event 46: TurnEnd has another reply than its turn",
         ),
         (
             replaced(TurnEnd(2, DONE), TurnEnd(1, DONE)),
-            "event 44: turn 2 ends as turn 1",
+            "event 46: turn 2 ends as turn 1",
+        ),
+        (
+            replaced(ApprovalAnswered("c1", "add", "once")),
+            "event 34: 'c1' ends with a question open",
+        ),
+        (
+            replaced(ApprovalRequested("c1", "add", {"x": 1})),
+            "event 22: nobody has asked about 'c1'",
+        ),
+        (
+            replaced(
+                ApprovalAnswered("c1", "add", "once"),
+                ApprovalRequested("c1", "add", {"x": 1}),
+            ),
+            "event 23: 'c1' is asked about already",
+        ),
+        (
+            replaced(
+                ApprovalAnswered("c1", "add", "once"),
+                ApprovalAnswered("c1", "sub", "once"),
+            ),
+            "event 23: 'c1' is a call of 'add', not of 'sub'",
         ),
         (
             replaced(AgentEnd("stop"), AgentEnd("limit")),
-            "event 45: it ends with limit, limit None",
+            "event 47: it ends with limit, limit None",
         ),
         (
             replaced(AgentEnd("stop"), AgentEnd("error")),
-            "event 45: it ends with an error and shows none",
+            "event 47: it ends with an error and shows none",
         ),
-        ([*RUN, AgentStart()], "event 46: AgentStart after the end of the run; next is nothing"),
+        ([*RUN, AgentStart()], "event 48: AgentStart after the end of the run; next is nothing"),
     ],
 )
 def test_a_fault_is_named_with_its_place(events: Sequence[Event], fault: str) -> None:
@@ -315,7 +341,7 @@ def test_an_edited_reply_passes_where_replies_are_edited() -> None:
     events = replaced(TurnEnd(2, DONE), TurnEnd(2, edited))
     events = replaced(MessageEnd(DONE), MessageEnd(edited), events=events)
     check_events(events, replies_edited=True)
-    assert faults(events).startswith("event 43: the reply ends as")
+    assert faults(events).startswith("event 45: the reply ends as")
 
 
 def nested(*events: tuple[Event, tuple[str, ...]], result: ToolResultMessage = R1) -> list[Event]:
@@ -375,7 +401,8 @@ def test_the_last_events_are_shown() -> None:
         check_events([*RUN[:4], *RUN[5:20], AgentStart()])
     assert re.sub(r"'a1'.*", "...", str(raised.value)).splitlines() == [
         "event 19: AgentStart after the reply, while tools may run; next is ToolExecutionStart or "
-        "ToolExecutionUpdate or ToolExecutionEnd or MessageStart of a result or TurnEnd",
+        "ApprovalRequested or ApprovalAnswered or ToolExecutionUpdate or ToolExecutionEnd or "
+        "MessageStart of a result or TurnEnd",
         "    12: MessageUpdate ToolCallStart(id='c2', name='sub', index=3)",
         "    13: MessageUpdate ToolCallDelta(arguments='{\"x\"', index=2)",
         "    14: MessageUpdate ToolCallDelta(arguments=':1}', index=2)",

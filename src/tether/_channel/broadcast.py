@@ -98,6 +98,11 @@ class Broadcast(Generic[E, R]):
             self.in_line -= 1
             self._look_who_is_alone()
 
+    @property
+    def unread(self) -> int:
+        """How many events consumers have not taken yet, all together."""
+        return sum(channel.buffer_used for channel in self._taking)
+
     def room_made(self) -> None:
         """Let the first in line try again."""
         if self.room is not None:

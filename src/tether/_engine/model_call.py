@@ -2,18 +2,28 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import cache, partial
 from typing import Literal, cast
 
 from attrs import evolve
 
+from tether._engine.estimate import tokens_in_request, usage_so_far
 from tether._engine.parts import RunParts, RunServices
 from tether._engine.turn_settings import TurnSettings
+from tether._engine.unread_calls import MARK, deltas_of, unread_call
 from tether._scopes.exceptions import in_words, plain_model_errors
 from tether.deltas import PartialReply, ReplyEnd, ReplyInfo
 from tether.errors import ModelError
 from tether.events import Event, MessageEnd, MessageStart, MessageUpdate, ModelRetry
 from tether.hooks import Hook, RequestContext, call_hook, checked
-from tether.messages import AssistantMessage, CustomMessage, Failure, Message, StopReason
+from tether.messages import (
+    AssistantMessage,
+    CustomMessage,
+    Failure,
+    Message,
+    StopReason,
+    Usage,
+)
 from tether.model import (
     AlternativeModels,
     DeltaStream,
@@ -46,6 +56,7 @@ class ModelCall:
         "_partial",
         "_parts",
         "_publishing",
+        "_request_tokens",
         "_services",
         "_settings",
         "_started_at",
@@ -61,6 +72,8 @@ class ModelCall:
         # While this is set, an exception comes from a listener or a consumer, and not from the model.
         self._publishing = False
         self._failure: Failure | None = None
+        # Of the request that has been sent; None where none was, or where it was refused.
+        self._request_tokens: Callable[[], int] | None = None
 
     async def perform(self) -> AssistantMessage:
         """Ask the model and publish its reply as it arrives.
@@ -75,6 +88,14 @@ class ModelCall:
         Cancellation:
             At every await; `close_nowait` then returns what had arrived.
         """
+        live = self._services.live
+        live.usage = self._usage_so_far
+        try:
+            return await self._perform()
+        finally:
+            live.usage = Usage
+
+    async def _perform(self) -> AssistantMessage:
         live, control = self._services.live, self._services.control
         # Not sooner, as it may raise: to make a performer does not.
         self._settings = self._parts.settings()
@@ -86,7 +107,7 @@ class ModelCall:
                     with plain_model_errors():
                         await self._ask_within_bounds()
                 except ModelError as failure:
-                    error = failure
+                    error = None if await self._takes_for_a_call(failure) else failure
         await self._announce()
         reply = self._partial.complete
         if reply is None:
@@ -97,6 +118,19 @@ class ModelCall:
             reply = await call_hook(hook, reply) or reply
         return self._stamped(reply)
 
+    async def _takes_for_a_call(self, error: ModelError) -> bool:
+        """Make a reply of a call that the server could not read, if the request has failed for that."""
+        call = unread_call(error, self._parts.transcript, self._settings.tools)
+        if call is None or self._has_begun:
+            return False
+        await self._announce()
+        for delta in deltas_of(call):
+            self._partial.add(delta)
+            await self._publish(MessageUpdate(delta))
+        reply = evolve(self._partial.preview(), stop_reason="tool_calls", details={MARK: True})
+        self._partial.add(ReplyEnd(evolve(reply, usage=self._usage_so_far())))
+        return True
+
     def close_nowait(self) -> AssistantMessage:
         """Announce the reply, if it was not, and return it as far as it has arrived, without waiting."""
         if not self._announced:
@@ -105,7 +139,17 @@ class ModelCall:
 
     def _partial_result(self) -> AssistantMessage:
         reason: StopReason = "aborted" if self._failure is None else "error"
-        return self._stamped(self._partial.incomplete(reason, self._failure))
+        reply = self._partial.incomplete(reason, self._failure)
+        return self._stamped(evolve(reply, usage=self._usage_so_far()))
+
+    def _usage_so_far(self) -> Usage:
+        reply = self._partial.complete
+        if reply is not None:
+            return reply.usage
+        reply = self._partial.incomplete("aborted")
+        if self._request_tokens is None:
+            return reply.usage
+        return usage_so_far(self._request_tokens(), reply)
 
     async def _ask_within_bounds(self) -> None:
         """Ask; where the conversation is too long, let the hooks shorten it, once."""
@@ -227,7 +271,9 @@ class ModelCall:
         try:
             with plain_model_errors():
                 await self._receive(model, request)
-        except ModelError:
+        except ModelError as error:
+            if not self._has_begun and error.failed_generation is None:
+                self._request_tokens = None
             raise
         except Exception as bug:
             if not self._publishing:
@@ -239,6 +285,7 @@ class ModelCall:
         stream: _Stream = (await self._services.connections.connected(model)).stream
         for hook in reversed(self._parts.hooks.at("around_model")):
             stream = _wrapped(hook, stream)
+        self._request_tokens = cache(partial(tokens_in_request, request))
         async with stream(request) as deltas:
             add, offer = self._partial.add, self._services.publisher.offer
             async for delta in deltas:

@@ -4,7 +4,6 @@ import inspect
 from collections.abc import Awaitable, Callable, Collection
 from typing import TypeAlias
 
-import anyio
 import anyio.to_thread
 
 from tether import Deny, Invocation, Verdict
@@ -18,7 +17,7 @@ Ask: TypeAlias = Callable[[str], str] | Callable[[str], Awaitable[str]]
 
 
 def approval_by_person(*, tools: Collection[str] | None = None, ask: Ask = input) -> AroundTool:
-    """Make a hook around tools that asks a person, one question at a time.
+    """Make a hook around tools that asks a person, one question at a time, in the order of the calls.
 
     Args:
         tools: the names of the tools to ask about; all tools if None.
@@ -32,21 +31,13 @@ def approval_by_person(*, tools: Collection[str] | None = None, ask: Ask = input
     Cancellation:
         Stops waiting. An async `ask` is cancelled; a plain one is left to its thread.
     """
-    one_at_a_time = anyio.Semaphore(1)
-    always: set[str] = set()
 
     async def person(invocation: Invocation) -> Verdict:
         call = invocation.call
         question = f"{call.name} {dict(call.arguments)!r}\nrun it? [y]es, [a]lways, or why not: "
-        async with one_at_a_time:
-            if call.name in always:  # the answer while this call waited
-                return "always"
-            verdict = _verdict(await _answer(ask, question))
-            if verdict == "always":
-                always.add(call.name)
-            return verdict
+        return _verdict(await _answer(ask, question))
 
-    return approval(person, tools=tools)
+    return approval(person, tools=tools, one_at_a_time=True)
 
 
 async def _answer(ask: Ask, question: str) -> str:

@@ -1,10 +1,11 @@
-"""A log of every message, call, retry and end, as lines of JSON."""
+"""A log of every message, call, approval, retry and end, as lines of JSON."""
 
 import inspect
 from collections.abc import Awaitable, Callable
 
 from tether import (
     AgentEnd,
+    ApprovalAnswered,
     Event,
     MessageEnd,
     ModelRetry,
@@ -15,11 +16,18 @@ from tether import (
 
 __all__ = ("audit",)
 
-_LOGGED = (MessageEnd, ToolExecutionStart, ToolExecutionEnd, ModelRetry, AgentEnd)
+_LOGGED = (
+    MessageEnd,
+    ToolExecutionStart,
+    ApprovalAnswered,
+    ToolExecutionEnd,
+    ModelRetry,
+    AgentEnd,
+)
 
 
 def audit(write: Callable[[bytes], object]) -> Callable[[Event], Awaitable[None]]:
-    """Make a hook that writes every message, call, retry and end as one line of JSON, before consumers get the event.
+    """Make a hook that writes every message, call, approval, retry and end as a line of JSON, before consumers get it.
 
     Args:
         write: plain or async, such as the `write` of a binary file. If it raises, the run fails.

@@ -16,7 +16,8 @@ def time_limit(seconds: float) -> tuple[AroundModel, AroundTool]:
     """Make hooks that stop each reply and each tool call that takes longer.
 
     Args:
-        seconds: from the request to the end of the reply, and from a call to its result.
+        seconds: from the request to the end of the reply, and from a call to its result. The time that a person
+            takes to approve a call does not count.
 
     Returns:
         One hook for `agent.around_model`, and one for `agent.around_tool`.
@@ -33,7 +34,7 @@ def time_limit(seconds: float) -> tuple[AroundModel, AroundTool]:
             raise ModelError(f"the reply took longer than {seconds:g} s", kind="timeout")
 
     async def limit_call(invocation: Invocation, proceed: ProceedTool) -> ToolResult:
-        with anyio.move_on_after(seconds):
+        with anyio.CancelScope() as scope, invocation.context.limiting(scope, seconds):
             return await proceed(invocation)
         return ToolResult(f"It took longer than {seconds:g} s.", outcome="timeout")
 

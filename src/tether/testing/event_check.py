@@ -7,7 +7,8 @@ before it:
 - turns are counted from 1, and a `TurnEnd` carries the reply and the results that its turn has shown;
 - a message ends as it began, but for a reply, which begins empty and ends as its updates made it: just so
   when it is whole, with no less than they brought when it is cut off;
-- each call of a reply starts once and ends once, and its tool is heard of between the two;
+- each call of a reply starts once and ends once, and its tool is heard of between the two; so are the questions whether
+  it may run, one after the other, each answered before the next and before the call's end;
 - results come when all calls have ended, one for each call, in their order, as the calls ended;
 - what a child agent tells through a call is a run in itself, whole if the call went well.
 
@@ -22,6 +23,8 @@ from enum import Enum
 
 from tether import (
     AgentEnd,
+    ApprovalAnswered,
+    ApprovalRequested,
     AssistantMessage,
     Event,
     Message,
@@ -41,6 +44,7 @@ from tether import (
     TurnStart,
 )
 from tether.deltas import BlockDelta, BlockEnd, PartialReply, ToolCallDelta, ToolCallStart
+from tether.events import CallEvent
 from tether.messages import AssistantBlock
 from tether.testing.transcript_check import describe
 
@@ -76,6 +80,8 @@ _GRAMMAR: Mapping[_State, Mapping[str, _State]] = {
     _State.REPLY: {"MessageUpdate": _State.REPLY, "MessageEnd of a reply": _State.ACTING},
     _State.ACTING: {
         "ToolExecutionStart": _State.ACTING,
+        "ApprovalRequested": _State.ACTING,
+        "ApprovalAnswered": _State.ACTING,
         "ToolExecutionUpdate": _State.ACTING,
         "ToolExecutionEnd": _State.ACTING,
         "MessageStart of a result": _State.RESULT,
@@ -159,7 +165,13 @@ class _Run:
                 self._reply.add(delta)
             case MessageEnd(message):
                 self._end(message)
-            case ToolExecutionStart() | ToolExecutionUpdate() | ToolExecutionEnd():
+            case (
+                ToolExecutionStart()
+                | ToolExecutionEnd()
+                | ApprovalRequested()
+                | ApprovalAnswered()
+                | ToolExecutionUpdate()
+            ):
                 self._calls.take(event)
             case TurnEnd():
                 self._end_turn(event)
@@ -263,13 +275,14 @@ class _Calls:
         self.results: list[ToolResultMessage] = []
         self._calls = {call.id: call for call in calls}
         self._running: set[str] = set()
+        self._asked: set[str] = set()
         self._ended: dict[str, ToolResultMessage] = {}
         self._children: dict[tuple[str, tuple[str, ...]], _Run] = {}
 
     def __len__(self) -> int:
         return len(self._calls)
 
-    def take(self, event: ToolExecutionStart | ToolExecutionUpdate | ToolExecutionEnd) -> None:
+    def take(self, event: ToolExecutionStart | CallEvent | ToolExecutionEnd) -> None:
         call = self._calls.get(event.call_id)
         _require(
             call is not None, f"the reply makes no call {event.call_id!r}, but {list(self._calls)}"
@@ -286,12 +299,22 @@ class _Calls:
             self._running.add(event.call_id)
             return
         _require(running, f"{event.call_id!r} is not running")
-        if isinstance(event, ToolExecutionEnd):
-            self._end(event)
-        elif event.event is not None:
-            self._listen(event.call_id, event.path, event.event)
+        match event:
+            case ToolExecutionEnd():
+                self._end(event)
+            case ApprovalRequested(call_id):
+                _require(call_id not in self._asked, f"{call_id!r} is asked about already")
+                self._asked.add(call_id)
+            case ApprovalAnswered(call_id):
+                _require(call_id in self._asked, f"nobody has asked about {call_id!r}")
+                self._asked.remove(call_id)
+            case ToolExecutionUpdate(event=nested) if nested is not None:
+                self._listen(event.call_id, event.path, nested)
+            case _:
+                pass
 
     def _end(self, event: ToolExecutionEnd) -> None:
+        _require(event.call_id not in self._asked, f"{event.call_id!r} ends with a question open")
         result = event.result
         same = (result.call_id, result.name) == (event.call_id, event.name)
         _require(same, f"{event.call_id!r} ends with a {describe(result)}")
@@ -387,7 +410,13 @@ def _described(event: Event) -> str:
             return f"{kind} {delta!r}"
         case ToolExecutionUpdate(event=nested, path=path) if nested is not None:
             return f"{kind} {event.call_id!r} {' > '.join(path)}: {_described(nested)}"
-        case ToolExecutionStart() | ToolExecutionUpdate() | ToolExecutionEnd():
+        case (
+            ToolExecutionStart()
+            | ToolExecutionEnd()
+            | ApprovalRequested()
+            | ApprovalAnswered()
+            | ToolExecutionUpdate()
+        ):
             return f"{kind} {event.name} {event.call_id!r}"
         case TurnStart(turn) | TurnEnd(turn):
             return f"{kind} {turn}"

@@ -241,7 +241,7 @@ async def test_vertex_without_credentials_says_what_to_set(monkeypatch: pytest.M
     from google.auth.exceptions import DefaultCredentialsError
 
     def nothing(scopes: object) -> Any:
-        raise DefaultCredentialsError("none")  # type: ignore[no-untyped-call]
+        raise DefaultCredentialsError("none")  # type: ignore[no-untyped-call, unused-ignore]
 
     monkeypatch.setattr(google.auth, "default", nothing)
     with pytest.raises(ModelError, match="set GOOGLE_APPLICATION_CREDENTIALS") as caught:

@@ -11,6 +11,7 @@ import msgspec
 
 from tether.deltas import Delta
 from tether.errors import ModelError
+from tether.models._wire.holdings import refuse_dense
 from tether.models._wire.protocol import Decoder
 from tether.models._wire.sse import MAX_EVENT_SIZE, ServerSentEvent, frame_events
 
@@ -63,6 +64,7 @@ def _in_one_piece(
                 f"the server sent an answer of more than {max_size:,} bytes", kind="malformed"
             )
     whole = bytes(body).strip(_BLANK)
+    refuse_dense(whole)
     try:
         answers = [bytes(one) for one in msgspec.json.decode(whole, type=list[msgspec.Raw])]
     except (ValueError, RecursionError):

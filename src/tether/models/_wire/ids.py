@@ -3,10 +3,9 @@
 import re
 import zlib
 from collections.abc import Callable
-from itertools import chain, count
 from typing import Final
 
-from tether.messages import AssistantMessage
+from tether.messages import AssistantMessage, unique
 
 __all__ = (
     "LONGEST_ID",
@@ -35,8 +34,7 @@ def unique_id(wanted: str, taken: set[str], *, valid: Callable[[str], str] = str
     Returns:
         The id.
     """
-    numbered = (valid(f"{wanted}-{number}") for number in count(2))
-    chosen = next(id_ for id_ in chain([wanted], numbered) if id_ not in taken)
+    chosen = unique(wanted, taken, lambda number: valid(f"{wanted}-{number}"))
     taken.add(chosen)
     return chosen
 

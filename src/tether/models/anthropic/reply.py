@@ -30,10 +30,13 @@ from tether.models._wire.protocol import Decoder
 from tether.models._wire.reply_builder import BlockKind, OpenBlock, ReplyBuilder, read_reply
 from tether.models.anthropic.events import Event, Fragment, StreamEvent
 
-__all__ = ("NAME", "decode")
+__all__ = ("NAME", "SERVER", "decode")
 
 NAME: Final = "anthropic-messages"
 """The wire API."""
+
+SERVER: Final = "server"
+"""In the details of thinking without a signature, the server that wants it back."""
 
 _STOP_REASONS: Final[Mapping[str, StopReason]] = {
     "end_turn": "stop",
@@ -60,16 +63,18 @@ _KINDS: Final[Mapping[str, BlockKind]] = {
 }
 
 
-def decode(model: str) -> Decoder:
+def decode(model: str, *, server: str | None = None) -> Decoder:
     """Read a reply.
 
     Args:
         model: the model asked for, until the reply reports its own.
+        server: the host that answers, if it is not Anthropic's. Its thinking may have no signature; it is marked then
+            with the one server that wants it back.
 
     Returns:
         A decoder; see `Decoder`.
     """
-    return read_reply(_Reply(ReplyBuilder(NAME, model)), tolerant(Fragment, Event))
+    return read_reply(_Reply(ReplyBuilder(NAME, model), server), tolerant(Fragment, Event))
 
 
 @define(eq=False)
@@ -82,6 +87,24 @@ class _Block:
     open: OpenBlock
     signature: list[str] = field(factory=list[str])
     citations: list[Any] = field(factory=list[Any])
+
+    _pieces: dict[str, list[str]] = field(factory=dict[str, list[str]])
+    """Of the fields that came in pieces."""
+
+    def put(self, key: str, value: Any) -> None:
+        """Set a field that is streamed; a text follows what came of it before."""
+        before = self.fields.get(key)
+        if key in self._pieces and isinstance(value, str):
+            self._pieces[key].append(value)
+        elif isinstance(before, str) and isinstance(value, str):
+            self._pieces[key] = [before, value]
+        else:
+            self._pieces.pop(key, None)
+            self.fields[key] = value
+
+    def join(self) -> None:
+        """Put the pieces of fields together."""
+        self.fields |= {key: "".join(pieces) for key, pieces in self._pieces.items()}
 
     @property
     def call_id(self) -> str:
@@ -97,6 +120,7 @@ class _Reply:
     """What the events mean; see `WireReply`."""
 
     built: ReplyBuilder
+    server: str | None = None
     is_whole: bool = False
     _counts: dict[str, Any] = field(factory=dict[str, Any])
     _open: dict[int | None, _Block] = field(factory=dict[int | None, "_Block"])
@@ -167,16 +191,20 @@ class _Reply:
             if reason not in _PLAIN_REASONS:
                 self.built.details["stop_reason"] = reason
         fields = {**delta, "context_management": event.context_management}
-        self.built.details |= {key: fields[key] for key in _END_FIELDS if fields.get(key)}
+        ending = {key: fields[key] for key in _END_FIELDS if fields.get(key)}
+        self.built.holdings.keep(ending)
+        self.built.details |= ending
         self._count(event.usage)
 
     def _count(self, usage: object) -> None:
         """Take in counts; each is of the whole reply so far, and what an event leaves out or has less of stays."""
+        self.built.holdings.keep(usage)
         for key, value in usage.items() if isinstance(usage, dict) else ():
             before = self._counts.get(key)
-            both = isinstance(before, int) and isinstance(value, int)
+            if isinstance(before, int) and isinstance(value, int):
+                value = max(before, value)
             if value is not None:
-                self._counts[key] = max(before, value) if both else value
+                self._counts[key] = value
         self.built.count(_usage(self._counts))
         self.built.report()
 
@@ -185,6 +213,7 @@ class _Reply:
     def _begin(self, number: int | None, fields: dict[str, Any]) -> None:
         # A server that gives two blocks the same number means the later one.
         self._finish(number)
+        self.built.holdings.keep(fields)
         type_ = text_or_empty(fields.get("type"))
         opened = self.built.open(_KINDS.get(type_, "item"))
         block = self._open[number] = _Block(type_, fields, opened)
@@ -204,31 +233,37 @@ class _Reply:
         self.built.report()
 
     def _take_field(self, number: int | None, delta: Mapping[str, Any]) -> None:
-        """Take in what is streamed of a block besides its text."""
+        """Take in what is streamed of a block besides its text, and a text that had to be mended."""
         block = self._open.get(number)
         if block is None:
             return
+        self.built.holdings.keep(delta)
         match delta:
             case {"type": "signature_delta", "signature": str(signature)}:
                 block.signature.append(signature)
             case {"type": "citations_delta", "citation": citation}:
                 block.citations.append(citation)
+            case {"type": "text_delta", "text": str(text)}:
+                self.built.add(block.open, text)
+            case {"type": "thinking_delta", "thinking": str(text)}:
+                self.built.add(block.open, text)
+            case {"type": "input_json_delta", "partial_json": str(text)}:
+                self.built.add(block.open, text)
             case {"type": "text_delta" | "thinking_delta" | "input_json_delta"}:
-                pass  # without a text, or it would have been a `Fragment`
+                pass  # without a text
             case _:
                 for key, value in delta.items():
                     if key != "type" and value is not None:
-                        before = block.fields.get(key)
-                        both = isinstance(before, str) and isinstance(value, str)
-                        block.fields[key] = f"{before}{value}" if both else value
+                        block.put(key, value)
 
     def _finish(self, number: int | None) -> None:
         block = self._open.pop(number, None)
         if block is not None:
-            self.built.end(block.open, _whole(block))
+            block.join()
+            self.built.end(block.open, _whole(block, self.server))
 
 
-def _whole(block: _Block) -> AssistantBlock | None:
+def _whole(block: _Block, server: str | None) -> AssistantBlock | None:
     """Make what a conversation holds of a block that has ended; nothing of one that is empty."""
     text = block.open.text
     match block.type:
@@ -238,7 +273,8 @@ def _whole(block: _Block) -> AssistantBlock | None:
             return Text(text, {"citations": block.citations} if block.citations else None)
         case "thinking":
             signature = "".join(block.signature) or text_or_empty(block.fields.get("signature"))
-            return Thinking(text, signature or None) if text or signature else None
+            details = {SERVER: server} if server and not signature else None
+            return Thinking(text, signature or None, details=details) if text or signature else None
         case "redacted_thinking":
             return Thinking("", text_or_empty(block.fields.get("data")), redacted=True)
         case "tool_use":

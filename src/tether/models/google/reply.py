@@ -22,7 +22,7 @@ from tether.models._wire.leniency import count_in, finished_call, text_or_empty,
 from tether.models._wire.media import image_from_base64
 from tether.models._wire.protocol import Decoder
 from tether.models._wire.reply_builder import OpenBlock, ReplyBuilder, read_reply
-from tether.models.google.call_arguments import put_piece
+from tether.models.google.call_arguments import joined, put_piece
 
 __all__ = ("NAME", "SIGNATURE", "decode", "is_made_up")
 
@@ -146,8 +146,16 @@ class _Reply:
         built.model = chunk.modelVersion or built.model
         built.response_id = built.response_id or chunk.responseId or None
         if chunk.usageMetadata is not None:
-            built.count(_usage(chunk.usageMetadata))
+            self._count(_usage(chunk.usageMetadata))
         built.report()
+
+    def _count(self, usage: Usage) -> None:
+        built = self.built
+        if usage.input_tokens and usage.output_tokens and not built.usage.output_tokens:
+            # Until the output is counted, the count of the input is an estimate, which may be too high.
+            built.usage = usage
+        else:
+            built.count(usage)
 
     def _take_candidate(self, candidate: Mapping[str, Any]) -> None:
         content = candidate.get("content")
@@ -156,6 +164,7 @@ class _Reply:
             if isinstance(part, dict):
                 self._take_part(part)
         fields = {key: candidate[key] for key in _CANDIDATE_FIELDS if candidate.get(key)}
+        self.built.holdings.keep(fields)
         self.built.details |= fields
         reason = text_or_empty(candidate.get("finishReason"))
         if reason in _FAILURES:
@@ -179,6 +188,7 @@ class _Reply:
             self._take_call(part["functionCall"], signature)
         elif block := _whole_block(part):
             self._close()
+            self.built.holdings.keep(part)
             self.built.put(block)
 
     def _add(self, text: str, signature: str, *, kind: _Kind) -> None:
@@ -206,10 +216,12 @@ class _Reply:
         opened.signature = signature or opened.signature
         arguments, pieces = call.get("args"), call.get("partialArgs")
         if isinstance(arguments, dict):
+            self.built.holdings.keep(arguments)
             opened.arguments |= arguments
         for piece in pieces if isinstance(pieces, list) else ():
             if isinstance(piece, dict):
-                put_piece(opened.arguments, piece)
+                self.built.holdings.keep(piece)
+                self.built.holdings.charge(put_piece(opened.arguments, piece))
         if not call.get("willContinue"):
             self._close()
 
@@ -226,7 +238,7 @@ class _Reply:
                 self.built.end(block, Thinking(block.text, opened.signature or None))
             case _:
                 assert block.start is not None
-                self.built.add(block, json.dumps(opened.arguments))
+                self.built.add(block, json.dumps(joined(opened.arguments)))
                 call = finished_call(block.start.id, block.start.name, block.text, details)
                 self.built.end(block, call)
 

@@ -20,13 +20,14 @@ from tether.errors import ModelError
 from tether.media import Image
 from tether.messages import FailureKind, ProviderItem, StopReason, Text, Thinking, Usage
 from tether.models._wire.failures import cut_short, error_from_stream
-from tether.models._wire.leniency import count_in, text_or_empty, tolerant
+from tether.models._wire.leniency import count_in, mended, text_or_empty, tolerant
 from tether.models._wire.media import image_from_data_url
 from tether.models._wire.protocol import Decoder
 from tether.models._wire.reply_builder import OpenBlock, ReplyBuilder, read_reply
 from tether.models._wire.sse import ServerSentEvent
 from tether.models.openai_chat.calls import CallAssembly
 from tether.models.openai_chat.chunks import CallFragment, Chunk, Fields, Function, TextChunk
+from tether.models.openai_chat.think_tags import ThinkTags
 
 __all__ = ("NAME", "decode")
 
@@ -55,16 +56,17 @@ _FAILED: Final = frozenset({"error", "network_error", "insufficient_system_resou
 _Kind: TypeAlias = Literal["text", "thinking", "refusal"]
 
 
-def decode(model: str) -> Decoder:
+def decode(model: str, *, think_tags: bool = False) -> Decoder:
     """Read a reply.
 
     Args:
         model: the model asked for, until the reply reports its own.
+        think_tags: whether a text may begin with thinking between tags; see `ThinkTags`.
 
     Returns:
         A decoder; see `Decoder`.
     """
-    reply = _Reply(ReplyBuilder(NAME, model))
+    reply = _Reply(ReplyBuilder(NAME, model), tags=ThinkTags() if think_tags else None)
     return read_reply(reply, _reader(reply))
 
 
@@ -89,6 +91,8 @@ class _Reply:
     """What the chunks mean; see `WireReply`."""
 
     built: ReplyBuilder
+    tags: ThinkTags | None = None
+    """Divides the text, as long as it may hold thinking."""
     is_whole: bool = field(default=False, init=False)
     """Never by a chunk: usage may follow the reason to stop."""
     _stop: str | None = None
@@ -123,10 +127,13 @@ class _Reply:
             raise error_from_stream(failure)
         if not self._is_reported or chunk.usage is not None or chunk.x_groq is not None:
             self._report(chunk)
-        if chunk.citations:
-            self.built.details["citations"] = chunk.citations
-        if chunk.search_results:
-            self.built.details["search_results"] = chunk.search_results
+        for name, found in (
+            ("citations", chunk.citations),
+            ("search_results", chunk.search_results),
+        ):
+            if found:
+                self.built.holdings.keep(found)
+                self.built.details[name] = found
         for choice in chunk.choices or ():
             if choice.index:
                 continue
@@ -143,6 +150,8 @@ class _Reply:
         """Close what is still open."""
         if not marked and self._stop is None:
             raise cut_short()
+        for kind, piece in self.tags.rest() if self.tags is not None else ():
+            self._add(kind, piece)
         self._close_text()
         if self._reasoning_details:
             self._add("thinking", "")
@@ -180,14 +189,14 @@ class _Reply:
         self._read_thinking(fields)
         if content := fields.content:
             if isinstance(content, str):
-                self._add("text", content)
+                self._add_text(content)
             else:
                 self._add_parts(content)
         if fields.refusal:
             self._is_refused = True
             self._add("refusal", fields.refusal)
         if fields.annotations:
-            self._annotations += fields.annotations
+            self._keep(self._annotations, fields.annotations)
         for call in fields.tool_calls or ():
             self._add_call(call)
         if fields.function_call is not None and not fields.tool_calls:
@@ -196,12 +205,18 @@ class _Reply:
             self._add_item(item)
         for image in fields.images or ():
             self._close_text()
+            self.built.holdings.keep(image)
             self.built.put(_image(image) or ProviderItem(NAME, dict(image)))
+
+    def _keep(self, kept: list[Any], more: Sequence[Any]) -> None:
+        for one in more:
+            self.built.holdings.keep(one)
+        kept += more
 
     def _read_thinking(self, fields: Fields) -> None:
         thinking = fields.reasoning_content or fields.reasoning
         if fields.reasoning_details:
-            self._reasoning_details += fields.reasoning_details
+            self._keep(self._reasoning_details, fields.reasoning_details)
             thinking = thinking or "".join(map(_detail_text, fields.reasoning_details))
         if thinking or (self._reasoning_details and self._open is None):
             self._add("thinking", thinking or "")
@@ -213,9 +228,19 @@ class _Reply:
                 case {"type": "thinking", "thinking": thinking}:
                     self._add("thinking", _joined_texts(thinking))
                 case {"text": str(text)}:
-                    self._add("text", text)
+                    self._add_text(text)
                 case _:
-                    self._annotations.append(part)
+                    self._keep(self._annotations, [part])
+
+    def _add_text(self, text: str) -> None:
+        tags = self.tags
+        if tags is None:
+            self._add("text", text)
+            return
+        for kind, piece in tags.divide(text):
+            self._add(kind, piece)
+        if tags.is_over:
+            self.tags = None
 
     def _add(self, kind: _Kind, text: str) -> None:
         block = self._open
@@ -223,8 +248,9 @@ class _Reply:
             self._close_text()
             block = self._open = self.built.open("thinking" if kind == "thinking" else "text")
             self._kind = kind
-            self.text = block if kind == "text" else None
         self.built.add(block, text)
+        # Half a character waits for the other, which a `TextChunk` cannot hold.
+        self.text = block if kind == "text" and not block.half else None
 
     def _close_text(self) -> None:
         block, kind = self._open, self._kind
@@ -248,6 +274,7 @@ class _Reply:
         function = fragment.function or Function()
         arguments = function.arguments or ""
         if not isinstance(arguments, str):
+            self.built.holdings.keep(arguments)
             arguments = json.dumps(arguments)
         self._close_text()
         id_ = "" if fragment.id is None else str(fragment.id)
@@ -255,6 +282,7 @@ class _Reply:
 
     def _add_item(self, item: dict[str, Any]) -> None:
         """Keep what the server ran; Groq reports it twice, the second time with its output."""
+        self.built.holdings.keep(item)
         number = item.get("index")
         if not isinstance(number, int):
             number = len(self._items)
@@ -298,7 +326,7 @@ def _joined(fragments: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         }
     for key in ("text", "summary"):
         if isinstance(whole.get(key), str):
-            whole[key] = "".join(text_or_empty(fragment.get(key)) for fragment in fragments)
+            whole[key] = mended("".join(text_or_empty(part.get(key)) for part in fragments))
     return whole
 
 

@@ -121,6 +121,7 @@ class Event(msgspec.Struct, gc=False):
     item: dict[str, Any] | None = None
     part: dict[str, Any] | None = None
     annotation: Any = None
+    delta: Any = None
     text: Any = None
     refusal: Any = None
     arguments: Any = None

@@ -1,0 +1,95 @@
+"""The time that a piece of work takes, without the time for which it waits for a person."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import anyio
+from attrs import define
+
+from tether.tools import HasDeadline
+
+__all__ = ("Stopwatch",)
+
+
+@define(eq=False)
+class _Limit:
+    """A scope whose deadline stands still while the watch is paused."""
+
+    scope: HasDeadline
+    left: float
+    """Seconds, as of the last pause or its end."""
+
+
+class Stopwatch:
+    """Measures one piece of work. While it is paused, its deadlines move on with the time.
+
+    Args:
+        pause_outer: pauses the watch of the work that this is a part of.
+    """
+
+    __slots__ = ("_left_out", "_limits", "_pause_outer", "_paused_at", "_pauses", "_started_at")
+
+    def __init__(
+        self, pause_outer: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
+        self._pause_outer = pause_outer
+        self._started_at: float | None = None
+        self._left_out = 0.0
+        self._pauses = 0
+        self._paused_at = 0.0
+        self._limits: list[_Limit] = []
+
+    def start(self) -> None:
+        """Begin to measure; called inside the event loop."""
+        self._started_at = anyio.current_time()
+
+    @property
+    def is_started(self) -> bool:
+        """Whether it measures."""
+        return self._started_at is not None
+
+    @property
+    def seconds(self) -> float:
+        """The time so far, without the pauses; 0 before the start."""
+        if self._started_at is None:
+            return 0.0
+        until = self._paused_at if self._pauses else anyio.current_time()
+        return until - self._started_at - self._left_out
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave out the time of the block; several blocks at once are one pause."""
+        with self._pause_outer():
+            if not self._pauses:
+                self._stop()
+            self._pauses += 1
+            try:
+                yield
+            finally:
+                self._pauses -= 1
+                if not self._pauses:
+                    self._go_on()
+
+    @contextmanager
+    def limiting(self, scope: HasDeadline, seconds: float) -> Iterator[None]:
+        """Keep the deadline of a scope so many seconds ahead, pauses left out, until the block is left."""
+        limit = _Limit(scope, seconds)
+        self._limits.append(limit)
+        if not self._pauses:
+            scope.deadline = anyio.current_time() + seconds
+        try:
+            yield
+        finally:
+            self._limits.remove(limit)
+
+    def _stop(self) -> None:
+        self._paused_at = now = anyio.current_time()
+        for limit in self._limits:
+            limit.left = limit.scope.deadline - now
+            limit.scope.deadline = float("inf")
+
+    def _go_on(self) -> None:
+        now = anyio.current_time()
+        self._left_out += now - self._paused_at
+        for limit in self._limits:
+            limit.scope.deadline = now + limit.left
