@@ -146,8 +146,16 @@ class _Reply:
         built.model = chunk.modelVersion or built.model
         built.response_id = built.response_id or chunk.responseId or None
         if chunk.usageMetadata is not None:
-            built.count(_usage(chunk.usageMetadata))
+            self._count(_usage(chunk.usageMetadata))
         built.report()
+
+    def _count(self, usage: Usage) -> None:
+        built = self.built
+        if usage.input_tokens and usage.output_tokens and not built.usage.output_tokens:
+            # Until the output is counted, the count of the input is an estimate, which may be too high.
+            built.usage = usage
+        else:
+            built.count(usage)
 
     def _take_candidate(self, candidate: Mapping[str, Any]) -> None:
         content = candidate.get("content")
