@@ -55,8 +55,8 @@ def _there(stream: TextIO | None, mode: str, opened: ExitStack) -> TextIO:
 @contextmanager
 def _own(stream: TextIO, mode: str, errors: str) -> Iterator[TextIO]:
     descriptor = descriptor_of(stream)
-    if descriptor is None:
-        yield stream
+    if descriptor is None or (sys.platform == "win32" and stream.isatty()):
+        yield stream  # a console of Windows is no file
         return
     with suppress(OSError):
         stream.flush()
