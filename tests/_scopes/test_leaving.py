@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from tether import Agent, ToolResultMessage, tool
+from tether.advice.approval import approval_by_person
 from tether.testing import ScriptedModel, call
 
 GUARD = 20
@@ -41,18 +42,25 @@ def test_a_process_ends_while_a_thread_that_was_given_up_goes_on() -> None:
     assert (done.stdout, done.stderr) == ("Gone on.\n", "")
 
 
+@pytest.mark.parametrize("kind", ["tool", "approval"])
 async def test_the_threads_that_call_tools_are_none_that_a_process_waits_for(
-    release: threading.Event,
+    kind: str, release: threading.Event
 ) -> None:
     threads: list[threading.Thread] = []
+
+    def wait(question: str = "") -> str:
+        threads.append(threading.current_thread())
+        release.wait()
+        return question
 
     @tool
     def hang() -> None:
         """Hang."""
-        threads.append(threading.current_thread())
-        release.wait()
+        wait()
 
     agent = Agent(ScriptedModel(call("hang", id="hang"), "Gone on."), tools=[hang])
+    if kind == "approval":
+        agent.around_tool(approval_by_person(ask=wait))
     with anyio.fail_after(GUARD):
         async with agent.run("go") as run:
             while not threads:
@@ -62,4 +70,4 @@ async def test_the_threads_that_call_tools_are_none_that_a_process_waits_for(
     assert threads[0].is_alive()
     assert threads[0].daemon
     [answer] = [m for m in agent.messages if isinstance(m, ToolResultMessage)]
-    assert answer.outcome == "interrupted"
+    assert answer.outcome == ("interrupted" if kind == "tool" else "skipped")

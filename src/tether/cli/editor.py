@@ -26,7 +26,6 @@ from tether.cli.terminal import Send, from_thread
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
     from prompt_toolkit.formatted_text import ANSI
-    from prompt_toolkit.history import History
     from prompt_toolkit.input import Input as PromptInput
     from prompt_toolkit.key_binding import KeyBindings
 
@@ -79,7 +78,7 @@ async def edited_lines(
         yield inputs
 
 
-def kept_lines(path: Path, tell: Callable[[str], None]) -> "History":
+def kept_lines(path: Path, tell: Callable[[str], None]) -> Any:
     """Keep what was typed in a file, as long as that can be written.
 
     Args:
@@ -123,7 +122,7 @@ class _Editor:
 
     conversation: Conversation
     live: Live
-    history: "History"
+    history: Any
     _keyboard: "PromptInput" = field(init=False, factory=keyboard)
     _session: "PromptSession[str]" = field(init=False)
     _queued: bool = False

@@ -11,10 +11,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING, Final, TextIO
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
+from typing import Any, Final, TextIO
 
 __all__ = ()
 
@@ -85,8 +82,8 @@ class _File(io.FileIO):
     failure: OSError | None = None
     given_up = False
 
-    def write(self, data: "ReadableBuffer", /) -> int:
-        """Write, as a file does."""
+    def write(self, data: Any, /) -> int:
+        """Write bytes, or anything that has them."""
         if self.given_up:
             return memoryview(data).nbytes
         try:
