@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 import anyio
 
@@ -27,7 +27,7 @@ from tether.cli.permission import ask_at_terminal, permission
 from tether.cli.session_files import Unkept, find_session, new_session_path
 from tether.cli.signals import INTERRUPTED, EndSignals, interrupted
 from tether.cli.slash_commands import slash_commands
-from tether.cli.streams import has_no_reader, in_utf8, output_failure, standard_streams, warn
+from tether.cli.streams import failure_of, has_no_reader, in_utf8, standard_streams, warn
 from tether.cli.terminal import is_dumb, plain_lines
 from tether.errors import DecodeError
 from tether.toolbox import changing_tools, coding_tools
@@ -57,12 +57,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = sys.argv[1:] if argv is None else argv
     ending = EndSignals()
-    with standard_streams(), ending.taken():
-        code = _to_its_end(partial(_command, words, ending))
+    with standard_streams() as output, ending.taken():
+        code = _to_its_end(partial(_command, words, ending), output)
     return code if ending.exit_code is None else ending.exit_code
 
 
-def _to_its_end(work: Callable[[], int]) -> int:
+def _to_its_end(work: Callable[[], int], output: TextIO) -> int:
     """Do the work; what cuts it short becomes an exit code, and at most a line on standard error."""
     code, error = FAILED, None
     try:
@@ -71,7 +71,7 @@ def _to_its_end(work: Callable[[], int]) -> int:
         code = INTERRUPTED
     except* OSError as errors:
         error = _first(errors)
-    if (failure := output_failure()) is not None:
+    if (failure := failure_of(output)) is not None:
         return _without_output(failure, code)
     if error is not None:
         warn(_in_words(error))
