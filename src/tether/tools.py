@@ -222,10 +222,10 @@ def tool(
 
     Args:
         function: typed throughout; async, or plain and then run in a worker thread. A thread cannot be cancelled: it
-            is given up, its result is discarded, and the process can end without it. What it runs in the event loop
-            by `anyio.from_thread` is a part of the call, and cancelled with it; so is a run of an agent, whichever way
-            it got there and in whichever event loop. Once given up, the thread is refused there with
-            `concurrent.futures.CancelledError`, and `anyio.from_thread.check_cancelled` raises.
+            is given up, and its result discarded. What it runs in the event loop by `anyio.from_thread` is a part of
+            the call, and cancelled with it; so is a run of an agent, whichever way it got there and in whichever event
+            loop. Once given up, the thread is refused there with `concurrent.futures.CancelledError`, and
+            `anyio.from_thread.check_cancelled` raises.
         name: what models call it; the function's own name if None.
         description: what models read about it; the docstring without its sections if None.
         parameters: a JSON Schema to use in place of the signature. The function gets the arguments as
