@@ -294,17 +294,41 @@ def load_extensions(
             point.load()(app)
     _run(folder / "init.py", app, tell)
     own = project / ".tether" / "init.py"
-    if not own.is_file() or own.resolve() == (folder / "init.py").resolve():
+    if not _is_projects_own(own, folder):
         return
-    trust = Trust(folder / "trusted.json", app.trusted)
-    if not trust.allows(own):
+    if untrusted_init(app, folder=folder, project=project) is not None:
         if not ask(own):
             return
         try:
-            trust.remember(own)
+            _trust(app, folder).remember(own)
         except OSError as error:
             tell(f"{error}; {own} is trusted until you leave")
     _run(own, app, tell)
+
+
+def untrusted_init(app: App, *, folder: Path, project: Path) -> Path | None:
+    """Find the project's init file, where a person has not allowed it to run with its present content.
+
+    Args:
+        app: what is trusted in this process.
+        folder: the configuration folder.
+        project: the folder of the project.
+
+    Returns:
+        The file; None if there is nothing to ask about.
+    """
+    own = project / ".tether" / "init.py"
+    if not _is_projects_own(own, folder) or _trust(app, folder).allows(own):
+        return None
+    return own
+
+
+def _is_projects_own(init: Path, folder: Path) -> bool:
+    return init.is_file() and init.resolve() != (folder / "init.py").resolve()
+
+
+def _trust(app: App, folder: Path) -> Trust:
+    return Trust(folder / "trusted.json", app.trusted)
 
 
 def _run(init: Path, app: App, tell: Callable[[str], None]) -> None:

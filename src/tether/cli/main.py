@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 import anyio
 
@@ -20,14 +20,14 @@ from tether.cli.conversation import Conversation
 from tether.cli.default_model import chosen_address, default_model, held_with
 from tether.cli.display import Display, JsonLines, Screen, printable
 from tether.cli.editor import edited_lines, printing_above
-from tether.cli.extensions import App, configuration_folder, load_extensions
+from tether.cli.extensions import App, configuration_folder, load_extensions, untrusted_init
 from tether.cli.info_commands import INFO_COMMANDS
 from tether.cli.live import Live
 from tether.cli.permission import ask_at_terminal, permission
 from tether.cli.session_files import Unkept, find_session, new_session_path
 from tether.cli.signals import INTERRUPTED, EndSignals, interrupted
 from tether.cli.slash_commands import slash_commands
-from tether.cli.streams import has_no_reader, in_utf8, output_failure, standard_streams, warn
+from tether.cli.streams import failure_of, has_no_reader, in_utf8, standard_streams, warn
 from tether.cli.terminal import is_dumb, plain_lines
 from tether.errors import DecodeError
 from tether.toolbox import changing_tools, coding_tools
@@ -57,12 +57,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = sys.argv[1:] if argv is None else argv
     ending = EndSignals()
-    with standard_streams(), ending.taken():
-        code = _to_its_end(partial(_command, words, ending))
+    with standard_streams() as output, ending.taken():
+        code = _to_its_end(partial(_command, words, ending), output)
     return code if ending.exit_code is None else ending.exit_code
 
 
-def _to_its_end(work: Callable[[], int]) -> int:
+def _to_its_end(work: Callable[[], int], output: TextIO) -> int:
     """Do the work; what cuts it short becomes an exit code, and at most a line on standard error."""
     code, error = FAILED, None
     try:
@@ -71,7 +71,7 @@ def _to_its_end(work: Callable[[], int]) -> int:
         code = INTERRUPTED
     except* OSError as errors:
         error = _first(errors)
-    if (failure := output_failure()) is not None:
+    if (failure := failure_of(output)) is not None:
         return _without_output(failure, code)
     if error is not None:
         warn(_in_words(error))
@@ -120,7 +120,7 @@ def _command(words: Sequence[str], ending: EndSignals) -> int:
             agent = _agent(arguments, session)
             app = App(agent, slash_commands())
             if not arguments.no_init:
-                _extend(app)
+                _extend(app, _is_trusted)
             agent.model = _model(arguments, app, os.environ, path)
         except (UsageError, DecodeError, OSError) as error:
             warn(_in_words(error))
@@ -214,23 +214,32 @@ def _has_messages(session: Session) -> bool:
     return any(entry.kind == "message" for entry in session.entries.values())
 
 
-def _extend(app: App) -> None:
-    load_extensions(
-        app, folder=configuration_folder(), project=Path.cwd(), ask=_is_trusted, tell=warn
-    )
+def _extend(app: App, ask: Callable[[Path], bool]) -> None:
+    load_extensions(app, folder=configuration_folder(), project=Path.cwd(), ask=ask, tell=warn)
+
+
+async def _extend_again(conversation: Conversation) -> None:
+    """Load extensions while a conversation goes on: the line of its editor is the one that answers."""
+    app = conversation.app
+    init = untrusted_init(app, folder=configuration_folder(), project=Path.cwd())
+    allowed = init is not None and _is_yes(await conversation.ask(_trust_question(init)))
+    _extend(app, lambda _: allowed)
 
 
 def _is_trusted(init: Path) -> bool:
     if not _at_terminal():
         warn(f"{init} is not trusted yet and was not run; start tether at a terminal to decide")
         return False
-    print(
-        f"{init} extends tether in this folder. Run it, now and later? [y/N] ",
-        end="",
-        file=sys.stderr,
-    )
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    print(_trust_question(init), end="", file=sys.stderr, flush=True)
+    return _is_yes(sys.stdin.readline())
+
+
+def _trust_question(init: Path) -> str:
+    return f"{init} extends tether in this folder. Run it, now and later? [y/N] "
+
+
+def _is_yes(answer: str) -> bool:
+    return answer.strip().lower() in {"y", "yes"}
 
 
 def _at_terminal() -> bool:
@@ -299,9 +308,10 @@ async def _converse(app: App, arguments: Arguments, path: Path | None) -> int:
             _screen() if dumb else live,
             # Most of these texts come from others: models, tools, files.
             tell=lambda text: print(printable(text), flush=True),
-            reload=lambda: None if arguments.no_init else _extend(app),
             session_path=path,
         )
+        if not arguments.no_init:
+            conversation.reload = partial(_extend_again, conversation)
         if not arguments.yes:
             _add_permission(app.agent, conversation.ask)
         if app.agent.messages:

@@ -359,10 +359,10 @@ def _place(thing: Callable[..., Any] | Tool) -> str:
         return "its source is not available"
 
 
-def _reload(conversation: Conversation) -> str:
+async def _reload(conversation: Conversation) -> str:
     """Load the init files and extensions again; the conversation goes on."""
     conversation.app.forget()
-    conversation.reload()
+    await conversation.reload()
     return "loaded again"
 
 
