@@ -15,7 +15,7 @@ from attrs import frozen
 from tether.errors import ModelError, UnknownModelError, UsageError
 from tether.model import Model
 
-__all__ = ("PROVIDERS", "Provider", "model_from_name", "provider_keys")
+__all__ = ("PROVIDERS", "Provider", "model_from_name", "own_server", "provider_keys")
 
 
 @frozen
@@ -208,6 +208,23 @@ def _cloud(name: str, provider: Provider) -> Callable[..., dict[str, Any]]:
         if provider.extra is None:
             raise
         raise UsageError(f"{name} needs more: pip install 'tether[{provider.extra}]'") from error
+
+
+def own_server(model: Model) -> str | None:
+    """Return where a model is, if it is not at its provider's own address.
+
+    Args:
+        model: any model.
+
+    Returns:
+        The address, as people may see it: without user name and password, and with parameters masked. None for the
+        provider's own, and for a model that has no address.
+    """
+    url: object = getattr(model, "base_url", None)
+    provider = PROVIDERS.get(model.name.partition(":")[0])
+    if not isinstance(url, str) or provider is None or url == (provider.base_url or "").rstrip("/"):
+        return None
+    return _printable(url)
 
 
 def _imported(place: str) -> Any:

@@ -206,6 +206,7 @@ class _Reply:
 
     def _take_call(self, call: Mapping[str, Any], signature: str) -> None:
         """Take in a call; as a rule it comes as a whole."""
+        self.built.holdings.keep(call)
         opened = self._open
         if opened is None or opened.block.kind != "call" or call.get("name"):
             self._close()
@@ -216,11 +217,9 @@ class _Reply:
         opened.signature = signature or opened.signature
         arguments, pieces = call.get("args"), call.get("partialArgs")
         if isinstance(arguments, dict):
-            self.built.holdings.keep(arguments)
             opened.arguments |= arguments
         for piece in pieces if isinstance(pieces, list) else ():
             if isinstance(piece, dict):
-                self.built.holdings.keep(piece)
                 self.built.holdings.charge(put_piece(opened.arguments, piece))
         if not call.get("willContinue"):
             self._close()
