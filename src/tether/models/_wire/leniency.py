@@ -206,13 +206,13 @@ def text_or_empty(value: object) -> str:
 
 
 def count_in(counts: object, *path: str) -> int:
-    """Return a number from what a server counts; 0 if there is none."""
+    """Return a number from what a server counts; 0 if there is none, or one that cannot be."""
     value: Any = counts
     for key in path:
         value = value.get(key) if isinstance(value, Mapping) else None
     if isinstance(value, float):
-        return int(value) if math.isfinite(value) else 0
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+        value = int(value) if math.isfinite(value) else 0
+    return max(value, 0) if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def finished_call(id_: str, name: str, arguments: str, details: Any = None) -> ToolCall:
