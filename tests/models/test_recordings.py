@@ -13,7 +13,7 @@ from tether import Agent, AssistantMessage, ModelError, ModelRequest, UserMessag
 from tether.deltas import PartialReply, ReplyEnd
 from tether.messages import ProviderItem
 from tether.model import RetryPolicy
-from tether.models.catalogue import PROVIDERS, model_from_name
+from tether.models.catalogue import model_from_name
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "recordings"
 
@@ -68,10 +68,7 @@ def _recordings() -> Iterator[Any]:
     for folder, provider in APIS.items():
         for path in sorted((FOLDER / folder).glob("*/meta.json")):
             name = f"{folder}/{path.parent.name}"
-            marks = (
-                [] if provider in PROVIDERS else [pytest.mark.skip(f"{provider}: is not there yet")]
-            )
-            yield pytest.param(path.parent, provider, id=name, marks=marks)
+            yield pytest.param(path.parent, provider, id=name)
 
 
 RECORDINGS = list(_recordings())

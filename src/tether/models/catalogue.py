@@ -15,14 +15,22 @@ from attrs import frozen
 from tether.errors import ModelError, UnknownModelError, UsageError
 from tether.model import Model
 
-__all__ = ("PROVIDERS", "Provider", "model_from_name", "own_server", "provider_keys")
+__all__ = (
+    "CLOUDS",
+    "PROVIDERS",
+    "Cloud",
+    "Provider",
+    "model_from_name",
+    "own_server",
+    "provider_keys",
+)
 
 
 @frozen
 class Provider:
     """A service that offers models."""
 
-    api: str = ""
+    api: str
     """The module and name of the wire API."""
     base_url: str | None = None
     key: str | None = None
@@ -31,8 +39,16 @@ class Provider:
     """Another variable, read if that one is not set."""
     elsewhere: str | None = None
     """The wire API at any other address, where a compatible server answers, if it is another."""
-    cloud: str | None = None
-    """The module and name of the function that finds out all of this, from settings of its own."""
+
+
+@frozen
+class Cloud:
+    """A service at an address of its user's own, with settings of its own."""
+
+    settings: str
+    """The module and name of the function that makes the fields of a model of them."""
+    keys: tuple[str, ...]
+    """The environment variables that are set where it can be used; one is enough."""
     extra: str | None = None
     """What has to be installed for it: an extra of tether's."""
 
@@ -69,19 +85,20 @@ PROVIDERS: Final[dict[str, Provider]] = {
     "together": Provider(_TAGGED_CHAT, "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
     "cerebras": Provider(_CHAT, "https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"),
     "huggingface": Provider(_TAGGED_CHAT, "https://router.huggingface.co/v1", "HF_TOKEN"),
-    "azure": Provider(cloud="clouds.azure:azure", key="AZURE_OPENAI_API_KEY"),
-    "azure-responses": Provider(cloud="clouds.azure:azure_responses", key="AZURE_OPENAI_API_KEY"),
-    "bedrock": Provider(
-        cloud="clouds.aws:bedrock",
-        key="AWS_BEARER_TOKEN_BEDROCK",
-        other_key="AWS_ACCESS_KEY_ID",
-        extra="bedrock",
-    ),
-    "vertex": Provider(cloud="clouds.vertex:vertex", key="GOOGLE_CLOUD_PROJECT"),
     "ollama": Provider(_TAGGED_CHAT, "http://127.0.0.1:11434/v1"),
     "vllm": Provider(_TAGGED_CHAT, "http://127.0.0.1:8000/v1"),
 }
-"""The names that can stand before the colon."""
+"""Services with an address of their own, by the name that stands before the colon."""
+
+CLOUDS: Final[dict[str, Cloud]] = {
+    "azure": Cloud("clouds.azure:azure", ("AZURE_OPENAI_API_KEY",)),
+    "azure-responses": Cloud("clouds.azure:azure_responses", ("AZURE_OPENAI_API_KEY",)),
+    "bedrock": Cloud(
+        "clouds.aws:bedrock", ("AWS_BEARER_TOKEN_BEDROCK", "AWS_ACCESS_KEY_ID"), extra="bedrock"
+    ),
+    "vertex": Cloud("clouds.vertex:vertex", ("GOOGLE_CLOUD_PROJECT",)),
+}
+"""The same of clouds."""
 
 _OWN_HOSTS: Final = (".openai.com", ".azure.com")
 """Hosts that serve OpenAI's own models, also when `base_url` names them."""
@@ -107,10 +124,11 @@ def provider_keys() -> dict[str, tuple[str, ...]]:
     Returns:
         Their names, and the environment variables that may hold their keys; none if no key is needed.
     """
-    return {
+    keys = {
         name: tuple(key for key in (provider.key, provider.other_key) if key is not None)
         for name, provider in PROVIDERS.items()
     }
+    return keys | {name: cloud.keys for name, cloud in CLOUDS.items()}
 
 
 def model_from_name(
@@ -145,34 +163,40 @@ def model_from_name(
     if name == "offline":
         return _imported("offline:offline_model")()  # type: ignore[no-any-return]  # that is what it makes
     prefix, _, model = name.partition(":")
-    provider = PROVIDERS.get(prefix)
-    if provider is None or not model:
+    if not model or prefix not in {*PROVIDERS, *CLOUDS}:
         raise UnknownModelError(_unknown(name, prefix))
-    make_model = _imported("_http.client:HttpModel")
-    if provider.cloud is not None:
-        reached = _cloud(prefix, provider)(model, base_url=base_url, api_key=api_key, **settings)
-        _check(reached["base_url"])
-        reached = {"key_from": f"passed, or {_variables(provider)}", **reached}
-        if think_tags is not None:
-            reached["api"] = _with_think_tags(reached["api"], think_tags)
-        return make_model(name=name, model=model, **reached)  # type: ignore[no-any-return]  # it is the class
+    if (cloud := CLOUDS.get(prefix)) is not None:
+        reached = _cloud(prefix, cloud)(model, base_url=base_url, api_key=api_key, **settings)
+    else:
+        reached = _reached(PROVIDERS[prefix], base_url, api_key) | settings
+    if not str(reached["base_url"]).startswith(("http://", "https://")):
+        url = _printable(reached["base_url"])
+        raise UsageError(f"base_url must begin with http:// or https://, not {url!r}")
+    if think_tags is not None:
+        reached["api"] = _imported("openai_chat.api:with_think_tags")(reached["api"], think_tags)
+    return _imported("_http.client:HttpModel")(name=name, model=model, **reached)  # type: ignore[no-any-return]
+
+
+def _cloud(name: str, cloud: Cloud) -> Callable[..., dict[str, Any]]:
+    try:
+        return _imported(cloud.settings)  # type: ignore[no-any-return]  # it is such a function
+    except ImportError as error:
+        if cloud.extra is None:
+            raise
+        raise UsageError(f"{name} needs more: pip install 'tether[{cloud.extra}]'") from error
+
+
+def _reached(
+    provider: Provider, base_url: str | None, api_key: str | Callable[[], Any] | None
+) -> dict[str, Any]:
+    """Find out how a service is reached: the fields of its model."""
     url = (base_url or provider.base_url or "").rstrip("/")
-    _check(url)
     own = base_url is None
     place = provider.api if own or _is_at_openai(url) else provider.elsewhere or provider.api
     api = _imported(place)
     if not own and api.at is not None:
         api = api.at(url)
-    if think_tags is not None:
-        api = _with_think_tags(api, think_tags)
-    return make_model(  # type: ignore[no-any-return]  # it is the class
-        name=name,
-        model=model,
-        api=api,
-        base_url=url,
-        **_key(provider, api_key, needed=own),
-        **settings,
-    )
+    return {"api": api, "base_url": url, **_key(provider, api_key, needed=own)}
 
 
 def _key(
@@ -181,33 +205,9 @@ def _key(
     """Return the key, and where it comes from."""
     if given is not None:
         return {"key": given}
-    return {
-        "key": _key_from_environment(provider, needed=needed),
-        "key_from": _variables(provider),
-    }
-
-
-def _variables(provider: Provider) -> str:
-    names = " or ".join(filter(None, (provider.key, provider.other_key)))
-    return f"read from {names}" if names else "not set: pass api_key"
-
-
-def _with_think_tags(api: Any, think_tags: bool) -> Any:  # noqa: FBT001 - as it is passed
-    return _imported("openai_chat.api:with_think_tags")(api, think_tags)
-
-
-def _check(url: str) -> None:
-    if not url.startswith(("http://", "https://")):
-        raise UsageError(f"base_url must begin with http:// or https://, not {_printable(url)!r}")
-
-
-def _cloud(name: str, provider: Provider) -> Callable[..., dict[str, Any]]:
-    try:
-        return _imported(provider.cloud or "")  # type: ignore[no-any-return]  # it is such a function
-    except ImportError as error:
-        if provider.extra is None:
-            raise
-        raise UsageError(f"{name} needs more: pip install 'tether[{provider.extra}]'") from error
+    variables = " or ".join(filter(None, (provider.key, provider.other_key)))
+    found = f"read from {variables}" if variables else "not set: pass api_key"
+    return {"key": _key_from_environment(provider, needed=needed), "key_from": found}
 
 
 def own_server(model: Model) -> str | None:
@@ -221,8 +221,10 @@ def own_server(model: Model) -> str | None:
         provider's own, and for a model that has no address.
     """
     url: object = getattr(model, "base_url", None)
-    provider = PROVIDERS.get(model.name.partition(":")[0])
-    if not isinstance(url, str) or provider is None or url == (provider.base_url or "").rstrip("/"):
+    prefix = model.name.partition(":")[0]
+    provider = PROVIDERS.get(prefix)
+    own = None if provider is None else (provider.base_url or "").rstrip("/")
+    if not isinstance(url, str) or prefix not in {*PROVIDERS, *CLOUDS} or url == own:
         return None
     return _printable(url)
 
@@ -260,11 +262,11 @@ def _printable(url: str) -> str:
 
 
 def _unknown(name: str, prefix: str) -> str:
-    if prefix in PROVIDERS:
+    if prefix in provider_keys():
         return f"{name!r} names a provider but no model; write {prefix}:MODEL"
     return (
         f"no model is called {name!r}{_hint(name, prefix)} A name is PROVIDER:MODEL, where PROVIDER is one of "
-        f"{', '.join(PROVIDERS)}; or offline"
+        f"{', '.join(provider_keys())}; or offline"
     )
 
 
@@ -272,5 +274,7 @@ def _hint(name: str, prefix: str) -> str:
     whose = [maker for start, maker in _MAKERS.items() if prefix.lower().startswith(start)]
     if ":" not in name and whose and whose[0] in PROVIDERS:
         return f"; did you mean {whose[0]}:{name}?"
-    close = difflib.get_close_matches(prefix.lower(), [*PROVIDERS, "offline"], n=3, cutoff=0.5)
+    close = difflib.get_close_matches(
+        prefix.lower(), [*provider_keys(), "offline"], n=3, cutoff=0.55
+    )
     return f"; did you mean {' or '.join(close)}?" if close else "."

@@ -14,7 +14,15 @@ from botocore.credentials import Credentials
 from tests.models.bedrock import streams as bedrock
 from tests.models.streams import CHAT, GOOGLE, RESPONSES, WHOLE
 
-from tether import AssistantMessage, Model, ModelError, ModelRequest, UsageError, UserMessage
+from tether import (
+    AssistantMessage,
+    Model,
+    ModelError,
+    ModelOptions,
+    ModelRequest,
+    UsageError,
+    UserMessage,
+)
 from tether.cli.default_model import default_model
 from tether.deltas import PartialReply
 from tether.models.catalogue import model_from_name
@@ -50,9 +58,9 @@ class Server:
         self.asked: list[httpx.Request] = []
 
     def transport(self) -> httpx.MockTransport:
-        return httpx.MockTransport(self._handle)
+        return httpx.MockTransport(self.handle)
 
-    def _handle(self, request: httpx.Request) -> httpx.Response:
+    def handle(self, request: httpx.Request) -> httpx.Response:
         request.read()
         self.asked.append(request)
         status, body, kind = self._answer
@@ -152,8 +160,6 @@ async def test_azure_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 async def test_other_makers_deployments_get_the_older_fields() -> None:
-    from tether import ModelOptions
-
     server = Server(events(*CHAT))
     for name, limit in (
         ("azure:gpt-5", "max_completion_tokens"),
@@ -286,6 +292,30 @@ async def test_bedrock_requests_are_signed(monkeypatch: pytest.MonkeyPatch) -> N
     assert told.endswith(
         f"Signature={signature(request, AWS['AWS_SECRET_ACCESS_KEY'], 'eu-central-1')}"
     )
+
+
+async def test_a_request_without_a_refused_option_is_signed_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in AWS.items():
+        monkeypatch.setenv(name, value)
+    server = Server(bedrock.framed(bedrock.STREAM), bedrock.KIND)
+    refusal = Server(b'{"message": "temperature is not supported"}', "application/json", 400)
+    servers = iter([refusal, server])
+
+    def transport() -> httpx.MockTransport:
+        return httpx.MockTransport(lambda request: next(servers).handle(request))
+
+    model = model_from_name(f"bedrock:{CLAUDE}", region="us-east-1", transport=transport)
+    request = ModelRequest(messages=[UserMessage("hi")], options=ModelOptions(temperature=0.5))
+    async with model.stream(request) as deltas:
+        async for _ in deltas:
+            pass
+    for one, options in ((refusal, {"temperature": 0.5}), (server, None)):
+        [asked] = one.asked
+        assert json.loads(asked.content).get("inferenceConfig") == options
+        told = signature(asked, AWS["AWS_SECRET_ACCESS_KEY"], "us-east-1")
+        assert asked.headers["authorization"].endswith(f"Signature={told}")
 
 
 async def test_bedrock_takes_credentials_of_botocore() -> None:

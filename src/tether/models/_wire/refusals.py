@@ -70,7 +70,13 @@ _OPTIONS: Final[Mapping[str, tuple[str, Callable[[Body], Body]]]] = {
     "forced call": (r"tool[_ ]?choice", _unforced),
     "effort": (
         r"\b(?:reasoning[._ ]?)?effort\b|output_config",
-        _without(("reasoning", "effort"), ("reasoning_effort",), ("output_config", "effort")),
+        _without(
+            ("reasoning", "effort"),
+            ("reasoning_effort",),
+            ("output_config", "effort"),
+            ("additionalModelRequestFields", "output_config", "effort"),
+            ("additionalModelRequestFields", "reasoning_effort"),
+        ),
     ),
     "thinking": (
         r"support\w* (?:for )?(?:thinking|reasoning)|\bparameters?:? \W*(?:thinking|reasoning)"
@@ -82,9 +88,15 @@ _OPTIONS: Final[Mapping[str, tuple[str, Callable[[Body], Body]]]] = {
             ("reasoning",),
             ("reasoning_effort",),
             ("generationConfig", "thinkingConfig"),
+            ("additionalModelRequestFields", "thinking"),
+            ("additionalModelRequestFields", "output_config"),
+            ("additionalModelRequestFields", "reasoningConfig"),
         ),
     ),
-    "temperature": (r"\btemperature\b", _without(("temperature",))),
+    "temperature": (
+        r"\btemperature\b",
+        _without(("temperature",), ("inferenceConfig", "temperature")),
+    ),
     "older limit": (
         r"\b(?:use|with) \W?max_completion_tokens",
         _renamed("max_tokens", "max_completion_tokens"),

@@ -62,6 +62,9 @@ def bedrock(
         "api": BEDROCK_CONVERSE,
         "base_url": base_url or f"https://bedrock-runtime.{place}.{_domain(place)}",
         "key": key,
+        "key_from": f"read from {_KEY} or found by botocore"
+        if api_key is None
+        else "passed as api_key",
         "sign": _Signer(session, place, credentials) if api_key is None else None,
         **settings,
     }

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from attrs import evolve
 
 from tether.models._wire.protocol import WireApi, join_url
-from tether.models.clouds.settings import Given, chosen, key_from, needed
+from tether.models.clouds.settings import Given, chosen, key_fields, needed
 from tether.models.openai_chat.api import COMPATIBLE_CHAT, OPENAI_CHAT
 from tether.models.openai_responses.api import OPENAI_RESPONSES
 
@@ -98,7 +98,7 @@ def _reached(
             headers=_bearer if token is not None else _key_or_token,
         ),
         "base_url": base,
-        "key": token if token is not None else key_from(api_key, *_KEYS),
+        **key_fields(token if token is not None else api_key, *_KEYS),
     }
 
 

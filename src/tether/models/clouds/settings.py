@@ -6,7 +6,7 @@ from typing import Any
 
 from tether.errors import ModelError, UsageError
 
-__all__ = ("Given", "chosen", "key_from", "needed")
+__all__ = ("Given", "chosen", "key_fields", "needed")
 
 Given = str | Callable[[], Any] | None
 """A key or a token, or a function, plain or async, that returns it; None to read it from the environment."""
@@ -37,10 +37,10 @@ def needed(given: str | None, cloud: str, argument: str, *variables: str) -> str
     return found
 
 
-def key_from(given: Given, *variables: str) -> Callable[[], Any] | str:
-    """Return the key that was given, or a function that reads it from the environment at each request."""
+def key_fields(given: Given, *variables: str) -> dict[str, Any]:
+    """Return the fields of a model that hold its key: the one that was given, or one read at each request."""
     if given is not None:
-        return given
+        return {"key": given}
 
     def key() -> str:
         found = chosen(None, *variables)
@@ -50,4 +50,4 @@ def key_from(given: Given, *variables: str) -> Callable[[], Any] | str:
             )
         return found
 
-    return key
+    return {"key": key, "key_from": f"read from {' or '.join(variables)}"}

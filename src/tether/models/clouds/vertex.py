@@ -66,7 +66,7 @@ def vertex(
         ),
         "base_url": base_url or f"https://{_host(place)}/v1",
         "key": key if key is not None else _tokens_of_google(),
-        "key_from": "a token, passed or found by google-auth",
+        "key_from": "found by google-auth" if key is None else "passed as token",
         **settings,
     }
 
