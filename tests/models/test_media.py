@@ -29,6 +29,7 @@ WAV, PNG = FILES["audio/wav"][0], FILES["image/png"][0]
 
 TO_SEND: dict[str, Any] = {
     "image": Image(PNG),
+    "bmp": Image(b"?", "image/bmp"),
     "image url": Image(url="https://h/a.png"),
     "image id": Image(file_id="file-1"),
     "pdf": Document(PDF, name="a.pdf"),
@@ -55,6 +56,7 @@ def _chat_image(url: str) -> Any:
     return {"type": "image_url", "image_url": {"url": url}}
 
 
+BMP: Any = {"bmp": _chat_image("data:image/bmp;base64,Pw==")}
 CHAT: dict[str, Any] = {
     "image": _chat_image(f"data:image/png;base64,{PNG_64}"),
     "image url": _chat_image("https://h/a.png"),
@@ -117,13 +119,15 @@ TAKEN: dict[str, dict[str, Any]] = {
     },
     "openai-chat:m": OPENAI_CHAT,
     "groq:m": OPENAI_CHAT,
-    "deepseek:m": CHAT,
+    "deepseek:m": {**CHAT, **BMP},
     "vllm:m": {
+        **BMP,
         **OPENAI_CHAT,
         **VIDEO,
         "audio url": {"type": "audio_url", "audio_url": {"url": "https://h/a.wav"}},
     },
     "openrouter:m": {
+        **BMP,
         **CHAT,
         **VIDEO,
         "pdf": OPENAI_CHAT["pdf"],
@@ -135,6 +139,7 @@ TAKEN: dict[str, dict[str, Any]] = {
         "audio": OPENAI_CHAT["audio"],
     },
     "mistral:m": {
+        **BMP,
         **CHAT,
         "pdf": {
             "type": "document_url",
@@ -149,6 +154,7 @@ TAKEN: dict[str, dict[str, Any]] = {
     },
     "google:gemini-3-flash": {
         "image": {"inlineData": {"mimeType": "image/png", "data": PNG_64}},
+        "bmp": ANYWHERE,
         "image url": {"fileData": {"fileUri": "https://h/a.png", "mimeType": "image/png"}},
         "image id": {
             "fileData": {"fileUri": "https://generativelanguage.googleapis.com/v1beta/files/file-1"}

@@ -148,7 +148,7 @@ def progress_lines(update: ToolExecutionUpdate) -> Sequence[str]:
         case ToolExecutionStart(_, name, arguments):
             return [f"{' > '.join(update.path)}: {call_line(name, arguments)}"]
         case _:
-            texts = [getattr(block, "text", "[image]") for block in update.content]
+            texts = [getattr(block, "text", f"[{block.type}]") for block in update.content]
             return [line for text in texts for line in text.splitlines()]
 
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from botocore.credentials import Credentials
 from tests.models.bedrock import streams as bedrock
-from tests.models.streams import CHAT, GOOGLE, RESPONSES, WHOLE
+from tests.models.streams import ANTHROPIC, CHAT, GOOGLE, RESPONSES, WHOLE
 
 from tether import (
     AssistantMessage,
@@ -213,6 +213,26 @@ async def test_vertex_is_asked_in_its_region(name: str, region: str | None, url:
     body = json.dumps(WHOLE["google"]).encode()
     request = await asked_by(f"vertex:{name}", body, "application/json", stream=False, **settings)
     assert str(request.url) == f"{url}:generateContent"
+
+
+async def test_vertex_asks_claude_in_its_own_words() -> None:
+    settings: dict[str, Any] = {"project": "p", "region": "us-east5", "token": _token}
+    name = "vertex:claude-sonnet-4-5@20250929"
+    request = await asked_by(name, events(*ANTHROPIC), **settings)
+    place = "projects/p/locations/us-east5/publishers/anthropic/models/claude-sonnet-4-5@20250929"
+    assert str(request.url).replace("%40", "@") == (
+        f"https://us-east5-aiplatform.googleapis.com/v1/{place}:streamRawPredict"
+    )
+    body = json.loads(request.content)
+    assert (body["anthropic_version"], body["stream"], "model" in body) == (
+        "vertex-2023-10-16",
+        True,
+        False,
+    )
+    assert request.headers["authorization"] == "Bearer opaque-token"
+    whole = json.dumps(WHOLE["anthropic"]).encode()
+    request = await asked_by(name, whole, "application/json", stream=False, **settings)
+    assert str(request.url).endswith(":rawPredict")
 
 
 class _Credentials:

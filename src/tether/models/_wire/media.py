@@ -17,11 +17,14 @@ __all__ = (
     "follow_results",
     "image_from_base64",
     "image_from_data_url",
+    "is_common_picture",
     "text_of_document",
     "unsupported",
     "url_or_data_url",
     "with_media_behind_results",
 )
+
+_COMMON_PICTURES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 
 _TEXTS: Final = re.compile(
     r"text/.+|application/(?:json|xml|yaml|x-yaml|toml|javascript|sql|.+\+(?:json|xml))"
@@ -48,6 +51,11 @@ def url_or_data_url(media: Media) -> str | None:
 def file_name(document: Document) -> str:
     """Return what a document is called; some APIs require a name."""
     return document.name or f"document.{format_of(document.media_type)}"
+
+
+def is_common_picture(media: Media) -> bool:
+    """Say whether a block is a picture that most APIs take; of one that is not given as bytes, the provider judges."""
+    return isinstance(media, Image) and (not media.data or media.media_type in _COMMON_PICTURES)
 
 
 def text_of_document(media: Media) -> str | None:

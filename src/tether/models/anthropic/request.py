@@ -33,7 +33,7 @@ from tether.models._wire.cached_prefix import (
     write_conversation,
 )
 from tether.models._wire.ids import unique_call_ids, valid_tool_name
-from tether.models._wire.media import base64_of, text_of_document, unsupported
+from tether.models._wire.media import base64_of, is_common_picture, text_of_document, unsupported
 from tether.models._wire.turns import GO_ON, in_turns, is_blank
 from tether.models.anthropic.reply import NAME, SERVER
 from tether.transcript import repaired
@@ -61,7 +61,7 @@ _EFFORTS: Final[Mapping[ThinkingLevel, str]] = {
 }
 """For models that decide how much they think."""
 
-_TAKES: Final = "pictures, PDFs and texts; pictures and PDFs also by URL, and files by id"
+_TAKES: Final = "pictures (png, jpeg, gif, webp), PDFs and texts; pictures and PDFs also by URL, and files by id"
 _LONGEST_NAME: Final = 128
 """Characters of the name of a tool."""
 
@@ -278,7 +278,7 @@ def _source(block: Media) -> dict[str, Any] | None:
             return {"type": "file", "file_id": file_id}
         case Image(url=str(url)) | Document(url=str(url)) if url.startswith("http"):
             return {"type": "url", "url": url}
-        case Image(data, media_type) if data:
+        case Image(data, media_type) if data and is_common_picture(block):
             return {"type": "base64", "media_type": media_type, "data": base64_of(block)}
         case Document(data, "application/pdf") if data:
             return {"type": "base64", "media_type": block.media_type, "data": base64_of(block)}

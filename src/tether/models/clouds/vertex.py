@@ -1,8 +1,9 @@
-"""Vertex AI: Google's models in a project of Google Cloud.
+"""Vertex AI: Google's models, and Anthropic's, in a project of Google Cloud.
 
-After Google's reference (Vertex AI, `models.streamGenerateContent`).
+After Google's reference (Vertex AI, `models.streamGenerateContent`), and Anthropic's ("Claude on Vertex AI").
 """
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -11,6 +12,10 @@ import anyio.to_thread
 from attrs import define, evolve
 
 from tether.errors import ModelError, UsageError
+from tether.model import ModelRequest
+from tether.models._wire.cached_prefix import CachedPrefix
+from tether.models._wire.protocol import WireApi, join_url
+from tether.models.anthropic.api import ANTHROPIC_MESSAGES
 from tether.models.clouds.settings import Given, chosen, needed
 from tether.models.google.api import GOOGLE_GENERATE
 
@@ -19,6 +24,7 @@ __all__ = ("vertex",)
 _PROJECTS: Final = ("GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT")
 _REGIONS: Final = ("GOOGLE_CLOUD_LOCATION", "GOOGLE_CLOUD_REGION")
 _SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
+_CLAUDE_VERSION: Final = "vertex-2023-10-16"
 _MULTI_REGIONS: Final = ("us", "eu")
 
 
@@ -32,11 +38,11 @@ def vertex(
     region: str | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
-    """Reach a model of Google's in a project.
+    """Reach a model in a project.
 
     Args:
-        model: the model, such as `gemini-2.5-flash`; or, with slashes, its path behind the location, such as
-            `publishers/google/models/gemini-2.5-flash` or `endpoints/123`.
+        model: the model, such as `gemini-2.5-flash` or `claude-sonnet-4-5@20250929`; or, with slashes, its path behind
+            the location, such as `publishers/google/models/gemini-2.5-flash` or `endpoints/123`.
         base_url: the address up to the version, `.../v1`, in place of the region's own.
         api_key: like `token`.
         token: an access token, or a function, plain or async, that returns one; if None, google-auth finds the
@@ -54,21 +60,55 @@ def vertex(
     place = chosen(region, *_REGIONS) or "global"
     key = token if token is not None else api_key
     within = f"projects/{needed(project, 'vertex', 'project', *_PROJECTS)}/locations/{place}"
-    path = f"{within}/{model if '/' in model else f'publishers/google/models/{model}'}"
-    url, whole_url = GOOGLE_GENERATE.url, GOOGLE_GENERATE.whole_url
-    assert whole_url is not None
+    is_claude = re.search(r"(?:^|/)claude-", model) is not None
     return {
-        "api": evolve(
-            GOOGLE_GENERATE,
-            url=lambda base, _: url(base, path),
-            whole_url=lambda base, _: whole_url(base, path),
-            headers=lambda key: {"authorization": f"Bearer {key}"} if key else {},
-        ),
+        "api": _claude(within, model) if is_claude else _gemini(within, model),
         "base_url": base_url or f"https://{_host(place)}/v1",
         "key": key if key is not None else _tokens_of_google(),
         "key_from": "found by google-auth" if key is None else "passed as token",
         **settings,
     }
+
+
+def _gemini(within: str, model: str) -> WireApi:
+    path = f"{within}/{_place(model, 'google')}"
+    url, whole_url = GOOGLE_GENERATE.url, GOOGLE_GENERATE.whole_url
+    assert whole_url is not None
+    return evolve(
+        GOOGLE_GENERATE,
+        url=lambda base, _: url(base, path),
+        whole_url=lambda base, _: whole_url(base, path),
+        headers=_headers,
+    )
+
+
+def _claude(within: str, model: str) -> WireApi:
+    """The Messages API, with the model in the address and the version in the body."""
+    path = f"/{within}/{_place(model, 'anthropic')}"
+
+    def encode(
+        request: ModelRequest, model: str, cache: CachedPrefix | None = None
+    ) -> dict[str, Any]:
+        body = ANTHROPIC_MESSAGES.encode(request, model, cache)
+        del body["model"]
+        return {"anthropic_version": _CLAUDE_VERSION, **body}
+
+    return evolve(
+        ANTHROPIC_MESSAGES,
+        encode=encode,
+        url=lambda base, _: join_url(base, f"{path}:streamRawPredict"),
+        whole_url=lambda base, _: join_url(base, f"{path}:rawPredict"),
+        headers=_headers,
+        at=None,
+    )
+
+
+def _place(model: str, publisher: str) -> str:
+    return model if "/" in model else f"publishers/{publisher}/models/{model}"
+
+
+def _headers(key: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"} if key else {}
 
 
 def _host(region: str) -> str:

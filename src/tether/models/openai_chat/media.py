@@ -13,6 +13,7 @@ from tether.models._wire.media import (
     base64_of,
     data_url,
     file_name,
+    is_common_picture,
     text_of_document,
     unsupported,
     url_or_data_url,
@@ -39,10 +40,12 @@ def openai_part(media: Media) -> dict[str, Any]:
     Raises:
         UsageError: the server does not take it.
     """
-    return _openai(media) or _refuse(
+    is_odd = isinstance(media, Image) and not is_common_picture(media)
+    return (None if is_odd else _openai(media)) or _refuse(
         "OpenAI (chat completions)",
         media,
-        f"{_TAKEN_EVERYWHERE}, PDFs as bytes, documents by id, and sound (mp3, wav) as bytes",
+        "pictures (png, jpeg, gif, webp) as bytes and by URL, texts, PDFs as bytes, documents by id, "
+        "and sound (mp3, wav) as bytes",
     )
 
 

@@ -34,7 +34,13 @@ from tether.models._wire.cached_prefix import (
     write_conversation,
 )
 from tether.models._wire.ids import unique_call_ids, valid_call_id, valid_tool_name
-from tether.models._wire.media import data_url, file_name, unsupported, url_or_data_url
+from tether.models._wire.media import (
+    data_url,
+    file_name,
+    is_common_picture,
+    unsupported,
+    url_or_data_url,
+)
 from tether.models._wire.turns import said
 from tether.models.openai_responses.items import NAME
 from tether.transcript import repaired
@@ -44,7 +50,9 @@ __all__ = ("encode",)
 _WITHOUT_REASONING: Final = re.compile(r"\bgpt-[34]|chatgpt")
 """Models that refuse a request for sealed reasoning."""
 
-_TAKES: Final = "pictures and documents: as bytes, by URL and by the id of an upload"
+_TAKES: Final = (
+    "pictures (png, jpeg, gif, webp) and documents: as bytes, by URL and by the id of an upload"
+)
 
 
 def encode(request: ModelRequest, model: str, cache: CachedPrefix | None = None) -> dict[str, Any]:
@@ -160,7 +168,7 @@ def _media(block: Media) -> dict[str, Any]:
     match block:
         case Image(file_id=str(file_id)):
             return {"type": "input_image", "file_id": file_id}
-        case Image() if (address := url_or_data_url(block)) is not None:
+        case Image() if is_common_picture(block) and (address := url_or_data_url(block)):
             return {"type": "input_image", "image_url": address}
         case Document(file_id=str(file_id)):
             return {"type": "input_file", "file_id": file_id}
