@@ -17,13 +17,14 @@ A command that is under way takes Ctrl-C before any of these, and a question to 
 
 import math
 import traceback
-from collections.abc import AsyncIterable, Callable, Iterator
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 from attrs import define, field, frozen
 
@@ -101,7 +102,7 @@ class Conversation:
     app: App
     display: Display
     tell: Callable[[str], None]
-    reload: Callable[[], None] = lambda: None
+    reload: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint
     session_path: Path | None = None
     run: Run | None = field(default=None, init=False)
     """The run that is going on."""
