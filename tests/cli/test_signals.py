@@ -17,7 +17,11 @@ from tether.cli.main import main
 
 ENDING = ["TERM", "HUP", "QUIT"]
 BACKENDS = ["asyncio", "trio"]
-HANG = "run echo $$ > pid; kill -{} $PPID; sleep 1000"
+
+
+def hang(name: str, pid: int) -> str:
+    """Have a command that sends a signal to the process, and goes on."""
+    return f"run echo $$ > pid; kill -{name} {pid}; sleep 1000"
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +64,7 @@ def is_alive(pid: int) -> bool:
 def test_a_signal_cancels_a_request_and_ends_its_command(
     name: str, backend: str, folder: Path
 ) -> None:
-    code = main(["--no-init", "--yes", "--backend", backend, HANG.format(name)])
+    code = main(["--no-init", "--yes", "--backend", backend, hang(name, os.getpid())])
     assert code == 128 + signal.Signals[f"SIG{name}"]
     assert not is_alive(int((folder / "pid").read_text()))
 
@@ -91,7 +95,7 @@ def test_the_first_signal_decides_and_the_second_lets_cleaning_up_go_on(
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_ctrl_c_ends_a_request(backend: str) -> None:
-    assert main(["--no-init", "--yes", "--backend", backend, HANG.format("INT")]) == 130
+    assert main(["--no-init", "--yes", "--backend", backend, hang("INT", os.getpid())]) == 130
 
 
 def test_a_signal_while_extensions_are_loaded_ends_the_command(
@@ -108,7 +112,7 @@ def test_hang_up_stays_ignored_where_it_was(handlers: None) -> None:
     del handlers
     there = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        assert main(["--no-init", "--yes", "run kill -HUP $PPID"]) == 0
+        assert main(["--no-init", "--yes", f"run kill -HUP {os.getpid()}"]) == 0
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, there)
@@ -128,7 +132,7 @@ def test_a_signal_ends_a_conversation_and_gives_the_terminal_back(
     backend: str, name: str, folder: Path
 ) -> None:
     with terminal(folder, "--backend", backend, "--yes") as there:
-        there.says(HANG.format(name))
+        there.says(hang(name, there.child.pid))
         there.child.expect(pexpect.EOF)
         modes = termios.tcgetattr(there.child.child_fd)[3]
         assert modes & termios.ECHO
