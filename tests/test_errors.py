@@ -20,6 +20,7 @@ from tether import (
     UnknownModelError,
     UsageError,
 )
+from tether.cli.terminal import _LeftError  # pyright: ignore[reportPrivateUsage]
 from tether.errors import ArgumentsError, ConsumerTooSlowError, DecodeError, ToolDefinitionError
 from tether.loop import End, Interruption
 from tether.serialize import _Misfit  # pyright: ignore[reportPrivateUsage]
@@ -54,6 +55,7 @@ EXAMPLES: list[BaseException] = [
     Interruption(End("aborted"), ("so far",)),
     OutsideRootError("out of bounds"),
     ChangedError("changed"),
+    _LeftError("gone"),
     _Misfit("no", "a", "b"),
     Overdue(),
 ]
