@@ -45,6 +45,7 @@ _PUBLIC_HEADERS: Final = frozenset(
 )
 """Headers whose values are no secrets; those of all others may be."""
 
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~\w-]+", re.ASCII)
 _PRIVATE_NAME: Final = re.compile(
     r"auth|cookie|cred|key|pass|secret|session|sign|token", re.IGNORECASE
 )
@@ -83,19 +84,16 @@ def legal_key(_: object, __: object, key: Key) -> None:
         raise UsageError(f"the key {_ILLEGAL}")
 
 
-def legal_headers(_: object, __: object, headers: Mapping[str, str]) -> None:
+def legal_headers(_: object, __: object, headers: Mapping[Any, Any]) -> None:
     """Refuse headers that cannot be sent: a validator of attrs.
 
     Raises:
         UsageError: the message shows no value.
     """
     for name, value in headers.items():
-        given: tuple[object, object] = (name, value)
-        if not isinstance(given[0], str) or not re.fullmatch(
-            r"[!#$%&'*+.^_`|~\w-]+", name, re.ASCII
-        ):
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
             raise UsageError("headers: a name is not one that a header can have")
-        if not isinstance(given[1], str):
+        if not isinstance(value, str):
             raise UsageError(f"headers: {name} is {type(value).__name__}, and must be text")
         if not _is_legal(value) or value != value.strip():
             raise UsageError(f"headers: {name} {_ILLEGAL}")
