@@ -1,5 +1,6 @@
 """Replies that would fill the memory, or take more work with each event, on all four wires."""
 
+import functools
 import json
 import sys
 import tracemalloc
@@ -15,6 +16,7 @@ from tether.messages import unique
 from tether.models._wire.body import frame_body
 from tether.models._wire.holdings import Holdings
 from tether.models.anthropic.reply import decode as decode_anthropic
+from tether.models.bedrock.reply import decode as decode_bedrock
 from tether.models.google.reply import decode as decode_google
 from tether.models.openai_chat.reply import decode as decode_chat
 from tether.models.openai_responses.reply import decode as decode_responses
@@ -24,6 +26,8 @@ CHAT = Decoding("openai-chat", decode_chat)
 RESPONSES = Decoding("openai-responses", decode_responses)
 ANTHROPIC = Decoding("anthropic-messages", decode_anthropic)
 GOOGLE = Decoding("google-generate", decode_google)
+BEDROCK = Decoding("bedrock-converse", decode_bedrock)
+TAGGED = Decoding("openai-chat", functools.partial(decode_chat, think_tags=True))
 
 
 def delta(**fields: Any) -> Any:
@@ -45,6 +49,10 @@ def block(number: int, **fields: Any) -> Any:
 
 def field_of(number: int, **fields: Any) -> Any:
     return {"type": "content_block_delta", "index": number, "delta": fields}
+
+
+def part_of(number: int, **fields: Any) -> Any:
+    return {"contentBlockDelta": {"contentBlockIndex": number, "delta": fields}}
 
 
 def item(kind: str = "added", **fields: Any) -> Any:
@@ -104,6 +112,12 @@ KEPT: dict[str, tuple[Decoding, Callable[[int], Any]]] = {
                 }
             }
         ),
+    ),
+    "bedrock: citations": (BEDROCK, lambda _: part_of(0, citation=NOTHING)),
+    "bedrock: fields": (BEDROCK, lambda n: part_of(0, other={str(n): OBJECTS})),
+    "bedrock: blocks": (
+        BEDROCK,
+        lambda _: {"output": {"message": {"content": [{"a": 1}] * MANY}}, "stopReason": "end_turn"},
     ),
     "responses: items": (RESPONSES, lambda n: item(type="x", id=str(n), y=OBJECTS)),
     "responses: output": (
@@ -316,6 +330,16 @@ GROWING: dict[str, tuple[Decoding, Callable[[int], Iterator[Any]], Callable[[int
         ANTHROPIC,
         anthropic_call,
         lambda n: field_of(0, type="x", code="abc"),
+    ),
+    "bedrock: unknown fields": (
+        BEDROCK,
+        lambda n: iter([part_of(0, other={"a": "b", "c": [1]})]),
+        lambda n: part_of(0, other={"a": "b", "c": [1]}),
+    ),
+    "chat: blanks where thinking may begin": (
+        TAGGED,
+        lambda n: iter([delta(content=" ")]),
+        lambda n: delta(content=" "),
     ),
     "google: calls": (
         GOOGLE,

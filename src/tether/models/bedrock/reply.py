@@ -8,6 +8,7 @@ No I/O.
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from attrs import define, field
@@ -68,6 +69,25 @@ class _Block:
     fields: dict[str, Any] = field(factory=dict[str, Any])
     """Its beginning, and what is no text of it."""
     citations: list[Any] = field(factory=list[Any])
+    _pieces: dict[str, list[Any]] = field(factory=dict[str, list[Any]])
+    """Of the fields that are texts or lists, which come in pieces."""
+
+    def append(self, more: Mapping[str, Any]) -> None:
+        """Take in more of the fields: of what is no text and no list, the last one counts."""
+        for key, value in more.items():
+            pieces = self._pieces.get(key, [self.fields.get(key)])
+            if isinstance(value, str | list) and type(value) is type(pieces[0]):
+                pieces.append(value)
+                self._pieces[key] = pieces
+            else:
+                self._pieces.pop(key, None)
+                self.fields[key] = value
+
+    def join(self) -> None:
+        """Put the pieces together."""
+        for key, pieces in self._pieces.items():
+            is_text = isinstance(pieces[0], str)
+            self.fields[key] = "".join(pieces) if is_text else list(chain(*pieces))
 
 
 @define(eq=False)
@@ -114,11 +134,13 @@ class _Reply:
         if reason not in _PLAIN_REASONS:
             self.built.details["stop_reason"] = reason
         if more := stop.additional_model_response_fields:
+            self.built.holdings.keep(more)
             self.built.details["additional_fields"] = more
 
     def _end(self, metadata: Metadata) -> None:
         self.built.count(_usage(metadata.usage or {}))
         if metadata.trace:
+            self.built.holdings.keep(metadata.trace)
             self.built.details["trace"] = metadata.trace
         self.built.report()
         self.is_whole = self.built.stop_reason is not None
@@ -131,6 +153,7 @@ class _Reply:
         self.built.report()
         for block in content if isinstance(content, list) else ():
             if isinstance(block, dict):
+                self.built.holdings.keep(block)
                 self._take_block(block)
         self._stop(Stop(event.stop_reason, event.additional_model_response_fields))
         self._end(Metadata(event.usage, event.trace))
@@ -147,6 +170,7 @@ class _Reply:
     def _begin(self, number: int | None, start: Mapping[str, Any]) -> _Block:
         # A server that gives two blocks the same number means the later one.
         self._finish(number)
+        self.built.holdings.keep(start)
         kind, begun = next(iter(start.items()))
         fields = dict(begun) if isinstance(begun, dict) else {}
         # A call with a type is one that the server runs itself.
@@ -160,6 +184,7 @@ class _Reply:
 
     def _add(self, part: BlockPart) -> None:
         number, delta = part.content_block_index, part.delta or {}
+        self.built.holdings.keep(delta)
         kind = next(iter(delta), "text")
         block = self._open.get(number)
         if block is None:
@@ -172,29 +197,18 @@ class _Reply:
             case {"reasoningContent": {"text": str(text)}}:
                 self.built.add(block.open, text)
             case {"reasoningContent": dict(sealed)}:
-                _append(block.fields, sealed)
+                block.append(sealed)
             case {"citation": citation}:
                 block.citations.append(citation)
             case _:
                 more = delta.get(kind)
-                _append(block.fields, more if isinstance(more, dict) else {"content": more})
+                block.append(more if isinstance(more, dict) else {"content": more})
 
     def _finish(self, number: int | None) -> None:
         block = self._open.pop(number, None)
         if block is not None:
+            block.join()
             self.built.end(block.open, _whole(block))
-
-
-def _append(fields: dict[str, Any], more: Mapping[str, Any]) -> None:
-    """Put the pieces of texts and lists together; of anything else the last one counts."""
-    for key, value in more.items():
-        match fields.get(key), value:
-            case (str(before), str(after)):
-                fields[key] = before + after
-            case (list(before), list(after)):
-                fields[key] = [*before, *after]
-            case _:
-                fields[key] = value
 
 
 def _whole(block: _Block) -> AssistantBlock | None:

@@ -17,6 +17,10 @@ _MAYBE_END: Final = re.compile(r"\s*(?:<(?:/(?:t(?:h(?:i(?:nk?)?)?)?)?)?)?\Z")
 """What the end of the thinking may begin with, and the blanks before it."""
 
 
+_LONGEST_HELD: Final = 1024
+"""Characters."""
+
+
 @define
 class ThinkTags:
     """Tells thinking from text in a text that arrives in pieces, cut anywhere."""
@@ -35,6 +39,8 @@ class ThinkTags:
             What is known of it now: none of it is empty.
         """
         self._held += piece
+        if len(self._held) > len(piece) + _LONGEST_HELD:
+            yield from self._let_go()
         if self._place == "before":
             self._look_for_beginning()
         if self._place == "opened":
@@ -45,6 +51,11 @@ class ThinkTags:
             self._skip_blanks("in text")
         if self._place == "in text":
             yield from self.rest()
+
+    def _let_go(self) -> Iterator[Said]:
+        """Stop holding blanks back, of which there are more than a model writes."""
+        self._place = "in thinking" if self._place in {"opened", "in thinking"} else "in text"
+        yield from self.rest()
 
     def rest(self) -> Iterator[Said]:
         """Return what was held back, at the end of the text."""
