@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from tether.errors import ModelError, UsageError
 
 __all__ = ("Given", "chosen", "key_fields", "needed")
 
-Given = str | Callable[[], Any] | None
+Given: TypeAlias = str | Callable[[], Any] | None
 """A key or a token, or a function, plain or async, that returns it; None to read it from the environment."""
 
 
