@@ -2,21 +2,17 @@
 
 import functools
 import inspect
-import re
 from collections.abc import Callable
 from typing import Annotated, Any, NotRequired, Optional, TypedDict, Unpack
 
 import attrs
 import pydantic
 import pytest
+from tests.naming import stable_name
 
 from tether import Agent, ToolContext, ToolResultMessage, tool
 from tether.errors import ArgumentsError, ToolDefinitionError
 from tether.testing import ScriptedModel, call
-
-
-def repr_without_address(value: object) -> str:
-    return re.sub(r" at 0x\w+", "", str(value))
 
 
 class Shop:
@@ -149,7 +145,7 @@ def unpacked(**words: Unpack[Words]) -> str:
         (wrapped, "wrapped", "Wrap something.", {"name"}),
         (unpacked, "unpacked", "Unpack something.", {"name", "loud"}),
     ],
-    ids=repr_without_address,
+    ids=stable_name,
 )
 async def test_a_callable_is_described_and_called(
     function: Any, name: str, description: str, parameters: set[str]
@@ -247,7 +243,7 @@ async def kept(name: str) -> str:
         (Root, "Root: its instances are no objects in JSON"),
         (3, "3 is no function"),
     ],
-    ids=repr_without_address,
+    ids=stable_name,
 )
 def test_what_cannot_be_a_tool_is_refused_with_what_to_write(function: Any, words: str) -> None:
     with pytest.raises(ToolDefinitionError) as caught:

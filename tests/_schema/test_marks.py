@@ -25,6 +25,7 @@ from pydantic import (
     StringConstraints,
     WrapValidator,
 )
+from tests.naming import stable_name
 
 from tether import tool
 from tether._schema.specs import TypeSpec
@@ -165,7 +166,7 @@ def keep(value: object, handler: Any) -> Any:
         (at.LowerCase[str], "a", "a"),
         (Annotated[datetime.datetime, at.Timezone(...)], "2026-01-01T00:00:00Z", None),
     ],
-    ids=str,
+    ids=stable_name,
 )
 def test_a_check_is_called(hint: Any, value: Any, made: Any) -> None:
     result = TypeSpec(hint).check(value)
@@ -210,7 +211,7 @@ EVEN = at.Predicate(lambda value: value % 2 == 0)
         ),
         (Annotated[int, at.Ge(5), at.MultipleOf(2)], 3, "$: expected int >= 5"),
     ],
-    ids=str,
+    ids=stable_name,
 )
 def test_what_a_check_refuses_is_a_fault(hint: Any, value: Any, fault: str) -> None:
     with pytest.raises(ArgumentsError) as caught:
@@ -268,7 +269,7 @@ class Marker:
         (int, attrs.field(default=3), "its default is a field of attr"),
         (int, msgspec.field(default=3), "its default is a field of msgspec"),
     ],
-    ids=str,
+    ids=stable_name,
 )
 def test_what_is_not_honoured_is_refused_by_name(hint: Any, default: Any, named: str) -> None:
     def take(x: Any) -> None: ...

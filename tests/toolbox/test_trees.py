@@ -72,6 +72,14 @@ async def test_a_closed_file_is_passed_over_and_named(closed: Path) -> None:
     assert found.endswith("[2 matches in 2 files]")
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="names are UTF-8 there")
+async def test_names_that_are_no_utf_8_are_listed_and_searched(root: Path) -> None:
+    (root / os.fsdecode(b"caf\xe9.txt")).write_text("needle in a haystack")
+    call = tools_of(root)
+    assert "caf\ufffd.txt" in (await call("list_files")).splitlines()
+    assert "caf\ufffd.txt:1: needle in a haystack" in await call("search_text", pattern="haystack")
+
+
 async def test_links_to_themselves_are_passed_over_and_named(root: Path) -> None:
     (root / "loop").symlink_to("loop")
     (root / "x").symlink_to("y")

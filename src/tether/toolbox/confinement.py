@@ -15,7 +15,7 @@ from attrs import field, frozen
 from tether.toolbox.jobs import Jobs
 from tether.toolbox.seen import Seen
 
-__all__ = ("OutsideRootError", "Root")
+__all__ = ("OutsideRootError", "Root", "as_text")
 
 
 class OutsideRootError(PermissionError):
@@ -66,4 +66,9 @@ class Root:
 
     def name(self, path: Path) -> str:
         """How a path is called: relative to the root."""
-        return path.relative_to(self.path).as_posix()
+        return as_text(path.relative_to(self.path).as_posix())
+
+
+def as_text(name: str) -> str:
+    """Write a file name as text that can be sent: what is not UTF-8 in it shows as U+FFFD."""
+    return os.fsencode(name).decode(errors="replace")

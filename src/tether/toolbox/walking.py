@@ -9,7 +9,7 @@ from typing import Final
 from attrs import define, field, frozen
 from pathspec import GitIgnoreSpec
 
-from tether.toolbox.confinement import Root
+from tether.toolbox.confinement import Root, as_text
 from tether.toolbox.patterns import ignore_rules
 
 __all__ = ("IGNORED", "Found", "Walk")
@@ -124,7 +124,7 @@ class Walk:
             spec = ignore_rules(folder)
             rules = rules if spec is None else [*rules, _Rules(spec, above=len(prefix))]
         for entry in entries:
-            found = self._entry(entry, f"{prefix}{entry.name}")
+            found = self._entry(entry, f"{prefix}{as_text(entry.name)}")
             if found is not None and not _ignored(found, rules):
                 yield found, rules
 
