@@ -88,7 +88,7 @@ class Driver:
         except Exception as error:
             self._services.control.end(End("error", error=as_failure(error)))
             self._close(step, performer)
-            await self._deliver_rest()
+            await self._deliver_rest()  # noqa: ASYNC120 - the exception goes first there
             raise
         except BaseException:
             self._services.control.end(End("aborted"))
