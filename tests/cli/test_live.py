@@ -19,7 +19,7 @@ from tether import (
     ToolExecutionUpdate,
     ToolResultMessage,
 )
-from tether.cli.display import DIM, PLAIN, printable
+from tether.cli.door import DIM, PLAIN, printable
 from tether.cli.live import Live
 
 

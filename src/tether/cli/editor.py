@@ -6,31 +6,31 @@ person does comes from there as a stream of inputs. The agent may run on either 
 
 import contextlib
 import os
-import shutil
+import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 from anyio.abc import ObjectReceiveStream
 from attrs import define, field
 
 from tether.cli.conversation import Closed, Conversation, Input, Interrupted, Pressed, State, Typed
+from tether.cli.door import Door, as_door, printable
 from tether.cli.keyboard import keyboard, lend
 from tether.cli.live import Live
+from tether.cli.prompt import Prompt
 from tether.cli.session_files import make_private, make_private_folder, open_private
 from tether.cli.status import Status
 from tether.cli.terminal import Send, from_thread
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
-    from prompt_toolkit.formatted_text import ANSI
     from prompt_toolkit.input import Input as PromptInput
     from prompt_toolkit.key_binding import KeyBindings
 
 __all__ = ()
 
-_PROMPT: Final = "> "
 _SECONDS_BETWEEN_DRAWINGS: Final = 0.05
 _SECONDS_BETWEEN_TICKS: Final = 0.25
 
@@ -49,15 +49,17 @@ KEYS: Final[Mapping[str, str]] = {
 
 @contextmanager
 def printing_above() -> Iterator[None]:
-    """Print above the line that is being typed."""
+    """Print above the line that is being typed; the door stays in front."""
     from prompt_toolkit.patch_stdout import StdoutProxy  # noqa: PLC0415 - only at a terminal
 
     with (
+        # The editor draws on the terminal itself: what others wrote is made printable before it gets it.
+        contextlib.redirect_stdout(as_door(sys.stdout).stream),
         StdoutProxy(sleep_between_writes=_SECONDS_BETWEEN_DRAWINGS, raw=True) as above,
-        contextlib.redirect_stdout(above),
-        contextlib.redirect_stderr(above),
     ):
-        yield
+        in_front = cast("TextIO", Door(cast("TextIO", above), escapes=True))
+        with contextlib.redirect_stdout(in_front), contextlib.redirect_stderr(in_front):
+            yield
 
 
 @asynccontextmanager
@@ -97,6 +99,7 @@ class _Editor:
     history: Path | None
     _keyboard: "PromptInput" = field(init=False, factory=keyboard)
     _session: "PromptSession[str]" = field(init=False)
+    _prompt: Prompt = field(init=False)
     _queued: bool = False
     _closed: bool = False
 
@@ -106,7 +109,7 @@ class _Editor:
 
         status = Status(self.conversation)
         self._session = PromptSession(
-            self._message,
+            lambda: self._prompt.message(),
             history=FileHistory(str(self.history)) if self.history else InMemoryHistory(),
             completer=_completer(self.conversation),
             complete_while_typing=False,
@@ -116,6 +119,8 @@ class _Editor:
         )
         self._session.app.min_redraw_interval = _SECONDS_BETWEEN_DRAWINGS
         self.live.redraw = self._session.app.invalidate
+        self._prompt = Prompt(self.conversation, self.live, self._session)
+        self.conversation.draw_question = self._prompt.draw
 
     def edit(self, send: Send) -> None:
         """Read line after line, until the person leaves."""
@@ -125,11 +130,13 @@ class _Editor:
                 try:
                     # Keys are bound anew each time: an extension may have been loaded meanwhile.
                     text = self._session.prompt(
-                        key_bindings=self._keys(send), pre_run=self._end_if_closed
+                        default=self._prompt.begin(),
+                        key_bindings=self._keys(send),
+                        pre_run=self._end_if_closed,
                     )
                 except EOFError:
                     break
-                send(Typed(text, queued=self._queued))
+                send(Typed(text, queued=self._queued, answers=self._prompt.asked))
         send(Closed())
 
     def close(self) -> None:
@@ -144,14 +151,6 @@ class _Editor:
     def _end_if_closed(self) -> None:
         if self._closed and not self._session.app.is_done:
             self._session.app.exit(exception=EOFError)
-
-    def _message(self) -> "ANSI":
-        from prompt_toolkit.formatted_text import ANSI  # noqa: PLC0415 - only at a terminal
-
-        if self._session.app.is_done:
-            return ANSI(_PROMPT)  # it stays on the screen: what still changes must not
-        columns, lines = shutil.get_terminal_size()
-        return ANSI(self.live.above(columns, max(1, lines // 2)) + _PROMPT)
 
     def _keys(self, send: Send) -> "KeyBindings":
         from prompt_toolkit.key_binding import KeyBindings  # noqa: PLC0415 - only at a terminal
@@ -195,7 +194,7 @@ def _completer(conversation: Conversation) -> Any:
             line = document.text_before_cursor
             word = line.rpartition(" ")[2]
             for candidate in completions(conversation, line):
-                yield Completion(candidate, start_position=-len(word))
+                yield Completion(candidate, start_position=-len(word), display=printable(candidate))
 
     return Words()
 

@@ -13,17 +13,18 @@ import anyio
 
 from tether import Agent, Limits, Model, ModelError, Session, UsageError, UserMessage
 from tether.advice import compact
-from tether.advice.approval import Ask
 from tether.cli.arguments import Arguments, parse, warn
 from tether.cli.attachments import message_with_files
 from tether.cli.conversation import Conversation
 from tether.cli.default_model import default_model
-from tether.cli.display import Display, JsonLines, Screen, printable
+from tether.cli.display import Display, JsonLines, Screen
+from tether.cli.door import BOLD, YELLOW, door, notes, styled, visible
 from tether.cli.editor import edited_lines, printing_above
 from tether.cli.extensions import App, configuration_folder, load_extensions
 from tether.cli.info_commands import INFO_COMMANDS
+from tether.cli.keyboard import forget_typed
 from tether.cli.live import Live
-from tether.cli.permission import ask_at_terminal, permission
+from tether.cli.permission import Ask, ask_at_terminal, permission
 from tether.cli.session_files import Unkept, find_session, new_session_path
 from tether.cli.slash_commands import slash_commands
 from tether.cli.terminal import is_dumb, plain_lines
@@ -49,7 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 answered, 1 the model failed, 2 wrong usage, 130 interrupted.
     """
-    words = sys.argv[1:] if argv is None else argv
+    with door():
+        return _command(sys.argv[1:] if argv is None else argv)
+
+
+def _command(words: Sequence[str]) -> int:
     # A word with a space in it was quoted: then it is a request, such as "models are in src".
     if words and words[0] in INFO_COMMANDS and not any(" " in word for word in words):
         return _show_info(words[0], words[1:])
@@ -165,12 +170,9 @@ def _is_trusted(init: Path) -> bool:
     if not _at_terminal():
         warn(f"{init} is not trusted yet and was not run; start tether at a terminal to decide")
         return False
-    print(
-        f"{init} extends tether in this folder. Run it, now and later? [y/N] ",
-        end="",
-        file=sys.stderr,
-    )
-    sys.stderr.flush()
+    question = f"{visible(str(init))} extends tether in this folder. Run it, now and later? [y/N] "
+    forget_typed()
+    print(styled(question, BOLD, YELLOW), end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
@@ -214,8 +216,7 @@ def _add_permission(agent: Agent, ask: Ask | None) -> None:
 
 
 def _screen() -> Screen:
-    plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
-    return Screen(sys.stdout, colour=sys.stdout.isatty() and not plain)
+    return Screen(sys.stdout, notes())
 
 
 async def _converse(app: App, arguments: Arguments, path: Path | None) -> int:
@@ -226,8 +227,7 @@ async def _converse(app: App, arguments: Arguments, path: Path | None) -> int:
         conversation = Conversation(
             app,
             _screen() if dumb else live,
-            # Most of these texts come from others: models, tools, files.
-            tell=lambda text: print(printable(text), flush=True),
+            tell=lambda text: print(text, file=notes(), flush=True),
             reload=lambda: None if arguments.no_init else _extend(app),
             session_path=path,
         )
@@ -236,7 +236,11 @@ async def _converse(app: App, arguments: Arguments, path: Path | None) -> int:
         if app.agent.messages:
             conversation.tell(_last_messages(app.agent))
         history = configuration_folder() / "history"
-        async with plain_lines() if dumb else edited_lines(conversation, live, history) as inputs:
+        async with (
+            plain_lines(conversation)
+            if dumb
+            else edited_lines(conversation, live, history) as inputs
+        ):
             await conversation.hold(inputs)
     return ANSWERED
 

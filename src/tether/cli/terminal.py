@@ -3,10 +3,13 @@
 Both wait in a thread, which cannot be stopped, only left; what comes from there is a stream of inputs.
 """
 
+import codecs
 import os
+import select
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final, TypeAlias
 
@@ -15,7 +18,9 @@ import anyio.from_thread
 import anyio.to_thread
 from anyio.abc import ObjectReceiveStream
 
-from tether.cli.conversation import Closed, Input, Interrupted, Typed
+from tether.cli.conversation import Closed, Conversation, Input, Interrupted, Typed
+from tether.cli.keyboard import forget_typed
+from tether.cli.question import Question
 
 __all__ = ()
 
@@ -31,16 +36,71 @@ def is_dumb() -> bool:
 
 
 @asynccontextmanager
-async def plain_lines() -> AsyncIterator[ObjectReceiveStream[Input]]:
-    """Read lines from standard input."""
+async def plain_lines(conversation: Conversation) -> AsyncIterator[ObjectReceiveStream[Input]]:
+    """Read lines from standard input, and print the questions of a conversation."""
+    lines = _PlainLines(conversation)
+    conversation.draw_question = lines.draw_question
 
     def read(send: Send) -> None:
-        for line in sys.stdin:
-            send(Typed(line.rstrip("\n")))
+        for one in lines.typed():
+            send(one)
         send(Closed())
 
     async with from_thread(read) as inputs:
         yield inputs
+
+
+class _PlainLines:
+    """Lines of standard input, each with the question that had been drawn when it was ended."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+        self._drawing = threading.Lock()
+        self._drawn: Question | None = None
+
+    def draw_question(self, asked: Question | None) -> None:
+        """Print a question, and throw away what was typed before; None takes it back."""
+        with self._drawing:
+            if asked is not None:
+                forget_typed()
+                self._conversation.tell(asked.drawn)
+            self._drawn = asked
+
+    def typed(self) -> Iterator[Typed]:
+        """Read line by line, in a thread; the line behind a question is its answer."""
+        decoder = codecs.getincrementaldecoder(sys.stdin.encoding)("replace")
+        rest = ""
+        while (read := self._read(sys.stdin.fileno())) is not None:
+            some, asked = read
+            *lines, rest = (rest + decoder.decode(some)).split("\n")
+            for line in lines:
+                yield Typed(line, answers=asked)
+                asked = None
+        if rest:
+            yield Typed(rest)
+
+    def _read(self, descriptor: int) -> tuple[bytes, Question | None] | None:
+        """Wait for what is typed, and take it before or after a question is drawn, never meanwhile."""
+        while True:
+            _wait(descriptor, None)
+            with self._drawing:
+                if not _wait(descriptor, 0):
+                    continue  # it was thrown away
+                some = os.read(descriptor, 65536)
+                if not some:
+                    return None
+                asked = self._drawn if b"\n" in some else None
+                if asked is not None:
+                    self._drawn = None
+                return some, asked
+
+
+def _wait(descriptor: int, seconds: float | None) -> bool:
+    """Wait until there is something to read, and say whether there is."""
+    try:
+        return bool(select.select([descriptor], [], [], seconds)[0])
+    except (OSError, ValueError):  # Windows waits for sockets alone
+        return True
 
 
 @asynccontextmanager
