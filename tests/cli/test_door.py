@@ -217,6 +217,26 @@ def test_no_field_of_an_event_comes_through_the_screen(*, escapes: bool) -> None
         assert harmless(undrawn(text) if escapes else text)
 
 
+def test_while_a_question_is_open_the_screen_stays_as_it_is() -> None:
+    out = io.StringIO()
+    screen = Screen(out)
+    inner = ApprovalRequested("c2", "b", {}), ApprovalAnswered("c2", "b", "once")
+    requested, answered = (
+        ToolExecutionUpdate("c1", "a", event=event, path=("kid",)) for event in inner
+    )
+    for event in (ToolExecutionStart("c1", "a", {}), MessageUpdate(TextDelta("before")), requested):
+        screen.show(event)
+    assert out.getvalue() == "before\n"
+    screen.show(MessageUpdate(TextDelta("meanwhile")))
+    assert out.getvalue() == "before\n"
+    screen.show(answered)
+    assert out.getvalue() == "before\nmeanwhile"
+    screen.show(requested)
+    screen.show(MessageUpdate(TextDelta(" at the end")))
+    screen.stop()
+    assert out.getvalue() == "before\nmeanwhile\n at the end\n"
+
+
 def test_no_field_of_an_event_comes_through_the_live_display() -> None:
     out = io.StringIO()
     live = Live(out, lambda: 80, now=lambda: 0.0)

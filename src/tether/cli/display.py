@@ -60,6 +60,8 @@ class JsonLines:
 class Screen:
     """Text as it comes, each tool call on a line of its own, and the tokens at the end.
 
+    While a question to the person is open, nothing is written: the question stays the last line.
+
     Args:
         out: where the answer goes: what the model writes.
         notes: where all else goes; to `out` if None.
@@ -71,9 +73,28 @@ class Screen:
     )
     _calls: dict[str, str] = field(factory=dict)
     _turns: int = 0
+    _open: set[tuple[str, ...]] = field(factory=set)
+    """The questions that are open: the path of agents, and the call."""
+    _held: list[Event] = field(factory=list)
 
     def show(self, event: Event) -> None:
         """Show what happened."""
+        path, inner = innermost(event)
+        if isinstance(inner, ApprovalAnswered):
+            self._open.discard((*path, inner.call_id))
+        self._held.append(event)
+        if not self._open:
+            self._show_held()
+        if isinstance(inner, ApprovalRequested):
+            self._end_lines()
+            self._open.add((*path, inner.call_id))
+
+    def _show_held(self) -> None:
+        held, self._held = self._held, []
+        for event in held:
+            self._show(event)
+
+    def _show(self, event: Event) -> None:
         match event:
             case AgentStart():
                 self._turns = 0
@@ -86,8 +107,6 @@ class Screen:
                 self._end_lines()
             case ToolExecutionStart(call_id, name, arguments):
                 self._calls[call_id] = call_line(name, arguments)
-            case ApprovalRequested() | ApprovalAnswered():
-                self._end_lines()
             case ToolExecutionUpdate():
                 self._update(event)
             case ToolExecutionEnd(call_id):
@@ -101,6 +120,8 @@ class Screen:
 
     def stop(self) -> None:
         """End the line."""
+        self._open.clear()
+        self._show_held()
         self._calls.clear()
         self._end_lines()
 
@@ -127,6 +148,13 @@ def call_line(name: str, arguments: Mapping[str, object]) -> str:
     """Write a call in a line."""
     shown = ", ".join(f"{name}={brief(repr(value))}" for name, value in arguments.items())
     return f"{name}({shown})"
+
+
+def innermost(event: Event) -> tuple[tuple[str, ...], Event]:
+    """Return the event of the agent that it comes from, and the path of agents down to that one."""
+    if isinstance(event, ToolExecutionUpdate) and event.event is not None:
+        return (event.call_id, *event.path), event.event
+    return (), event
 
 
 def progress_lines(update: ToolExecutionUpdate) -> Sequence[str]:

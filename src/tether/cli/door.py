@@ -55,6 +55,10 @@ class Drawn(str):
     def __str__(self) -> str:
         return self
 
+    def rstrip(self, chars: str | None = None, /) -> "Drawn":
+        """Take characters off its end."""
+        return Drawn(super().rstrip(chars))
+
     def lines(self) -> "list[Drawn]":
         """Split it at its newlines."""
         return [Drawn(line) for line in self.splitlines()]
@@ -150,6 +154,9 @@ class Door(io.TextIOBase):
     def flush(self) -> None:
         """Flush the stream."""
         self.stream.flush()
+
+    def close(self) -> None:
+        """Leave the stream open: it belongs to somebody else."""
 
     def isatty(self) -> bool:
         """Say whether the stream is a terminal."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
     from prompt_toolkit.input import Input as PromptInput
     from prompt_toolkit.key_binding import KeyBindings
+    from prompt_toolkit.layout.processors import Processor
 
 __all__ = ()
 
@@ -114,6 +115,7 @@ class _Editor:
             completer=_completer(self.conversation),
             complete_while_typing=False,
             bottom_toolbar=status.line,
+            input_processors=[_printable_input()],
             refresh_interval=_SECONDS_BETWEEN_TICKS,
             input=self._keyboard,
         )
@@ -184,6 +186,29 @@ class _Editor:
                 send(Pressed(key))
 
         return keys
+
+
+def _printable_input() -> "Processor":
+    """Show what is in the line, such as a name that was completed, without what would command the terminal."""
+    from prompt_toolkit.layout.processors import (  # noqa: PLC0415 - only at a terminal
+        Processor,
+        Transformation,
+        TransformationInput,
+    )
+
+    class Printable(Processor):
+        def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
+            given = transformation_input.fragments
+            return Transformation([(part[0], _one_for_one(part[1])) for part in given])
+
+    return Printable()
+
+
+def _one_for_one(text: str) -> str:
+    """Make a text printable without a change of its length, so that the cursor stays where it is."""
+    if printable(text) == text:
+        return text
+    return "".join(printable(one) or "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
 def _completer(conversation: Conversation) -> Any:

@@ -16,6 +16,8 @@ from attrs import define, field
 from tether import (
     AgentEnd,
     AgentStart,
+    ApprovalAnswered,
+    ApprovalRequested,
     Event,
     MessageEnd,
     MessageUpdate,
@@ -49,8 +51,20 @@ class _Call:
 
     title: str
     started: float
+    asked: float | None = None
+    """Since when the person is asked about it: that time does not count."""
     last: deque[str] = field(factory=lambda: deque(maxlen=_LINES_KEPT))
     lines: int = 0
+
+    def seconds(self, now: float) -> float:
+        return (now if self.asked is None else self.asked) - self.started
+
+    def ask(self, event: ApprovalRequested | ApprovalAnswered, now: float) -> None:
+        if isinstance(event, ApprovalRequested):
+            self.asked = now
+        elif self.asked is not None:
+            self.started += now - self.asked
+            self.asked = None
 
     def hear(self, lines: list[str]) -> None:
         self.last.extend(lines)
@@ -107,6 +121,8 @@ class Live:
                 yield from self._rendered(self._reply.finish())
             case ToolExecutionStart(call_id, name, arguments):
                 self._calls[call_id] = _Call(printable(call_line(name, arguments)), self.now())
+            case ApprovalRequested(call_id) | ApprovalAnswered(call_id):
+                self._calls[call_id].ask(event, self.now())
             case ToolExecutionUpdate(call_id):
                 self._calls[call_id].hear([printable(line) for line in progress_lines(event)])
             case ToolExecutionEnd(call_id):
@@ -171,8 +187,8 @@ class Live:
         # What is left of the height after a title each is shared out.
         each = min(_LINES_KEPT, max(0, height // len(shown) - 1))
         for call in shown:
-            seconds = self.now() - call.started
-            mark = _SPINNER[int(seconds * 4) % len(_SPINNER)]
+            seconds = call.seconds(self.now())
+            mark = _SPINNER[int(seconds * 4) % len(_SPINNER)] if call.asked is None else "?"
             yield f"{mark} {_cut(call.title, width - 12)} {seconds:.1f} s"
             last = list(call.last)[-each:] if each else []
             yield from (styled(_cut(line, width), DIM) for line in _indented(last))

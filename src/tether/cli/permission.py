@@ -47,5 +47,9 @@ async def ask_at_terminal(question: Question) -> str:
     """
     forget_typed()
     print(question.drawn, end="", file=sys.stderr, flush=True)
-    await anyio.wait_readable(sys.stdin)
+    try:
+        await anyio.wait_readable(sys.stdin)
+    except anyio.get_cancelled_exc_class():
+        print(file=sys.stderr)
+        raise
     return sys.stdin.readline()
