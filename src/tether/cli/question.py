@@ -3,6 +3,7 @@
 import difflib
 import os
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -73,10 +74,9 @@ def question_about(call: ToolCall) -> Question:
 
 
 def _limited(lines: Iterator[Drawn]) -> Iterator[str]:
-    for number, line in enumerate(lines):
-        if number < _MOST_LINES:
-            yield from (line, "\n")
-    if (more := number + 1 - _MOST_LINES) > 0:
+    for line in islice(lines, _MOST_LINES):
+        yield from (line, "\n")
+    if more := sum(1 for _ in lines):
         yield styled(f"... and {more:,} more lines\n", BOLD)
 
 

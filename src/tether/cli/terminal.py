@@ -86,13 +86,20 @@ class _PlainLines:
             with self._drawing:
                 if not _wait(descriptor, 0):
                     continue  # it was thrown away
-                some = os.read(descriptor, 65536)
+                some = _taken(descriptor)
                 if not some:
                     return None
                 asked = self._drawn if b"\n" in some else None
                 if asked is not None:
                     self._drawn = None
                 return some, asked
+
+
+def _taken(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:  # the terminal was closed
+        return b""
 
 
 def _wait(descriptor: int, seconds: float | None) -> bool:
