@@ -34,7 +34,7 @@ environment:
   TETHER_MODEL                the model, where --model is not given
   TETHER_CONFIG_HOME          the folder of init files
   TETHER_DATA_HOME            the folder of conversations
-  NO_COLOR                    if set, no colours
+  NO_COLOR                    if set and not empty, no colours
   keys of providers           see `tether models`
 
 exit codes: 0 answered, 1 the model failed, 2 wrong usage, 130 interrupted with Ctrl-C
