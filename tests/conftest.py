@@ -16,13 +16,26 @@ SECONDS_FOR_A_TEST = 300
 """Far more than any test takes, also on a busy machine."""
 
 # A machine that is busy is no fault of the code.
-settings.register_profile(
-    "busy", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("busy")
+for _profile, _examples in (("quick", 40), ("thorough", 400)):
+    settings.register_profile(
+        _profile,
+        settings.default,
+        max_examples=_examples,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+settings.load_profile("quick")
 
 # The hundreds of commands that tests start would compile the package anew, each for itself.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `tests/fuzz` do more, or one thing again."""
+    parser.addoption(
+        "--runs", type=int, default=100, help="how many random programs tests/fuzz runs"
+    )
+    parser.addoption("--seed", type=int, help="the one random program that tests/fuzz runs")
 
 
 def _loop_factory(*, eager: bool) -> Callable[[], asyncio.AbstractEventLoop]:

@@ -1,7 +1,7 @@
 """Hypothesis strategies for all that tether's data can be."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, get_args
 
 from attrs import evolve, field, frozen
@@ -37,6 +37,7 @@ from tether.events import (
     TurnStart,
 )
 from tether.limits import LimitName
+from tether.media import Audio, Document, Image, Video
 from tether.messages import (
     AssistantBlock,
     AssistantMessage,
@@ -44,7 +45,6 @@ from tether.messages import (
     CustomMessage,
     Failure,
     FailureKind,
-    Image,
     Message,
     Outcome,
     ProviderItem,
@@ -93,15 +93,33 @@ def tuples_of(items: st.SearchStrategy[T], max_size: int = 3) -> st.SearchStrate
 
 text_blocks = st.builds(Text, texts, details)
 thinking_blocks = st.builds(Thinking, texts, st.none() | texts, st.booleans(), details)
-images = st.builds(Image, st.binary(max_size=20), st.sampled_from(["image/png", "image/webp"]))
+_contents = st.binary(max_size=20).map(b"a file of no known type: ".__add__)
+_places: st.SearchStrategy[dict[str, Any]] = (
+    names.map(lambda name: {"url": f"https://host/{name}"})
+    | names.map(lambda name: {"file_id": name})
+    | _contents.map(lambda data: {"data": data})
+)
+
+
+def media_of(made: Callable[..., T], *types: str) -> st.SearchStrategy[T]:
+    """Blocks of a class, given in each way."""
+    named = st.fixed_dictionaries({"media_type": st.sampled_from(types)})
+    return st.builds(lambda place, type_: made(**place, **type_), _places, named)
+
+
+images = media_of(Image, "image/png", "image/webp")
+documents = media_of(Document, "application/pdf", "text/csv")
+sounds = media_of(Audio, "audio/mpeg", "audio/wav")
+videos = media_of(Video, "video/mp4", "video/webm")
+media = images | documents | sounds | videos
 tool_calls = st.builds(ToolCall, names, names, json_objects, st.none() | texts, details)
 provider_items = st.builds(ProviderItem, names, json_objects)
 
-user_blocks: st.SearchStrategy[UserBlock] = text_blocks | images
+user_blocks: st.SearchStrategy[UserBlock] = text_blocks | media
 assistant_blocks: st.SearchStrategy[AssistantBlock] = (
     text_blocks | thinking_blocks | tool_calls | provider_items | images
 )
-blocks: st.SearchStrategy[Block] = assistant_blocks
+blocks: st.SearchStrategy[Block] = assistant_blocks | media
 
 # Messages
 
@@ -112,6 +130,7 @@ usages = st.builds(
     cache_read_tokens=counts,
     cache_write_tokens=counts,
     reasoning_tokens=counts,
+    estimated=st.booleans(),
 )
 failures = st.builds(
     Failure, words(FailureKind), texts, st.none() | st.integers(100, 599), st.none() | texts

@@ -17,7 +17,9 @@ import tether
 SOURCE = Path(tether.__file__).parent
 
 FLOORS = {
-    "what things are": "messages errors limits deltas events transcript serialize result",
+    "what things are": (
+        "media_types opening media messages errors _given limits deltas events transcript serialize result"
+    ),
     "what decides": "_schema model tools hooks loop",
     "scopes and streams": "_scopes _channel stream",
     "how models are reached": "models",
@@ -29,11 +31,22 @@ PURE = (*FLOORS["what things are"].split(), *FLOORS["what decides"].split(), "mo
 """Rooms without I/O, clock or chance."""
 
 WIRE_APIS = {
-    f"models.{name}" for name in ("openai_chat", "openai_responses", "anthropic", "google")
+    f"models.{name}"
+    for name in ("openai_chat", "openai_responses", "anthropic", "google", "bedrock")
 }
 """Folders without either, but for the `api.py` of each."""
 
-MODELS_KNOW = {"messages", "errors", "limits", "deltas", "transcript", "model", "_scopes"}
+MODELS_KNOW = {
+    "media_types",
+    "media",
+    "messages",
+    "errors",
+    "limits",
+    "deltas",
+    "transcript",
+    "model",
+    "_scopes",
+}
 """All that the models know of the rest; and `_engine` knows nothing of them."""
 
 GUESTS = ("toolbox", "advice", "testing", "embedding", "cli")

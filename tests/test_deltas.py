@@ -21,11 +21,11 @@ from tether.deltas import (
     ToolCallDelta,
     ToolCallStart,
 )
+from tether.media import Image
 from tether.messages import (
     AssistantBlock,
     AssistantMessage,
     Failure,
-    Image,
     ProviderItem,
     Text,
     Thinking,

@@ -45,6 +45,8 @@ EXAMPLES: list[BaseException] = [
         retry_after=2.5,
         partial=AssistantMessage("Hel", stop_reason="error"),
         closest=["this", "that"],
+        failed_generation="<function=f>",
+        hint="set KEY",
     ),
     ArgumentsError(["a: missing", "b: not a number"]),
     OutputError("no result", attempts=["first", "second"]),

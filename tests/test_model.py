@@ -17,6 +17,7 @@ from tether.model import RetryPolicy
         ("connection", True),
         ("authentication", False),
         ("permission", False),
+        ("quota", False),
         ("not_found", False),
         ("context_overflow", False),
         ("content_filter", False),

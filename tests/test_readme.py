@@ -18,7 +18,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, get_args, get_type_hints
@@ -27,6 +27,7 @@ import attrs
 import pytest
 from tests import pictures
 from tests.cli.screen import terminal
+from tests.programs import Programs, forking
 
 from tether import (
     Agent,
@@ -117,8 +118,15 @@ def run(folder: Path, *command: str, together: bool = False) -> subprocess.Compl
     )
 
 
-def check_program(folder: Path, program: str, *, before: str = "") -> None:
-    done = run(folder, "-W", "error", "-c", before + program)
+@pytest.fixture(scope="module")
+def programs() -> Iterator[Programs]:
+    """Where the guides' programs are run, without starting Python for each."""
+    with forking(ROOT) as server:
+        yield server
+
+
+def check_program(programs: Programs, folder: Path, program: str, *, before: str = "") -> None:
+    done = programs.run(before + program, folder, environment(folder))
     assert (done.returncode, done.stderr) == (0, "")
     printed = done.stdout.splitlines()
     for expected in _PRINTED.finditer(program):
@@ -127,15 +135,17 @@ def check_program(folder: Path, program: str, *, before: str = "") -> None:
 
 
 @pytest.mark.parametrize("program", blocks("python"))
-def test_a_program_runs_and_prints_what_the_guide_says(program: str, tmp_path: Path) -> None:
-    check_program(tmp_path, program)
+def test_a_program_runs_and_prints_what_the_guide_says(
+    program: str, programs: Programs, tmp_path: Path
+) -> None:
+    check_program(programs, tmp_path, program)
 
 
 @pytest.mark.parametrize(
     "program", [block for block in blocks("python") if "anyio.run(" in block.values[0]]
 )
-def test_a_program_does_the_same_on_trio(program: str, tmp_path: Path) -> None:
-    check_program(tmp_path, program, before=ON_TRIO)
+def test_a_program_does_the_same_on_trio(program: str, programs: Programs, tmp_path: Path) -> None:
+    check_program(programs, tmp_path, program, before=ON_TRIO)
 
 
 @pytest.mark.parametrize("session", blocks("console"))
@@ -162,7 +172,7 @@ def test_the_init_file_adds_what_the_guide_says(tmp_path: Path) -> None:
         there.until("guard")
         there.until("note")
         there.types("\x14")
-        there.until("7 tools")
+        there.until("9 tools")
         there.says("/model local")
         there.until("ollama:qwen3")
 
@@ -292,7 +302,11 @@ TABLES: Final[list[tuple[str, str, Iterable[str]]]] = [
         "setting",
         [
             "api_key",
-            *{*fields(type(model_from_name("ollama:any")))} - {"name", "model", "api", "key"},
+            "stream",
+            *sorted(
+                {*fields(type(model_from_name("ollama:any")))}
+                - {"name", "model", "api", "key", "sign", "streaming"}
+            ),
         ],
     ),
     ("src/tether/toolbox", "option", [name for name in parameters(tool) if name != "function"]),
@@ -302,7 +316,7 @@ TABLES: Final[list[tuple[str, str, Iterable[str]]]] = [
     (
         "src/tether/testing",
         "function",
-        {*testing.__all__} - {"Backend", "CancelReport", "Kind", "Part", "Reply"},
+        sorted({*testing.__all__} - {"Backend", "CancelReport", "Kind", "Part", "Reply"}),
     ),
     (
         "src/tether/testing",

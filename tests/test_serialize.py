@@ -24,12 +24,12 @@ from tether.events import (
     ToolExecutionUpdate,
     TurnEnd,
 )
+from tether.media import Image
 from tether.messages import (
     AssistantMessage,
     Block,
     CustomMessage,
     Failure,
-    Image,
     Message,
     Text,
     Thinking,
@@ -121,7 +121,8 @@ class TestForm:
             (
                 UserMessage(["hé", Image(b"\x00\xff", "image/png")], id="m1", timestamp=1.5),
                 '{"role":"user","content":[{"type":"text","text":"hé","details":null},'
-                '{"type":"image","data":"AP8=","media_type":"image/png"}],"id":"m1","timestamp":1.5}',
+                '{"type":"image","data":"AP8=","media_type":"image/png",'
+                '"url":null,"file_id":null}],"id":"m1","timestamp":1.5}',
             ),
             (
                 AssistantMessage(
@@ -134,7 +135,7 @@ class TestForm:
                 '"redacted":false,"details":null},{"type":"tool_call","id":"c1","name":"add",'
                 '"arguments":{"a":[1,2.0]},"malformed":null,"details":null}],"model":"m","api":"",'
                 '"stop_reason":"error","usage":{"input_tokens":0,"output_tokens":0,'
-                '"cache_read_tokens":0,"cache_write_tokens":0,"reasoning_tokens":0},'
+                '"cache_read_tokens":0,"cache_write_tokens":0,"reasoning_tokens":0,"estimated":false},'
                 '"error":{"kind":"server","message":"broken","status":500,"request_id":null},'
                 '"response_id":null,"details":null,"id":"","timestamp":0.0}',
             ),
@@ -264,11 +265,11 @@ class TestRefusedToRead:
             ),
             (
                 '{"role":"user","content":[{"type":"thinking","text":""}]}',
-                "$.content[0].type: expected one of 'text', 'image'; got 'thinking'",
+                "$.content[0].type: expected one of 'text', 'image', 'document', 'audio', 'video'; got 'thinking'",
             ),
             (
                 '{"role":"user","content":[{"text":""}]}',
-                "$.content[0]: the object has no 'type' ('text', 'image')",
+                "$.content[0]: the object has no 'type' ('text', 'image', 'document', 'audio', 'video')",
             ),
             ('{"role":"user","content":["hi"]}', "$.content[0]: expected an object, got a string"),
             ('{"role":"user","content":"hi"}', "$.content: expected a list, got a string"),
@@ -494,7 +495,7 @@ class TestRefusedToWrite:
             (Text(5), "$.text: expected a string, got a number"),  # type: ignore[arg-type] # on purpose
             (
                 AgentEnd("done"),  # type: ignore[arg-type] # on purpose
-                "$.stop_reason: expected one of 'stop', 'terminated', 'limit', 'aborted', 'error'; "
+                "$.stop_reason: expected one of 'stop', 'terminated', 'limit', 'length', 'aborted', 'error'; "
                 "got 'done'",
             ),
             (
@@ -510,7 +511,6 @@ class TestRefusedToWrite:
                 ReplyInfo(usage={}),  # type: ignore[arg-type] # on purpose
                 "$.usage: expected Usage, got an object",
             ),
-            (Image("AA=="), "$.data: expected bytes, got a string"),  # type: ignore[arg-type] # on purpose
             (
                 ToolExecutionUpdate("c", "n", "text"),  # type: ignore[arg-type] # on purpose
                 "$.content: expected a list, got a string",

@@ -296,9 +296,6 @@ def starred(*parts: str) -> None: ...
 def positional(x: int, /) -> None: ...
 
 
-def unclear(x: Point | Box) -> None: ...
-
-
 def opaque(x: functools.partial[int]) -> None: ...
 
 
@@ -315,11 +312,6 @@ async def generator() -> Any:
         (no_type, {}, "no_type: parameter 'x' has no type; annotate it, such as `x: str`"),
         (starred, {}, "starred: parameter *parts: str cannot be given by name"),
         (positional, {}, "positional: parameter x: int cannot be given by name"),
-        (
-            unclear,
-            {},
-            "unclear: parameter 'x' cannot be described to a model: Type unions may not contain more",
-        ),
         (opaque, {}, "opaque: parameter 'x' cannot be described to a model:"),
         (unknown, {}, "unknown: an annotation names 'Nowhere', which is not to be found"),
         (

@@ -37,10 +37,10 @@ from tether.events import (
 from tether.hooks import Deny, Invocation, ProceedTool
 from tether.iterator import RunIterator
 from tether.limits import Limits
+from tether.media import Audio, Document, Image, Video
 from tether.messages import (
     AssistantMessage,
     CustomMessage,
-    Image,
     Message,
     Prompt,
     Queued,
@@ -72,10 +72,12 @@ __all__ = (
     "ApprovalRequested",
     "Approve",
     "AssistantMessage",
+    "Audio",
     "Chat",
     "Commands",
     "CustomMessage",
     "Deny",
+    "Document",
     "Event",
     "EventStream",
     "Image",
@@ -123,6 +125,7 @@ __all__ = (
     "UsageError",
     "UserMessage",
     "Verdict",
+    "Video",
     "context_window",
     "create_event_stream",
     "fallback",

@@ -9,22 +9,33 @@ import time
 import uuid
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from os import PathLike
 from typing import Any, Final, Literal, TypeVar, overload
 
 import anyio
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from tether._engine.active_run import ActiveRun, RunStart
+from tether._engine.background import Background, open_background
 from tether._engine.conversation import Conversation
-from tether._engine.inbox import Inbox
+from tether._engine.inbox import Inbox, optional_message
 from tether._engine.ledger import Ledger
 from tether._engine.line import Place
 from tether._engine.output import Output
 from tether._engine.parts import RunParts
 from tether._engine.turn_settings import DEFAULT_TOOL_TIMEOUT, TurnSettings
+from tether._given import (
+    Checked,
+    field_check,
+    function,
+    instance_of,
+    items,
+    optional,
+    seconds,
+    whole_number,
+)
 from tether._scopes.threads import tied_to_its_thread
 from tether.approvals import Approve, approval
 from tether.chat import Chat
@@ -55,7 +66,7 @@ from tether.messages import (
 )
 from tether.model import Model, ModelOptions, ThinkingLevel
 from tether.models.catalogue import model_from_name
-from tether.models.knowledge import price_of, require_prices
+from tether.models.knowledge import cost_of, require_price
 from tether.pending import PendingRun, WhenBusy, check_when_busy
 from tether.result import OutputResult, RunResult
 from tether.run import Run
@@ -132,10 +143,19 @@ class Agent(Hookable):
     Raises:
         UnknownModelError: the model's name names nothing.
         ToolDefinitionError: a function cannot be made a tool.
-        UsageError: two tools have the same name, or another session has the file open.
+        UsageError: something that is given is not what it must be, two tools have the same name, or another session has
+            the file open.
         DecodeError: the file is no session.
         OSError: the file cannot be opened.
     """
+
+    system = Checked(optional(instance_of(str, "a string")))
+    name = Checked(instance_of(str, "a string"))
+    options = Checked(instance_of(ModelOptions))
+    limits = Checked(instance_of(Limits))
+    sequential = Checked(instance_of(bool, "True or False"))
+    tool_timeout = Checked(seconds)
+    price: Checked[Callable[[AssistantMessage], float] | None] = Checked(optional(function))
 
     def __init__(
         self,
@@ -167,9 +187,9 @@ class Agent(Hookable):
         self.tools = tools
         self.system = system
         self.name = name
-        self.options: ModelOptions = options or ModelOptions()
+        self.options = ModelOptions() if options is None else options
         self.deps = deps
-        self.limits: Limits = limits or Limits()
+        self.limits = Limits() if limits is None else limits
         self.sequential = sequential
         self.tool_timeout = tool_timeout
         self.price = price
@@ -181,16 +201,18 @@ class Agent(Hookable):
             "after_tool": after_tool,
             "should_stop": should_stop,
         }
-        for point, function in given.items():
-            if function is not None:
-                self.hooks.add(point, function)
+        for point, hook in given.items():
+            if hook is not None:
+                self.hooks.add(point, hook)
         if approve is not None:
+            function("approve of Agent", approve)
             # Innermost, so that what is asked about is what will run.
             self.hooks.add("around_tool", approval(approve), name="approve", depth=1000)
         self.session: Session | None = self._opened(session)
         kept = self.session.messages if self.session is not None else ()
+        self._backgrounds: list[Background] = []
         self._conversation = Conversation(
-            [*kept, *messages], Inbox(steering, follow_up), clock, new_id
+            [*kept, *items("messages", messages)], Inbox(steering, follow_up), clock, new_id
         )
 
     # What it is made of.
@@ -202,7 +224,10 @@ class Agent(Hookable):
 
     @model.setter
     def model(self, model: Model | str) -> None:
-        self._model = model_from_name(model) if isinstance(model, str) else model
+        named: Any = model_from_name(model) if isinstance(model, str) else model
+        if isinstance(named, type) or not isinstance(named, Model):
+            raise UsageError(f"model of Agent must be a model or the name of one, not {named!r}")
+        self._model = named
 
     @property
     def tools(self) -> tuple[Tool, ...]:
@@ -211,6 +236,7 @@ class Agent(Hookable):
 
     @tools.setter
     def tools(self, tools: Iterable[Tool | Callable[..., Any]]) -> None:
+        items("tools of Agent", tools)
         made = tuple(item if isinstance(item, Tool) else tool(item) for item in tools)
         names = [item.name for item in made]
         if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -372,8 +398,8 @@ class Agent(Hookable):
 
         Args:
             prompt: what to say; None to continue from the conversation as it stands.
-            output: the type of the result: an attrs class, a dataclass, a TypedDict, a
-                pydantic model, or plain types. The model gives it by a tool that is added for this run.
+            output: the type of the result: an attrs class, a dataclass, a TypedDict, a pydantic model, plain
+                types, or a union of them. The model gives it by a tool that is added for this run.
             output_attempts: how often the model may try, before `result()` raises `OutputError`.
             deps: what the tools need in this run; the agent's own if None.
             limits: what this run may spend; the agent's own if None.
@@ -389,7 +415,7 @@ class Agent(Hookable):
         Raises:
             AgentBusyError: a run of this agent is going already.
             NothingToContinueError: no prompt was given, and nothing waits for an answer.
-            UsageError: there is a limit of cost, and nobody knows prices.
+            UsageError: there is a limit of cost, and the price of the model is not known; or what is given cannot be.
             ModelError: the model failed, and nobody has seen it yet.
             Exception: what the block or a hook raised.
 
@@ -556,21 +582,29 @@ class Agent(Hookable):
     async def opened(self) -> AsyncIterator["Agent"]:
         """Run the hooks at `agent_opened` now, and those at `agent_closed` at the end of the block.
 
-        A run does not need it: it is for hooks that open and close what they need for longer than a run.
+        A run does not need it: it is for hooks that open and close what they need for longer than a run, and for what
+        tools start with `ToolContext.start`, such as commands in the background. That goes on from run to run within
+        the block; without one it ends with its run.
 
         Returns:
-            A context manager that gives the agent.
+            A context manager that gives the agent, to be left in the task that entered it.
 
         Raises:
             Exception: what a hook raised.
 
         Cancellation:
-            Passes on once the hooks at `agent_closed` are done, which have a few seconds for it.
+            Passes on once what the tools started has ended, and the hooks at `agent_closed` are done, which have a
+            few seconds for it.
         """
         for hook in self.hooks.at("agent_opened"):
             await call_hook(hook, self)
         try:
-            yield self
+            async with open_background() as background:
+                self._backgrounds.append(background)
+                try:
+                    yield self
+                finally:
+                    self._backgrounds.remove(background)
         finally:
             with anyio.move_on_after(_CLOSING_TIME, shield=True):
                 for hook in self.hooks.at("agent_closed"):
@@ -660,20 +694,28 @@ class Agent(Hookable):
 
         Returns:
             The tool.
+
+        Raises:
+            UsageError: a limit is not what it must be.
         """
+        if limits != "shared":
+            optional(instance_of(Limits, "Limits, 'shared' or None"))("limits", limits)
+        whole_number()("max_depth", max_depth)
 
         async def ask(request: str, context: ToolContext[Any]) -> ToolResult:
             if context.depth >= max_depth:
                 return ToolResult(f"{name} is {context.depth} agents deep already", outcome="error")
             child, asked = self._child(request, context, limits)
-            async with child._open(asked) as run:  # noqa: SLF001 - it is one of us
-                try:
+            run: Run | None = None
+            try:
+                async with child._open(asked) as run:  # noqa: SLF001 - it is one of us
                     async for event in run:
                         await context.forward(event, (self.name,))
                     result = await run.result()
-                finally:
-                    if limits != "shared":
-                        context.spend(run.usage, run.cost)
+            finally:
+                # Not before the run is closed: a reply that is cut off counts then.
+                if run is not None and limits != "shared":
+                    context.spend(run.usage, run.cost)
             details = {
                 "messages": [to_builtins(message) for message in child.messages],
                 "stop_reason": result.stop_reason,
@@ -722,9 +764,11 @@ class Agent(Hookable):
 
     # What the above is made of. None of it waits.
 
-    def _opened(self, session: Session | str | PathLike[str] | None) -> Session | None:
-        if not isinstance(session, str | PathLike):
+    def _opened(self, session: Any) -> Session | None:
+        if session is None or isinstance(session, Session):
             return session
+        if not isinstance(session, str | PathLike) or not str(session):
+            raise UsageError(f"session of Agent must be a Session or a path, not {session!r}")
         opened = Session(session)
         weakref.finalize(self, opened.close)
         return opened
@@ -739,7 +783,12 @@ class Agent(Hookable):
         def limits() -> Limits:
             return self.limits if asked.limits is None else asked.limits
 
+        def costs_count() -> bool:
+            return self.price is None and (asked.counts_cost or limits().cost is not None)
+
         def settings() -> TurnSettings:
+            if costs_count():
+                require_price(self._model)
             now = (
                 self._settings()
                 if asked.deps is None
@@ -751,10 +800,10 @@ class Agent(Hookable):
             if self.price is not None:
                 return self.price(reply)
             # Looking it up takes a while the first time, so that is done only where it counts.
-            return self._looked_up(reply) if asked.counts_cost or limits().cost is not None else 0.0
+            return cost_of(reply, self._model) if costs_count() else 0.0
 
-        if self.price is None and (asked.counts_cost or limits().cost is not None):
-            require_prices()
+        if costs_count():
+            require_price(self._model)
         conversation, inside = self._conversation, asked.inside
         prompts = conversation.prompts(asked.prompt)
         parts = RunParts(
@@ -771,14 +820,18 @@ class Agent(Hookable):
             depth=0 if inside is None else inside.depth + 1,
             order=() if inside is None else inside.order,
             pause=nullcontext if inside is None else inside.paused,
+            background=self._background,
         )
         run = ActiveRun(parts, prompts, lambda: conversation.over(run, place))
         conversation.begin(run)
         return run
 
-    def _looked_up(self, reply: AssistantMessage) -> float:
-        require_prices()
-        return price_of(reply, self._model.name.partition(":")[0])
+    def _background(self) -> AbstractAsyncContextManager[Background]:
+        """The place for tasks that outlive calls: the innermost of the open blocks, or one for the run alone."""
+        for background in reversed(self._backgrounds):
+            if background.is_open_here:
+                return nullcontext(background)
+        return open_background()
 
     def _record(self, message: Message) -> None:
         if self.session is None:
@@ -806,11 +859,13 @@ class Agent(Hookable):
 class _Asked:
     """What one run is asked for."""
 
-    prompt: Prompt | None
+    prompt: Queued | None = field(converter=optional_message)
     output: Any = None
-    output_attempts: int = 3
+    output_attempts: int = field(default=3, validator=field_check(whole_number(1)))
     deps: Any = None
-    limits: Limits | None = None
+    limits: Limits | None = field(
+        default=None, validator=field_check(optional(instance_of(Limits)))
+    )
     when_busy: WhenBusy = "raise"
     inside: ToolContext[Any] | None = None
     """The call that the run is part of, if it is."""

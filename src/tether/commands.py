@@ -30,9 +30,9 @@ from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar, Union, ge
 
 from attrs import evolve, field, frozen
 
+from tether._schema.callables import hints_of
 from tether._schema.classes import EMPTY, Field
 from tether._schema.docstrings import documentation_of
-from tether._schema.parameters import hints_of
 from tether._schema.specs import ObjectSpec
 from tether.errors import ArgumentsError, UsageError
 from tether.hooks import call_maybe_async, takes_two

@@ -95,6 +95,8 @@ class ModelError(TetherError):
         retry_after: seconds the provider asked us to wait, where it did.
         partial: the reply as far as it had arrived, where some had.
         closest: names of models like the one that was not found, where some are known.
+        failed_generation: what the model wrote, where its server could not read the call in it and refused the reply.
+        hint: where to look, for a person; part of the text of the error, and not of `message`.
     """
 
     def __init__(
@@ -107,6 +109,8 @@ class ModelError(TetherError):
         retry_after: float | None = None,
         partial: AssistantMessage | None = None,
         closest: Sequence[str] = (),
+        failed_generation: str | None = None,
+        hint: str = "",
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -116,6 +120,8 @@ class ModelError(TetherError):
         self.retry_after = retry_after
         self.partial = partial
         self.closest: tuple[str, ...] = tuple(closest)
+        self.failed_generation = failed_generation
+        self.hint = hint
 
     @property
     def failure(self) -> Failure:
@@ -128,8 +134,9 @@ class ModelError(TetherError):
             about.append(f"HTTP {self.status}")
         if self.request_id is not None:
             about.append(f"request {self.request_id}")
-        hint = f"; did you mean {' or '.join(self.closest)}?" if self.closest else ""
-        return f"{self.message} ({', '.join(about)}){hint}"
+        hint = f"; {self.hint}" if self.hint else ""
+        closest = f"; did you mean {' or '.join(self.closest)}?" if self.closest else ""
+        return f"{self.message} ({', '.join(about)}){hint}{closest}"
 
 
 class ArgumentsError(TetherError):

@@ -53,8 +53,9 @@ __all__ = (
     "TurnStart",
 )
 
-RunStopReason: TypeAlias = Literal["stop", "terminated", "limit", "aborted", "error"]
-"""Why a run ended. `terminated`: by its tools or by `should_stop`; `limit`: see which."""
+RunStopReason: TypeAlias = Literal["stop", "terminated", "limit", "length", "aborted", "error"]
+"""Why a run ended. `terminated`: by its tools or by `should_stop`; `limit`: see which; `length`: three replies in a row
+reached their output limit inside a tool call."""
 
 ApprovalVerdict: TypeAlias = Literal["once", "always", "denied", "withdrawn"]
 """How a question ended. `always` covers later calls of the same tool; `withdrawn`: its call ended before an answer."""

@@ -3,10 +3,11 @@
 No I/O: the engine counts what was spent, and watches the clock for `seconds`.
 """
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from attrs import define, field, frozen
 
+from tether._given import field_check, number, optional, seconds, whole_number
 from tether.messages import Usage
 
 __all__ = ("LimitName", "Limits", "Spent")
@@ -17,21 +18,29 @@ LimitName: TypeAlias = Literal[
 """The limits, as the fields of `Limits` are called."""
 
 
+_COUNT: Final = field_check(optional(whole_number()))
+_AMOUNT: Final = field_check(optional(number))
+_TIME: Final = field_check(optional(seconds))
+
+
 @frozen(kw_only=True)
 class Limits:
     """What a run may spend; None is no limit.
 
     The run ends in order when a limit is reached and more would be needed: its transcript is valid, its
     `stop_reason` is `limit`, and it can be continued.
+
+    Raises:
+        UsageError: a limit is no number, or a negative one.
     """
 
-    turns: int | None = None
-    tool_calls: int | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cost: float | None = None
+    turns: int | None = field(default=None, validator=_COUNT)
+    tool_calls: int | None = field(default=None, validator=_COUNT)
+    input_tokens: int | None = field(default=None, validator=_COUNT)
+    output_tokens: int | None = field(default=None, validator=_COUNT)
+    cost: float | None = field(default=None, validator=_AMOUNT)
     """In the currency of the prices, as a rule US dollars."""
-    seconds: float | None = None
+    seconds: float | None = field(default=None, validator=_TIME)
     """Wall time; what is in flight then is interrupted."""
 
     def reached(self, spent: "Spent") -> LimitName | None:

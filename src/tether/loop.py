@@ -19,9 +19,10 @@ turn, `_converse`.
 No I/O, no clock, no chance: the same outcomes give the same events and the same transcript.
 """
 
+import json
 from collections.abc import Callable, Generator, Sequence
 from itertools import count
-from typing import Any, Generic, TypeAlias, TypeVar, cast
+from typing import Any, Final, Generic, TypeAlias, TypeVar, cast
 
 from attrs import define, evolve, field, frozen
 
@@ -66,6 +67,9 @@ __all__ = (
 )
 
 T = TypeVar("T")
+
+_MOST_CUT_IN_A_ROW: Final = 3
+"""Replies in a row that reach their output limit inside a call, before the run ends."""
 
 
 class _Request(Generic[T]):
@@ -125,6 +129,8 @@ class End:
 
     stop_reason: RunStopReason
     limit: LimitName | None = None
+    error: Failure | None = None
+    """What went wrong outside of the loop; of a reply that failed, the reply says it."""
 
 
 Loop: TypeAlias = Generator[Step, Any, End]
@@ -151,6 +157,7 @@ def agent_loop(
     limits: Limits | Callable[[], Limits] | None = None,
     spent: Spent | None = None,
     price: Callable[[AssistantMessage], float] = lambda _: 0.0,
+    waiting: Callable[[], bool] = lambda: False,
 ) -> Loop:
     """Make the loop of one run.
 
@@ -160,15 +167,22 @@ def agent_loop(
         limits: what the run may spend; a function is called whenever that matters, so that it may change.
         spent: where to count.
         price: what a reply cost.
+        waiting: says whether a message waits to enter the conversation.
 
     Returns:
         A generator of events and requests, that returns how the run ended.
+
+    Raises:
+        Exception: what `price` raised, behind the run's last event.
     """
     live = limits if callable(limits) else _unchanging(limits or Limits())
-    state = _State(transcript, live, spent or Spent(), price)
+    state = _State(transcript, live, spent or Spent(), price, waiting)
     yield AgentStart()
     end = yield from _converse(state, prompts)
-    yield AgentEnd(end.stop_reason, limit=end.limit, error=state.error, usage=state.spent.usage)
+    error = end.error or state.error
+    yield AgentEnd(end.stop_reason, limit=end.limit, error=error, usage=state.spent.usage)
+    if state.failed is not None:
+        raise state.failed
     return end
 
 
@@ -182,9 +196,14 @@ class _State:
     limits: Callable[[], Limits]
     spent: Spent
     price: Callable[[AssistantMessage], float]
+    waiting: Callable[[], bool]
     end: End | None = None
     """Set once the run must end: what is open is closed, and nothing new begun."""
     error: Failure | None = None
+    failed: Exception | None = None
+    """What the price of a reply raised: code of others, which must not tear the loop down."""
+    cut_in_a_row: int = 0
+    """How many replies have now reached their output limit inside a call."""
 
     def finish(self, end: End) -> None:
         """Have the run end, unless it must end already."""
@@ -218,7 +237,8 @@ def _what_follows(state: _State, turn: TurnEnd) -> Generator[Step, Any, Sequence
     paused = turn.message.paused
     unfinished = paused or (bool(turn.results) and not turn.message.incomplete)
     if (limit := state.limits().reached(state.spent)) is not None:
-        state.finish(End("limit", limit) if unfinished else _natural_end(turn))
+        more = unfinished or state.waiting()
+        state.finish(End("limit", limit) if more else _natural_end(turn))
     incoming = () if paused else (yield from state.perform(TakeMessages("steering"), ()))
     if not (incoming or unfinished):
         incoming = yield from state.perform(TakeMessages("follow_up"), ())
@@ -254,9 +274,16 @@ def _reply(state: _State) -> Generator[Step, Any, AssistantMessage]:
     if reply.stop_reason == "error":
         state.finish(End("error"))
     yield MessageEnd(reply)
-    # Not before: a price may be asked of code of others, and what that raises must not lose the reply.
-    state.spent.cost += state.price(reply)
+    try:
+        state.spent.cost += state.price(reply)
+    except Exception as error:  # noqa: BLE001 - raised behind the run's last event
+        state.failed, state.error = error, _unpriced(error)
+        state.finish(End("error"))
     return reply
+
+
+def _unpriced(error: Exception) -> Failure:
+    return Failure("internal", f"the price of the reply is not known: {type(error).__name__}")
 
 
 def _unasked(transcript: Transcript) -> AssistantMessage:
@@ -270,7 +297,7 @@ def _unasked(transcript: Transcript) -> AssistantMessage:
 def _answer(state: _State, reply: AssistantMessage) -> Generator[Step, Any, Sequence[ToolOutcome]]:
     """Have the calls run, or say that they are not, and announce their results in their order."""
     allowed = state.limits().calls_left(state.spent)
-    wanted = () if reply.incomplete else reply.tool_calls
+    wanted = _whole_calls(state, reply)
     calls = wanted[:allowed]
     outcomes = [*(yield from state.perform(RunTools(calls), ()))] if calls else []
     for outcome in outcomes:
@@ -280,12 +307,41 @@ def _answer(state: _State, reply: AssistantMessage) -> Generator[Step, Any, Sequ
     state.spent.tool_calls += len(outcomes)
     if len(calls) < len(wanted):
         state.finish(End("limit", "tool_calls"))
-    elif outcomes and all(outcome.terminate for outcome in outcomes):
+    elif len(outcomes) == len(reply.tool_calls) and all(one.terminate for one in outcomes):
         state.finish(End("terminated"))
+    if state.cut_in_a_row == _MOST_CUT_IN_A_ROW:
+        state.finish(End("length"))
     outcomes += yield from _skip(state, reply.tool_calls[len(outcomes) :])
     for outcome in outcomes:
         yield from _announce(outcome.result)
     return outcomes
+
+
+def _whole_calls(state: _State, reply: AssistantMessage) -> tuple[ToolCall, ...]:
+    """Choose the calls that may run; the one that an output limit has cut is answered with what happened."""
+    if reply.incomplete:
+        return ()
+    last = reply.content[-1] if reply.content else None
+    # Whole as its arguments may look, nobody knows whether the model was done with them.
+    cut = last if reply.stop_reason == "length" and isinstance(last, ToolCall) else None
+    state.cut_in_a_row = 0 if cut is None else state.cut_in_a_row + 1
+    if cut is None:
+        return reply.tool_calls
+    placeholder = state.transcript.result(cut.id)
+    state.transcript.resolve(
+        evolve(placeholder, content=_cut_off(cut, reply.usage), outcome="error")
+    )
+    return reply.tool_calls[:-1]
+
+
+def _cut_off(call: ToolCall, usage: Usage) -> str:
+    """Say what became of a call that an output limit has cut."""
+    tokens = f" of {usage.output_tokens} tokens" if usage.output_tokens else ""
+    written = len(call.malformed or (json.dumps(call.arguments) if call.arguments else ""))
+    return (
+        f"This call was not run: the reply reached its output limit{tokens} inside it, and was cut after {written} "
+        "characters of its arguments. Write less at once, or in several parts."
+    )
 
 
 def _skip(state: _State, calls: Sequence[ToolCall]) -> Generator[Step, Any, Sequence[ToolOutcome]]:

@@ -2,16 +2,18 @@
 
 Everything here is a frozen attrs class. Messages are told apart by `role`, blocks by `type`; both are
 class attributes and the tags of the JSON form (see `tether.serialize`). A message made by a person
-has no `id` and no `timestamp` until a run takes it in: the run stamps both.
+has no `id` and no `timestamp` until a run takes it in: the run stamps both. Blocks that hold no text are in `media`.
 
-No I/O.
+No I/O, but for a `Path` in a message, which is read when the message is made.
 """
 
-from collections.abc import Collection, Iterable, Mapping
-from itertools import chain, count
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, TypeAlias, get_args
 
 from attrs import field, frozen
+
+from tether.media import Audio, Document, Image, Video, media_or_text
 
 __all__ = (
     "AssistantBlock",
@@ -20,7 +22,6 @@ __all__ = (
     "CustomMessage",
     "Failure",
     "FailureKind",
-    "Image",
     "JsonObject",
     "Message",
     "Outcome",
@@ -36,6 +37,7 @@ __all__ = (
     "ToolResultMessage",
     "Usage",
     "UserBlock",
+    "UserContent",
     "UserMessage",
     "as_message",
     "as_user_blocks",
@@ -56,6 +58,7 @@ Outcome: TypeAlias = Literal["ok", "error", "timeout", "denied", "skipped", "int
 FailureKind: TypeAlias = Literal[
     "authentication",
     "permission",
+    "quota",
     "not_found",
     "rate_limit",
     "overloaded",
@@ -97,16 +100,6 @@ class Thinking:
 
 
 @frozen
-class Image:
-    """A picture, as bytes."""
-
-    type: ClassVar[Literal["image"]] = "image"
-
-    data: bytes = field(repr=lambda data: f"<{len(data)} bytes>")
-    media_type: str = "image/png"
-
-
-@frozen
 class ToolCall:
     """A model's request to run a tool."""
 
@@ -132,14 +125,17 @@ class ProviderItem:
     data: JsonObject
 
 
-UserBlock: TypeAlias = Text | Image
+UserBlock: TypeAlias = Text | Image | Document | Audio | Video
 AssistantBlock: TypeAlias = Text | Thinking | ToolCall | ProviderItem | Image
-Block: TypeAlias = AssistantBlock
+Block: TypeAlias = Text | Thinking | ToolCall | ProviderItem | Image | Document | Audio | Video
+
+UserContent: TypeAlias = str | Path | UserBlock | Iterable[str | Path | UserBlock]
+"""What a message can be made of: a text, a file, a block, or several of them."""
 
 _USER_BLOCKS: Final = frozenset(get_args(UserBlock))
 _ASSISTANT_BLOCKS: Final = frozenset(get_args(AssistantBlock))
 # A mapping is no block, but to iterate over it would take its keys for texts.
-_SINGLE: Final = (str, *get_args(AssistantBlock), Mapping)
+_SINGLE: Final = (str, Path, *get_args(Block), Mapping)
 
 
 @frozen(kw_only=True)
@@ -153,6 +149,8 @@ class Usage:
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
+    estimated: bool = False
+    """Whether some of it is an estimate, since a reply ended before its provider had counted."""
 
     @property
     def total_tokens(self) -> int:
@@ -166,6 +164,7 @@ class Usage:
             cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
             cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
             reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+            estimated=self.estimated or other.estimated,
         )
 
 
@@ -180,17 +179,21 @@ class Failure:
     request_id: str | None = None
 
 
-def as_user_blocks(content: str | UserBlock | Iterable[str | UserBlock]) -> tuple[UserBlock, ...]:
+def as_user_blocks(content: UserContent) -> tuple[UserBlock, ...]:
     """Take content in any form a person would write it.
 
     Args:
-        content: a string or a block, or several of them.
+        content: a string, a path or a block, or several of them. A path is that of a regular file, of at most
+            32 MiB, or 1 MiB of text. It is read at once.
 
     Returns:
-        The blocks, in order; a string is a text block.
+        The blocks, in order. A string is a text block. A file becomes the block that its bytes show it to be; a text
+        stands in a text block under its name.
 
     Raises:
-        TypeError: something in it is neither string, text nor image.
+        TypeError: something in it is none of these.
+        ValueError: a file cannot be sent; the message says why.
+        OSError: a file cannot be read.
     """
     if type(content) is tuple and _USER_BLOCKS.issuperset(map(type, content)):
         return content  # as it mostly comes: it was converted before
@@ -206,7 +209,12 @@ def _as_user_block(item: object) -> UserBlock:
         return Text(item)
     if isinstance(item, UserBlock):
         return item
-    raise TypeError(f"expected a string, Text or Image, got {type(item).__name__}")
+    if isinstance(item, Path):
+        read = media_or_text(item)
+        return Text(read) if isinstance(read, str) else read
+    raise TypeError(
+        f"expected a string, a Path, Text, Image, Document, Audio or Video; got {type(item).__name__}"
+    )
 
 
 def _as_assistant_blocks(
@@ -231,7 +239,7 @@ def _text_of(content: Iterable[Block]) -> str:
 
 @frozen
 class UserMessage:
-    """What a person says; `content` may be given as a string or a block, or several of them."""
+    """What a person says; `content` may be given as a string, a `Path` or a block, or several of them."""
 
     role: ClassVar[Literal["user"]] = "user"
 
@@ -338,8 +346,8 @@ class CustomMessage:
 
 Message: TypeAlias = UserMessage | AssistantMessage | ToolResultMessage | CustomMessage
 
-Prompt: TypeAlias = str | UserBlock | Iterable[UserBlock] | UserMessage | CustomMessage
-"""What can be said to an agent: text, blocks, or a message."""
+Prompt: TypeAlias = UserContent | UserMessage | CustomMessage
+"""What can be said to an agent: text, files, blocks, or a message."""
 
 Queued: TypeAlias = UserMessage | CustomMessage
 """What can wait to enter a conversation."""
@@ -355,12 +363,37 @@ def as_message(prompt: Prompt) -> Queued:
     """Make a message of what is to be said; a message is returned as it is.
 
     Raises:
-        TypeError: something in it is neither string, text nor image.
+        TypeError: something in it is nothing that can be said; see `as_user_blocks`.
+        ValueError: a file cannot be sent.
+        OSError: a file cannot be read.
     """
     return prompt if isinstance(prompt, UserMessage | CustomMessage) else UserMessage(prompt)
 
 
-def unique(wanted: str, taken: Collection[str]) -> str:
-    """Choose a name or an id that is not taken: `wanted`, else `wanted-2`, `wanted-3` and so on."""
-    candidates = chain([wanted], (f"{wanted}-{number}" for number in count(2)))
-    return next(candidate for candidate in candidates if candidate not in taken)
+def unique(
+    wanted: str, taken: Collection[str], numbered: Callable[[int], str] | None = None
+) -> str:
+    """Choose a name or an id that is not taken: `wanted`, else `wanted-2`, `wanted-3` and so on.
+
+    Args:
+        wanted: the name.
+        taken: the names that are taken.
+        numbered: makes a name with a number, in another form.
+    """
+    if wanted not in taken:
+        return wanted
+
+    def name(number: int) -> str:
+        return f"{wanted}-{number}" if numbered is None else numbered(number)
+
+    taken_one, free = 1, 2
+    while name(free) in taken:
+        taken_one, free = free, 2 * free
+    # One that is free lies between them; many may be taken, so they are not tried one after the other.
+    while free - taken_one > 1:
+        middle = (taken_one + free) // 2
+        if name(middle) in taken:
+            taken_one = middle
+        else:
+            free = middle
+    return name(free)

@@ -7,13 +7,25 @@ No I/O.
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, Literal, Protocol, TypeAlias, cast, get_args, runtime_checkable
 
 from attrs import field, frozen
 
+from tether._given import (
+    field_check,
+    instance_of,
+    mapping,
+    number,
+    one_of,
+    optional,
+    seconds,
+    strings,
+    whole_number,
+)
 from tether.deltas import Delta
-from tether.errors import ModelError
+from tether.errors import ModelError, UsageError
 from tether.messages import (
     AssistantMessage,
     FailureKind,
@@ -60,21 +72,42 @@ class ToolSpec:
 
 
 def _as_strings(strings: Iterable[str]) -> tuple[str, ...]:
-    return tuple(strings)
+    # What is no list is left to the validator; a string would be taken for its characters.
+    return tuple(strings) if isinstance(strings, list | tuple) else cast("Any", strings)
+
+
+def _tool_choice(name: str, value: Any) -> Any:
+    match value:
+        case None | "auto" | "none" | "required" | ("tool", str()):
+            return value
+        case _:
+            raise UsageError(
+                f"{name} must be 'auto', 'none', 'required' or ('tool', name), not {value!r}"
+            )
 
 
 @frozen(kw_only=True)
 class ModelOptions:
-    """What can be asked of any model; None leaves it to the provider."""
+    """What can be asked of any model; None leaves it to the provider.
 
-    temperature: float | None = None
-    max_output_tokens: int | None = None
-    stop_sequences: tuple[str, ...] = field(default=(), converter=_as_strings)
-    thinking: ThinkingLevel | None = None
-    tool_choice: ToolChoice | None = None
-    cache: bool = True
+    Raises:
+        UsageError: an option is none that any model could have.
+    """
+
+    temperature: float | None = field(default=None, validator=field_check(optional(number)))
+    max_output_tokens: int | None = field(
+        default=None, validator=field_check(optional(whole_number(1)))
+    )
+    stop_sequences: tuple[str, ...] = field(
+        default=(), converter=_as_strings, validator=field_check(strings)
+    )
+    thinking: ThinkingLevel | None = field(
+        default=None, validator=field_check(optional(one_of(ThinkingLevel)))
+    )
+    tool_choice: ToolChoice | None = field(default=None, validator=field_check(_tool_choice))
+    cache: bool = field(default=True, validator=field_check(instance_of(bool, "True or False")))
     """Mark what repeats from request to request, where the provider wants it marked."""
-    extra: Mapping[str, Any] = field(factory=dict)
+    extra: Mapping[str, Any] = field(factory=dict, validator=field_check(mapping))
     """Merged into the body of the request, last, for whatever is not known here."""
 
 
@@ -135,20 +168,37 @@ PASSING_FAILURES: Final[frozenset[FailureKind]] = frozenset(
 """Kinds of failure that a later request, or one to another model, need not meet."""
 
 
+def _as_kinds(kinds: Iterable[Any]) -> frozenset[FailureKind]:
+    # What is no set of strings is left to the validator; a string would be taken for its characters.
+    named = isinstance(kinds, list | tuple | AbstractSet) and all(isinstance(k, str) for k in kinds)
+    return frozenset(kinds) if named else cast("Any", kinds)
+
+
+def _kinds(name: str, value: Any) -> None:
+    known = get_args(FailureKind)
+    if not isinstance(value, frozenset) or not value <= {*known}:
+        raise UsageError(f"{name} must be a set of {', '.join(known)}; not {value!r}")
+
+
 @frozen(kw_only=True)
 class RetryPolicy:
     """Which failures lead to another attempt, how many there are, and how long to wait.
 
     An agent follows the policy of its model, the attribute `retry`, if it has one. A request is made again only if
-    nothing of its reply has arrived: no text comes twice.
+    no block of its reply has begun: no text comes twice.
+
+    Raises:
+        UsageError: a number makes no sense, or there is no such kind.
     """
 
-    attempts: int = 4
+    attempts: int = field(default=4, validator=field_check(whole_number(1)))
     """The first one included; 1 means no other."""
-    kinds: frozenset[FailureKind] = field(default=PASSING_FAILURES, converter=frozenset)
-    wait_initial: float = 0.5
+    kinds: frozenset[FailureKind] = field(
+        default=PASSING_FAILURES, converter=_as_kinds, validator=field_check(_kinds)
+    )
+    wait_initial: float = field(default=0.5, validator=field_check(number))
     """Seconds before the second attempt; twice as long before each further one, with some jitter."""
-    wait_max: float = 30.0
+    wait_max: float = field(default=30.0, validator=field_check(seconds))
     """Seconds. If the server asks for a longer wait, the error is raised at once."""
 
     def wants(self, error: Exception) -> bool | float:
@@ -181,5 +231,5 @@ class AlternativeModels(Protocol):
         ...
 
     def passes_on(self, model: Model, error: ModelError) -> bool:
-        """Say whether the next one is asked, where `model` failed before anything had arrived."""
+        """Say whether the next one is asked, where `model` failed before its reply had begun."""
         ...

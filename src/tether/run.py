@@ -110,8 +110,8 @@ class Run(ObjectReceiveStream[Event]):
 
     @property
     def usage(self) -> Usage:
-        """The tokens spent so far."""
-        return self._spent.usage
+        """The tokens spent so far, those of the reply that is arriving included, as far as they are known."""
+        return self._spent.usage + self._live.usage()
 
     @property
     def cost(self) -> float:

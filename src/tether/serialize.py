@@ -446,7 +446,11 @@ def _class_reader(cls: type[Any], converter: "Converter") -> _ReadHook:
         for name, word in tag.items():
             _at(name, _word, given[name], (word,))
         fields = [name for name in types if name in given]
-        return cls(**{name: _at(name, hooks[name], given[name], types[name]) for name in fields})
+        values = {name: _at(name, hooks[name], given[name], types[name]) for name in fields}
+        try:
+            return cls(**values)
+        except ValueError as error:
+            raise _Misfit(str(error)) from None
 
     return read
 

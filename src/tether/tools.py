@@ -5,8 +5,8 @@
         ...
 
 Name, description and JSON Schema come from the function: its name, its docstring (Google, NumPy or Sphinx style)
-and its type hints. A parameter annotated with `ToolContext` is given the context of the call. Nothing is run
-here.
+and its type hints. Nothing in a signature is ignored: what is not honoured is a `ToolDefinitionError` that names it.
+A parameter annotated with `ToolContext` is given the context of the call. Nothing is run here.
 
 No I/O.
 """
@@ -16,15 +16,16 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Generic, Protocol, TypeVar, cast, overload
+from typing import Any, Generic, Protocol, TypeVar, overload
 
-import msgspec
 from attrs import field, frozen
 
+from tether._schema.callables import is_kind, name_of, refuse_what_cannot_run
 from tether._schema.docstrings import documentation_of
-from tether._schema.foreign import to_json_types
-from tether._schema.parameters import parameters_from_schema, parameters_of
-from tether.errors import ToolDefinitionError
+from tether._schema.given import parameters_from_schema
+from tether._schema.parameters import parameters_of
+from tether._schema.results import as_json_text
+from tether.errors import ToolDefinitionError, UsageError
 from tether.events import (
     ApprovalAnswered,
     ApprovalRequested,
@@ -35,11 +36,9 @@ from tether.events import (
 from tether.limits import Limits, Spent
 from tether.messages import (
     AssistantMessage,
-    Image,
     JsonObject,
     Message,
     Outcome,
-    Text,
     Usage,
     UserBlock,
     as_user_blocks,
@@ -153,6 +152,7 @@ class ToolContext(Generic[Deps]):
         "_clock",
         "_report",
         "_spend",
+        "_start",
         "_transcript",
         "call_id",
         "deps",
@@ -181,6 +181,7 @@ class ToolContext(Generic[Deps]):
         spend: Callable[[Usage, float], None],
         order: tuple[int, ...] = (),
         clock: CallClock | None = None,
+        start: Callable[..., Awaitable[Any]] | None = None,
     ) -> None:
         self.call_id: str = call_id
         self.name: str = name
@@ -195,6 +196,7 @@ class ToolContext(Generic[Deps]):
         self._clock = clock
         self._report = report
         self._spend = spend
+        self._start = start
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -270,6 +272,31 @@ class ToolContext(Generic[Deps]):
         """
         self._spend(usage, cost)
 
+    async def start(self, function: Callable[..., Awaitable[object]], *args: Any) -> Any:
+        """Start a task that may outlive this call, and wait until it says that it has started.
+
+        It belongs to the block of `Agent.opened` that the agent is in, else to the run: when that is over the task is
+        cancelled and waited for. What it raises once it has started is logged, and ends nothing else.
+
+        Args:
+            function: an async function with a parameter `task_status`; it calls `task_status.started(value)`, as with
+                `start` of a task group of anyio.
+            *args: its arguments.
+
+        Returns:
+            The value that it gave to `started`.
+
+        Raises:
+            UsageError: the context belongs to no run, or the conversation is over.
+            Exception: what the function raised before it had started.
+
+        Cancellation:
+            Ends the task, if it has not started yet.
+        """
+        if self._start is None:
+            raise UsageError("this context belongs to no run: nothing can outlive the call")
+        return await self._start(function, *args)
+
 
 @overload
 def tool(function: Callable[..., Any], /) -> Tool: ...
@@ -297,11 +324,12 @@ def tool(
     """Make a tool of a function: `@tool`, or `@tool(...)`.
 
     Args:
-        function: typed throughout; async, or plain and then run in a worker thread. A thread cannot be cancelled: it
-            is given up, and its result discarded. What it runs in the event loop by `anyio.from_thread` is a part of
-            the call, and cancelled with it; so is a run of an agent, whichever way it got there and in whichever event
-            loop. Once given up, the thread is refused there with `concurrent.futures.CancelledError`, and
-            `anyio.from_thread.check_cancelled` raises.
+        function: typed throughout; a function, or another callable: a bound method, a class, a partial, an object
+            with `__call__`. It is async, or plain and then run in a worker thread; what it returns is awaited if it
+            is awaitable. A thread cannot be cancelled: it is given up, and its result discarded. What it runs in the
+            event loop by `anyio.from_thread` is a part of the call, and cancelled with it; so is a run of an agent,
+            whichever way it got there and in whichever event loop. Once given up, the thread is refused there with
+            `concurrent.futures.CancelledError`, and `anyio.from_thread.check_cancelled` raises.
         name: what models call it; the function's own name if None.
         description: what models read about it; the docstring without its sections if None.
         parameters: a JSON Schema to use in place of the signature. The function gets the arguments as
@@ -333,29 +361,35 @@ def as_tool_result(value: object) -> ToolResult:
     """Take what a tool returned, in any of the forms it may have.
 
     Args:
-        value: a `ToolResult`; a string, a block, or a list of blocks; None for nothing; or anything that
-            JSON can hold, attrs classes, dataclasses, enums and dates included, which becomes JSON text.
+        value: a `ToolResult`; a string or a block; a list or tuple with at least one block, which may hold whatever
+            a message may; None for nothing; or anything that JSON can hold, attrs classes, dataclasses, enums and
+            dates included, which becomes JSON text.
 
     Returns:
         The result.
 
     Raises:
-        TypeError: it is none of these.
+        TypeError: it is none of these, or has an image where a model could not see it.
     """
-    match value:
-        case ToolResult():
-            return value
-        case None:
-            return ToolResult()
-        case str() | Text() | Image():
+    if isinstance(value, ToolResult):
+        return value
+    if value is None:
+        return ToolResult()
+    if isinstance(value, str | UserBlock):
+        return ToolResult(value)
+    kind = type(value).__name__
+    if isinstance(value, list | tuple) and any(isinstance(item, UserBlock) for item in value):
+        try:
             return ToolResult(value)
-        case [Text() | Image(), *_]:
-            return ToolResult(cast("Sequence[UserBlock]", value))
+        except TypeError as error:
+            raise TypeError(
+                f"a tool returned a {kind} of blocks and something else: {error}; make a text of that"
+            ) from error
     try:
-        return ToolResult(msgspec.json.encode(value, enc_hook=to_json_types).decode())
+        return ToolResult(as_json_text(value))
     except TypeError as error:
         raise TypeError(
-            f"a tool returned {type(value).__name__}, which is neither text, nor blocks, "
+            f"a tool returned {kind}, which is neither text, nor blocks, "
             f"nor a ToolResult, nor anything JSON can hold: {error}"
         ) from error
 
@@ -370,7 +404,10 @@ def _tool(
     sequential: bool,
     max_concurrency: int | None,
 ) -> Tool:
-    name = name or str(getattr(function, "__name__", type(function).__name__))
+    if isinstance(function, Tool):
+        raise ToolDefinitionError(f"{function.name}: it is a tool already")
+    refuse_what_cannot_run(function)
+    name = name or name_of(function)
     _check(function, name, timeout, max_concurrency)
     documentation = documentation_of(function)
     parameters = (
@@ -386,37 +423,30 @@ def _tool(
         timeout=timeout,
         sequential=sequential,
         max_concurrency=max_concurrency,
-        is_async=_is(inspect.iscoroutinefunction, function),
+        is_async=is_kind(inspect.iscoroutinefunction, function),
         context_parameter=parameters.context,
         bind=parameters.bind,
     )
 
 
-def _check(
-    function: Callable[..., Any], name: str, timeout: float | None, max_concurrency: int | None
-) -> None:
-    if not callable(function):
-        raise ToolDefinitionError(f"{function!r} is no function")
+def _check(function: Callable[..., Any], name: str, timeout: Any, max_concurrency: Any) -> None:
     if not _VALID_NAME.fullmatch(name):
         raise ToolDefinitionError(
             f"{name!r} cannot be the name of a tool: use 1 to 64 letters, digits, _ and -; "
             'give it one with @tool(name="...")'
         )
-    if _is(inspect.isasyncgenfunction, function) or _is(inspect.isgeneratorfunction, function):
+    if is_kind(inspect.isasyncgenfunction, function) or is_kind(
+        inspect.isgeneratorfunction, function
+    ):
         raise ToolDefinitionError(
             f"{name}: a generator cannot be a tool; report progress with ToolContext.update "
             "and return the result"
         )
-    if timeout is not None and not timeout > 0:
+    if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
         raise ToolDefinitionError(f"{name}: timeout must be more than 0 seconds, not {timeout!r}")
-    if max_concurrency is not None and max_concurrency < 1:
+    if max_concurrency is not None and not (
+        isinstance(max_concurrency, int) and max_concurrency >= 1
+    ):
         raise ToolDefinitionError(
             f"{name}: max_concurrency must be at least 1, not {max_concurrency!r}"
         )
-
-
-def _is(test: Callable[[Any], bool], function: Callable[..., Any]) -> bool:
-    """Ask of what is really called: not of a partial, nor of an object with `__call__`."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    return test(function) or test(vars(type(function)).get("__call__"))

@@ -196,7 +196,7 @@ async def test_what_was_steered_meanwhile_comes_first() -> None:
     ("kind", "attempts", "told"),
     [
         (complex, 3, "cannot be described"),
-        (City, 0, "output_attempts must be at least 1"),
+        (City, 0, "output_attempts must be a whole number from 1 on"),
     ],
 )
 async def test_what_cannot_be_asked_for_is_refused_before_anything_is_asked(

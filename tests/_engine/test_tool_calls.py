@@ -127,7 +127,7 @@ async def test_nothing_that_another_task_tells_comes_behind_the_end(
             async with agent.run("go", max_buffer_size=size) as run:
                 async for event in run:
                     events.append(event)
-                    if len(of_calls(events)) == 5:
+                    if len(events) < 100 and len(of_calls(events)) == 5:
                         run.interrupt() if ends_by == "interrupt" else None
                         if ends_by == "cancel_tool" and run.running_tools:
                             run.cancel_tool("work")

@@ -183,9 +183,21 @@ def test_what_does_not_fit_is_refused(hint: Any, given: object, fault: str) -> N
 
 @pytest.mark.parametrize(
     "hint",
-    [complex, typing.Callable[[], int], Line | Order, list[int] | set[int], "Nowhere", pytest],
+    [
+        complex,
+        typing.Callable[[], int],
+        type[int],
+        typing.Iterator[int],
+        dict[tuple[int, int], int],
+        Line | complex,
+        typing.Literal[b"a"],
+        typing.Literal[[1]],
+        "Nowhere",
+        pytest,
+    ],
+    ids=str,
 )
-def test_what_json_cannot_hold_or_tell_apart_is_refused_when_the_tool_is_made(hint: Any) -> None:
+def test_what_json_cannot_hold_is_refused_when_the_tool_is_made(hint: Any) -> None:
     def function(value: Any) -> None: ...
 
     function.__annotations__["value"] = hint
@@ -200,6 +212,51 @@ def test_a_path_and_a_model_of_pydantic_are_written_as_json() -> None:
         "at": "a/b",
         "node": {"name": "x", "children": []},
     }
+
+
+class Basket(pydantic.BaseModel):
+    fruits: list[str]
+    owner: Node | None = None
+    note: str = ""
+
+
+@pytest.mark.parametrize(
+    ("hint", "given", "made"),
+    [
+        (list[int], "[1, 2]", [1, 2]),
+        (list[int], '"[1, 2]"', [1, 2]),
+        (list[list[int]], ["[1]", [2]], [[1], [2]]),
+        (tuple[int, str], '[1, "a"]', (1, "a")),
+        (set[int], "[1]", {1}),
+        (dict[str, list[int]], '{"a": "[1]"}', {"a": [1]}),
+        (Tree, '{"name": "[1]", "children": "[]"}', Tree("[1]")),
+        (Search, '{"words": ["a"]}', {"words": ["a"]}),
+        (Order | None, '{"customer": 1, "lines": "[]"}', Order(UserId(1), [])),
+        (Basket, '{"fruits": ["a"]}', Basket(fruits=["a"])),
+        (
+            Basket,
+            {"fruits": '["a"]', "owner": '{"name": "b", "children": "[]"}', "note": "[]"},
+            Basket(fruits=["a"], owner=Node(name="b"), note="[]"),
+        ),
+        (str, "[1]", "[1]"),
+        (Any, "[1]", "[1]"),
+        (list[str], ["[1]"], ["[1]"]),
+    ],
+    ids=str,
+)
+def test_a_list_or_object_that_was_made_a_text_is_read_where_one_is_wanted(
+    hint: Any, given: Any, made: Any
+) -> None:
+    result = TypeSpec(hint).check(given)
+    assert result == made
+    assert type(result) is type(made)
+
+
+@pytest.mark.parametrize("value", ["[1", "words", '{"a": 1}', '"', "", "[" * 10_000, '["x"]'])
+def test_a_text_that_is_no_such_list_is_a_fault(value: str) -> None:
+    [fault] = faults_of(list[int], value)
+    assert fault in {"$: expected array, got str", "$[0]: expected int, got str"}
+    assert faults_of(Basket, {"fruits": "words"}) == ["$.fruits: Input should be a valid array"]
 
 
 JSON = st.recursive(

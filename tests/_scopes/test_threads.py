@@ -10,11 +10,14 @@ from typing import Any
 import anyio
 import anyio.from_thread
 import anyio.lowlevel
+import anyio.to_thread
 import pytest
 import trio
 from attrs import define, field
 
 from tether import Agent, ToolResultMessage, blocking, tool
+from tether._scopes.loop_call import LoopCaller
+from tether._scopes.threads import run_in_thread
 from tether.testing import ScriptedModel, call, check_transcript
 
 GUARD = 20
@@ -342,6 +345,34 @@ async def test_an_exception_whose_text_cannot_be_had_is_a_result(plain: bool) ->
     with anyio.fail_after(GUARD):
         assert (await agent.prompt("go")).text == "Gone on."
     assert outcomes(agent) == [("error", "MuteError: <no text: making it raised ValueError>")]
+
+
+@pytest.mark.parametrize("way", [anyio.from_thread.run, anyio.from_thread.run_sync])
+async def test_a_thread_that_asks_an_event_loop_that_ends_is_let_go(
+    monkeypatch: pytest.MonkeyPatch, way: Callable[..., object]
+) -> None:
+    asked, let_go = anyio.Event(), threading.Event()
+    ask_in_time = LoopCaller._post
+
+    def ask_too_late(caller: LoopCaller, _: Callable[[], object]) -> None:
+        ask_in_time(caller, asked.set)
+
+    def work() -> None:
+        monkeypatch.setattr(LoopCaller, "_post", ask_too_late)
+        try:
+            way(anyio.sleep, 0)
+        except CancelledError:
+            let_go.set()
+
+    async def work_in_thread() -> None:
+        await run_in_thread(work, limiter=anyio.CapacityLimiter(1))
+
+    with anyio.fail_after(GUARD):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(work_in_thread)
+            await asked.wait()
+            tasks.cancel_scope.cancel()
+        assert await anyio.to_thread.run_sync(let_go.wait, GUARD)
 
 
 def outcomes(agent: Agent) -> list[tuple[str, str]]:

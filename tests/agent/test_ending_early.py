@@ -63,7 +63,8 @@ class TestEndingEarly:
                     assert run.partial.text == "Hel"
                     agent.abort()
         check_events(events)
-        assert events[-1] == AgentEnd("aborted")
+        assert isinstance(events[-1], AgentEnd)
+        assert (events[-1].stop_reason, events[-1].error) == ("aborted", None)
         assert (await run.result()).stop_reason == "aborted"
         last = agent.messages[-1]
         assert isinstance(last, AssistantMessage)

@@ -6,6 +6,7 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
+from anyio.abc import TaskStatus
 from attrs import define, field
 
 from tether import (
@@ -104,6 +105,42 @@ async def shielded_cleanup(state: State) -> None:
 
     agent(state, call("careful"), "done", tools=[careful])
     await follow(state)
+
+
+def outliving(state: State, *replies: Any) -> Agent:
+    """An agent with a tool that starts a task, which goes on after the call."""
+
+    async def keep(*, task_status: TaskStatus[None]) -> None:
+        state.begun.append("kept")
+        try:
+            await anyio.lowlevel.checkpoint()
+            task_status.started()
+            await anyio.sleep_forever()
+        finally:
+            with anyio.move_on_after(1, shield=True):
+                await anyio.lowlevel.checkpoint()
+            state.cleaned.append("kept")
+
+    @tool
+    async def start(context: ToolContext[Any]) -> str:
+        """Start a task."""
+        await context.start(keep)
+        return "started"
+
+    return agent(state, *replies, tools=[start])
+
+
+async def a_task_that_ends_with_its_run(state: State) -> None:
+    outliving(state, [call("start"), call("start")], "done")
+    await follow(state)
+
+
+async def a_task_that_ends_with_its_conversation(state: State) -> None:
+    outliving(state, call("start"), "done", call("start"), "done")
+    state.complete = False
+    async with state.agent.opened():
+        await follow(state)
+        await state.agent.prompt("more")
 
 
 async def fail_when_cancelled(state: State) -> None:
@@ -359,6 +396,8 @@ CHEAP: list[Program] = [
     sequential_tools,
     a_full_channel,
     shielded_cleanup,
+    a_task_that_ends_with_its_run,
+    a_task_that_ends_with_its_conversation,
     task_groups_whose_clean_up_fails,
     task_groups_whose_clean_up_fails_cut_off,
     steering,

@@ -17,6 +17,9 @@ _PATIENCE = 60
 """Seconds."""
 
 
+_ABOUT_ANOTHER_TERMINAL = {"NO_COLOR", "COLUMNS", "LINES"}
+
+
 class _Screen(pyte.HistoryScreen):
     """Answers what programs ask of a terminal, as xterm does."""
 
@@ -110,7 +113,11 @@ def terminal(
     ready: str = ">",
 ) -> Iterator[Terminal]:
     """Run the command in a folder, with its configuration and data below it."""
-    kept = {k: v for k, v in os.environ.items() if not k.endswith("_API_KEY") and k != "NO_COLOR"}
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.endswith("_API_KEY") and key not in _ABOUT_ANOTHER_TERMINAL
+    }
     told = {
         "TETHER_CONFIG_HOME": str(folder / "config"),
         "TETHER_DATA_HOME": str(folder / "data"),

@@ -58,7 +58,7 @@ def test_a_long_text_is_cut_between_characters() -> None:
         ("missing.txt", "there is no such file"),
         ("src", "it is a folder"),
         ("src/", "it is a folder"),
-        ("binary", "it is no text"),
+        ("binary", "it is neither a text"),
         ("fifo", "a FIFO"),
         ("zero", "a device"),
         ("image.png", "a device"),

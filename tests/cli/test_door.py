@@ -271,7 +271,7 @@ def test_markdown_of_others_brings_no_commands() -> None:
 # That there is no other way.
 
 MAKE_DRAWN_TEXT = {"door", "markdown"}
-KNOW_THE_TERMINAL = {"editor": {"StdoutProxy"}, "prompt": {"ANSI"}}
+KNOW_THE_TERMINAL = {"streams": {"buffer"}, "editor": {"StdoutProxy"}, "prompt": {"ANSI"}}
 FORBIDDEN = {
     *("__stdout__", "__stderr__", "buffer", "create_output", "StdoutProxy", "ANSI", "Console"),
     *("print_formatted_text", "write_raw", "set_title"),

@@ -27,9 +27,9 @@ def test_providers_are_listed_with_their_keys(
     monkeypatch.setenv("GROQ_API_KEY", "k")
     assert main(["models"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "groq          GROQ_API_KEY is set" in lines
-    assert "google        GEMINI_API_KEY or GOOGLE_API_KEY is not set" in lines
-    assert "ollama        none needed" in lines
+    assert "groq             GROQ_API_KEY is set" in lines
+    assert "google           GEMINI_API_KEY or GOOGLE_API_KEY is not set" in lines
+    assert "ollama           none needed" in lines
     assert len(lines) == len(provider_keys()) + 3
 
 

@@ -14,6 +14,7 @@ import pytest
 from tests.models.replay import Exchange, events, serving, until_closed
 
 from tether import AgentEnd, from_json
+from tether.cli.main import main
 
 TETHER = str(Path(sys.executable).with_name("tether"))
 if not Path(TETHER).exists():
@@ -108,6 +109,7 @@ def test_a_request_may_be_piped(folder: Path) -> None:
 def test_tools_that_change_things_are_refused_where_nobody_can_be_asked(folder: Path) -> None:
     done = run("write hello to c.txt", folder=folder)
     assert "denied" in done.stderr
+    assert done.returncode == 0
     assert not (folder / "c.txt").exists()
     assert run("--yes", "write hello to c.txt", folder=folder).returncode == 0
     assert (folder / "c.txt").read_text() == "hello"
@@ -158,7 +160,20 @@ def test_help_has_examples_and_exit_codes(folder: Path) -> None:
 def test_a_limit_of_turns_is_kept(folder: Path) -> None:
     done = run("--max-turns", "1", "read a.txt then list src", folder=folder)
     assert "stopped at the limit of turns" in done.stderr
-    assert done.returncode == 0
+    assert done.returncode == 3
+
+
+@pytest.mark.parametrize("limits", ["turns=1", "input_tokens=1", "seconds=1e-9"])
+def test_any_limit_has_an_exit_code_of_its_own(
+    limits: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "init.py").write_text(f"import tether\napp.agent.limits = tether.Limits({limits})\n")
+    monkeypatch.setenv("TETHER_CONFIG_HOME", str(folder))
+    monkeypatch.chdir(folder)
+    assert main(["--model", "offline", "--json", "read a.txt then list src"]) == 3
+    end = from_json(capsys.readouterr().out.splitlines()[-1])
+    assert isinstance(end, AgentEnd)
+    assert end.stop_reason == "limit"
 
 
 async def test_a_server_of_ones_own_is_asked(folder: Path, anyio_backend_name: str) -> None:

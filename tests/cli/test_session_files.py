@@ -120,7 +120,7 @@ def chain(path: Path, url: str, seed: int, backend: str, kills: int) -> int:
     return killed
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(25, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("kills", [2, pytest.param(25, marks=pytest.mark.thorough)])
 def test_killed_at_any_moment_the_command_goes_on_with_what_it_had(
     kills: int, tmp_path: Path, provider: str
 ) -> None:

@@ -29,7 +29,7 @@ from tether import (
     price_of,
 )
 from tether.deltas import PartialReply
-from tether.testing import Pause, ScriptedModel, cancel_at_every_step, check_events
+from tether.testing import Pause, ScriptedModel, call, cancel_at_every_step, check_events
 from tether.testing import check_transcript as check_messages
 
 REQUEST = ModelRequest(messages=[UserMessage("hi")])
@@ -183,6 +183,54 @@ async def test_a_limit_of_cost_without_prices_is_refused_before_anything_is_spen
     assert model.requests == []
     assert context_window("openai:gpt-5") is None
     assert (await Agent(model, limits=Limits(cost=1.0), price=lambda _: 0.0).prompt("hi")).text
+
+
+@pytest.mark.usefixtures("_prices")
+@pytest.mark.parametrize(
+    "names", [["scripted"], ["ollama:qwen3:8b"], ["openai:gpt-4o", "openai-chat:mine"]]
+)
+async def test_a_limit_of_cost_is_refused_where_the_price_of_a_model_is_not_known(
+    names: list[str],
+) -> None:
+    models = [ScriptedModel("Never asked.", name=name) for name in names]
+    agent = Agent(fallback(*models) if len(models) > 1 else models[0], limits=Limits(cost=1.0))
+    with pytest.raises(UsageError, match=rf"price of {names[-1]} is not known.*`price=`"):
+        await agent.prompt("hi")
+    assert [model.requests for model in models] == [[] for _ in models]
+    agent.limits = Limits()
+    await agent.prompt("hi", limits=Limits(turns=1))
+    assert not agent.state.running
+
+
+@pytest.mark.usefixtures("_prices")
+async def test_a_model_of_unknown_price_is_refused_also_in_the_middle_of_a_run() -> None:
+    agent = Agent(ScriptedModel(call("look"), name="openai:gpt-4o"), limits=Limits(cost=1.0))
+
+    @agent.tool
+    async def look() -> str:
+        """Look, while somebody changes the model."""
+        agent.model = ScriptedModel("Never asked.")
+        return "seen"
+
+    with pytest.raises(UsageError, match="price of scripted is not known"):
+        await agent.prompt("hi")
+    check_messages(agent.messages)
+
+
+@pytest.mark.usefixtures("_prices")
+async def test_a_model_that_runs_here_costs_nothing() -> None:
+    assert (await Agent("offline", limits=Limits(cost=1.0)).prompt("hi")).cost == 0
+
+
+@pytest.mark.usefixtures("_prices")
+async def test_each_model_that_stands_in_has_its_own_price() -> None:
+    """Also one that reports a name that nobody knows."""
+    answer = AssistantMessage("x", model="gpt-4o-of-today", usage=Usage(input_tokens=1_000_000))
+    model = fallback(
+        ScriptedModel(BUSY, name="anthropic:claude-sonnet-4-5"),
+        ScriptedModel(answer, name="openai:gpt-4o"),
+    )
+    assert (await Agent(model, limits=Limits(cost=99.0)).prompt("hi")).cost > 0
 
 
 @pytest.mark.usefixtures("_prices")

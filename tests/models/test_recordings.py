@@ -84,6 +84,8 @@ def _cuts(body: bytes, how: str) -> Iterable[int]:
         return []
     if how == "bytes":
         return range(len(body))
+    if how == "small pieces":
+        return range(0, len(body), 1 + len(body) // 3_000)
     return random.Random(len(body)).sample(range(len(body)), min(50, len(body)))
 
 
@@ -102,7 +104,10 @@ def anyio_backend(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-@pytest.mark.parametrize("how", ["whole", "bytes", "random"])
+@pytest.mark.parametrize(
+    "how",
+    ["whole", "small pieces", "random", pytest.param("bytes", marks=pytest.mark.thorough)],
+)
 @pytest.mark.parametrize(("folder", "provider"), RECORDINGS)
 async def test_a_recording_is_decoded_as_by_its_providers_sdk(
     folder: Path, provider: str, how: str, replayed: dict[str, set[str]]

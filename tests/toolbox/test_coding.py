@@ -11,11 +11,15 @@ from tether.toolbox import (
     command_tool,
     edit_tool,
     list_tool,
+    output_tool,
     read_tool,
     reading_tools,
     search_tool,
+    stop_tool,
     write_tool,
 )
+
+CHANGING = (write_tool, edit_tool, command_tool, output_tool, stop_tool)
 
 
 def test_coding_tools_are_those_that_read_and_those_that_change(tmp_path: Path) -> None:
@@ -24,7 +28,7 @@ def test_coding_tools_are_those_that_read_and_those_that_change(tmp_path: Path) 
     assert [tool.name for tool in coding_tools(tmp_path)] == [*reading, *changing]
     root = Root(tmp_path)
     assert reading == [make(root).name for make in (read_tool, list_tool, search_tool)]
-    assert changing == [make(root).name for make in (write_tool, edit_tool, command_tool)]
+    assert changing == [make(root).name for make in CHANGING]
 
 
 def test_a_folder_that_is_missing_is_an_error(tmp_path: Path) -> None:

@@ -171,4 +171,6 @@ def test_those_that_look_and_those_that_change_are_apart(root: Path) -> None:
         "write_file",
         "edit_file",
         "run_command",
+        "read_output",
+        "stop",
     ]

@@ -1,61 +1,18 @@
 """Commands: real processes, none of which is left behind."""
 
 import os
-import shutil
-import subprocess
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
+from tests.toolbox.commands import GUARD, run, running, shell, text
 from tests.waiting import until_blocked
 
-from tether import Agent, Tool, ToolContext, ToolExecutionUpdate, ToolResult, ToolResultMessage
+from tether import Agent, ToolExecutionUpdate, ToolResultMessage
 from tether.testing import ScriptedModel, call
 from tether.toolbox.coding import changing_tools
-from tether.toolbox.confinement import Root
-from tether.toolbox.shell import command_tool
-
-if shutil.which("ps") is None:
-    pytest.skip(
-        "ps is not installed: nobody could tell which processes are left", allow_module_level=True
-    )
-
-GUARD = 15
-
-
-def shell(folder: Path, **options: Any) -> Tool:
-    return command_tool(Root(folder), **options)
-
-
-async def run(
-    folder: Path, command: str, updates: list[str] | None = None, **arguments: Any
-) -> ToolResult:
-    async def report(update: ToolExecutionUpdate) -> None:
-        if updates is not None:
-            updates.extend(block.text for block in update.content)  # type: ignore[union-attr]  # it is text
-
-    context: ToolContext[Any] = ToolContext(
-        call_id="c", name="run_command", deps=None, report=report, spend=lambda *_: None
-    )
-    with anyio.fail_after(GUARD):
-        result = await shell(folder)(command=command, context=context, **arguments)
-    assert isinstance(result, ToolResult)
-    return result
-
-
-def text(result: ToolResult) -> str:
-    return "".join(getattr(block, "text", "") for block in result.content)
-
-
-def running(mark: str) -> list[str]:
-    """Processes that hold a mark and are more than zombies."""
-    listed = subprocess.run(
-        ["ps", "-eww", "-o", "stat=,args="], capture_output=True, text=True, check=True
-    ).stdout
-    return [line for line in listed.splitlines() if mark in line and not line.startswith("Z")]
 
 
 async def test_output_and_errors_come_in_order_with_the_exit_code(tmp_path: Path) -> None:
@@ -103,13 +60,27 @@ async def test_a_timeout_ends_the_command_and_its_children(tmp_path: Path) -> No
     assert running("sleep 71.1") == []
 
 
-async def test_a_child_in_the_background_that_holds_the_pipe_is_not_waited_for(
+async def test_what_a_command_says_while_it_is_stopped_is_part_of_its_output(
     tmp_path: Path,
 ) -> None:
-    start = time.monotonic()
-    assert text(await run(tmp_path, "sleep 72.2 & echo done")) == "done\n"
-    assert time.monotonic() - start < 5
-    assert running("sleep 72.2") == []
+    command = "trap 'echo cleaned up; exit' TERM; echo begun; while :; do sleep 0.02; done"
+    result = await run(tmp_path, command, timeout=0.5)
+    assert text(result).startswith("begun\n")
+    assert text(result).endswith("cleaned up\n\n[stopped after 0.5 s]")
+
+
+async def test_a_command_that_is_too_long_for_a_shell_says_so(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match="150,000 bytes is too long for a shell: put it into a file"
+    ):
+        await run(tmp_path, "#" * 150_000)
+
+
+async def test_a_folder_that_was_deleted_is_an_error(tmp_path: Path) -> None:
+    tool = shell(tmp_path)
+    await anyio.Path(tmp_path).rmdir()
+    with pytest.raises(FileNotFoundError):
+        await run(tmp_path, "true", tool=tool)
 
 
 STUBBORN = (
@@ -177,7 +148,6 @@ async def test_a_flood_is_held_up_by_a_slow_consumer(tmp_path: Path) -> None:
 
 
 def test_a_native_cancel_again_and_again_leaves_nothing(tmp_path: Path) -> None:
-    """Native cancellations pierce a shield; the group is ended all the same."""
     import asyncio
 
     mark = f"native-{time.monotonic_ns()}"
@@ -185,7 +155,7 @@ def test_a_native_cancel_again_and_again_leaves_nothing(tmp_path: Path) -> None:
     async def main() -> None:
         agent = Agent(
             ScriptedModel(call("run_command", command=STUBBORN.format(mark))),
-            tools=[shell(tmp_path, grace=5)],
+            tools=[shell(tmp_path, grace=0.5)],
         )
         task = asyncio.create_task(agent.prompt("go"))
         while not running(f"mark-{mark}"):

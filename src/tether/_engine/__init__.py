@@ -18,8 +18,11 @@ outlasts the run, the transcript and the inbox, is the agent's.
     interruption    what is in flight and how it is interrupted; how the run ends
     publisher       events to listeners and consumers
     connections     models connected for the run
+    background      tasks that tools start to outlive their calls
     ledger          what the run may spend, and has spent
     inbox           messages that wait for the run
+    unread_calls    calls that the model's server could not read
+    estimate        what a reply has used that ends early
     output          the result of a type that a run is asked for
     turn_settings   the agent as one turn sees it
     parts           the above put together

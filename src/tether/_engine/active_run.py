@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tether._engine.driver import Driver
+from tether._engine.inbox import message_of
 from tether._engine.interruption import RunControl
 from tether._engine.line import Place
 from tether._engine.parts import LiveRun, RunParts, RunServices
@@ -12,7 +13,7 @@ from tether.errors import UsageError
 from tether.events import Event
 from tether.limits import Spent
 from tether.loop import End, agent_loop
-from tether.messages import Prompt, Queued, as_message
+from tether.messages import Prompt, Queued
 from tether.result import OutputResult, RunResult
 from tether.stream import EventSink
 
@@ -49,13 +50,13 @@ class ActiveRun:
         """Take a message that steers the run.
 
         Raises:
-            UsageError: the run is over.
+            UsageError: the run is over, or it is nothing that can be said.
         """
         if self._is_over:
             raise UsageError(
                 "this run is over: speak to the next one with Agent.steer, or start one with a prompt"
             )
-        message = self._parts.stamp(as_message(prompt))
+        message = self._parts.stamp(message_of(prompt))
         self._parts.inbox.put("steering", message)
         return message
 
@@ -82,16 +83,19 @@ class ActiveRun:
             limits=ledger.limits,
             spent=ledger.spent,
             price=ledger.price,
-        )
-        services = RunServices(
-            parts=parts,
-            control=self.control,
-            live=self.live,
-            publisher=Publisher(sink, parts.hooks, self.control),
+            waiting=parts.inbox.anything_waits,
         )
         try:
-            end = await Driver(loop, services).drive()
-            if self.live.error is not None:
+            async with parts.background() as background:
+                services = RunServices(
+                    parts=parts,
+                    control=self.control,
+                    live=self.live,
+                    publisher=Publisher(sink, parts.hooks, self.control),
+                    background=background,
+                )
+                end = await Driver(loop, services).drive()
+            if end.stop_reason == "error" and self.live.error is not None:
                 raise self.live.error
             return self._result(end, first)
         finally:

@@ -1,14 +1,16 @@
 """The conversation of one agent: its transcript, what waits to enter it, and the run that continues it now."""
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import get_args
 
 from attrs import evolve
 
 from tether._engine.active_run import ActiveRun
-from tether._engine.inbox import Inbox
+from tether._engine.inbox import Inbox, message_of
 from tether._engine.line import Line, Place
-from tether.errors import AgentBusyError, NothingToContinueError
-from tether.messages import AssistantMessage, Message, Prompt, Queued, QueueName, as_message
+from tether._given import function, items
+from tether.errors import AgentBusyError, NothingToContinueError, UsageError
+from tether.messages import AssistantMessage, Message, Prompt, Queued, QueueName
 from tether.transcript import Transcript
 
 __all__ = ("Conversation",)
@@ -33,26 +35,32 @@ class Conversation:
         now: Callable[[], float],
         new_id: Callable[[], str],
     ) -> None:
-        self.transcript = Transcript(messages)
+        self.transcript = _transcript(messages)
         self.inbox = inbox
         self.line = Line()
         self.active: ActiveRun | None = None
-        self.now = now
-        self.new_id = new_id
+        self.now = function("clock of Agent", now)
+        self.new_id = function("new_id of Agent", new_id)
 
     def reset(self, messages: Iterable[Message]) -> None:
         """Forget it all, and go on with these messages instead.
 
         Raises:
             AgentBusyError: a run is going.
+            UsageError: something among them is no message.
         """
         if self.line.occupied:
             raise _busy("reset")
+        transcript = _transcript(messages)
         self.inbox.clear()
-        self.transcript = Transcript(messages)
+        self.transcript = transcript
 
     def accept(self, queue: QueueName, prompt: Prompt) -> Queued:
-        """Stamp a message, and let it wait."""
+        """Stamp a message, and let it wait.
+
+        Raises:
+            UsageError: it is nothing that can be said.
+        """
         message = self._stamped(prompt)
         self.inbox.put(queue, message)
         return message
@@ -81,7 +89,7 @@ class Conversation:
             self.active = None
         place.leave()
 
-    def prompts(self, prompt: Prompt | None) -> Sequence[Queued]:
+    def prompts(self, prompt: Queued | None) -> Sequence[Queued]:
         """Make what a run begins with.
 
         Args:
@@ -109,12 +117,23 @@ class Conversation:
         return [] if self.inbox.waiting("steering") else self.inbox.take("follow_up")
 
     def _stamped(self, prompt: Prompt) -> Queued:
-        message = as_message(prompt)
+        message = message_of(prompt)
         return evolve(
             message,
             id=message.id or self.new_id(),
             timestamp=message.timestamp or self.now(),
         )
+
+
+def _transcript(messages: Iterable[Message]) -> Transcript:
+    transcript = Transcript(items("messages", messages))
+    for place, message in enumerate(transcript.messages):
+        if type(message) not in get_args(Message):
+            raise UsageError(
+                f"messages[{place}] must be a message, such as UserMessage, not {message!r}; "
+                "tether.from_builtins makes messages of dicts"
+            )
+    return transcript
 
 
 def _busy(what: str) -> AgentBusyError:

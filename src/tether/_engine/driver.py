@@ -11,11 +11,13 @@ from contextlib import suppress
 from inspect import GEN_CLOSED, getgeneratorstate
 from typing import Any, Protocol, cast
 
+import anyio
 from attrs import define
 
 from tether._engine.model_call import ModelCall
 from tether._engine.parts import RunServices
 from tether._engine.tool_calls import ToolBatch
+from tether._scopes.exceptions import as_failure
 from tether.events import Event, MessageEnd, TurnEnd
 from tether.hooks import call_hook
 from tether.loop import (
@@ -67,7 +69,8 @@ class Driver:
             How it ended.
 
         Raises:
-            Exception: what a hook or listener raised; the run has been closed.
+            Exception: what a hook or listener raised; the run has been closed, and its consumers have been given the
+                events that close it.
 
         Cancellation:
             At every await. The run is closed without waiting: its transcript is complete, and
@@ -82,8 +85,13 @@ class Driver:
                     performer = self._performer(step)
         except StopIteration as stop:
             return cast("End", stop.value)
-        except BaseException as error:
-            self._services.control.end(End("error" if isinstance(error, Exception) else "aborted"))
+        except Exception as error:
+            self._services.control.end(End("error", error=as_failure(error)))
+            self._close(step, performer)
+            await self._deliver_rest()
+            raise
+        except BaseException:
+            self._services.control.end(End("aborted"))
             self._close(step, performer)
             raise
 
@@ -110,11 +118,20 @@ class Driver:
     def _close(self, step: Step, performer: Performer) -> None:
         """Bring the loop to its end with what is known, without awaiting anything."""
         if getgeneratorstate(self._loop) == GEN_CLOSED:
-            return  # it has failed by itself, in code of others that it calls: nothing of it is open
-        with suppress(StopIteration):
+            return  # it has failed by itself, at its end: nothing of it is open
+        # It ends by StopIteration, or by what a price has raised, which is not why the run is closed.
+        with suppress(Exception):
             while True:
                 step = self._resume(step, performer.close_nowait())
                 performer = self._performer(step)
+
+    async def _deliver_rest(self) -> None:
+        """Wait for consumers that had no room for the closing events."""
+        gone = (anyio.BrokenResourceError, anyio.ClosedResourceError)
+        try:
+            await self._services.publisher.send_waiting()
+        except (*gone, anyio.get_cancelled_exc_class()):  # noqa: ASYNC103 - what the run failed with goes first
+            pass
 
 
 @define

@@ -8,9 +8,11 @@ No I/O.
 
 from collections.abc import Iterable
 
-from tether.messages import Queued, QueueMode, QueueName
+from tether._given import one_of
+from tether.errors import UsageError
+from tether.messages import Prompt, Queued, QueueMode, QueueName, as_message
 
-__all__ = ("Inbox",)
+__all__ = ("Inbox", "message_of", "optional_message")
 
 
 class Inbox:
@@ -19,7 +21,10 @@ class Inbox:
     __slots__ = ("_queues", "modes")
 
     def __init__(self, steering: QueueMode, follow_up: QueueMode) -> None:
-        self.modes: dict[QueueName, QueueMode] = {"steering": steering, "follow_up": follow_up}
+        self.modes: dict[QueueName, QueueMode] = {
+            "steering": one_of(QueueMode)("steering of Agent", steering),
+            "follow_up": one_of(QueueMode)("follow_up of Agent", follow_up),
+        }
         # Lists: an empty deque takes ten times the room, and what people say meanwhile is little.
         self._queues: dict[QueueName, list[Queued]] = {"steering": [], "follow_up": []}
 
@@ -42,6 +47,27 @@ class Inbox:
             self._queues[queue].clear()
         return tuple(removed)
 
+    def anything_waits(self) -> bool:
+        """Say whether a message waits in either queue."""
+        return any(self._queues.values())
+
     def waiting(self, queue: QueueName) -> tuple[Queued, ...]:
         """What waits, in order; nothing is removed."""
         return tuple(self._queues[queue])
+
+
+def message_of(prompt: Prompt) -> Queued:
+    """Make a message of what is to be said.
+
+    Raises:
+        UsageError: it is nothing that can be said.
+    """
+    try:
+        return as_message(prompt)
+    except TypeError as error:
+        raise UsageError(f"{prompt!r} cannot be said to an agent: {error}") from error
+
+
+def optional_message(prompt: Prompt | None) -> Queued | None:
+    """Make a message of what is to be said, if there is something."""
+    return None if prompt is None else message_of(prompt)

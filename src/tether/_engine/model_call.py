@@ -2,18 +2,28 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import cache, partial
 from typing import Literal, cast
 
 from attrs import evolve
 
+from tether._engine.estimate import tokens_in_request, usage_so_far
 from tether._engine.parts import RunParts, RunServices
 from tether._engine.turn_settings import TurnSettings
+from tether._engine.unread_calls import MARK, deltas_of, unread_call
 from tether._scopes.exceptions import in_words, plain_model_errors
 from tether.deltas import PartialReply, ReplyEnd, ReplyInfo
 from tether.errors import ModelError
 from tether.events import Event, MessageEnd, MessageStart, MessageUpdate, ModelRetry
 from tether.hooks import Hook, RequestContext, call_hook, checked
-from tether.messages import AssistantMessage, CustomMessage, Failure, Message, StopReason
+from tether.messages import (
+    AssistantMessage,
+    CustomMessage,
+    Failure,
+    Message,
+    StopReason,
+    Usage,
+)
 from tether.model import (
     AlternativeModels,
     DeltaStream,
@@ -41,12 +51,12 @@ class ModelCall:
 
     __slots__ = (
         "_announced",
-        "_arrived",
         "_failure",
         "_id",
         "_partial",
         "_parts",
         "_publishing",
+        "_request_tokens",
         "_services",
         "_settings",
         "_started_at",
@@ -59,10 +69,11 @@ class ModelCall:
         self._started_at = services.parts.now()
         self._partial = PartialReply()
         self._announced = False
-        self._arrived = False
         # While this is set, an exception comes from a listener or a consumer, and not from the model.
         self._publishing = False
         self._failure: Failure | None = None
+        # Of the request that has been sent; None where none was, or where it was refused.
+        self._request_tokens: Callable[[], int] | None = None
 
     async def perform(self) -> AssistantMessage:
         """Ask the model and publish its reply as it arrives.
@@ -77,6 +88,14 @@ class ModelCall:
         Cancellation:
             At every await; `close_nowait` then returns what had arrived.
         """
+        live = self._services.live
+        live.usage = self._usage_so_far
+        try:
+            return await self._perform()
+        finally:
+            live.usage = Usage
+
+    async def _perform(self) -> AssistantMessage:
         live, control = self._services.live, self._services.control
         # Not sooner, as it may raise: to make a performer does not.
         self._settings = self._parts.settings()
@@ -88,7 +107,7 @@ class ModelCall:
                     with plain_model_errors():
                         await self._ask_within_bounds()
                 except ModelError as failure:
-                    error = failure
+                    error = None if await self._takes_for_a_call(failure) else failure
         await self._announce()
         reply = self._partial.complete
         if reply is None:
@@ -99,6 +118,19 @@ class ModelCall:
             reply = await call_hook(hook, reply) or reply
         return self._stamped(reply)
 
+    async def _takes_for_a_call(self, error: ModelError) -> bool:
+        """Make a reply of a call that the server could not read, if the request has failed for that."""
+        call = unread_call(error, self._parts.transcript, self._settings.tools)
+        if call is None or self._has_begun:
+            return False
+        await self._announce()
+        for delta in deltas_of(call):
+            self._partial.add(delta)
+            await self._publish(MessageUpdate(delta))
+        reply = evolve(self._partial.preview(), stop_reason="tool_calls", details={MARK: True})
+        self._partial.add(ReplyEnd(evolve(reply, usage=self._usage_so_far())))
+        return True
+
     def close_nowait(self) -> AssistantMessage:
         """Announce the reply, if it was not, and return it as far as it has arrived, without waiting."""
         if not self._announced:
@@ -107,7 +139,17 @@ class ModelCall:
 
     def _partial_result(self) -> AssistantMessage:
         reason: StopReason = "aborted" if self._failure is None else "error"
-        return self._stamped(self._partial.incomplete(reason, self._failure))
+        reply = self._partial.incomplete(reason, self._failure)
+        return self._stamped(evolve(reply, usage=self._usage_so_far()))
+
+    def _usage_so_far(self) -> Usage:
+        reply = self._partial.complete
+        if reply is not None:
+            return reply.usage
+        reply = self._partial.incomplete("aborted")
+        if self._request_tokens is None:
+            return reply.usage
+        return usage_so_far(self._request_tokens(), reply)
 
     async def _ask_within_bounds(self) -> None:
         """Ask; where the conversation is too long, let the hooks shorten it, once."""
@@ -116,7 +158,7 @@ class ModelCall:
         try:
             await self._ask(self._settings.model, request)
         except ModelError as error:
-            if error.kind != "context_overflow" or self._arrived:
+            if error.kind != "context_overflow" or self._has_begun:
                 raise
             refusal = error
         if refusal is None:
@@ -170,7 +212,7 @@ class ModelCall:
                 await self._ask(alternative, request)
             except ModelError as error:
                 is_last = number == len(model.alternatives)
-                if self._arrived or is_last or not model.passes_on(alternative, error):
+                if self._has_begun or is_last or not model.passes_on(alternative, error):
                     raise
                 failure = error.failure
             else:
@@ -188,8 +230,8 @@ class ModelCall:
             await self._retry(policy, model, request, error)
 
     def _may_retry(self, policy: RetryPolicy, error: Exception) -> bool | float:
-        """Say whether to ask again, and after how long: never once something has arrived."""
-        return False if self._arrived else policy.wants(error)
+        """Say whether to ask again, and after how long: never once the reply has begun."""
+        return False if self._has_begun else policy.wants(error)
 
     async def _retry(
         self, policy: RetryPolicy, model: Model, request: ModelRequest, error: ModelError
@@ -229,7 +271,9 @@ class ModelCall:
         try:
             with plain_model_errors():
                 await self._receive(model, request)
-        except ModelError:
+        except ModelError as error:
+            if not self._has_begun and error.failed_generation is None:
+                self._request_tokens = None
             raise
         except Exception as bug:
             if not self._publishing:
@@ -241,10 +285,10 @@ class ModelCall:
         stream: _Stream = (await self._services.connections.connected(model)).stream
         for hook in reversed(self._parts.hooks.at("around_model")):
             stream = _wrapped(hook, stream)
+        self._request_tokens = cache(partial(tokens_in_request, request))
         async with stream(request) as deltas:
             add, offer = self._partial.add, self._services.publisher.offer
             async for delta in deltas:
-                self._arrived = True
                 add(delta)
                 if isinstance(delta, _FACTS):
                     continue
@@ -254,6 +298,11 @@ class ModelCall:
                     await self._publish(event)
         if self._partial.complete is None:
             raise ModelError("the reply stopped before its end", kind="malformed")
+
+    @property
+    def _has_begun(self) -> bool:
+        """Whether a block of the reply has begun. Facts about it, such as its id, are no beginning: nobody saw them."""
+        return self._announced or self._partial.complete is not None
 
     async def _announce(self) -> None:
         if not self._announced:

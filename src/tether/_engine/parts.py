@@ -5,12 +5,13 @@ of its requests share it. `LiveRun` is what can be seen of the run from outside.
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import anyio
 from attrs import define, evolve, field, frozen
 
+from tether._engine.background import Background, open_background
 from tether._engine.connections import Connections
 from tether._engine.inbox import Inbox
 from tether._engine.interruption import RunControl
@@ -21,7 +22,7 @@ from tether._engine.turn_settings import TurnSettings
 from tether.deltas import PartialReply
 from tether.errors import ModelError
 from tether.hooks import Hooks
-from tether.messages import CustomMessage, Message, UserMessage
+from tether.messages import CustomMessage, Message, Usage, UserMessage
 from tether.transcript import Transcript
 
 __all__ = ("LiveRun", "RunParts", "RunServices")
@@ -50,6 +51,8 @@ class RunParts:
     new_id: Callable[[], str]
     record: Callable[[Message], object] = _not_recorded
     """Keeps a message that has ended, before it is announced."""
+    background: Callable[[], AbstractAsyncContextManager[Background]] = open_background
+    """Enters the place for tasks that outlive the calls which start them."""
     session: Any = None
     """Where the conversation is kept, for tools that keep something too."""
     depth: int = 0
@@ -76,6 +79,8 @@ class LiveRun:
 
     partial: PartialReply | None = None
     """The reply that is arriving, or the last that did."""
+    usage: Callable[[], Usage] = Usage
+    """What the reply that is arriving has used so far; nothing between replies."""
     tool_scopes: dict[str, anyio.CancelScope] = field(factory=dict)
     """The calls that are running, by id."""
     calls_begun: int = 0
@@ -91,5 +96,6 @@ class RunServices:
     control: RunControl
     live: LiveRun
     publisher: Publisher
+    background: Background
     connections: Connections = field(factory=Connections)
     threads: anyio.CapacityLimiter = field(factory=lambda: anyio.CapacityLimiter(_THREADS))

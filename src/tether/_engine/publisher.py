@@ -45,6 +45,9 @@ class Publisher:
     async def publish(self, event: Event) -> None:
         """Publish an event.
 
+        Raises:
+            Exception: what a listener raised. The event is sent before the next one.
+
         Cancellation:
             While a consumer is slow, or inside a listener. The event is then sent before the next one: of a run that
             ends in order, nothing is missing.
@@ -54,10 +57,19 @@ class Publisher:
                 with self._control.listening():
                     for hook in listeners:
                         await call_hook(hook, event)
-            except anyio.get_cancelled_exc_class():
+            except BaseException:
+                # What happened is told also where a listener has failed, or was cut off.
                 self._outbox.append(event)
                 raise
         self._outbox.append(event)
+        await self.send_waiting()
+
+    async def send_waiting(self) -> None:
+        """Send consumers what they have not got yet.
+
+        Cancellation:
+            While a consumer is slow; what is left is sent before the next event.
+        """
         while self._outbox:
             # Taken out before it is sent, since calls that run at once publish at once.
             event = self._outbox.pop(0)

@@ -1,8 +1,10 @@
 """Perform one batch of tool calls: a scope each, deadlines, threads, answers in the order of the calls."""
 
 import difflib
+import inspect
 import logging
 import math
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
@@ -14,7 +16,7 @@ from tether._engine.parts import RunServices
 from tether._engine.reports import Reports
 from tether._engine.stopwatch import Stopwatch
 from tether._engine.turn_settings import TurnSettings
-from tether._scopes.exceptions import in_words, leaves
+from tether._scopes.exceptions import described
 from tether._scopes.task_groups import failure_in, is_cancellation, open_task_group, within
 from tether._scopes.threads import run_in_thread
 from tether.errors import ArgumentsError
@@ -22,6 +24,7 @@ from tether.events import ToolExecutionEnd, ToolExecutionStart
 from tether.hooks import Deny, Hook, Invocation, ProceedTool, call_hook
 from tether.loop import ToolOutcome
 from tether.messages import Outcome, ToolCall, ToolResultMessage, Usage
+from tether.serialize import to_builtins
 from tether.tools import Tool, ToolContext, ToolResult, as_tool_result
 
 __all__ = ("ToolBatch",)
@@ -148,7 +151,11 @@ class ToolBatch:
             with within(call.scope):
                 if not self._must_stop():
                     result = await self._result(call)
-                    self._resolve(call, self._message(call, result), terminate=result.terminate)
+                    message = self._message(call, result)
+                    if (fault := _unkeepable(message)) is None:
+                        self._resolve(call, message, terminate=result.terminate)
+                    else:
+                        self._resolve(call, self._message(call, _failed(fault)))
         finally:
             call.reports.close()
         if call.answer is None:
@@ -261,10 +268,10 @@ class ToolBatch:
             with deadline, invocation.context.limiting(deadline, seconds):
                 return as_tool_result(await self._function(tool, arguments))
         except Exception as error:  # noqa: BLE001 - a tool that fails never ends the run
-            return _failed(_described(error))
+            return _failed(described(error))
         except BaseException as error:  # noqa: ASYNC103 - a cancellation is raised again where it is ours
             if (failure := failure_in(error)) is not None:
-                return _failed(_described(failure))  # noqa: ASYNC104 - who cancelled us does it again
+                return _failed(described(failure))  # noqa: ASYNC104 - who cancelled us does it again
             if not is_cancellation(error) or anyio.current_effective_deadline() == -math.inf:
                 raise
             # Nobody cancelled us: the tool raised this by itself, say from a future it awaited.
@@ -277,15 +284,28 @@ class ToolBatch:
         )
 
     async def _function(self, tool: Tool, arguments: dict[str, Any]) -> object:
+        result = await self._called(tool, arguments)
+        # A plain function may pass on what an async one gave it.
+        while inspect.isawaitable(result):
+            result = await result  # a checkpoint, if what it awaits is one: no loop without an end
+        return result
+
+    async def _called(self, tool: Tool, arguments: dict[str, Any]) -> object:
         if tool.is_async:
             return await tool.function(**arguments)
         given_up: list[bool] = []
-        work = partial(_in_thread, partial(tool.function, **arguments), tool.name, given_up)
+        # Not returned by the thread itself: trio takes nothing from a thread that is to be awaited.
+        returned: list[object] = []
+        work = partial(
+            _in_thread, partial(tool.function, **arguments), tool.name, returned, given_up
+        )
         try:
-            return await run_in_thread(work, limiter=self._services.threads)
+            await run_in_thread(work, limiter=self._services.threads)
         except anyio.get_cancelled_exc_class():
             given_up.append(True)
+            _close(returned)
             raise
+        return returned[0]
 
     def _tool_context(self, call: _Call) -> ToolContext[Any]:
         def spend(usage: Usage, cost: float) -> None:
@@ -307,6 +327,7 @@ class ToolBatch:
             spend=spend,
             order=call.order,
             clock=call.clock,
+            start=self._services.background.start,
         )
 
 
@@ -317,31 +338,61 @@ def _around(hook: Hook, proceed: ProceedTool) -> ProceedTool:
     return wrapped
 
 
-def _in_thread(function: Callable[[], object], name: str, given_up: Sequence[bool]) -> object:
+def _in_thread(
+    function: Callable[[], object], name: str, returned: list[object], given_up: Sequence[bool]
+) -> None:
     try:
-        return function()
+        returned.append(function())
     except SystemExit as error:
         # Raised in the event loop it would end the program; here it says that the function has no result.
         raise RuntimeError(f"{name} called sys.exit({error.code!r})") from error
     finally:
         if given_up:
             _log.warning("%s came back after it was given up; its result is discarded", name)
+            _close(returned)
+
+
+def _close(returned: Sequence[object]) -> None:
+    """Close a coroutine that nobody will await any more."""
+    for one in returned:
+        if inspect.iscoroutine(one):
+            one.close()
+
+
+def _unkeepable(message: ToolResultMessage) -> str | None:
+    """Say why a result cannot be kept, if so: what tools and hooks make of it is theirs."""
+    try:
+        to_builtins(message)
+    except Exception as error:  # noqa: BLE001 - what is in it is made by code of others
+        return f"{message.name} gave a result that cannot be kept: {described(error)}"
+    return None
 
 
 def _failed(text: str, outcome: Outcome = "error") -> ToolResult:
     return ToolResult(text, outcome=outcome)
 
 
-def _described(error: Exception) -> str:
-    """What the model is told of an exception: type and text of each, where it is a group."""
-    return "; ".join(in_words(leaf) for leaf in leaves(error))
-
-
 def _refusal(call: ToolCall, settings: TurnSettings) -> str:
     """Say why a call cannot run at all, and what could."""
     if call.name not in settings.tools:
         known = sorted(settings.tools)
-        close = difflib.get_close_matches(call.name, known, n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
-        return f"There is no tool {call.name!r}.{hint} There are: {', '.join(known) or 'none'}."
+        close = _closest(call.name, known)
+        hint = "" if close is None else f" Did you mean {close}?"
+        unknown = f"There is no tool {call.name!r}.{hint} There are: {', '.join(known) or 'none'}."
+        return unknown if call.malformed is None else f"{unknown} {_unread(call)}"
+    return _unread(call)
+
+
+def _unread(call: ToolCall) -> str:
     return f"The arguments are not a JSON object: {call.malformed}"
+
+
+def _closest(name: str, known: Sequence[str]) -> str | None:
+    """Choose the tool that was probably meant; models put namespaces and marks of their own around names."""
+    if len(known) == 1:
+        return known[0]
+    folded = {one.lower(): one for one in known}
+    for part in (name, *re.split(r"[^a-zA-Z0-9_-]+", name)):
+        if close := difflib.get_close_matches(part.lower(), folded, n=1):
+            return folded[close[0]]
+    return None

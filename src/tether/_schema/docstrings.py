@@ -4,11 +4,14 @@ import functools
 import inspect
 import types
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from attrs import field, frozen
 
 __all__ = ("Documentation", "documentation_of")
+
+
+_FUNCTIONS: Final = types.FunctionType | types.MethodType | types.BuiltinFunctionType
 
 
 @frozen
@@ -42,11 +45,13 @@ def documentation_of(documented: Any) -> Documentation:
 def _docstring(documented: Any) -> str:
     if isinstance(documented, functools.partial):
         return _docstring(documented.func)
+    if isinstance(inner := getattr(documented, "__wrapped__", None), functools.partial):
+        return _docstring(inner)  # not what `partial` says of itself
     if isinstance(documented, type):
         # Not by inspect.getdoc: that gives a class without one what `dict` says of itself.
         text = inspect.cleandoc(documented.__doc__ or "")
         return "" if text.startswith(f"{documented.__name__}(") else text  # a dataclass made it
-    if isinstance(documented, types.FunctionType | types.MethodType):
+    if isinstance(documented, _FUNCTIONS) or hasattr(documented, "__wrapped__"):
         return inspect.getdoc(documented) or ""
     kind = type(documented)
     return inspect.getdoc(kind.__call__) or _docstring(kind)

@@ -1,13 +1,43 @@
 """What is wrong with a value, and where in it. No I/O."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, TypeVar
 
 from tether.errors import ArgumentsError
 
-__all__ = ("at_any_depth", "gathered", "joined", "unknown_names")
+__all__ = (
+    "JSON_NAMES",
+    "at_any_depth",
+    "excerpt",
+    "expected",
+    "gathered",
+    "joined",
+    "or_type_error",
+    "unknown_names",
+)
 
 T = TypeVar("T")
+Given = TypeVar("Given")
+
+JSON_NAMES: Final[Mapping[type, str]] = {
+    type(None): "null",
+    list: "array",
+    dict: "object",
+}
+"""What faults call values that Python has other names for."""
+
+_LONGEST_EXCERPT: Final = 200
+
+
+def expected(path: str, wanted: str, value: object) -> ArgumentsError:
+    """Make the error for a value of another kind."""
+    got = JSON_NAMES.get(type(value), type(value).__name__)
+    return ArgumentsError([f"{path}: expected {wanted}, got {got}"])
+
+
+def excerpt(text: str) -> str:
+    """The beginning of a text that may be long."""
+    return text if len(text) <= _LONGEST_EXCERPT else f"{text[:_LONGEST_EXCERPT]}..."
 
 
 def unknown_names(given: Iterable[str], known: Sequence[str], path: str = "") -> list[str]:
@@ -52,3 +82,17 @@ def at_any_depth(read: Callable[[], T]) -> T:
         return read()
     except RecursionError:
         raise ArgumentsError(["arguments: are nested too deeply"]) from None
+
+
+def or_type_error(read: Callable[[Given], T], given: Given) -> T:
+    """Read types; however that fails, it is a TypeError."""
+    try:
+        return read(given)
+    except NameError as error:
+        raise TypeError(
+            f"an annotation names {error.name!r}, which is not to be found from its module"
+        ) from error
+    except RecursionError as error:
+        raise TypeError("its type never ends") from error
+    except (TypeError, ValueError, SyntaxError, RuntimeError, AttributeError) as error:
+        raise TypeError(str(error).replace("`", "")) from error

@@ -1,23 +1,27 @@
-"""The parameters of a tool: from its function's signature, or from a JSON Schema that someone has. No I/O."""
+"""The parameters of a tool, from its function's signature. No I/O."""
 
-import functools
 import inspect
-import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from typing import Any, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from tether._schema.classes import Field
+from tether._schema.callables import hints_of, is_built_in, name_of, parameters_in, untyped
+from tether._schema.classes import Field, field_of, fields_of
 from tether._schema.docstrings import Documentation
-from tether._schema.faults import at_any_depth, joined
-from tether._schema.specs import ObjectSpec
-from tether.errors import ArgumentsError, ToolDefinitionError
+from tether._schema.faults import or_type_error
+from tether._schema.foreign import is_pydantic
+from tether._schema.hints import UNIONS, alias_value
+from tether._schema.shapes import DEFINITIONS
+from tether._schema.specs import ObjectSpec, TypeSpec
+from tether.errors import ToolDefinitionError
 from tether.messages import JsonObject
 
-__all__ = ("Parameters", "hints_of", "parameters_from_schema", "parameters_of")
+__all__ = ("NAMED", "Parameters", "context_in", "parameters_of")
+
+NAMED = frozenset({inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY})
+"""The kinds of parameters that can be given by name."""
 
 
 @frozen
@@ -35,7 +39,7 @@ class Parameters:
 def parameters_of(
     function: Callable[..., Any], documentation: Documentation, context_type: type
 ) -> Parameters:
-    """Read a function's signature.
+    """Read a function's signature, or the fields of a class.
 
     Args:
         function: typed throughout; what it is annotated with decides.
@@ -48,172 +52,183 @@ def parameters_of(
     Raises:
         ToolDefinitionError: a parameter cannot be one of a tool; the text names it.
     """
-    hints = hints_of(function)
-    context = _context_in(function, hints, context_type)
-    fields = [
-        _field(function, parameter, hints, documentation)
-        for parameter in inspect.signature(function).parameters.values()
-        if parameter.name != context
-    ]
-    for one in fields:
+    if is_built_in(function):
+        raise untyped(function)
+    if is_pydantic(function):
+        return _of_model(function)
+    context = None
+    if isinstance(function, type) and (own := _fields_of_class(function)) is not None:
+        fields = own
+    else:
+        hints = hints_of(function)
+        context = context_in(function, hints, context_type)
+        fields = [
+            field
+            for parameter in parameters_in(function).values()
+            if parameter.name != context
+            for field in _fields(function, parameter, hints)
+        ]
+    fields = [_described(field, documentation) for field in fields]
+    for field in fields:
         # Each by itself first, so that the one that cannot be described is named.
         try:
-            ObjectSpec([one])
+            ObjectSpec([field])
         except TypeError as error:
-            raise ToolDefinitionError(
-                f"{_name(function)}: parameter {one.name!r} cannot be described to a model: {error}"
-            ) from error
+            raise _refused(function, field.name, error) from error
+    _refuse_twins(function, fields)
     spec = ObjectSpec(fields)
     return Parameters(spec.schema, spec.check, context)
 
 
-def parameters_from_schema(
-    function: Callable[..., Any], schema: JsonObject, context_type: type
-) -> Parameters:
-    """Use a JSON Schema that someone has.
-
-    Args:
-        function: gets the arguments as keyword arguments; or all of them as one mapping, if it has just one
-            parameter, and that is none of the schema's properties.
-        schema: of an object; checked as a schema now, and used to check arguments later.
-        context_type: a parameter annotated with it takes the context.
-
-    Returns:
-        The parameters.
-
-    Raises:
-        ToolDefinitionError: it is no JSON Schema of an object, or does not fit the function.
-    """
-    faults_in = _checker(function, schema)
-    context = _context_in(function, hints_of(function), context_type)
-    own = [p for p in inspect.signature(function).parameters.values() if p.name != context]
-    as_one = len(own) == 1 and _takes_mapping(own[0], schema)
-    if not as_one:
-        _refuse_what_does_not_fit(function, own, schema)
-
-    def bind(arguments: JsonObject) -> dict[str, Any]:
-        if faults := at_any_depth(lambda: list(faults_in(arguments))):
-            raise ArgumentsError(faults)
-        return {own[0].name: arguments} if as_one else dict(arguments)
-
-    return Parameters(schema, bind, context)
+def _described(field: Field, documentation: Documentation) -> Field:
+    about = documentation.parameters
+    told = about.get(field.argument or field.name) or about.get(field.name) or field.description
+    return evolve(field, description=told)
 
 
-def _checker(
-    function: Callable[..., Any], schema: JsonObject
-) -> Callable[[JsonObject], Iterator[str]]:
-    import jsonschema.validators  # noqa: PLC0415 - few tools bring a schema, and the library is large
+def _refuse_twins(function: Callable[..., Any], fields: list[Field]) -> None:
+    names = [field.name for field in fields]
+    for name in names:
+        if names.count(name) > 1:
+            raise ToolDefinitionError(
+                f"{name_of(function)}: two of its parameters are called {name!r}; rename one"
+            )
 
-    kind = jsonschema.validators.validator_for(schema)
+
+def _refused(function: Callable[..., Any], name: str, error: TypeError) -> ToolDefinitionError:
+    return ToolDefinitionError(
+        f"{name_of(function)}: parameter {name!r} cannot be described to a model: {error}"
+    )
+
+
+# Classes.
+
+
+def _of_model(model: Any) -> Parameters:
+    """A model of pydantic's is checked by pydantic, and then made of the arguments as they came."""
     try:
-        kind.check_schema(dict(schema))
-    except jsonschema.SchemaError as error:
+        spec = TypeSpec(model)
+    except TypeError as error:
         raise ToolDefinitionError(
-            f"{_name(function)}: `parameters` is no JSON Schema: {error.message}"
+            f"{model.__name__} cannot be described to a model: {error}"
         ) from error
+    schema = dict(spec.schema)
+    if isinstance(reference := schema.pop("$ref", None), str):
+        schema = {**schema["$defs"][reference.removeprefix(DEFINITIONS)], **schema}
     if schema.get("type") != "object":
         raise ToolDefinitionError(
-            f'{_name(function)}: `parameters` must be the schema of an object ("type": "object")'
-        )
-    validator = kind(schema)
-
-    def faults_in(arguments: JsonObject) -> Iterator[str]:
-        for error in validator.iter_errors(arguments):
-            yield f"{joined('', *error.absolute_path) or 'arguments'}: {error.message}"
-
-    return faults_in
-
-
-def _takes_mapping(parameter: inspect.Parameter, schema: JsonObject) -> bool:
-    named = parameter.kind is not inspect.Parameter.VAR_KEYWORD
-    return named and parameter.name not in schema.get("properties", {})
-
-
-def _refuse_what_does_not_fit(
-    function: Callable[..., Any], own: list[inspect.Parameter], schema: JsonObject
-) -> None:
-    """Find out now, and not at the first call, that the function cannot be given what the schema asks for."""
-    required = {p.name for p in own if p.kind in _NAMED and p.default is p.empty}
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in own)
-    asked = schema.get("properties", {})
-    missing = sorted(required - asked.keys())
-    unknown = [] if takes_any else sorted(asked.keys() - {p.name for p in own if p.kind in _NAMED})
-    if missing or unknown:
-        told = f"it wants {missing[0]!r}" if missing else f"it does not take {unknown[0]!r}"
-        raise ToolDefinitionError(
-            f"{_name(function)}: `parameters` does not fit the function: {told}; give the properties "
-            "the names of its parameters, or take all arguments as one mapping"
+            f"{model.__name__}: its instances are no objects in JSON; write a function that takes one"
         )
 
+    def bind(arguments: JsonObject) -> dict[str, Any]:
+        spec.check(arguments, "")
+        return dict(arguments)
 
-_NAMED = frozenset({inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY})
-
-
-def _field(
-    function: Callable[..., Any],
-    parameter: inspect.Parameter,
-    hints: Mapping[str, Any],
-    documentation: Documentation,
-) -> Field:
-    name = parameter.name
-    if parameter.kind not in _NAMED:
-        raise ToolDefinitionError(
-            f"{_name(function)}: parameter {parameter} cannot be given by name; "
-            "a tool's parameters are plain or keyword-only"
-        )
-    if name not in hints:
-        raise ToolDefinitionError(
-            f"{_name(function)}: parameter {name!r} has no type; annotate it, such as `{name}: str`"
-        )
-    return Field(
-        name,
-        hints[name],
-        parameter.default,
-        required=parameter.default is parameter.empty,
-        description=documentation.parameters.get(name, ""),
-    )
+    return Parameters(schema, bind)
 
 
-def _context_in(
-    function: Callable[..., Any], hints: Mapping[str, Any], context_type: type
-) -> str | None:
-    found = (
-        name
-        for name in inspect.signature(function).parameters
-        if context_type in {hints.get(name), get_origin(hints.get(name))}
-    )
-    return next(found, None)
-
-
-def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """Return the types of a function's parameters, wherever they are named.
-
-    Raises:
-        ToolDefinitionError: an annotation names what is not to be found.
-    """
-    target = inspect.unwrap(function)
-    while isinstance(target, functools.partial):
-        target = target.func
-    if not isinstance(target, types.FunctionType | types.MethodType):
-        target = type(target).__call__
+def _fields_of_class(kind: type) -> list[Field] | None:
     try:
-        return typing.get_type_hints(target, localns=_enclosing(target), include_extras=True)
-    except NameError as error:
+        return or_type_error(fields_of, kind)
+    except TypeError as error:
         raise ToolDefinitionError(
-            f"{_name(function)}: an annotation names {error.name!r}, which is not to be found "
-            "from its module; import it there, outside `if TYPE_CHECKING`"
+            f"{kind.__name__} cannot be described to a model: {error}"
         ) from error
 
 
-def _enclosing(function: Any) -> dict[str, Any]:
-    """The names a local function has from around it, where a string annotation may find its types."""
-    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=False)
-    found: dict[str, Any] = {}
-    for name, cell in cells:
-        with suppress(ValueError):  # not assigned yet
-            found[name] = cell.cell_contents
-    return found
+# Functions.
 
 
-def _name(function: Callable[..., Any]) -> str:
-    return getattr(function, "__name__", type(function).__name__)
+def _fields(
+    function: Callable[..., Any], parameter: inspect.Parameter, hints: Mapping[str, Any]
+) -> Iterator[Field]:
+    name = parameter.name
+    hint = hints.get(name, parameter.empty)
+    if parameter.kind is parameter.VAR_KEYWORD and get_origin(hint) is typing.Unpack:
+        # Its keys are parameters.
+        yield from _unpacked(function, name, get_args(hint)[0])
+        return
+    if parameter.kind not in NAMED:
+        raise ToolDefinitionError(
+            f"{name_of(function)}: parameter {parameter} cannot be given by name; "
+            f"a tool's parameters are plain or keyword-only: {_instead(parameter, hint)}"
+        )
+    if hint is parameter.empty:
+        raise ToolDefinitionError(_without_type(function, name))
+    try:
+        yield field_of(name, hint, parameter.default)
+    except TypeError as error:
+        raise _refused(function, name, error) from error
+
+
+def _instead(parameter: inspect.Parameter, hint: Any) -> str:
+    """What to write in place of a parameter that cannot be given by name."""
+    kind = getattr(hint, "__name__", "Any")
+    match parameter.kind:
+        case parameter.VAR_POSITIONAL | parameter.VAR_KEYWORD if hint is parameter.empty:
+            return (
+                "name each; where it wraps another function, put `@functools.wraps(function)` on it"
+            )
+        case parameter.VAR_POSITIONAL:
+            return f"take a list, `{parameter.name}: list[{kind}]`"
+        case parameter.VAR_KEYWORD:
+            return f"take an object, `{parameter.name}: dict[str, {kind}]`, or Unpack a TypedDict"
+        case _:
+            return "leave out the `/`, or write a function that calls this one"
+
+
+def _without_type(function: Callable[..., Any], name: str) -> str:
+    own = name_of(function)
+    if name in {"self", "cls"} and "." in getattr(function, "__qualname__", ""):
+        return (
+            f"{own}: parameter {name!r} has no type, since this is a method that is not bound yet; "
+            f"make the tool of the bound one: `tool(obj.{own})`"
+        )
+    return f"{own}: parameter {name!r} has no type; annotate it, such as `{name}: str`"
+
+
+def _unpacked(function: Callable[..., Any], name: str, kind: Any) -> Iterator[Field]:
+    try:
+        yield from or_type_error(fields_of, kind) or []
+    except TypeError as error:
+        raise _refused(function, name, error) from error
+
+
+def context_in(
+    function: Callable[..., Any], hints: Mapping[str, Any], context_type: type
+) -> str | None:
+    """Find the parameter that takes the context.
+
+    Raises:
+        ToolDefinitionError: there are several, or it cannot be given by name.
+    """
+    found = [
+        parameter
+        for name, parameter in parameters_in(function).items()
+        if _is_context(hints.get(name), context_type)
+    ]
+    if len(found) > 1:
+        raise ToolDefinitionError(
+            f"{name_of(function)}: {' and '.join(one.name for one in found)} both take the context; "
+            "leave out one"
+        )
+    for one in found:
+        if one.kind not in NAMED:
+            raise ToolDefinitionError(
+                f"{name_of(function)}: parameter {one} takes the context, and cannot be given by name"
+            )
+        return one.name
+    return None
+
+
+def _is_context(hint: Any, context_type: type) -> bool:
+    """Whether a type is the context, whatever stands around it."""
+    if context_type in (hint, get_origin(hint)):
+        return True
+    if get_origin(hint) is Annotated:
+        return _is_context(get_args(hint)[0], context_type)
+    if get_origin(hint) in UNIONS:
+        members = [one for one in get_args(hint) if one is not type(None)]
+        return len(members) == 1 and _is_context(members[0], context_type)
+    value = alias_value(hint)
+    return value is not None and _is_context(value, context_type)

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from tether.errors import ModelError
+from tether.messages import Failure
 
-__all__ = ("in_words", "leaves", "plain_model_errors", "raise_as_it_is")
+__all__ = ("as_failure", "described", "in_words", "leaves", "plain_model_errors", "raise_as_it_is")
 
 
 def in_words(error: BaseException) -> str:
@@ -28,6 +29,18 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
             yield from leaves(member)
     else:
         yield error
+
+
+def described(error: BaseException) -> str:
+    """Say what an exception is; of a group, what each exception in it is."""
+    return "; ".join(in_words(leaf) for leaf in leaves(error))
+
+
+def as_failure(error: BaseException) -> Failure:
+    """Make data of an exception, for an event or a message."""
+    if isinstance(error, ModelError):
+        return error.failure
+    return Failure("internal", described(error))
 
 
 def raise_as_it_is(error: BaseException) -> NoReturn:

@@ -4,12 +4,11 @@ Events and cancel scopes may be used only inside their event loop. The last refe
 thread, and an agent may be used by several event loops, each in a thread of its own.
 """
 
-from _thread import start_new_thread
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import anyio
-import anyio.from_thread
 from anyio.lowlevel import EventLoopToken, current_token
 
 __all__ = ("LoopCaller", "Waiter")
@@ -29,14 +28,14 @@ class LoopCaller:
         Where the event loop has ended, the function is not called.
 
         Args:
-            function: what to call; it does not wait.
+            function: what to call; it does not wait, and raises nothing.
         """
         if self._is_here():
             function()
         else:
-            # At the end of the interpreter there are no threads to be had, nor is there an event loop.
+            # Where the event loop has ended, there is nobody left to hear of it.
             with suppress(RuntimeError):
-                start_new_thread(self._call_from_thread, (function,))
+                self._post(function)
 
     def _is_here(self) -> bool:
         with suppress(RuntimeError):
@@ -44,10 +43,11 @@ class LoopCaller:
             return current_token() == self._token
         return False
 
-    def _call_from_thread(self, function: Callable[[], object]) -> None:
-        # Besides the end of the event loop, nothing is raised here that anybody could hear of.
-        with suppress(anyio.RunFinishedError, RuntimeError):
-            anyio.from_thread.run_sync(function, token=self._token)
+    def _post(self, function: Callable[[], object]) -> None:
+        # `anyio.from_thread.run_sync` waits for the result, without end where the event loop ends meanwhile.
+        native: Any = self._token.native_token
+        post = getattr(native, "call_soon_threadsafe", None) or native.run_sync_soon
+        post(function)
 
 
 class Waiter:

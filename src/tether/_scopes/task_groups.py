@@ -56,6 +56,20 @@ class Tasks:
         name = getattr(function, "__qualname__", repr(function))
         self._group.start_soon(self._run, function, args, name=name)
 
+    async def start(self, function: Callable[..., Coroutine[Any, Any, object]], *args: Any) -> Any:
+        """Start a task, and wait until it says that it has started, as `anyio.abc.TaskGroup.start` does.
+
+        Returns:
+            What the task gave to `task_status.started`.
+
+        Raises:
+            Exception: what the task raised before that.
+
+        Cancellation:
+            Ends the task, if it has not started yet.
+        """
+        return await self._group.start(function, *args)
+
     async def _run(
         self, function: Callable[[*Ts], Coroutine[Any, Any, object]], args: tuple[*Ts]
     ) -> None:

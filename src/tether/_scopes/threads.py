@@ -10,15 +10,15 @@ the context variables of the thread: a run of an agent finds the desk there, and
 """
 
 import math
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from functools import partial
 from typing import Any, Final, Literal, TypeVar, TypeVarTuple, cast
 
 import anyio
-import anyio.from_thread
 import anyio.to_thread
 from anyio._core._eventloop import threadlocals  # what `anyio.from_thread` goes by
 from anyio.lowlevel import EventLoopToken, current_token
@@ -54,6 +54,7 @@ async def run_in_thread(function: Callable[[], T], *, limiter: anyio.CapacityLim
     """
     async with open_task_group() as tasks:
         desk = _Desk(tasks)
+        tasks.start_soon(desk.serve)
         try:
             result = await anyio.to_thread.run_sync(
                 desk.work, function, abandon_on_cancel=True, limiter=limiter
@@ -85,15 +86,19 @@ def tied_to_its_thread() -> AbstractContextManager[None]:
 class _Desk:
     """Where a thread asks for what is to be run in the event loop. It stands in for anyio's backend.
 
-    Its state is changed in the event loop alone. The ties may be others' too: what is tied is there before the state
-    is looked at, and the state is changed before the ties are.
+    Its state is changed in the event loop alone. The thread adds its question before it looks at the state, and the
+    state is changed before the questions are cancelled: so none is left without an answer, even where the event loop
+    ends. The ties, which may be others' too, are handled alike.
     """
 
-    __slots__ = ("_tasks", "_ties", "_token", "state")
+    __slots__ = ("_loop", "_questions", "_tasks", "_ties", "_token", "_wake", "state")
 
     def __init__(self, tasks: Tasks) -> None:
         self._tasks = tasks
         self._token = current_token()
+        self._loop = LoopCaller()
+        self._wake = anyio.Event()
+        self._questions: deque[_Question] = deque()
         self._ties: list[_Tie] = []
         self.state: Literal["open", "over", "given up"] = "open"
 
@@ -114,16 +119,29 @@ class _Desk:
     ) -> T:
         """Do what `anyio.from_thread.run` is asked for."""
         del token
-        outcome: Future[T] = Future()
-        anyio.from_thread.run_sync(self._start, function, args, outcome, token=self._token)
-        return outcome.result()
+        return cast("T", self._ask(partial(function, *args)))
 
     def run_sync_from_thread(
         self, function: Callable[[*Ts], T], args: tuple[*Ts], token: object
     ) -> T:
         """Do what `anyio.from_thread.run_sync` is asked for."""
         del token
-        return anyio.from_thread.run_sync(self._call, function, args, token=self._token)
+
+        async def call() -> T:
+            return function(*args)
+
+        return cast("T", self._ask(call))
+
+    def _ask(self, function: Callable[[], Coroutine[Any, Any, object]]) -> object:
+        question = _Question(function)
+        self._questions.append(question)
+        if self.state != "open":
+            raise CancelledError(_GIVEN_UP)
+        self._loop.call(self._ring)
+        try:
+            return question.answer.result()
+        except CancelledError:
+            raise CancelledError(_GIVEN_UP) from None
 
     def check_cancelled(self) -> None:
         """Do what `anyio.from_thread.check_cancelled` is asked for."""
@@ -149,6 +167,22 @@ class _Desk:
 
     # In its event loop.
 
+    def _ring(self) -> None:
+        self._wake.set()
+
+    async def serve(self) -> None:
+        """Start what the thread asks for, until the desk is closed.
+
+        Cancellation:
+            At once. What was started is cancelled with the task group that it belongs to.
+        """
+        while True:
+            await self._wake.wait()
+            self._wake = anyio.Event()
+            while self._questions:
+                question = self._questions.popleft()
+                question.context.run(self._tasks.start_soon, question.run)
+
     def give_up(self) -> None:
         """Give the thread up, and cancel all that it has begun."""
         self.state = "given up"
@@ -166,44 +200,39 @@ class _Desk:
         if self.state == "open":
             self.state = "over"
         self._tasks.cancel_scope.cancel()
+        while self._questions:
+            self._questions.popleft().answer.cancel()
 
-    def _call(self, function: Callable[[*Ts], T], args: tuple[*Ts]) -> T:
-        self._refuse_if_closed()
-        _desk.set(None)
-        return function(*args)
 
-    def _start(
-        self,
-        function: Callable[[*Ts], Coroutine[Any, Any, T]],
-        args: tuple[*Ts],
-        outcome: Future[T],
-    ) -> None:
-        self._refuse_if_closed()
-        # It belongs to the call already, and so does all that it begins.
-        _desk.set(None)
-        self._tasks.start_soon(self._serve, function, args, outcome)
+class _Question:
+    """What a thread wants to be run in the event loop, in its own context, and waits for."""
 
-    async def _serve(
-        self,
-        function: Callable[[*Ts], Coroutine[Any, Any, T]],
-        args: tuple[*Ts],
-        outcome: Future[T],
-    ) -> None:
+    __slots__ = ("_function", "answer", "context")
+
+    def __init__(self, function: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        self.answer: Future[object] = Future()
+        # What is run belongs to the call already, and so does all that it begins.
+        self.context = copy_context()
+        self.context.run(_desk.set, None)
+        self._function = function
+
+    async def run(self) -> None:
+        """Answer with what the function returns or raises.
+
+        Cancellation:
+            Passes on; the thread gets `concurrent.futures.CancelledError`.
+        """
         try:
-            result = await function(*args)
+            result = await self._function()
         except Exception as error:  # noqa: BLE001 - it is the thread's
-            outcome.set_exception(error)
+            self.answer.set_exception(error)
         except BaseException as error:  # noqa: ASYNC103 - what is not raised again is no cancellation
             failure = failure_in(error)
-            outcome.set_exception(failure or CancelledError(_GIVEN_UP))
+            self.answer.set_exception(failure or CancelledError(_GIVEN_UP))
             if failure is None:
                 raise
         else:
-            outcome.set_result(result)
-
-    def _refuse_if_closed(self) -> None:
-        if self.state != "open":
-            raise CancelledError(_GIVEN_UP)
+            self.answer.set_result(result)
 
 
 class _Tie:

@@ -14,7 +14,9 @@ from attrs import evolve, frozen
 
 from tether import (
     AssistantMessage,
+    Audio,
     CustomMessage,
+    Document,
     Image,
     Message,
     ModelError,
@@ -25,6 +27,7 @@ from tether import (
     ToolCall,
     ToolResultMessage,
     UserMessage,
+    Video,
     context_window,
     to_json,
 )
@@ -51,6 +54,8 @@ _LONGEST: Final = 4_000
 _FITS_EVERYWHERE: Final = 4_000
 """Tokens that any model can be sent."""
 _TOKENS_OF_AN_IMAGE: Final = 1_500
+_BYTES_OF_A_TOKEN: Final = {Document: 30, Audio: 500, Video: 800}
+"""As providers count the usual ones; a document by its pages, the others by their seconds."""
 _CHARACTERS_OF_A_TOKEN: Final = 4
 
 Compact: TypeAlias = Callable[[Sequence[Message], RequestContext], Awaitable[Sequence[Message]]]
@@ -198,5 +203,7 @@ def _tokens_of_block(block: object) -> int:
             return len(to_json(block)) // _CHARACTERS_OF_A_TOKEN + 1
         case Image():
             return _TOKENS_OF_AN_IMAGE
+        case Document(data) | Audio(data) | Video(data):
+            return max(_TOKENS_OF_AN_IMAGE, len(data) // _BYTES_OF_A_TOKEN[type(block)])
         case _:
             return 1

@@ -26,7 +26,7 @@ def redaction(
     parts = [s.pattern if isinstance(s, re.Pattern) else re.escape(s) for s in secrets if s]
     pattern = re.compile("|".join(f"(?:{part})" for part in parts) or r"(?!)")
 
-    def clean(content: Iterable[Any]) -> tuple[Any, ...]:
+    def clean(content: Iterable[Any]) -> Any:
         return tuple(
             attrs.evolve(block, text=pattern.sub(mark, block.text))
             if isinstance(block, Text)

@@ -1,11 +1,13 @@
 """The command line: its options and help, and where the request comes from."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from typing import TextIO
 
 from attrs import frozen
+
+from tether import UsageError
+from tether.cli.streams import readable
 
 __all__ = ()
 
@@ -37,7 +39,13 @@ environment:
   NO_COLOR                    if set and not empty, no colours
   keys of providers           see `tether models`
 
-exit codes: 0 answered, 1 the model failed, 2 wrong usage, 130 interrupted with Ctrl-C
+exit codes:
+    0 answered, also where calls of tools were denied; or the conversation was left
+    1 the model failed, or the answer could not be written
+    2 wrong usage
+    3 a limit was reached, such as that of --max-turns
+  130 interrupted with Ctrl-C
+  143 ended by SIGTERM; 129 by SIGHUP, such as when the terminal is closed; 131 by SIGQUIT
 """
 
 
@@ -76,6 +84,7 @@ def parse(argv: Sequence[str], stdin: TextIO) -> Arguments:
         The arguments.
 
     Raises:
+        UsageError: standard input cannot be read.
         SystemExit: with code 2 for wrong usage, with 0 for `--help` and `--version`.
     """
     parser = _parser()
@@ -91,16 +100,16 @@ def parse(argv: Sequence[str], stdin: TextIO) -> Arguments:
         parser.error("--repair is for `resume` and --session: it needs a session to repair")
     if not words:
         words = [] if stdin.isatty() else ["-"]
-    request = " ".join(stdin.read() if word == "-" else word for word in words).strip()
+    request = " ".join(_read(stdin) if word == "-" else readable(word) for word in words).strip()
     if words and not request:
         parser.error("the request is empty")
     return Arguments(
         request=request,
-        typed=" ".join(word for word in words if word != "-"),
+        typed=readable(" ".join(word for word in words if word != "-")),
         model=options.model,
         base_url=options.base_url,
         backend=options.backend,
-        system=options.system,
+        system=None if options.system is None else readable(options.system),
         max_turns=options.max_turns,
         session=options.session,
         no_session=options.no_session,
@@ -110,6 +119,13 @@ def parse(argv: Sequence[str], stdin: TextIO) -> Arguments:
         yes=options.yes,
         no_init=options.no_init,
     )
+
+
+def _read(stdin: TextIO) -> str:
+    try:
+        return stdin.read()
+    except OSError as error:
+        raise UsageError(f"standard input: {error.strerror or error}") from error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -164,8 +180,3 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
     return number
-
-
-def warn(message: str) -> None:
-    """Print a message to standard error, apart from the answer."""
-    print(f"tether: {message}", file=sys.stderr)

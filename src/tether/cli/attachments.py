@@ -1,16 +1,17 @@
-"""Files and images that a person attaches to what they say, by their names behind an `@`."""
+"""Files that a person attaches to what they say, by their names behind an `@`."""
 
 import codecs
-import mimetypes
 import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from tether import Image, Text, UserMessage
+from tether import Text, UserMessage
+from tether.media import LARGEST_FILE, media_block
+from tether.media_types import media_type_of_file
 from tether.messages import UserBlock
-from tether.toolbox.opening import is_binary, open_regular, read_at_most
+from tether.opening import is_binary, open_regular, read_at_most
 
 __all__ = ()
 
@@ -18,7 +19,6 @@ _ATTACHED: Final = re.compile(r"""(?<!\S)@(?:"([^"\n]+)"|(\S+))""")
 _AFTER_A_NAME: Final = ".,;:!?)]}\"'"
 _LONGEST_TEXT: Final = 100_000
 """Bytes of a file that is attached as text."""
-_LONGEST_IMAGE: Final = 16 * 1024 * 1024
 
 
 def message_with_files(
@@ -60,16 +60,15 @@ def _existing(name: str) -> str:
 
 
 def _attached(path: Path, name: str) -> UserBlock:
-    kind = mimetypes.guess_type(path.name)[0] or ""
     with open_regular(path, name) as file:
-        if kind.startswith("image/") and kind != "image/svg+xml":
-            image = read_at_most(file, _LONGEST_IMAGE)
-            if image is None:
-                raise ValueError(f"it has more than the {_LONGEST_IMAGE:,} bytes of an image")
-            return Image(image, kind)
         content = file.read(_LONGEST_TEXT + 1)
+        if (kind := media_type_of_file(content, path.name)) is not None:
+            rest = read_at_most(file, LARGEST_FILE - len(content))
+            if rest is None:
+                raise ValueError(f"it has more than the {LARGEST_FILE:,} bytes that can be sent")
+            return media_block(content + rest, kind, name=path.name)
     if is_binary(content):
-        raise ValueError("it is no text, and no image")
+        raise ValueError("it is neither a text, nor a picture, document, sound or video")
     cut = len(content) > _LONGEST_TEXT
     text = _decoded(content[:_LONGEST_TEXT], cut=cut)
     return Text(f"{path}:\n{text}" + ("\n[...]" if cut else ""))

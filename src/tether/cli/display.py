@@ -181,7 +181,11 @@ def retry_line(retry: ModelRetry) -> str:
 
 def end_line(end: AgentEnd, turns: int) -> str:
     """Write how a run ended, in a line."""
-    why = {"limit": f"; stopped at the limit of {end.limit}", "aborted": "; aborted"}
+    why = {
+        "limit": f"; stopped at the limit of {end.limit}",
+        "length": "; stopped: too long",
+        "aborted": "; aborted",
+    }
     counted = f"{turns} turn{'s' if turns != 1 else ''}"
     return f"- {counted}, {_tokens(end.usage)}{why.get(end.stop_reason, '')}"
 
@@ -194,4 +198,5 @@ def brief(text: str) -> str:
 
 def _tokens(usage: Usage) -> str:
     cached = f" ({usage.cache_read_tokens:,} from cache)" if usage.cache_read_tokens else ""
-    return f"{usage.input_tokens:,} tokens in{cached}, {usage.output_tokens:,} out"
+    about = "about " if usage.estimated else ""
+    return f"{about}{usage.input_tokens:,} tokens in{cached}, {usage.output_tokens:,} out"

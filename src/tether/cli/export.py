@@ -8,7 +8,9 @@ from typing import Final, assert_never
 
 from tether import (
     AssistantMessage,
+    Audio,
     CustomMessage,
+    Document,
     Image,
     Message,
     Text,
@@ -16,6 +18,7 @@ from tether import (
     ToolCall,
     ToolResultMessage,
     UserMessage,
+    Video,
 )
 from tether.messages import Block, ProviderItem
 
@@ -100,8 +103,14 @@ def _part(block: Block) -> str:
             return text
         case Thinking(text):
             return "\n".join(f"> {line}" for line in text.splitlines())
+        case Image(url=str(url)):
+            return f"![image]({url})"
+        case Image(file_id=str(file_id)):
+            return f"*(image, {file_id})*"
         case Image(data, media_type):
             return f"![image](data:{media_type};base64,{base64.b64encode(data).decode()})"
+        case Document() | Audio() | Video():
+            return f"*({_described(block)})*"
         case ToolCall():
             arguments = block.malformed or json.dumps(dict(block.arguments), ensure_ascii=False)
             return f"Calls `{block.name}`:\n\n{_fenced(arguments, 'json')}"
@@ -109,6 +118,12 @@ def _part(block: Block) -> str:
             return f"*(an item of the API {api})*"
         case _:
             assert_never(block)
+
+
+def _described(media: Document | Audio | Video) -> str:
+    named = getattr(media, "name", None) or media.url or media.file_id or ""
+    size = f"{len(media.data):,} bytes" if media.data else ""
+    return ", ".join(filter(None, [media.type, named, media.media_type, size]))
 
 
 def _fenced(text: str, language: str = "") -> str:

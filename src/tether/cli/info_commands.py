@@ -18,9 +18,9 @@ __all__ = ()
 def _models(providers: Sequence[str]) -> Iterator[str]:
     """List the providers and their keys, or the models of the providers that are named."""
     if not providers:
-        yield "provider      key"
+        yield f"{'provider':15}  key"
         for name, keys in provider_keys().items():
-            yield f"{name:12}  {_keys(keys)}"
+            yield f"{name:15}  {_keys(keys)}"
         yield ""
         yield "`tether models PROVIDER` lists the models that genai-prices knows; other names work too."
     for provider in providers:

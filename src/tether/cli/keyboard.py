@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import ContextVar, copy_context
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TextIO
 
 if TYPE_CHECKING:
     from prompt_toolkit.input import Input
@@ -28,9 +28,15 @@ def keyboard() -> "Input":
         from prompt_toolkit.input import create_input  # noqa: PLC0415 - only at a terminal
 
         return create_input()
-    from prompt_toolkit.input.vt100 import Vt100Input  # noqa: PLC0415 - only at a terminal
+    from prompt_toolkit.input.posix_utils import PosixStdinReader  # noqa: PLC0415 - as above
+    from prompt_toolkit.input.vt100 import Vt100Input  # noqa: PLC0415 - as above
 
     class Keyboard(Vt100Input):
+        def __init__(self, stdin: TextIO) -> None:
+            super().__init__(stdin)
+            # Bytes that are no text would come as surrogates, which can be neither kept nor sent.
+            self.stdin_reader = PosixStdinReader(stdin.fileno(), "replace", stdin.encoding)
+
         def cooked_mode(self) -> AbstractContextManager[None]:
             return super().cooked_mode() if _LENT.get() else nullcontext()
 

@@ -2,23 +2,23 @@
 
 import os
 import shutil
-import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import anyio
 
-from tether import Agent, Limits, Model, ModelError, Session, UsageError, UserMessage
+from tether import Agent, AgentEnd, Limits, Model, ModelError, Session, UsageError, UserMessage
 from tether.advice import compact
-from tether.cli.arguments import Arguments, parse, warn
+from tether.cli.arguments import Arguments, parse
 from tether.cli.attachments import message_with_files
 from tether.cli.conversation import Conversation
 from tether.cli.default_model import default_model
 from tether.cli.display import Display, JsonLines, Screen
-from tether.cli.door import BOLD, YELLOW, door, notes, styled, visible
+from tether.cli.door import BOLD, YELLOW, as_door, door, notes, styled, visible
 from tether.cli.editor import edited_lines, printing_above
 from tether.cli.extensions import App, configuration_folder, load_extensions
 from tether.cli.info_commands import INFO_COMMANDS
@@ -26,7 +26,9 @@ from tether.cli.keyboard import forget_typed
 from tether.cli.live import Live
 from tether.cli.permission import Ask, ask_at_terminal, permission
 from tether.cli.session_files import Unkept, find_session, new_session_path
+from tether.cli.signals import INTERRUPTED, EndSignals, interrupted
 from tether.cli.slash_commands import slash_commands
+from tether.cli.streams import has_no_reader, in_utf8, output_failure, standard_streams, warn
 from tether.cli.terminal import is_dumb, plain_lines
 from tether.errors import DecodeError
 from tether.toolbox import changing_tools, coding_tools
@@ -34,9 +36,9 @@ from tether.toolbox import changing_tools, coding_tools
 __all__ = ()
 
 ANSWERED: Final = 0
-MODEL_FAILED: Final = 1
+FAILED: Final = 1
 WRONG_USAGE: Final = 2
-INTERRUPTED: Final = 130
+LIMIT_REACHED: Final = 3
 
 _INNERMOST: Final = 1000
 
@@ -44,23 +46,75 @@ _INNERMOST: Final = 1000
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
+    Signals that end a process cancel what runs: SIGTERM, SIGHUP, SIGQUIT and Ctrl-C. Afterwards their handlers and the
+    standard streams are what they were.
+
     Args:
         argv: the words after the command's name; those of this process if None.
 
     Returns:
-        The exit code: 0 answered, 1 the model failed, 2 wrong usage, 130 interrupted.
+        The exit code: 0 answered, 1 the model or the output failed, 2 wrong usage, 3 a limit was reached, 128 and the
+        number of the signal that ended it, such as 130 for Ctrl-C.
     """
-    with door():
-        return _command(sys.argv[1:] if argv is None else argv)
+    words = sys.argv[1:] if argv is None else argv
+    ending = EndSignals()
+    with standard_streams(), door(), ending.taken():
+        code = _to_its_end(partial(_command, words, ending))
+    return code if ending.exit_code is None else ending.exit_code
 
 
-def _command(words: Sequence[str]) -> int:
+def _to_its_end(work: Callable[[], int]) -> int:
+    """Do the work; what cuts it short becomes an exit code, and at most a line on standard error."""
+    code, error = FAILED, None
+    try:
+        code = work()
+    except* KeyboardInterrupt:
+        code = INTERRUPTED
+    except* OSError as errors:
+        error = _first(errors)
+    if (failure := output_failure()) is not None:
+        return _without_output(failure, code)
+    if error is not None:
+        warn(_in_words(error))
+    return code
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _without_output(failure: OSError, code: int) -> int:
+    if has_no_reader(failure):
+        return ANSWERED if code == FAILED else code
+    warn(f"standard output: {failure.strerror or failure}")
+    return code or FAILED
+
+
+def _in_words(error: BaseException) -> str:
+    if isinstance(error, FileNotFoundError) and not _has_working_folder():
+        return "the working folder no longer exists; change to another one"
+    return str(error)
+
+
+def _has_working_folder() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _command(words: Sequence[str], ending: EndSignals) -> int:
     # A word with a space in it was quoted: then it is a request, such as "models are in src".
     if words and words[0] in INFO_COMMANDS and not any(" " in word for word in words):
         return _show_info(words[0], words[1:])
-    arguments = parse(words, sys.stdin)
     with ExitStack() as opened:
         try:
+            arguments = parse(words, sys.stdin)
+            Path.cwd()  # everything below needs it
             path = _session_path(arguments)
             session = _opened(arguments, path, opened)
             path = path if session is not None else None
@@ -70,49 +124,44 @@ def _command(words: Sequence[str]) -> int:
                 _extend(app)
             agent.model = _model(arguments, app, os.environ)
         except (UsageError, DecodeError, OSError) as error:
-            warn(str(error))
+            warn(_in_words(error))
             if isinstance(error, DecodeError) and error.path != "line 1":
                 warn("--repair goes on with what can be read of a damaged session")
             return WRONG_USAGE
-        return _run(app, arguments, path)
+        except SystemExit as error:  # of the command line's parser
+            return WRONG_USAGE if error.code else ANSWERED
+        return _run(app, arguments, path, ending)
 
 
 def _show_info(command: str, words: Sequence[str]) -> int:
     try:
-        with _broken_pipe_ignored():
-            for line in INFO_COMMANDS[command](words):
-                print(line)
+        for line in INFO_COMMANDS[command](words):
+            print(line)
     except UsageError as error:
         warn(str(error))
         return WRONG_USAGE
     return ANSWERED
 
 
-@contextmanager
-def _broken_pipe_ignored() -> Iterator[None]:
-    """Stop writing when the program that reads our output has ended, such as `head`."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _run(app: App, arguments: Arguments, path: Path | None) -> int:
-    try:
-        if not arguments.request:
-            return anyio.run(_converse, app, arguments, path, backend=arguments.backend)
-        display: Display = JsonLines(sys.stdout) if arguments.json else _screen()
+def _run(app: App, arguments: Arguments, path: Path | None, ending: EndSignals) -> int:
+    if arguments.request:
         request = message_with_files(arguments.request, warn, typed=arguments.typed)
-        return anyio.run(_answer, app.agent, request, display, backend=arguments.backend)
+        work = partial(_answer, app.agent, request, _display(arguments))
+    else:
+        work = partial(_converse, app, arguments, path)
+    try:
+        return anyio.run(_until_signal, work, ending, backend=arguments.backend)
     except ModuleNotFoundError as error:
         if error.name != "trio":
             raise
         warn("trio is not installed: pip install 'tether[trio]'")
         return WRONG_USAGE
-    except KeyboardInterrupt:
-        return INTERRUPTED
+
+
+async def _until_signal(work: Callable[[], Awaitable[int]], ending: EndSignals) -> int:
+    with anyio.CancelScope() as scope, ending.cancelling(scope):
+        return await work()
+    return INTERRUPTED
 
 
 def _session_path(arguments: Arguments) -> Path | None:
@@ -147,17 +196,23 @@ def _opened(arguments: Arguments, path: Path | None, opened: ExitStack) -> Sessi
 def _session(path: Path, *, repair: bool) -> Iterator[Session]:
     """Open a session; a new one without a message leaves no file behind."""
     new = not path.exists()
-    with Session.open(
-        path, damaged="skip" if repair else "refuse", on_failure=Unkept(path, warn)
-    ) as session:
-        if session.torn:
-            warn(f"the last entry of {path} was half written and has been moved to {path}.torn")
-        if lines := session.damaged_lines:
-            warn(f"{lines} damaged lines of {path} have been moved to {path}.damaged")
-        yield session
-        empty = not any(entry.kind == "message" for entry in session.entries.values())
-    if new and empty:
-        path.unlink(missing_ok=True)
+    session = None
+    try:
+        with Session.open(
+            path, damaged="skip" if repair else "refuse", on_failure=Unkept(path, warn)
+        ) as session:
+            if session.torn:
+                warn(f"the last entry of {path} was half written and has been moved to {path}.torn")
+            if lines := session.damaged_lines:
+                warn(f"{lines} damaged lines of {path} have been moved to {path}.damaged")
+            yield session
+    finally:
+        if new and session is not None and not _has_messages(session):
+            path.unlink(missing_ok=True)
+
+
+def _has_messages(session: Session) -> bool:
+    return any(entry.kind == "message" for entry in session.entries.values())
 
 
 def _extend(app: App) -> None:
@@ -210,9 +265,17 @@ def _agent(arguments: Arguments, session: Session | None) -> Agent:
 
 
 def _add_permission(agent: Agent, ask: Ask | None) -> None:
-    names = {tool.name for tool in changing_tools(".")}
+    # Whoever allowed a command in the background is not asked about reading and stopping it.
+    names = {tool.name for tool in changing_tools(".")} - {"read_output", "stop"}
     # Innermost, so that the person is asked about the call as other hooks have left it.
     agent.hooks.add("around_tool", permission(names, ask), depth=_INNERMOST)
+
+
+def _display(arguments: Arguments) -> Display:
+    if arguments.json:
+        in_utf8(as_door(sys.stdout).stream)
+        return JsonLines(sys.stdout)
+    return _screen()
 
 
 def _screen() -> Screen:
@@ -264,20 +327,20 @@ async def _answer(agent: Agent, request: UserMessage, display: Display) -> int:
 
 
 async def _cancel_on_interrupt(scope: anyio.CancelScope) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT) as signals:
-        async for _ in signals:
-            scope.cancel()
-            return
+    await interrupted()
+    scope.cancel()
 
 
 async def _follow(agent: Agent, request: UserMessage, display: Display) -> int:
+    code = ANSWERED
     try:
-        with _broken_pipe_ignored():
-            async with agent.run(request) as run:
-                async for event in run:
-                    display.show(event)
+        async with agent.run(request) as run:
+            async for event in run:
+                display.show(event)
+                if isinstance(event, AgentEnd) and event.stop_reason == "limit":
+                    code = LIMIT_REACHED
     except ModelError as error:
         sys.stdout.flush()
         warn(str(error))
-        return MODEL_FAILED
-    return ANSWERED
+        return FAILED
+    return code

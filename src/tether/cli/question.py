@@ -12,7 +12,7 @@ from attrs import define, field
 
 from tether import ToolCall
 from tether.cli.door import BOLD, DIM, GREEN, RED, YELLOW, Drawn, joined, revealed, styled
-from tether.toolbox.opening import open_regular, read_at_most
+from tether.opening import open_regular, read_at_most
 
 __all__ = ()
 

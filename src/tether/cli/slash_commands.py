@@ -227,7 +227,8 @@ def _cost(conversation: Conversation) -> str:
     replies = [m for m in conversation.agent.messages if isinstance(m, AssistantMessage)]
     spent = sum((reply.usage for reply in replies), Usage())
     try:
-        money = f", ${sum(map(price_of, replies)):.4f}"
+        cost = sum(map(price_of, replies))
+        money = f", ${cost:.4f}" if cost or not spent.total_tokens else ", price not known"
     except UsageError:
         money = ""
     return f"{spent.input_tokens:,} tokens in, {spent.output_tokens:,} out{money}"

@@ -4,6 +4,7 @@ Both wait in a thread, which cannot be stopped, only left; what comes from there
 """
 
 import codecs
+import math
 import os
 import select
 import signal
@@ -11,16 +12,20 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
+from contextvars import copy_context
+from threading import Thread
 from typing import Final, TypeAlias
 
 import anyio
 import anyio.from_thread
-import anyio.to_thread
 from anyio.abc import ObjectReceiveStream
+from anyio.lowlevel import current_token
 
 from tether.cli.conversation import Closed, Conversation, Input, Interrupted, Typed
 from tether.cli.keyboard import forget_typed
 from tether.cli.question import Question
+from tether.cli.signals import can_take_signals
+from tether.cli.streams import descriptor_of
 
 __all__ = ()
 
@@ -68,9 +73,13 @@ class _PlainLines:
 
     def typed(self) -> Iterator[Typed]:
         """Read line by line, in a thread; the line behind a question is its answer."""
+        descriptor = descriptor_of(sys.stdin)
+        if descriptor is None:
+            yield from (Typed(line.rstrip("\n"), answers=self._drawn) for line in sys.stdin)
+            return
         decoder = codecs.getincrementaldecoder(sys.stdin.encoding)("replace")
         rest = ""
-        while (read := self._read(sys.stdin.fileno())) is not None:
+        while (read := self._read(descriptor)) is not None:
             some, asked = read
             *lines, rest = (rest + decoder.decode(some)).split("\n")
             for line in lines:
@@ -118,41 +127,76 @@ async def from_thread(
 
     Args:
         read: takes the function that sends an input, and returns when there are no more.
-        end: makes `read` return soon. Without it, the thread is abandoned when the block is left.
+        end: makes `read` return soon. Without it, the thread is abandoned when the block is left. The process does not
+            wait for it at its end.
 
     Cancellation:
         The same as leaving the block: if there is `end`, waits for the thread, for a few seconds at most.
     """
-    send, inputs = anyio.create_memory_object_stream[Input](16)
-
-    def work() -> None:
-        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-            read(lambda one: anyio.from_thread.run(send.send, one))
-
-    ended = anyio.Event()
-
+    send, inputs = anyio.create_memory_object_stream[Input](math.inf)
+    reader = _Reader(read, send.send_nowait)
     with send, inputs:
         async with anyio.create_task_group() as tasks:
-
-            async def wait() -> None:
-                try:
-                    # A thread that waits for a line cannot be stopped, only left.
-                    await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
-                finally:
-                    ended.set()
-
-            async def watch() -> None:
-                with anyio.open_signal_receiver(signal.SIGINT) as signals:
-                    async for _ in signals:
-                        await send.send(Interrupted())
-
-            tasks.start_soon(wait)
-            tasks.start_soon(watch)
+            tasks.start_soon(reader.watched)
+            tasks.start_soon(_send_interrupts, send.send_nowait)
             try:
                 yield inputs
             finally:
                 if end is not None:
                     end()
                     with anyio.move_on_after(_SECONDS_TO_END, shield=True):
-                        await ended.wait()
+                        await reader.ended.wait()
             tasks.cancel_scope.cancel()
+
+
+async def _send_interrupts(send: Send) -> None:
+    if can_take_signals():
+        with anyio.open_signal_receiver(signal.SIGINT) as signals:
+            async for _ in signals:
+                send(Interrupted())
+
+
+class _LeftError(Exception):
+    """Nobody receives what the thread sends."""
+
+
+class _Reader:
+    """A thread that sends inputs. It has a thread of its own, as the process would wait for those of an event loop.
+
+    Args:
+        read: what to call in the thread.
+        send: sends an input, in the event loop.
+    """
+
+    def __init__(self, read: Callable[[Send], None], send: Send) -> None:
+        self.ended = anyio.Event()
+        self._send = send
+        self._token = current_token()
+        self._failure: BaseException | None = None
+        Thread(target=copy_context().run, args=(self._work, read), daemon=True).start()
+
+    async def watched(self) -> None:
+        """Wait for the end of the thread, and raise what it has raised.
+
+        Cancellation:
+            At once.
+        """
+        await self.ended.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    def _work(self, read: Callable[[Send], None]) -> None:
+        try:
+            read(self._pass_on)
+        except _LeftError:
+            pass
+        except BaseException as error:  # noqa: BLE001 - it is raised in the event loop
+            self._failure = error
+        with suppress(RuntimeError):  # the event loop has ended
+            anyio.from_thread.run_sync(self.ended.set, token=self._token)
+
+    def _pass_on(self, one: Input) -> None:
+        try:
+            anyio.from_thread.run_sync(self._send, one, token=self._token)
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError, RuntimeError) as error:
+            raise _LeftError from error

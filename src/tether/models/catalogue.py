@@ -22,7 +22,7 @@ __all__ = ("PROVIDERS", "Provider", "model_from_name", "provider_keys")
 class Provider:
     """A service that offers models."""
 
-    api: str
+    api: str = ""
     """The module and name of the wire API."""
     base_url: str | None = None
     key: str | None = None
@@ -31,6 +31,10 @@ class Provider:
     """Another variable, read if that one is not set."""
     elsewhere: str | None = None
     """The wire API at any other address, where a compatible server answers, if it is another."""
+    cloud: str | None = None
+    """The module and name of the function that finds out all of this, from settings of its own."""
+    extra: str | None = None
+    """What has to be installed for it: an extra of tether's."""
 
 
 _CHAT: Final = "openai_chat.api:OPENAI_CHAT"
@@ -63,6 +67,15 @@ PROVIDERS: Final[dict[str, Provider]] = {
     "together": Provider(_LIKE_CHAT, "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
     "cerebras": Provider(_CHAT, "https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"),
     "huggingface": Provider(_LIKE_CHAT, "https://router.huggingface.co/v1", "HF_TOKEN"),
+    "azure": Provider(cloud="clouds.azure:azure", key="AZURE_OPENAI_API_KEY"),
+    "azure-responses": Provider(cloud="clouds.azure:azure_responses", key="AZURE_OPENAI_API_KEY"),
+    "bedrock": Provider(
+        cloud="clouds.aws:bedrock",
+        key="AWS_BEARER_TOKEN_BEDROCK",
+        other_key="AWS_ACCESS_KEY_ID",
+        extra="bedrock",
+    ),
+    "vertex": Provider(cloud="clouds.vertex:vertex", key="GOOGLE_CLOUD_PROJECT"),
     "ollama": Provider(_LIKE_CHAT, "http://127.0.0.1:11434/v1"),
     "vllm": Provider(_LIKE_CHAT, "http://127.0.0.1:8000/v1"),
 }
@@ -112,14 +125,17 @@ def model_from_name(
         base_url: the address of the server, in place of the provider's own.
         api_key: the key, or a function, plain or async, that returns it, called at each request; the
             provider's environment variable if None.
-        **settings: fields of `HttpModel`, such as `idle_timeout`, `headers` and `retry`.
+        **settings: fields of `HttpModel`, such as `idle_timeout`, `headers`, `retry` and `stream`; and a cloud's own:
+            `api_version` and `token` (azure), `project`, `region` and `token` (vertex), `region`, `profile` and
+            `credentials` (bedrock).
 
     Returns:
         The model.
 
     Raises:
         UnknownModelError: there is no such provider, or no model is named; the message has the closest names.
-        UsageError: the base URL is no URL.
+        UsageError: something that a cloud needs is missing, or an extra is not installed; the base URL is no URL,
+            or the key or a header cannot be sent.
     """
     if name == "offline":
         return _imported("offline:offline_model")()  # type: ignore[no-any-return]  # that is what it makes
@@ -127,11 +143,15 @@ def model_from_name(
     provider = PROVIDERS.get(prefix)
     if provider is None or not model:
         raise UnknownModelError(_unknown(name, prefix))
+    make_model = _imported("_http.client:HttpModel")
+    if provider.cloud is not None:
+        reached = _cloud(prefix, provider)(model, base_url=base_url, api_key=api_key, **settings)
+        _check(reached["base_url"])
+        return make_model(name=name, model=model, **reached)  # type: ignore[no-any-return]  # it is the class
     url = (base_url or provider.base_url or "").rstrip("/")
-    if not url.startswith(("http://", "https://")):
-        raise UsageError(f"base_url must begin with http:// or https://, not {url!r}")
+    _check(url)
     own = base_url is None
-    return _imported("_http.client:HttpModel")(  # type: ignore[no-any-return]  # it is the class
+    return make_model(  # type: ignore[no-any-return]  # it is the class
         name=name,
         model=model,
         api=_imported(
@@ -141,6 +161,20 @@ def model_from_name(
         key=api_key if api_key is not None else _key_from_environment(provider, needed=own),
         **settings,
     )
+
+
+def _check(url: str) -> None:
+    if not url.startswith(("http://", "https://")):
+        raise UsageError(f"base_url must begin with http:// or https://, not {_printable(url)!r}")
+
+
+def _cloud(name: str, provider: Provider) -> Callable[..., dict[str, Any]]:
+    try:
+        return _imported(provider.cloud or "")  # type: ignore[no-any-return]  # it is such a function
+    except ImportError as error:
+        if provider.extra is None:
+            raise
+        raise UsageError(f"{name} needs more: pip install 'tether[{provider.extra}]'") from error
 
 
 def _imported(place: str) -> Any:
@@ -167,7 +201,12 @@ def _is_at_openai(url: str) -> bool:
     try:
         return (urlsplit(url).hostname or "").endswith(_OWN_HOSTS)
     except ValueError as error:
-        raise UsageError(f"base_url is no URL: {url!r} ({error})") from error
+        told = f" ({error})" if _printable(url) == url else ""
+    raise UsageError(f"base_url is no URL: {_printable(url)!r}{told}")
+
+
+def _printable(url: str) -> str:
+    return str(_imported("_http.secrets:printable_url")(url))
 
 
 def _unknown(name: str, prefix: str) -> str:

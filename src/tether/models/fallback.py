@@ -1,12 +1,13 @@
 """Models that stand in for each other. No I/O of its own."""
 
+from collections import deque
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from attrs import frozen
 
 from tether._scopes.exceptions import plain_model_errors
-from tether.deltas import Delta
+from tether.deltas import Delta, ReplyInfo
 from tether.errors import ModelError, UsageError
 from tether.messages import FailureKind
 from tether.model import PASSING_FAILURES, DeltaStream, Model, ModelRequest
@@ -43,24 +44,24 @@ class Fallback:
                 with plain_model_errors():
                     async with AsyncExitStack() as trying:
                         deltas = await trying.enter_async_context(model.stream(request))
-                        first = await _first(deltas)
+                        beginning = await _beginning(deltas)
                         opened.push_async_exit(trying.pop_all())
             except ModelError as error:
                 if not self.passes_on(model, error):
                     raise
             else:
-                return _Begun(first, deltas)
+                return _Begun(beginning, deltas)
         raise AssertionError("the last model either answers or raises")
 
     def passes_on(self, model: Model, error: ModelError) -> bool:
-        """Decide whether the next model is asked after one failed before anything had arrived."""
+        """Decide whether the next model is asked after one failed before its reply had begun."""
         return error.kind in self.on and model is not self.alternatives[-1]
 
 
 def fallback(*models: Model | str, on: Collection[FailureKind] = PASSING_FAILURES) -> Fallback:
     """Make one model from several: if one fails, the next is asked.
 
-    The next is asked only if nothing of a reply has arrived: no text comes twice.
+    The next is asked only if no block of a reply has begun: no text comes twice.
 
     Args:
         *models: models or their names, in order.
@@ -81,21 +82,25 @@ def fallback(*models: Model | str, on: Collection[FailureKind] = PASSING_FAILURE
     return Fallback(tuple(made), frozenset(on))
 
 
-async def _first(deltas: DeltaStream) -> Delta:
+async def _beginning(deltas: DeltaStream) -> list[Delta]:
+    """Read a reply until a block of it begins, or until it is over."""
+    read: list[Delta] = []
     async for delta in deltas:
-        return delta
+        read.append(delta)
+        if not isinstance(delta, ReplyInfo):
+            return read
     raise ModelError("the reply stopped before it began", kind="malformed")
 
 
 class _Begun:
-    """A reply whose first delta has been read already."""
+    """A reply whose first deltas have been read already."""
 
-    def __init__(self, first: Delta, deltas: DeltaStream) -> None:
-        self._seen = [first]
+    def __init__(self, beginning: list[Delta], deltas: DeltaStream) -> None:
+        self._read = deque(beginning)
         self._deltas = deltas
 
     def __aiter__(self) -> "_Begun":
         return self
 
     async def __anext__(self) -> Delta:
-        return self._seen.pop() if self._seen else await anext(self._deltas)
+        return self._read.popleft() if self._read else await anext(self._deltas)

@@ -11,8 +11,20 @@ from typing import Any, Final
 
 from tether.errors import UsageError
 from tether.messages import AssistantMessage, Usage
+from tether.model import AlternativeModels, Model
 
-__all__ = ("closest_models", "context_window", "known_models", "price_of", "require_prices")
+__all__ = (
+    "closest_models",
+    "context_window",
+    "cost_of",
+    "known_models",
+    "price_of",
+    "require_price",
+    "require_prices",
+)
+
+_FREE: Final = "offline"
+"""The model that runs here."""
 
 _PROVIDERS: Final = {
     "openai-chat": "openai",
@@ -20,6 +32,10 @@ _PROVIDERS: Final = {
     "anthropic-messages": "anthropic",
     "google-generate": "google",
     "openai-responses": "openai",
+    "azure-responses": "azure",
+    "bedrock": "aws",
+    "bedrock-converse": "aws",
+    "vertex": "google",
 }
 """From our names of providers and wire APIs to the package's, if they differ."""
 
@@ -37,12 +53,61 @@ def price_of(reply: AssistantMessage, provider: str | None = None) -> float:
     Raises:
         UsageError: genai-prices is not installed.
     """
+    return _price(reply.usage, reply.model, provider or reply.api) or 0.0
+
+
+def cost_of(reply: AssistantMessage, model: Model) -> float:
+    """Look up what a reply of a model cost, by the name that it reports, else by the one that was asked for.
+
+    Returns:
+        US dollars; 0 if the price is not known.
+
+    Raises:
+        UsageError: genai-prices is not installed.
+    """
+    for provider, name in _names_of(model):
+        price = _price(reply.usage, reply.model, provider)
+        if price is None:
+            price = _price(reply.usage, name, provider)
+        if price is not None:
+            return price
+    return 0.0
+
+
+def require_price(model: Model) -> None:
+    """Check that a limit of cost can be held with a model.
+
+    Raises:
+        UsageError: genai-prices is not installed, or does not know the model's price; the text names the model.
+    """
+    require_prices()
+    for provider, name in _names_of(model):
+        if name != _FREE and _price(Usage(), name, provider) is None:
+            shown = f"{provider}:{name}" if provider else name
+            raise UsageError(
+                f"the price of {shown} is not known, so that a limit of cost cannot be held: give the agent "
+                "`price=`, a function from a reply to its cost"
+            )
+
+
+def _names_of(model: Model) -> Iterator[tuple[str, str]]:
+    """The provider and the name of a model; of models that stand in for each other, those of each."""
+    if isinstance(model, AlternativeModels):
+        for alternative in model.alternatives:
+            yield from _names_of(alternative)
+    else:
+        provider, _, name = model.name.partition(":")
+        yield (provider, name) if name else ("", provider)
+
+
+def _price(usage: Usage, model: str, provider: str | None) -> float | None:
     package = require_prices()
-    known_as = _package_name(provider or reply.api)
     try:
-        spent = package.calc_price(_counts(package, reply.usage), reply.model, provider_id=known_as)
+        spent = package.calc_price(
+            _counts(package, usage), model, provider_id=_package_name(provider)
+        )
     except LookupError:
-        return 0.0
+        return None
     return float(spent.total_price)
 
 

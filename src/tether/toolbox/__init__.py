@@ -11,7 +11,7 @@ from tether.toolbox.coding import changing_tools, coding_tools, reading_tools
 from tether.toolbox.confinement import OutsideRootError, Root
 from tether.toolbox.files import edit_tool, list_tool, read_tool, write_tool
 from tether.toolbox.search import search_tool
-from tether.toolbox.shell import command_tool
+from tether.toolbox.shell import command_tool, output_tool, stop_tool
 
 __all__ = (
     "OutsideRootError",
@@ -21,8 +21,10 @@ __all__ = (
     "command_tool",
     "edit_tool",
     "list_tool",
+    "output_tool",
     "read_tool",
     "reading_tools",
     "search_tool",
+    "stop_tool",
     "write_tool",
 )

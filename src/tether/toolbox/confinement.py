@@ -12,6 +12,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
+from tether.toolbox.jobs import Jobs
 from tether.toolbox.seen import Seen
 
 __all__ = ("OutsideRootError", "Root")
@@ -32,6 +33,8 @@ class Root:
     path: Path = field(converter=_resolved)
     seen: Seen = field(factory=Seen, init=False, eq=False, repr=False)
     """What was read through the tools of this root."""
+    jobs: Jobs = field(factory=Jobs, init=False, eq=False, repr=False)
+    """The commands in the background that were started through them."""
 
     def locate(self, path: str) -> Path:
         """Find a path.

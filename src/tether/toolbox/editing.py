@@ -4,8 +4,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from tether.opening import is_binary, open_regular, read_at_most
 from tether.toolbox.line_ends import LineEnds
-from tether.toolbox.opening import is_binary, open_regular, read_at_most
 from tether.toolbox.replacing import check_writable, replace_file
 
 __all__ = ("MAX_EDITED", "edit_text")

@@ -8,10 +8,10 @@ import anyio.to_thread
 from anyio.from_thread import check_cancelled
 
 from tether import Image, Text, Tool, ToolResult, tool
+from tether.opening import open_regular, read_at_most
 from tether.toolbox.confinement import Root
 from tether.toolbox.editing import edit_text
 from tether.toolbox.line_ends import with_ends_of
-from tether.toolbox.opening import open_regular, read_at_most
 from tether.toolbox.patterns import compile_pattern, split_pattern
 from tether.toolbox.reading import read_piece
 from tether.toolbox.replacing import check_writable, replace_file
@@ -115,6 +115,8 @@ def edit_tool(root: Root) -> Tool:
 
 
 def _read(root: Root, located: Path, path: str, offset: int, limit: int) -> ToolResult:
+    if located.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; list_files lists it")
     with open_regular(located, path) as file:
         size = os.fstat(file.fileno()).st_size
         if media_type := _IMAGES.get(located.suffix.lower()):

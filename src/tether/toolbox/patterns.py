@@ -11,8 +11,8 @@ from typing import Final
 from pathspec import GitIgnoreSpec
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
+from tether.opening import open_regular, read_at_most
 from tether.toolbox.expressions import compile_source
-from tether.toolbox.opening import open_regular, read_at_most
 
 __all__ = ("IGNORE_FILE", "Matches", "compile_pattern", "ignore_rules", "split_pattern")
 

@@ -6,7 +6,7 @@ from typing import BinaryIO, Final
 from anyio.from_thread import check_cancelled
 from attrs import define
 
-from tether.toolbox.opening import is_binary
+from tether.opening import is_binary
 
 __all__ = ("MAX_BYTES", "read_piece")
 

@@ -10,9 +10,9 @@ from anyio.from_thread import check_cancelled
 from attrs import define, field
 
 from tether import Tool, tool
+from tether.opening import is_binary, open_regular
 from tether.toolbox.confinement import Root
 from tether.toolbox.expressions import Expression, Hit, compile_expression
-from tether.toolbox.opening import is_binary, open_regular
 from tether.toolbox.patterns import Matches, compile_pattern
 from tether.toolbox.walking import Found, Walk
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from attrs import field, frozen
 
-from tether.toolbox.opening import open_regular, read_at_most
+from tether.opening import open_regular, read_at_most
 
 __all__ = ("ChangedError", "Seen")
 

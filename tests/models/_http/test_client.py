@@ -22,6 +22,7 @@ from tether import (
     ModelRequest,
     ModelRetry,
     TextDelta,
+    UsageError,
     UserMessage,
     model_from_name,
 )
@@ -302,10 +303,12 @@ async def test_a_key_is_in_no_error_and_no_repr(body: bytes, status: int, kind: 
 
 @pytest.mark.parametrize("key", ["sk-secret\nx", "sk-s\u00e9cret", "sk-\x00secret"])
 async def test_a_key_that_no_header_can_carry_is_refused_without_showing_it(key: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        model_from_name("openai-chat:m", base_url="http://x", api_key=key)
     async with serving(answering(WHOLE)) as server:
-        error = await failure_of(model_at(server, api_key=key))
+        error = await failure_of(model_at(server, api_key=lambda: key))
     assert (error.kind, server.exchanges) == ("authentication", [])
-    assert key not in f"{error} {error!r}"
+    assert key not in f"{error} {error!r} {refused.value} {refused.value!r}"
 
 
 async def test_the_line_end_of_a_key_from_a_file_is_left_out() -> None:

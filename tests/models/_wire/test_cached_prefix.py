@@ -22,7 +22,7 @@ from tether import (
     ToolResultMessage,
     UserMessage,
 )
-from tether.messages import AssistantBlock, UserBlock
+from tether.messages import AssistantBlock, ProviderItem, UserBlock
 from tether.models._wire.cached_prefix import CachedPrefix
 from tether.models._wire.leniency import json_text
 from tether.models._wire.protocol import WireApi
@@ -37,7 +37,10 @@ PNG = Image(b"png", "image/png")
 
 TURNS = st.lists(
     st.sampled_from(
-        ["ask", "say", "call", "two calls", "same id", "image", "think", "cut off", "empty"]
+        [
+            *["ask", "say", "call", "two calls", "same id", "image", "think", "cut off", "empty"],
+            *["search", "search", "found", "found"],
+        ]
     ),
     max_size=25,
 )
@@ -46,6 +49,7 @@ TURNS = st.lists(
 def play(turns: list[str], api: str) -> list[list[Message]]:
     """Let a conversation grow; return what it is at each request."""
     transcript, seen = Transcript(), []
+    search = ""
     transcript.append(UserMessage("begin"))
     for number, turn in enumerate(turns):
         match turn:
@@ -63,7 +67,14 @@ def play(turns: list[str], api: str) -> list[list[Message]]:
             case _:
                 ids = {"two calls": [f"c{number}", f"d{number}"], "same id": ["same"]}
                 calls = [ToolCall(id_, "f", {"x": number}) for id_ in ids.get(turn, [f"c{number}"])]
-                transcript.append(AssistantMessage([Thinking("hm"), *calls], api=api))
+                run: list[AssistantBlock] = []
+                if turn == "search":
+                    search = f"s{number}"
+                    run = [ProviderItem(api, {"type": "server_tool_use", "id": search})]
+                elif turn == "found":
+                    found = {"type": "web_search_tool_result", "tool_use_id": search}
+                    run = [ProviderItem(api, found)]
+                transcript.append(AssistantMessage([Thinking("hm"), *run, *calls], api=api))
                 for call in calls:
                     given: list[UserBlock] = [Text("x"), *([PNG] if turn == "image" else [])]
                     transcript.resolve(ToolResultMessage(call.id, "f", given))

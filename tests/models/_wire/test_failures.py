@@ -38,6 +38,10 @@ OVERFLOWS: list[Any] = [
     {"error": "`inputs` tokens + `max_new_tokens` must be <= 4097. Given: 5000 `inputs` tokens"},
     {"error": "The decoder prompt (length 5000) is longer than the maximum model length of 4096."},
     {"error": "prompt too long; exceeded max context length by 512 tokens"},
+    openai("<400> InternalError.Algo: Range of input length should be [1, 129024]"),
+    openai("Prompt exceeds max length", code="1261"),
+    openai("Prompt tokens limit exceeded: 8194 > 7462"),
+    openai("total message size 4500000 exceeds limit 4194304"),
 ]
 
 
@@ -61,7 +65,19 @@ def test_too_long_a_conversation_is_told_from_other_mistakes(body: Any) -> None:
             "rate_limit",
         ),
         (429, openai("Rate limit reached for your context window"), "rate_limit"),
-        (429, openai("You exceeded your current quota", code="insufficient_quota"), "rate_limit"),
+        # Money that is spent does not come back by waiting, whatever the status.
+        (429, openai("You exceeded your current quota", code="insufficient_quota"), "quota"),
+        (429, openai("check your plan", type="exceeded_current_quota_error"), "quota"),
+        (429, openai("Insufficient balance or no resource package. Please recharge."), "quota"),
+        (400, openai("Your credit balance is too low to access the Anthropic API."), "quota"),
+        (400, openai("You have reached your specified API usage limits."), "quota"),
+        (400, openai("Billing hard limit has been reached"), "quota"),
+        (402, {"error": "You have exceeded your monthly included credits"}, "quota"),
+        (402, openai("This request requires more credits, or fewer max_tokens"), "quota"),
+        (402, {}, "quota"),
+        (403, {"code": "x", "error": "Your team has used all available credits"}, "quota"),
+        (429, openai("You exceeded your current quota", code=429), "rate_limit"),
+        (429, openai("Quota exceeded for requests per minute"), "rate_limit"),
         (
             400,
             openai("max_tokens is too large: 100000. This model supports at most 16384"),
@@ -86,7 +102,7 @@ def test_too_long_a_conversation_is_told_from_other_mistakes(body: Any) -> None:
         (401, {}, "authentication"),
         (403, openai("no", type="permission_error"), "permission"),
         (403, openai("You do not have access to this model"), "permission"),
-        (402, openai("Insufficient credits", code=402), "permission"),
+        (402, openai("Insufficient credits", code=402), "quota"),
         (404, openai("The model `x` does not exist", code="model_not_found"), "not_found"),
         (400, openai("foo is not a valid model ID", code=400), "not_found"),
         (404, {"error": "model 'x' not found, try pulling it first"}, "not_found"),
@@ -216,3 +232,17 @@ def test_a_body_nested_without_end_gives_an_error(nested: str) -> None:
             nested * depth + "1" + "".join({"[": "]", "{": "}"}.get(c, "") for c in nested) * depth
         )
         assert error_from_response(400, {}, closed.encode()).kind == "invalid_request"
+
+
+def test_what_the_model_wrote_in_place_of_a_call_is_told() -> None:
+    error = {
+        "message": "Failed to call a function.",
+        "type": "invalid_request_error",
+        "code": "tool_use_failed",
+        "failed_generation": '<function=f>{"x": 1</function>',
+    }
+    answer = error_from_response(400, {}, json.dumps({"error": error}).encode())
+    for found in (answer, error_from_stream(error)):
+        assert found.kind == "invalid_request"
+        assert found.failed_generation == error["failed_generation"]
+    assert error_from_response(400, {}, b"{}").failed_generation is None

@@ -324,3 +324,11 @@ def test_nothing_that_is_sent_raises_anything_but_a_model_error(events: list[byt
     with suppress(ModelError):
         for delta in deltas_of(*events):
             partial.add(delta)
+
+
+@pytest.mark.parametrize("name", [str, lambda model: {"model": model}], ids=["name", "object"])
+def test_a_reply_is_of_the_model_that_took_over(name: Any) -> None:
+    block = {"type": "fallback", "from": name("claude-a"), "to": name("claude-b")}
+    message = decoded(BEGIN, *says("So"), start(1, **block), stop(1), *says("Hm", index=2), *end())
+    assert (message.model, message.text) == ("claude-b", "SoHm")
+    assert ProviderItem(API, block) in message.content

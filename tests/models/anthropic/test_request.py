@@ -111,6 +111,31 @@ def test_what_the_server_began_and_never_ended_is_left_out() -> None:
     assert [block["type"] for block in reply["content"]] == ["text", "server_tool_use"]
 
 
+SEARCH = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}
+FOUND = {"type": "web_search_tool_result", "tool_use_id": "s", "content": []}
+BESIDE = AssistantMessage([ProviderItem(API, SEARCH), ToolCall("c", "f")], api=API)
+
+
+def types_of(*messages: Any, **options: Any) -> list[list[str]]:
+    return [[b["type"] for b in turn["content"]] for turn in written(*messages, **options)]
+
+
+def test_what_the_server_runs_beside_a_call_waits_for_the_results() -> None:
+    asked = [UserMessage("?"), BESIDE, ToolResultMessage("c", "f", "done")]
+    assert types_of(*asked)[1:] == [["server_tool_use", "tool_use"], ["tool_result"]]
+    answer = AssistantMessage([ProviderItem(API, FOUND), Text("So.")], api=API)
+    assert types_of(*asked, answer, UserMessage("And?"))[1:4] == [
+        ["server_tool_use", "tool_use"],
+        ["tool_result"],
+        ["web_search_tool_result", "text"],
+    ]
+    # Nobody will give the result any more.
+    assert types_of(*asked, UserMessage("Stop."))[1] == ["tool_use"]
+    assert types_of(*asked, AssistantMessage("No.", api=API), UserMessage("?"))[1] == ["tool_use"]
+    # Nor is there a result without what it is of.
+    assert types_of(UserMessage("?"), answer, UserMessage("?"))[1] == ["text"]
+
+
 def test_both_parts_of_a_reply_that_paused_are_one_turn() -> None:
     item = ProviderItem(API, {"type": "server_tool_use", "id": "s", "name": "x", "input": {}})
     result = ProviderItem(API, {"type": "x_tool_result", "tool_use_id": "s"})

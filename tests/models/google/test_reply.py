@@ -100,7 +100,7 @@ def test_thoughts_and_signatures_stay_where_they_came() -> None:
         said("No.", thoughtSignature="s2"),
         said("Well."),
         {
-            "functionCall": {"id": "call-5", "name": "f", "args": {"x": 1}},
+            "functionCall": {"name": "f", "args": {"x": 1}},
             "thoughtSignature": "s3",
         },
     ]

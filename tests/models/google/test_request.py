@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from attrs import evolve
+from tests.models.decoding import Decoding
 
 from tether import (
     AssistantMessage,
@@ -19,6 +21,8 @@ from tether import (
 from tether.messages import AssistantBlock, ProviderItem
 from tether.model import ToolSpec
 from tether.models.google.api import GOOGLE_GENERATE
+from tether.models.google.reply import NAME as API
+from tether.models.google.reply import decode
 from tether.models.google.request import encode
 
 PNG = Image(b"\x89PNG", "image/png")
@@ -167,3 +171,28 @@ def test_the_address_names_the_model_and_asks_for_events() -> None:
         "https://x/tunedModels/m:streamGenerateContent?alt=sse&key=1"
     )
     assert GOOGLE_GENERATE.headers("key") == {"x-goog-api-key": "key"}
+
+
+@pytest.mark.parametrize("response_id", [None, "r"])
+def test_ids_go_back_to_the_server_that_gave_them_alone(response_id: str | None) -> None:
+    def ids(*calls: dict[str, Any], api: str = API) -> list[Any]:
+        chunk = {
+            "candidates": [
+                {
+                    "content": {"parts": [{"functionCall": {"name": "f", **c}} for c in calls]},
+                    "finishReason": "STOP",
+                }
+            ],
+            "responseId": response_id,
+        }
+        reply = evolve(Decoding(API, decode).decoded(chunk), api=api)
+        results = [ToolResultMessage(call.id, "f", "x") for call in reply.tool_calls]
+        _, said, answered = written(UserMessage("?"), reply, *results)
+        made = [part["functionCall"].get("id") for part in said["parts"]]
+        assert made == [part["functionResponse"].get("id") for part in answered["parts"]]
+        return made
+
+    assert ids({}, {}) == [None, None]
+    assert ids({"id": "a"}, {"id": "b-1"}) == ["a", "b-1"]
+    assert ids({"id": "a"}, {}) == ["a", None]
+    assert ids({"id": "a"}, api="openai-chat") == [None]

@@ -4,41 +4,48 @@ One request is one response, streamed: bytes to events to deltas, each step a ge
 before someone asks for the next delta. Leaving a stream early closes its connection; reading it to the end
 leaves the connection for the next request of the same `connected` model.
 
-A key is in no error, repr or log.
+A key is in no error, repr or log: requests go to the transport of httpx, since its client logs their addresses.
 """
 
+import base64
 import functools
+import math
 import re
-import ssl
 import zlib
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
-from typing import Any, Final
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Final
+from urllib.parse import unquote
 
 import anyio
 import httpx
 from attrs import evolve, field, frozen
 
 from tether.deltas import Delta
-from tether.errors import ModelError
+from tether.errors import ModelError, UsageError
 from tether.model import DeltaStream, Model, ModelRequest, RetryPolicy
+from tether.models._http.environment import proxy_for, proxy_url, tls_context
 from tether.models._http.failures import explained
-from tether.models._http.secrets import Key, resolved_key, without_key, without_password
+from tether.models._http.reply_stream import ReplyStream, error_body, opened_body
+from tether.models._http.secrets import (
+    Key,
+    Secrets,
+    legal_headers,
+    legal_key,
+    printable_url,
+    resolved_key,
+)
+from tether.models._http.unpacking import Unpacker, unpacker
+from tether.models._wire.body import decode_unasked, frame_body
 from tether.models._wire.cached_prefix import CachedPrefix
 from tether.models._wire.failures import error_from_response
 from tether.models._wire.leniency import json_text
-from tether.models._wire.protocol import Decoder, WireApi
-from tether.models._wire.sse import frame_events
+from tether.models._wire.protocol import Decoder, Sign, WireApi, without_stream
 from tether.models.knowledge import closest_models
 
 __all__ = ("HttpModel",)
 
-_LONGEST_ERROR_BODY: Final = 64 * 1024
-_ERROR_BODY_TIME: Final = 10.0
 _CLOSING_TIME: Final = 2.0
-_LAST_BYTES_TIME: Final = 0.25
-"""Seconds for what follows the end of a reply, so that its connection can be used again."""
 
 _LIMITS: Final = httpx.Limits(
     # The program decides how many requests it makes at once. A tool may run for a while between two of them.
@@ -53,7 +60,9 @@ class HttpModel:
     """A model that is reached over HTTP. It holds no connection: `connected` does.
 
     Raises:
+        UsageError: the key or a header cannot be sent.
         ModelError: from `stream`, of every kind.
+        UsageError: from `stream`; the provider does not take a block of the conversation.
     """
 
     name: str
@@ -61,25 +70,32 @@ class HttpModel:
     model: str
     """The name for the server."""
     api: WireApi
-    base_url: str = field(repr=lambda url: repr(without_password(url)))
-    key: Key = field(default=None, repr=False)
-    headers: Mapping[str, str] = field(factory=dict, repr=False)
+    base_url: str = field(repr=lambda url: repr(printable_url(url)))
+    key: Key = field(default=None, repr=False, validator=legal_key)
+    headers: Mapping[str, str] = field(factory=dict, repr=False, validator=legal_headers)
     """Sent in addition to those of the API."""
     retry: RetryPolicy = field(factory=RetryPolicy)
     """For whoever runs the model: `stream` itself makes one request."""
     connect_timeout: float = 10.0
-    """Seconds."""
+    """Seconds until there is a connection, and again as many until it is encrypted."""
     first_byte_timeout: float = 600.0
-    """Seconds until the server begins to answer; a model that thinks may take long."""
+    """Seconds from the last byte of the request to the first one of the answer's body; a model that thinks may take
+    long."""
     idle_timeout: float = 300.0
     """Seconds between two pieces of the answer; only time spent waiting for one counts. Some models think for
     minutes within their answer, and show nothing of it."""
     max_reply_size: int = 128 * 1024 * 1024
-    """Bytes of a reply on the wire; a larger one is an error."""
+    """Bytes of a reply, unpacked if it comes packed; a larger one is an error."""
+    streaming: bool = field(default=True, alias="stream")
+    """False to ask for replies in one piece, from a server that cannot stream; their deltas come at once."""
+    sign: Sign | None = field(default=None, repr=False)
+    """Proves who asks, in place of a key."""
     transport: Callable[[], httpx.AsyncBaseTransport] | None = field(default=None, repr=False)
     """Makes the transport that carries requests in place of a network connection."""
-    _client: httpx.AsyncClient | None = field(default=None, repr=False, eq=False)
+    _connection: httpx.AsyncBaseTransport | None = field(default=None, repr=False, eq=False)
     _prefix: CachedPrefix | None = field(default=None, repr=False, eq=False)
+    _proxy: str = field(default="", repr=False, eq=False)
+    """The address of the proxy that the connection goes through, if there is one."""
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[Model]:
@@ -88,258 +104,204 @@ class HttpModel:
         Returns:
             A context manager that gives the same model, connected.
 
+        Raises:
+            ModelError: the environment names a proxy or certificates that cannot be used.
+
         Cancellation:
             The connections are closed, then it passes on.
         """
-        client = self._open()
+        connection = self._open()
         try:
-            yield evolve(self, client=client, prefix=CachedPrefix())
+            proxy = proxy_url(self.base_url) or ""
+            yield evolve(self, connection=connection, prefix=CachedPrefix(), proxy=proxy)
         finally:
             with anyio.move_on_after(_CLOSING_TIME, shield=True):
-                await client.aclose()
+                await connection.aclose()
 
     @asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[DeltaStream]:
         """Ask, and open the reply; see `Model.stream`."""
-        if self._client is None:
+        if self._connection is None:
             async with self.connected() as connected, connected.stream(request) as deltas:
                 yield deltas
             return
         key = await resolved_key(self.key)
-        response = await self._send(self._client, request, key)
+        body = self._written(request)
+        proof = {} if self.sign is None else await self.sign(self._url, body)
+        private = {**self.headers, **proof}
+        border = _Border(self, Secrets.of(key, private, self.base_url, self._proxy))
+        asked = _Asked(body, {**self.api.headers(key), **proof})
+        response, time_left = await self._send(self._connection, asked, border)
         try:
-            await self._refuse_what_is_no_stream(response, key)
-            # httpcore reads the timeout from here when the body is begun.
-            response.request.extensions["timeout"]["read"] = self.idle_timeout
-            async with _unwinding(_body(response)) as chunks:
-                yield _Deltas(
+            await self._refuse_failures(response, border)
+            async with opened_body(response) as chunks:
+                yield ReplyStream(
                     chunks,
-                    self.api.decode(self.model),
-                    explain=functools.partial(self._explained, key=key, answered=True),
-                    unpack=_unpacker(response),
+                    (self.api.frame or frame_body)(),
+                    self._decoder(response),
+                    border=border,
+                    unpacker=_unpacker(response, border),
                     room=self.max_reply_size,
+                    first_byte_timeout=time_left,
+                    idle_timeout=self.idle_timeout,
                 )
         finally:
             with anyio.move_on_after(_CLOSING_TIME, shield=True):
                 await response.aclose()
 
-    def _open(self) -> httpx.AsyncClient:
-        timeout = httpx.Timeout(self.first_byte_timeout, connect=self.connect_timeout)
+    def _open(self) -> httpx.AsyncBaseTransport:
         if self.transport is not None:
-            return httpx.AsyncClient(transport=self.transport(), timeout=timeout)
-        # httpx would build a TLS context for each client, also for an address without TLS.
-        tls = _tls(checked=self.base_url.startswith("https"))
-        return httpx.AsyncClient(verify=tls, timeout=timeout, limits=_LIMITS)
+            return self.transport()
+        return httpx.AsyncHTTPTransport(
+            verify=tls_context(self.base_url),
+            limits=_LIMITS,
+            proxy=proxy_for(self.base_url),
+        )
+
+    @property
+    def _url(self) -> str:
+        whole_url = None if self.streaming else self.api.whole_url
+        return (whole_url or self.api.url)(self.base_url, self.model)
 
     async def _send(
-        self, client: httpx.AsyncClient, request: ModelRequest, key: str
-    ) -> httpx.Response:
-        """Send a request, and wait until the answer begins."""
+        self, connection: httpx.AsyncBaseTransport, asked: "_Asked", border: "_Border"
+    ) -> tuple[httpx.Response, float]:
+        """Send a request, and wait until the answer begins; also return how long its body may let us wait."""
+        try:
+            return await self._answered(connection, self._request(asked))
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+            failure = border.explained(error, answered=False)
+        # Not within the handler: the exception would become the context of the error.
+        raise failure
+
+    def _request(self, asked: "_Asked") -> httpx.Request:
+        url = httpx.URL(self._url)
+        if not url.host:
+            raise httpx.InvalidURL("it names no host")
         headers = httpx.Headers(
             {
-                "content-type": "application/json",
-                "accept": "text/event-stream",
+                "accept": "text/event-stream" if self.streaming else "application/json",
                 "accept-encoding": "identity",
-                **self.api.headers(key),
-                **self.headers,
+                "content-type": "application/json",
+                "user-agent": "tether",
+                **asked.headers,
             }
         )
-        body = json_text(self.api.encode(request, self.model, self._prefix))
-        url = self.api.url(self.base_url, self.model)
-        try:
-            asked = client.build_request("POST", url, content=body, headers=headers)
-            asked.stream = _RequestBody(body)
-            return await client.send(asked, stream=True)
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-            raise self._explained(error, key=key, answered=False) from error
+        if url.userinfo:
+            login = base64.b64encode(unquote(url.userinfo.decode()).encode()).decode()
+            headers["authorization"] = f"Basic {login}"
+        headers.update(self.headers)
+        return httpx.Request("POST", url, content=asked.body, headers=headers)
 
-    async def _refuse_what_is_no_stream(self, response: httpx.Response, key: str) -> None:
-        kind = response.headers.get("content-type", "")
-        if response.status_code == 200 and not re.match(
-            r"application/(\S+\+)?json|text/html", kind
-        ):
+    def _written(self, request: ModelRequest) -> bytes:
+        try:
+            body = self.api.encode(request, self.model, self._prefix)
+        except UsageError as error:
+            raise UsageError(f"{self.name}: {error}") from None
+        return json_text(body if self.streaming else without_stream(body))
+
+    async def _answered(
+        self, connection: httpx.AsyncBaseTransport, asked: httpx.Request
+    ) -> tuple[httpx.Response, float]:
+        body = _RequestBody(asked.content, self.first_byte_timeout)
+        asked.stream = body
+        timeouts = httpx.Timeout(self.first_byte_timeout, connect=self.connect_timeout).as_dict()
+        asked.extensions["timeout"] = timeouts
+        with anyio.CancelScope() as body.waiting:
+            # httpcore bounds each step to a connection; here all of them are, such as the answer of a proxy.
+            body.waiting.deadline = (
+                anyio.current_time() + 2 * self.connect_timeout + self.first_byte_timeout
+            )
+            response = await connection.handle_async_request(asked)
+            # From here on the time until each chunk counts, whatever frames it.
+            timeouts["read"] = None
+            return response, body.time_left
+        raise httpx.ReadTimeout("") if body.is_sent else httpx.ConnectTimeout("")
+
+    async def _refuse_failures(self, response: httpx.Response, border: "_Border") -> None:
+        if response.status_code == 200:
             return
-        body = await _error_body(response)
+        # Cleaned before it is read: a message is cut where it is long.
+        body = border.secrets.without_in_body(await error_body(response))
         error = error_from_response(response.status_code, response.headers, body)
         if error.kind == "not_found":
             error.closest = closest_models(self.name)
-        raise without_key(error, key)
+        raise border.secrets.cleaned(error)
 
-    def _explained(self, error: Exception, *, key: str, answered: bool) -> ModelError:
-        return without_key(explained(error, self, answered=answered), key)
+    def _decoder(self, response: httpx.Response) -> Decoder:
+        decoder = self.api.decode(self.model)
+        if re.search("event-?stream", response.headers.get("content-type", "")):
+            return decoder
+        describe = functools.partial(error_from_response, response.status_code, response.headers)
+        return decode_unasked(decoder, describe)
+
+
+@frozen
+class _Asked:
+    """What is asked, and the headers that say who asks."""
+
+    body: bytes
+    headers: Mapping[str, str]
+
+
+@frozen
+class _Border:
+    """What everything that comes from outside passes; see `reply_stream.Border`."""
+
+    model: HttpModel
+    secrets: Secrets
+
+    @property
+    def holds_login(self) -> bool:
+        """Whether the address holds what people may not see, of which an exception may show parts."""
+        return printable_url(self.model.base_url) != self.model.base_url
+
+    def explained(self, error: Exception, *, answered: bool) -> ModelError:
+        failure = explained(error, self.model, answered=answered)
+        shows_parts = isinstance(error, httpx.InvalidURL | UnicodeError) and self.holds_login
+        if failure is not error and not shows_parts:
+            failure.__cause__ = error
+        return self.secrets.cleaned(failure)
+
+    def cleaned_delta(self, delta: Delta) -> Delta:
+        return self.secrets.cleaned_delta(delta)
 
 
 class _RequestBody(httpx.AsyncByteStream):
-    """A body in one piece.
+    """A body in one piece, which sets the time that what comes next may take.
 
     httpx's own is an async generator, which stays unfinished if the request is cancelled while it is sent.
     """
 
-    def __init__(self, body: bytes) -> None:
+    waiting: anyio.CancelScope
+    """Around the request, until its answer begins."""
+
+    def __init__(self, body: bytes, first_byte_timeout: float) -> None:
+        self.is_sent = False
         self._pieces = iter((body,))
+        self._timeout = first_byte_timeout
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
         for piece in self._pieces:
+            # There is a connection; what is written has a timeout of its own.
+            self.waiting.deadline = math.inf
             return piece
+        self.is_sent = True
+        self.waiting.deadline = anyio.current_time() + self._timeout
         raise StopAsyncIteration
 
-
-class _Deltas:
-    """A reply as it arrives; the body is read on when all deltas are used up."""
-
-    __slots__ = (
-        "_chunks",
-        "_decoder",
-        "_error",
-        "_explain",
-        "_frames",
-        "_over",
-        "_ready",
-        "_room",
-        "_unpack",
-    )
-
-    def __init__(
-        self,
-        chunks: AsyncIterator[bytes],
-        decoder: Decoder,
-        *,
-        explain: Callable[[Exception], ModelError],
-        unpack: Callable[[bytes], bytes] | None,
-        room: int,
-    ) -> None:
-        self._chunks = chunks
-        self._frames = frame_events()
-        self._decoder = decoder
-        self._explain = explain
-        self._unpack = unpack
-        self._room = room
-        self._ready: deque[Delta] = deque()
-        self._over = False
-        self._error: ModelError | None = None
-        next(self._frames)
-        next(decoder)
-
-    def __aiter__(self) -> AsyncIterator[Delta]:
-        return self
-
-    async def __anext__(self) -> Delta:
-        ready = self._ready
-        while not ready:
-            if self._error is not None:
-                raise self._error
-            if self._over:
-                await self._read_to_the_end()
-                raise StopAsyncIteration
-            await self._read()
-        return ready.popleft()
-
-    async def _read(self) -> None:
-        try:
-            chunk = await self._chunks.__anext__()
-            if self._unpack is not None:
-                chunk = self._unpack(chunk)
-        except StopAsyncIteration:
-            self._end(None)
-            return
-        except (httpx.HTTPError, httpx.StreamError, zlib.error) as error:
-            failure = self._explain(error)
-            failure.__cause__ = error
-            self._end(failure)
-            return
-        self._room -= len(chunk)
-        decode, extend = self._decoder.send, self._ready.extend
-        try:
-            for event in self._frames.send(chunk):
-                extend(decode(event))
-        except StopIteration as end:
-            self._finish(end)
-        except ModelError as error:
-            # Deltas that came before it in the same read are delivered first.
-            self._error = self._explain(error)
-        else:
-            if self._room < 0:
-                self._end(ModelError("the reply is larger than it may be", kind="malformed"))
-
-    def _end(self, failure: ModelError | None) -> None:
-        """Report the end of the body to the decoder, and its reason."""
-        try:
-            if failure is None:
-                self._decoder.send(None)
-            else:
-                self._decoder.throw(failure)
-        except StopIteration as end:
-            self._finish(end)
-        except ModelError as error:
-            self._error = self._explain(error)
-
-    def _finish(self, end: StopIteration) -> None:
-        self._over = True
-        self._ready.extend(end.value)
-
-    async def _read_to_the_end(self) -> None:
-        """Read what follows the reply, usually the end of the body alone; the reply is whole without it."""
-        with anyio.move_on_after(_LAST_BYTES_TIME), suppress(httpx.HTTPError, httpx.StreamError):
-            async for _ in self._chunks:
-                pass
+    @property
+    def time_left(self) -> float:
+        """Seconds that are left of the time until the first byte of the answer's body."""
+        return self.waiting.deadline - anyio.current_time() if self.is_sent else self._timeout
 
 
-@asynccontextmanager
-async def _unwinding(
-    chunks: AsyncGenerator[bytes, None],
-) -> AsyncIterator[AsyncGenerator[bytes, None]]:
-    """Finish an async generator, and those inside it, when the block is left.
-
-    httpx reads a body through several generators, one inside the other. Closing the outer one leaves the others to
-    the garbage collector, of which trio complains. One more step inside a cancelled scope ends each of them as in a
-    cancelled task.
-    """
+def _unpacker(response: httpx.Response, border: _Border) -> Unpacker | None:
     try:
-        yield chunks
-    finally:
-        # A cancellation or the end of the body has finished the generator already.
-        if getattr(chunks, "ag_frame", chunks) is not None:
-            with anyio.CancelScope() as scope:  # noqa: ASYNC100 - each step of the generator is one
-                scope.cancel()
-                async for _ in chunks:  # noqa: ASYNC102 - it is there to be cancelled
-                    pass
-
-
-async def _error_body(response: httpx.Response) -> bytes:
-    """Read the body of an error, as far as it comes."""
-    body = bytearray()
-    with anyio.move_on_after(_ERROR_BODY_TIME), suppress(httpx.HTTPError, httpx.StreamError):
-        async with _unwinding(_body(response)) as chunks:
-            async for chunk in chunks:
-                body += chunk
-                if len(body) > _LONGEST_ERROR_BODY:
-                    break
-    unpack = _unpacker(response)
-    with suppress(zlib.error):
-        return bytes(body) if unpack is None else unpack(bytes(body))[:_LONGEST_ERROR_BODY]
-    return b""
-
-
-def _body(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    """The body as it arrives, without the counting and cutting that httpx would add."""
-    stream: Any = response.stream
-    chunks: AsyncGenerator[bytes, None] = aiter(stream)
-    return chunks
-
-
-def _unpacker(response: httpx.Response) -> Callable[[bytes], bytes] | None:
-    """Return a function that unpacks the body; None for one that is not packed, which is what we ask for."""
-    packing = response.headers.get("content-encoding", "identity")
-    if packing == "identity":
-        return None
-    # Both gzip and deflate; zlib detects which by the first bytes.
-    return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32).decompress
-
-
-@functools.cache
-def _tls(*, checked: bool) -> ssl.SSLContext:
-    """The TLS context: to build it takes longer than a whole turn, and it does not change."""
-    return httpx.create_ssl_context(verify=checked)
+        return unpacker(response.headers.get("content-encoding", ""))
+    except zlib.error as error:
+        failure = border.explained(error, answered=True)
+    raise failure

@@ -8,7 +8,7 @@ import httpx
 
 from tether.errors import ModelError
 from tether.messages import FailureKind
-from tether.models._http.secrets import without_password
+from tether.models._http.secrets import printable_url
 
 __all__ = ("Reached", "explained")
 
@@ -103,7 +103,11 @@ def explained(error: Exception, model: Reached, *, answered: bool) -> ModelError
     """
     if isinstance(error, ModelError):
         return error
-    where, reason = without_password(model.base_url), str(error) or type(error).__name__
+    where, reason = printable_url(model.base_url), str(error) or type(error).__name__
+    if where != model.base_url and isinstance(error, httpx.InvalidURL | UnicodeError):
+        reason = (
+            "user name and password must be percent-encoded"  # the exception shows parts of them
+        )
     for types, when, kind, template in _FAILURES:
         if isinstance(error, types) and when in {None, answered}:
             message = template.format(model=model, where=where, reason=reason)

@@ -113,7 +113,13 @@ def all_of_it(messages: Sequence[Message], start: int) -> int:
     return len(messages)
 
 
-def before_call(messages: Sequence[Message], start: int, *, replies: int) -> int:
+def before_call(
+    messages: Sequence[Message],
+    start: int,
+    *,
+    replies: int,
+    may_begin: Callable[[AssistantMessage], bool] = lambda _: True,
+) -> int:
     """Find a boundary that nothing behind it moves, if neighbours of one role are merged.
 
     That is before a reply that makes calls and follows no other reply: neither can be left out, or merged.
@@ -122,6 +128,7 @@ def before_call(messages: Sequence[Message], start: int, *, replies: int) -> int
         messages: a valid conversation.
         start: where to begin to look.
         replies: how many such replies are to follow the boundary.
+        may_begin: whether a reply can stand behind it without what is before.
 
     Returns:
         The boundary; `start` if there is none.
@@ -132,5 +139,6 @@ def before_call(messages: Sequence[Message], start: int, *, replies: int) -> int
         if isinstance(message := messages[index], AssistantMessage)
         and message.tool_calls
         and not isinstance(messages[index - 1], AssistantMessage)
+        and may_begin(message)
     ]
     return found[-replies] if len(found) >= replies else start

@@ -11,22 +11,30 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import msgspec
-from attrs import frozen
+from attrs import evolve, frozen
 
 from tether.errors import ModelError
 from tether.messages import FailureKind
 
-__all__ = ("cut_short", "error_from_response", "error_from_stream", "kind_of", "malformed")
+__all__ = (
+    "cut_short",
+    "error_from_event",
+    "error_from_response",
+    "error_from_stream",
+    "kind_of",
+    "malformed",
+)
 
 _BY_STATUS: Final[Mapping[int, FailureKind]] = {
     400: "invalid_request",
     401: "authentication",
-    402: "permission",
+    402: "quota",
     403: "permission",
     404: "not_found",
     408: "timeout",
     413: "context_overflow",
     422: "invalid_request",
+    424: "server",
     429: "rate_limit",
     498: "overloaded",
     503: "overloaded",
@@ -38,7 +46,12 @@ _BY_CODE: Final[Sequence[tuple[str, FailureKind]]] = (
     (r"context_length|context_window|exceed_context_size|request_too_large", "context_overflow"),
     (r"content_?filter|content_policy|responsibleaipolicy", "content_filter"),
     (r"overloaded|capacity|unavailable", "overloaded"),
-    (r"insufficient_(?:credits|balance)|billing|permission|forbidden", "permission"),
+    (
+        r"insufficient_(?:quota|credits?|balance|funds)|billing|payment_required|credit_limit"
+        r"|exceeded_current_quota|arrearage",
+        "quota",
+    ),
+    (r"permission|forbidden", "permission"),
     (r"rate_limit|resource_exhausted|quota|too_many_requests|throttl", "rate_limit"),
     (r"api_key|authentication|unauthenticated|unauthorized", "authentication"),
     (r"not_found", "not_found"),
@@ -49,26 +62,31 @@ _BY_WORDS: Final[Sequence[tuple[str, FailureKind]]] = (
     (
         r"context[ -](?:length|window|size|limit)|maximum context|model token limit|prompt (?:is )?too long"
         r"|input is too long|too many (?:input |total )?tokens|reduce the length of the messages"
-        r"|(?:prompt|input|token count).{0,60}exceeds? the (?:maximum|limit|model)"
+        r"|(?:prompt|input|token count|message size).{0,60}exceed(?:s|ed)? (?:the )?(?:max|limit|model)"
+        r"|(?:prompt|input).{0,20} limit exceeded|range of input length"
         r"|maximum (?:prompt|input|model) length|must have less than \d+ tokens"
         r"|tokens? .{0,40}must be <=|prompt.{0,40}too large for model",
         "context_overflow",
     ),
     (r"content (?:filter|policy|management policy)|safety system", "content_filter"),
     (r"overloaded|over capacity|at capacity|temporarily unavailable", "overloaded"),
+    (
+        r"credit balance|billing hard limit|requires more credits|please recharge"
+        r"|(?:insufficient|not enough|out of|used all available) (?:\w+ )?(?:credits?|balance|funds)"
+        r"|(?:exceeded|reached) .{0,40}(?:credits|spend(?:ing)? limit|api usage limits)",
+        "quota",
+    ),
     (r"rate limit|too many requests|quota exceeded|exceeded your .{0,20}quota", "rate_limit"),
     (
         r"(?:invalid|incorrect|missing|no|wrong) api[ -]?key|api key (?:is )?(?:not valid|invalid|required)"
-        r"|no auth credentials|invalid (?:authentication|bearer)|unauthorized",
+        r"|no auth credentials|invalid (?:authentication|bearer)|unauthorized"
+        r"|security token .{0,40}(?:invalid|expired)|request signature we calculated does not match",
         "authentication",
     ),
-    (
-        r"insufficient (?:credits|balance|funds)|do(?:es)? not have (?:access|permission)",
-        "permission",
-    ),
+    (r"do(?:es)? not have (?:access|permission)", "permission"),
     (
         r"model .{0,120}(?:does not exist|not found|is not a valid model)|no such model"
-        r"|not a valid model id|unknown model|is not found for api version",
+        r"|not a valid model id|unknown model|is not found for api version|model identifier is invalid",
         "not_found",
     ),
 )
@@ -81,7 +99,7 @@ _BY_VAGUE_CODE: Final[Sequence[tuple[str, FailureKind]]] = (
 """Names for a failure that say less than the sentence that comes with them."""
 
 _MAY_MEAN_ANYTHING: Final = frozenset(
-    {None, "invalid_request", "permission", "not_found", "context_overflow"}
+    {None, "invalid_request", "permission", "quota", "not_found", "context_overflow"}
 )
 """Kinds that a status alone does not decide: the code and the words count for more."""
 
@@ -95,6 +113,10 @@ _REQUEST_IDS: Final = (
     "cf-ray",
 )
 _LONGEST_MESSAGE: Final = 8_000
+_LONGEST_WAIT: Final = 31 * 24 * 3600.0
+"""Seconds. No server can mean a longer one."""
+_LONGEST_DATE: Final = 64
+"""Characters."""
 
 
 def kind_of(status: int | None, code: str, message: str) -> FailureKind:
@@ -109,10 +131,10 @@ def kind_of(status: int | None, code: str, message: str) -> FailureKind:
         Its kind.
     """
     known = _BY_STATUS.get(status or 0)
-    if known in _MAY_MEAN_ANYTHING:
-        named = _match(_BY_CODE, code) or _match(_BY_WORDS, message)
-        if named is not None:
-            return named
+    named = _match(_BY_CODE, code) or _match(_BY_WORDS, message)
+    # A quota that is used up comes with any status, mostly that of a limit which soon passes.
+    if named is not None and (known in _MAY_MEAN_ANYTHING or (named == "quota" and status)):
+        return named
     if known is not None:
         return known
     if status is None:
@@ -153,6 +175,7 @@ def error_from_response(
         status=status if status >= 400 or found.status is None else found.status,
         request_id=_request_id(headers) or found.request_id,
         retry_after=waiting if waiting is not None else found.retry_after,
+        failed_generation=found.failed_generation,
     )
 
 
@@ -165,20 +188,33 @@ def error_from_stream(error: object) -> ModelError:
     Returns:
         The error, with the server's message.
     """
-    found = _read({"error": error})
+    return _reported(_read({"error": error}))
+
+
+def error_from_event(data: bytes) -> ModelError:
+    """Make an exception from an event that is an error by its name, with data of any shape."""
+    found = _described_in(data)
+    return _reported(found if found.message else evolve(found, message=_excerpt(data)))
+
+
+def _reported(found: "_Description") -> ModelError:
     return ModelError(
         found.message or "the server reported an error without a message",
         kind=kind_of(found.status, found.code, found.words),
         status=found.status,
         request_id=found.request_id,
         retry_after=found.retry_after,
+        failed_generation=found.failed_generation,
     )
 
 
 def malformed(problem: str, data: bytes) -> ModelError:
     """Make the error for data that cannot be understood."""
-    excerpt = data[:200].decode(errors="replace")
-    return ModelError(f"{problem}: {excerpt!r}", kind="malformed")
+    return ModelError(f"{problem}: {_excerpt(data)!r}", kind="malformed")
+
+
+def _excerpt(data: bytes) -> str:
+    return data[:200].decode(errors="replace")
 
 
 def cut_short() -> ModelError:
@@ -198,6 +234,7 @@ class _Description:
     """The HTTP status, if the answer holds one."""
     request_id: str | None = None
     retry_after: float | None = None
+    failed_generation: str | None = None
 
 
 def _described_in(body: bytes) -> _Description:
@@ -234,7 +271,14 @@ def _read(answer: Any) -> _Description:
         status=_status_in(error),
         request_id=request_id if isinstance(request_id, str) else None,
         retry_after=_retry_delay(error.get("details")),
+        failed_generation=_failed_generation(error),
     )
+
+
+def _failed_generation(error: Mapping[str, Any]) -> str | None:
+    """What the model wrote, as Groq gives it where it cannot read a call in it."""
+    written = error.get("failed_generation")
+    return written[:_LONGEST_MESSAGE] if isinstance(written, str) and written else None
 
 
 def _first(value: Any) -> Any:
@@ -291,19 +335,24 @@ def _request_id(headers: Mapping[str, str]) -> str | None:
 def _retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """Seconds to wait (RFC 9110, 10.2.3), from a number or a date."""
     if milliseconds := headers.get("retry-after-ms"):
-        return float(milliseconds) / 1000 if _is_number(milliseconds) else None
+        return _bounded(float(milliseconds) / 1000) if _is_number(milliseconds) else None
     value = headers.get("retry-after")
     if value is None:
         return None
-    if _is_number(value):
-        return float(value)
+    return _bounded(float(value)) if _is_number(value) else _seconds_until(value, now)
+
+
+def _seconds_until(date: str, now: datetime) -> float | None:
     try:
-        date = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=UTC)
-    return max(0.0, (date - now).total_seconds())
+        at = parsedate_to_datetime(date[:_LONGEST_DATE])
+        at = at.replace(tzinfo=at.tzinfo or UTC)
+        return _bounded((at - now).total_seconds())
+    except (ValueError, TypeError, LookupError, OverflowError):
+        return None  # no date, or one that the calendar does not have
+
+
+def _bounded(seconds: float) -> float:
+    return min(max(seconds, 0.0), _LONGEST_WAIT)
 
 
 def _retry_delay(details: Any) -> float | None:
@@ -311,7 +360,7 @@ def _retry_delay(details: Any) -> float | None:
     for detail in details if isinstance(details, list) else ():
         delay = detail.get("retryDelay") if isinstance(detail, dict) else None
         if isinstance(delay, str) and _is_number(delay.removesuffix("s")):
-            return float(delay.removesuffix("s"))
+            return _bounded(float(delay.removesuffix("s")))
     return None
 
 

@@ -1,17 +1,26 @@
-"""Ids of tool calls, as servers accept them. No I/O."""
+"""Ids and names of tool calls, as servers accept them. No I/O."""
 
 import re
 import zlib
 from collections.abc import Callable
-from itertools import chain, count
 from typing import Final
 
-from tether.messages import AssistantMessage
+from tether.messages import AssistantMessage, unique
 
-__all__ = ("LONGEST_ID", "unique_call_ids", "unique_id", "valid_call_id")
+__all__ = (
+    "LONGEST_ID",
+    "LONGEST_NAME",
+    "unique_call_ids",
+    "unique_id",
+    "valid_call_id",
+    "valid_tool_name",
+)
 
 LONGEST_ID: Final = 64
 """Characters. Some servers give out longer ids, and accept none back."""
+
+LONGEST_NAME: Final = 64
+"""Characters of the name of a tool, for servers that set no other limit."""
 
 
 def unique_id(wanted: str, taken: set[str], *, valid: Callable[[str], str] = str) -> str:
@@ -25,8 +34,7 @@ def unique_id(wanted: str, taken: set[str], *, valid: Callable[[str], str] = str
     Returns:
         The id.
     """
-    numbered = (valid(f"{wanted}-{number}") for number in count(2))
-    chosen = next(id_ for id_ in chain([wanted], numbered) if id_ not in taken)
+    chosen = unique(wanted, taken, lambda number: valid(f"{wanted}-{number}"))
     taken.add(chosen)
     return chosen
 
@@ -42,26 +50,40 @@ def valid_call_id(call_id: str, *, longest: int = LONGEST_ID) -> str:
         The id itself if it is valid. Else the same one for the same id each time, and another for another, so that
         a call and its result stay together.
     """
-    clean = re.sub(r"[^a-zA-Z0-9_-]", "_", call_id)
-    if clean == call_id and 0 < len(call_id) <= longest:
-        return call_id
-    return f"{clean[: longest - 9]}_{zlib.crc32(call_id.encode(errors='replace')):08x}"
+    return _valid(call_id, "", longest)
 
 
-def unique_call_ids(message: AssistantMessage, taken: set[str], *, own: bool) -> dict[str, str]:
+def valid_tool_name(name: str, *, longest: int = LONGEST_NAME) -> str:
+    """Make the name of a tool one that servers accept, as a model may have called what no tool can be named.
+
+    Args:
+        name: the name in a call.
+        longest: how many characters it may have.
+
+    Returns:
+        The name itself if it is valid, else one for it as in `valid_call_id`.
+    """
+    return _valid(name, "unnamed", longest)
+
+
+def _valid(text: str, empty: str, longest: int) -> str:
+    clean = re.sub(r"[^a-zA-Z0-9_-]", "_", text)
+    if clean == text and 0 < len(text) <= longest:
+        return text
+    return f"{(clean or empty)[: longest - 9]}_{zlib.crc32(text.encode(errors='replace')):08x}"
+
+
+def unique_call_ids(message: AssistantMessage, taken: set[str]) -> dict[str, str]:
     """Choose the ids of a reply's calls, each for one call of the conversation: some servers reuse theirs.
 
     Args:
         message: the reply.
         taken: the ids chosen so far; the new ones are added.
-        own: whether the reply came over the API that the ids are for, which then accepts them as they are.
 
     Returns:
         The ids in the message, and those on the wire.
     """
-    chosen: dict[str, str] = {}
-    for call in message.tool_calls:
-        fits = own and 0 < len(call.id) <= LONGEST_ID
-        wanted = call.id if fits else valid_call_id(call.id)
-        chosen[call.id] = unique_id(wanted, taken, valid=valid_call_id)
-    return chosen
+    return {
+        call.id: unique_id(valid_call_id(call.id), taken, valid=valid_call_id)
+        for call in message.tool_calls
+    }

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from tether.messages import ToolCall
-from tether.models._wire.failures import malformed
+from tether.models._wire.failures import error_from_event, malformed
 from tether.models._wire.sse import ServerSentEvent
 
 __all__ = (
@@ -17,7 +17,9 @@ __all__ = (
     "MAX_DEPTH",
     "count_in",
     "finished_call",
+    "is_first_half",
     "json_text",
+    "mended",
     "says_nothing",
     "text_or_empty",
     "tolerant",
@@ -32,8 +34,19 @@ DONE: Final = b"[DONE]"
 _KEEP_ALIVE: Final = frozenset({b"ping", b"pong", b"keep-alive", b"keepalive", b"heartbeat"})
 """Names and data of events that only keep a connection open."""
 
+_MOST_ENCODINGS: Final = 3
+"""How often arguments may have been made a text of."""
+
 _PATH: Final = re.compile(r" - at `\$(\S+)`$")
 _STEP: Final = re.compile(r"\.(\w+)|\[(\d+)\]")
+
+_FRAGMENTS: Final = frozenset(
+    {
+        *("content", "reasoning", "reasoning_content", "refusal", "arguments"),
+        *("text", "thinking", "partial_json", "delta"),
+    }
+)
+"""Fields that hold a piece of a text."""
 
 _MOST_MISFITS: Final = 32
 """Fields of one event that are left out, before the event is."""
@@ -43,31 +56,43 @@ def tolerant(*shapes: Any) -> Callable[[ServerSentEvent], Any]:
     """Make a reader of events that reads whatever can be understood.
 
     An event that fits a shape is read as it stands. Otherwise bytes that are no UTF-8 are replaced, as the standard
-    for event streams demands, and so is half a surrogate pair, which some servers send when they cut a text between
-    its halves; an event without a type takes its name for it; numbers are read from texts; and fields that still do
-    not fit are left out.
+    for event streams demands, and so is half a surrogate pair, unless it stands at the edge of a fragment: some servers
+    cut a text between its halves. An event without a type takes its name for it; numbers are read from texts; and
+    fields that still do not fit are left out.
 
     Args:
-        *shapes: the Structs an event may be, tried in order.
+        *shapes: the Structs an event may be, at most two, tried in order. The last takes any event.
 
     Returns:
         The reader. It returns None for an event that says nothing: the mark of the end, one without data, a
-        keep-alive, JSON that is no object, an object of which nothing fits. It raises `ModelError` of the kind
-        `malformed` for data that is not JSON.
+        keep-alive, JSON that is no object, an object of which nothing fits. It raises `ModelError` for an event that
+        is named an error; of the kind `malformed` for data that is not JSON.
     """
-    first, *others = (msgspec.json.Decoder(shape).decode for shape in shapes)
+    *fast, last = (msgspec.json.Decoder(shape).decode for shape in shapes)
+
+    def reading(event: ServerSentEvent) -> Any:
+        if event[0] == "error" and not says_nothing(event):
+            raise error_from_event(event[1])
+        try:
+            return last(event[1])
+        except (ValueError, RecursionError):
+            pass
+        return None if says_nothing(event) else _second_reading(event, shapes)
+
+    return _first_trying(fast[0], reading) if fast else reading
+
+
+def _first_trying(
+    read: Callable[[bytes], Any], otherwise: Callable[[ServerSentEvent], Any]
+) -> Callable[[ServerSentEvent], Any]:
+    """Try the shape that most events have before all else: the way of each piece of text."""
 
     def reading(event: ServerSentEvent) -> Any:
         try:
-            return first(event[1])
+            return read(event[1])
         except (ValueError, RecursionError):
             pass
-        for read in others:
-            try:
-                return read(event[1])
-            except (ValueError, RecursionError):
-                pass
-        return None if says_nothing(event) else _second_reading(event, shapes)
+        return otherwise(event)
 
     return reading
 
@@ -90,23 +115,55 @@ def _second_reading(event: ServerSentEvent, shapes: Sequence[Any]) -> Any:
         return None
     if not text_or_empty(value.get("type")):
         value["type"] = name
-    for shape in shapes:
-        try:
-            return msgspec.convert(value, shape, strict=False)
-        except msgspec.ValidationError:
-            pass
     return _without_misfits(value, shapes[-1])
 
 
 def _repaired(data: bytes) -> Any:
     """Read JSON whose text is damaged."""
     try:
-        value = json.loads(data.decode(errors="replace"), strict=False)
-        text = json.dumps(value, ensure_ascii=False)
-        repaired = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        return msgspec.json.decode(repaired)
+        text = data.decode(errors="replace")
+        return _mended_within(json.loads(text, strict=False, parse_constant=_refuse))
     except (ValueError, RecursionError) as error:
         raise malformed(f"the server sent data that cannot be read ({error})", data) from error
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _mended_within(value: Any, key: str = "") -> Any:
+    """Mend the texts in a value. A half at the edge of a fragment is left: the other may be in the next one."""
+    if isinstance(value, dict):
+        return {mended(name): _mended_within(item, name) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_mended_within(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    if key not in _FRAGMENTS:
+        return mended(value)
+    first, last = value[:1], value[-1:]
+    start = first if is_second_half(first) else ""
+    end = last if is_first_half(last) else ""
+    return f"{start}{mended(value.removeprefix(start).removesuffix(end))}{end}"
+
+
+def mended(text: str) -> str:
+    """Join the halves of surrogate pairs in a text, and replace those that are alone."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def is_first_half(character: str) -> bool:
+    """Return True for the first half of a surrogate pair."""
+    return "\ud800" <= character <= "\udbff"
+
+
+def is_second_half(character: str) -> bool:
+    """Return True for the second half of a surrogate pair."""
+    return "\udc00" <= character <= "\udfff"
 
 
 def _without_misfits(value: dict[str, Any], shape: Any) -> Any:
@@ -161,8 +218,8 @@ def finished_call(id_: str, name: str, arguments: str, details: Any = None) -> T
     Args:
         id_: its id.
         name: the tool.
-        arguments: JSON text; an empty one means no arguments. Two habits of some servers are undone: an empty
-            object before the real one, and the whole text sent twice.
+        arguments: JSON text; an empty one means no arguments. Three habits of some servers are undone: an empty
+            object before the real one, the whole text sent twice, and the whole text encoded twice.
         details: what its provider wants back.
 
     Returns:
@@ -172,12 +229,22 @@ def finished_call(id_: str, name: str, arguments: str, details: Any = None) -> T
         return ToolCall(id_, name, {}, None, details)
     for candidate in _readings(arguments):
         try:
-            value = msgspec.json.decode(candidate)
+            value = _decoded(candidate)
         except (ValueError, RecursionError):
             continue
         if isinstance(value, dict) and _depth_within(value, MAX_DEPTH):
             return ToolCall(id_, name, value, None, details)
     return ToolCall(id_, name, {}, arguments, details)
+
+
+def _decoded(text: str) -> Any:
+    """Read JSON, also where it was made a text of, perhaps more than once."""
+    value = msgspec.json.decode(text)
+    for _ in range(_MOST_ENCODINGS):
+        if not isinstance(value, str):
+            break
+        value = msgspec.json.decode(value)
+    return value
 
 
 def _readings(arguments: str) -> Sequence[str]:

@@ -10,7 +10,13 @@ from tether.model import ModelRequest
 from tether.models._wire.cached_prefix import CachedPrefix
 from tether.models._wire.sse import ServerSentEvent
 
-__all__ = ("Decoder", "Encode", "WireApi", "join_url")
+__all__ = ("Decoder", "Encode", "Frames", "Sign", "WireApi", "join_url", "without_stream")
+
+Frames: TypeAlias = Generator[Sequence[ServerSentEvent], bytes | None, None]
+"""A generator that cuts a body into events.
+
+It is started with `next`. It is sent the body, cut anywhere, and None at its end. It yields the events that are
+complete; an answer in one piece is one event. It raises nothing but `ModelError`."""
 
 Decoder: TypeAlias = Generator[Sequence[Delta], ServerSentEvent | None, Sequence[Delta]]
 """A generator that reads one reply.
@@ -38,6 +44,25 @@ class Encode(Protocol):
         ...
 
 
+class Sign(Protocol):
+    """Proves who asks, where a key in a header does not."""
+
+    async def __call__(self, url: str, body: bytes, /) -> Mapping[str, str]:
+        """Sign a request.
+
+        Args:
+            url: where it goes.
+            body: what is sent.
+
+        Returns:
+            The headers that prove it; they are secret.
+
+        Raises:
+            ModelError: there is nothing to sign it with.
+        """
+        ...
+
+
 @frozen
 class WireApi:
     """One way of speaking to models over HTTP."""
@@ -50,6 +75,15 @@ class WireApi:
     """From the base URL and the model's name to the URL to post to."""
     headers: Callable[[str], Mapping[str, str]]
     """From the key to the headers that carry it."""
+    frame: Callable[[], Frames] | None = None
+    """Makes the generator that cuts a body into events; `frame_body` if None."""
+    whole_url: Callable[[str, str], str] | None = None
+    """Like `url`, to ask for a reply in one piece, if that is another address."""
+
+
+def without_stream(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body of a request that asks for its reply in one piece."""
+    return {key: value for key, value in body.items() if key not in {"stream", "stream_options"}}
 
 
 def join_url(base_url: str, path: str) -> str:

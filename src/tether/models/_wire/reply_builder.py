@@ -8,6 +8,7 @@ them as a delta.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar
 
+import attrs
 from attrs import define, field
 
 from tether.deltas import (
@@ -23,7 +24,8 @@ from tether.deltas import (
 )
 from tether.errors import ModelError
 from tether.messages import AssistantBlock, AssistantMessage, Failure, StopReason, ToolCall, Usage
-from tether.models._wire.leniency import DONE, says_nothing
+from tether.models._wire.holdings import BLOCK, LARGE_EVENT, Holdings, refuse_dense
+from tether.models._wire.leniency import DONE, is_first_half, mended, says_nothing
 from tether.models._wire.protocol import Decoder
 from tether.models._wire.sse import ServerSentEvent
 
@@ -39,6 +41,9 @@ _DELTAS: Final[Mapping[str, type[_Fragment]]] = {
     "call": ToolCallDelta,
 }
 
+_LOST: Final = "\ufffd"
+"""Stands for half a surrogate pair whose other half did not come."""
+
 _E_contra = TypeVar("_E_contra", contravariant=True)
 
 
@@ -52,8 +57,10 @@ class OpenBlock:
     """Of its text, its thinking, or its arguments as JSON."""
     start: ToolCallStart | None = None
     """Of a call, once it is announced; its arguments are shown from then on."""
-    delta: type[_Fragment] | None = field(init=False)
-    """The class of its deltas; None while they are not shown."""
+    half: str = ""
+    """The first half of a surrogate pair, at which the last fragment was cut."""
+    delta: Callable[[str, int], _Fragment] | None = field(init=False)
+    """Makes its deltas: their class; None while they are not shown."""
 
     def __attrs_post_init__(self) -> None:
         shown = self.kind != "call" or self.start is not None
@@ -62,10 +69,30 @@ class OpenBlock:
     @property
     def text(self) -> str:
         """The fragments, joined."""
-        return "".join(self.fragments)
+        return "".join([*self.fragments, _LOST]) if self.half else "".join(self.fragments)
+
+    def add_halves(self, text: str) -> Sequence[Delta]:
+        """Take in a fragment that may begin or end with half a character; the last half waits for the next fragment."""
+        text = self.half + text
+        self.half = text[-1] if text and is_first_half(text[-1]) else ""
+        text = mended(text.removesuffix(self.half))
+        if text:
+            self.fragments.append(text)
+        if self.delta is None:
+            return ()
+        make = _DELTAS[self.kind]
+        self.delta = self._behind_half if self.half else make
+        return (make(text, self.index),) if text else ()
+
+    def _behind_half(self, text: str, index: int) -> _Fragment:
+        """Make the delta of a fragment that is no other half: in place of the class, so that others cost no more."""
+        self.half = ""
+        self.delta = make = _DELTAS[self.kind]
+        self.fragments[-1] = text = _LOST + text
+        return make(text, index)
 
     def add(self, text: str) -> Sequence[Delta]:
-        """Take in a fragment.
+        """Take in a fragment that is valid by itself.
 
         Args:
             text: the fragment, not empty.
@@ -88,7 +115,7 @@ class OpenBlock:
         start = () if self.start is None else (self.start,)
         if self.delta is None or not self.fragments:
             return start
-        return (*start, self.delta(self.text, self.index))
+        return (*start, _DELTAS[self.kind]("".join(self.fragments), self.index))
 
 
 @define(eq=False)
@@ -105,6 +132,8 @@ class ReplyBuilder:
     """What else the server reported."""
     response_id: str | None = None
     usage: Usage = field(factory=Usage)
+    holdings: Holdings = field(factory=Holdings)
+    """The weight of what is kept; decoders add what does not come as fragments or as a whole block."""
     _blocks: list[AssistantBlock | None] = field(factory=list["AssistantBlock | None"])
     """By index; None for one that is open, or of which nothing is kept."""
     _open: dict[int, OpenBlock] = field(factory=dict[int, OpenBlock])
@@ -122,7 +151,11 @@ class ReplyBuilder:
 
         Returns:
             The block, to be given to `end` when it is whole.
+
+        Raises:
+            ModelError: there are far more blocks than were paid for by what was sent.
         """
+        self.holdings.charge(BLOCK)
         block = OpenBlock(kind, len(self._blocks))
         self._blocks.append(None)
         self._open[block.index] = block
@@ -132,7 +165,9 @@ class ReplyBuilder:
 
     def add(self, block: OpenBlock, text: str) -> None:
         """Add a fragment to an open block."""
-        if text:
+        if block.half or not text.isascii():
+            self._deltas += block.add_halves(text)
+        elif text:
             block.fragments.append(text)
             if block.delta is not None:
                 self._deltas.append(block.delta(text, block.index))
@@ -149,6 +184,8 @@ class ReplyBuilder:
             whole: what it has become; None if nothing is kept of it.
         """
         self._open.pop(block.index, None)
+        if block.half and block.delta is not None:
+            self._deltas.append(_DELTAS[block.kind](_LOST, block.index))
         self._blocks[block.index] = whole
         if whole is not None:
             self._deltas.append(BlockEnd(whole, block.index))
@@ -163,6 +200,11 @@ class ReplyBuilder:
         return [block for block in self._blocks if block is not None]
 
     @property
+    def has_begun(self) -> bool:
+        """Whether a block has begun."""
+        return bool(self._blocks)
+
+    @property
     def has_calls(self) -> bool:
         """Whether one of them is a call."""
         return any(isinstance(block, ToolCall) for block in self._blocks)
@@ -172,6 +214,14 @@ class ReplyBuilder:
     def skip_event(self) -> None:
         """Count an event that could not be understood, in the details of the message."""
         self.details["skipped_events"] = self.details.get("skipped_events", 0) + 1
+
+    def count(self, usage: Usage) -> None:
+        """Take in counts of the reply so far. They only grow: a later event may hold less than an earlier one."""
+        most = {
+            name: max(before, getattr(usage, name))
+            for name, before in attrs.asdict(self.usage).items()
+        }
+        self.usage = Usage(**most)
 
     def report(self) -> None:
         """Report model, id and usage, if they have changed."""
@@ -268,12 +318,16 @@ def read_reply(reply: WireReply[_E], read: Callable[[ServerSentEvent], _E | None
     deltas: Sequence[Delta] = ()
     marked = False
     take = reply.take
+    holdings = reply.built.holdings
     try:
         while not reply.is_whole:
             received = yield deltas
             deltas = ()
             if received is None:
                 break
+            holdings.sent += len(received[1])
+            if len(received[1]) > LARGE_EVENT:
+                refuse_dense(received[1])
             if (event := read(received)) is not None:
                 deltas = take(event)
             elif marked := received[1] == DONE:

@@ -1,7 +1,8 @@
 r"""Bytes to server-sent events, as WHATWG HTML defines them (9.2.6, "Interpreting an event stream").
 
 Line ends are \n, \r\n and \r, and nothing else: other characters at which `splitlines` cuts occur inside JSON.
-Comments, `id` and `retry` are skipped. An event that is not complete at the end of the stream is not dispatched.
+Comments, `id` and `retry` are skipped. An event that is not complete at the end of the stream is not dispatched,
+unless its data is whole: some servers leave out the last blank line.
 
 The events of one read are cut apart at once, because many come together. Bytes are searched with `find`: `in` first
 tries to read its operand as a number, which takes ten times as long.
@@ -11,6 +12,8 @@ No I/O.
 
 from collections.abc import Generator, Sequence
 from typing import Final, TypeAlias
+
+import msgspec
 
 from tether.errors import ModelError
 
@@ -26,51 +29,71 @@ _BOM: Final = b"\xef\xbb\xbf"
 
 
 def frame_events(
-    max_event_size: int = MAX_EVENT_SIZE,
-) -> Generator[Sequence[ServerSentEvent], bytes, None]:
+    max_event_size: int = MAX_EVENT_SIZE, *, beginning: bytes | None = None
+) -> Generator[Sequence[ServerSentEvent], bytes | None, None]:
     """Cut a body into events.
 
     Args:
         max_event_size: the most bytes of an event, its line ends included.
+        beginning: what has been read of the body already.
 
     Returns:
         A generator, started with `next`. It is sent the body, cut anywhere, and yields the events that are complete.
+        It is sent None at the end of the body, and yields the last event if only the blank line behind it is missing.
 
     Raises:
         ModelError: an event is larger; the kind is `malformed`.
     """
     pending = bytearray()
-    events: Sequence[ServerSentEvent] = ()
     at_start = True
     after_return = False
-    while True:
-        chunk = yield events
+    chunk = (yield ()) if beginning is None else beginning
+    while chunk is not None:
         if after_return or chunk.find(b"\r") >= 0:
             chunk, after_return = _with_newlines(chunk, after_return=after_return)
         if at_start:
             pending += chunk
             if _BOM.startswith(bytes(pending)):
+                chunk = yield ()
                 continue
             chunk = bytes(pending).removeprefix(_BOM)
             pending.clear()
             at_start = False
+        events: Sequence[ServerSentEvent] = ()
         if not pending and chunk.endswith(b"\n\n") and len(chunk) <= max_event_size:
             # Whole events and nothing pending, like most reads.
             events = _events(chunk[:-2])
-            continue
-        # A blank line may be cut in two: its first half is then the last byte that is pending.
-        seen = max(len(pending) - 1, 0)
-        pending += chunk
-        if pending.find(b"\n\n", seen) < 0:
-            events = ()
         else:
-            whole, _, rest = bytes(pending).rpartition(b"\n\n")
-            if len(whole) > max_event_size and max(map(len, whole.split(b"\n\n"))) > max_event_size:
+            # A blank line may be cut in two: its first half is then the last byte that is pending.
+            seen = max(len(pending) - 1, 0)
+            pending += chunk
+            if pending.find(b"\n\n", seen) >= 0:
+                whole, _, rest = bytes(pending).rpartition(b"\n\n")
+                _check_sizes(whole, max_event_size)
+                pending = bytearray(rest)
+                events = _events(whole)
+            if len(pending) > max_event_size:
                 raise _too_large(max_event_size)
-            pending = bytearray(rest)
-            events = _events(whole)
-        if len(pending) > max_event_size:
-            raise _too_large(max_event_size)
+        chunk = yield events
+    yield _last_event(bytes(pending))
+
+
+def _last_event(lines: bytes) -> Sequence[ServerSentEvent]:
+    """Take what stands at the end without a blank line, unless it was cut off."""
+    event = _event(lines)
+    if event is None:
+        return ()
+    if event[1] != b"[DONE]":
+        try:
+            msgspec.json.decode(event[1])
+        except (ValueError, RecursionError):
+            return ()
+    return (event,)
+
+
+def _check_sizes(events: bytes, limit: int) -> None:
+    if len(events) > limit and max(map(len, events.split(b"\n\n"))) > limit:
+        raise _too_large(limit)
 
 
 def _with_newlines(chunk: bytes, *, after_return: bool) -> tuple[bytes, bool]:

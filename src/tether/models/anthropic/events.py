@@ -50,6 +50,14 @@ class Event(msgspec.Struct, gc=False):
     error: Any = None
     request_id: Any = None
     context_management: Any = None
+    # Of a message in one piece, as a server sends that does not stream it.
+    id: Any = None
+    model: Any = None
+    content: list[Any] | None = None
+    stop_reason: Any = None
+    stop_sequence: Any = None
+    stop_details: Any = None
+    container: Any = None
 
 
 StreamEvent: TypeAlias = Fragment | Event

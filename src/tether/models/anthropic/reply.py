@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
 from attrs import define, field
 
 from tether.deltas import Delta
@@ -82,6 +83,24 @@ class _Block:
     signature: list[str] = field(factory=list[str])
     citations: list[Any] = field(factory=list[Any])
 
+    _pieces: dict[str, list[str]] = field(factory=dict[str, list[str]])
+    """Of the fields that came in pieces."""
+
+    def put(self, key: str, value: Any) -> None:
+        """Set a field that is streamed; a text follows what came of it before."""
+        before = self.fields.get(key)
+        if key in self._pieces and isinstance(value, str):
+            self._pieces[key].append(value)
+        elif isinstance(before, str) and isinstance(value, str):
+            self._pieces[key] = [before, value]
+        else:
+            self._pieces.pop(key, None)
+            self.fields[key] = value
+
+    def join(self) -> None:
+        """Put the pieces of fields together."""
+        self.fields |= {key: "".join(pieces) for key, pieces in self._pieces.items()}
+
     @property
     def call_id(self) -> str:
         return text_or_empty(self.fields.get("id")) or f"toolu_{self.open.index}"
@@ -133,6 +152,11 @@ class _Reply:
                 self._take_end(event)
             case "message_stop":
                 self.is_whole = True
+            case "message" if event.content is not None:
+                message = msgspec.structs.asdict(event)
+                self._take_start(message)
+                self._take_end(msgspec.structs.replace(event, delta=message))
+                self.is_whole = True
             case _:
                 pass
 
@@ -161,14 +185,20 @@ class _Reply:
             if reason not in _PLAIN_REASONS:
                 self.built.details["stop_reason"] = reason
         fields = {**delta, "context_management": event.context_management}
-        self.built.details |= {key: fields[key] for key in _END_FIELDS if fields.get(key)}
+        ending = {key: fields[key] for key in _END_FIELDS if fields.get(key)}
+        self.built.holdings.keep(ending)
+        self.built.details |= ending
         self._count(event.usage)
 
     def _count(self, usage: object) -> None:
-        """Take in counts; each is of the whole reply so far, and replaces the one before."""
-        if isinstance(usage, dict):
-            self._counts |= {key: value for key, value in usage.items() if value is not None}
-        self.built.usage = _usage(self._counts)
+        """Take in counts; each is of the whole reply so far, and what an event leaves out or has less of stays."""
+        self.built.holdings.keep(usage)
+        for key, value in usage.items() if isinstance(usage, dict) else ():
+            before = self._counts.get(key)
+            both = isinstance(before, int) and isinstance(value, int)
+            if value is not None:
+                self._counts[key] = max(before, value) if both else value
+        self.built.count(_usage(self._counts))
         self.built.report()
 
     # Blocks.
@@ -176,43 +206,58 @@ class _Reply:
     def _begin(self, number: int | None, fields: dict[str, Any]) -> None:
         # A server that gives two blocks the same number means the later one.
         self._finish(number)
+        self.built.holdings.keep(fields)
         type_ = text_or_empty(fields.get("type"))
         opened = self.built.open(_KINDS.get(type_, "item"))
         block = self._open[number] = _Block(type_, fields, opened)
         if type_ == "tool_use":
             self.built.announce(opened, block.call_id, block.name)
+        elif type_ == "fallback":
+            self._take_fallback(fields.get("to"))
         elif type_ in {"text", "thinking"}:
             self.built.add(opened, text_or_empty(fields.get(type_)))
         if type_ == "text" and isinstance(fields.get("citations"), list):
             block.citations += fields["citations"]
 
+    def _take_fallback(self, to: object) -> None:
+        """Note that another model goes on with the reply."""
+        model = to.get("model") if isinstance(to, dict) else to
+        self.built.model = text_or_empty(model) or self.built.model
+        self.built.report()
+
     def _take_field(self, number: int | None, delta: Mapping[str, Any]) -> None:
-        """Take in what is streamed of a block besides its text."""
+        """Take in what is streamed of a block besides its text, and a text that had to be mended."""
         block = self._open.get(number)
         if block is None:
             return
+        self.built.holdings.keep(delta)
         match delta:
             case {"type": "signature_delta", "signature": str(signature)}:
                 block.signature.append(signature)
             case {"type": "citations_delta", "citation": citation}:
                 block.citations.append(citation)
+            case {"type": "text_delta", "text": str(text)}:
+                self.built.add(block.open, text)
+            case {"type": "thinking_delta", "thinking": str(text)}:
+                self.built.add(block.open, text)
+            case {"type": "input_json_delta", "partial_json": str(text)}:
+                self.built.add(block.open, text)
             case {"type": "text_delta" | "thinking_delta" | "input_json_delta"}:
-                pass  # without a text, or it would have been a `Fragment`
+                pass  # without a text
             case _:
                 for key, value in delta.items():
                     if key != "type" and value is not None:
-                        before = block.fields.get(key)
-                        both = isinstance(before, str) and isinstance(value, str)
-                        block.fields[key] = f"{before}{value}" if both else value
+                        block.put(key, value)
 
     def _finish(self, number: int | None) -> None:
         block = self._open.pop(number, None)
         if block is not None:
+            block.join()
             self.built.end(block.open, _whole(block))
 
 
 def _whole(block: _Block) -> AssistantBlock | None:
-    """Make what a conversation holds of a block that has ended; nothing of an empty text."""
+    """Make what a conversation holds of a block that has ended; nothing of one that is empty."""
     text = block.open.text
     match block.type:
         case "text" if not text and not block.citations:
@@ -221,7 +266,7 @@ def _whole(block: _Block) -> AssistantBlock | None:
             return Text(text, {"citations": block.citations} if block.citations else None)
         case "thinking":
             signature = "".join(block.signature) or text_or_empty(block.fields.get("signature"))
-            return Thinking(text, signature or None)
+            return Thinking(text, signature or None) if text or signature else None
         case "redacted_thinking":
             return Thinking("", text_or_empty(block.fields.get("data")), redacted=True)
         case "tool_use":

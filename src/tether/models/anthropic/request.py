@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
+from attrs import define, field
+
+from tether.media import Document, Image, Media
 from tether.messages import (
-    AssistantBlock,
     AssistantMessage,
-    Image,
     Message,
     ProviderItem,
     Text,
@@ -31,9 +32,9 @@ from tether.models._wire.cached_prefix import (
     before_call,
     write_conversation,
 )
-from tether.models._wire.ids import unique_call_ids
-from tether.models._wire.images import base64_of
-from tether.models._wire.turns import GO_ON, in_turns
+from tether.models._wire.ids import unique_call_ids, valid_tool_name
+from tether.models._wire.media import base64_of, text_of_document, unsupported
+from tether.models._wire.turns import GO_ON, in_turns, is_blank
 from tether.models.anthropic.reply import NAME
 from tether.transcript import repaired
 
@@ -60,11 +61,16 @@ _EFFORTS: Final[Mapping[ThinkingLevel, str]] = {
 }
 """For models that decide how much they think."""
 
+_TAKES: Final = "pictures, PDFs and texts; pictures and PDFs also by URL, and files by id"
+_LONGEST_NAME: Final = 128
+"""Characters of the name of a tool."""
+
 _MARK: Final = {"cache_control": {"type": "ephemeral"}}
 _OPEN_REPLIES: Final = 3
 """The last replies that are written anew each time: the marks for caches, and results still to come, are among them."""
 
-_BEGINNING: Final = {"role": "user", "content": [{"type": "text", "text": GO_ON}]}
+_GO_ON: Final = {"type": "text", "text": GO_ON}
+_BEGINNING: Final = {"role": "user", "content": [_GO_ON]}
 
 
 def encode(request: ModelRequest, model: str, cache: CachedPrefix | None = None) -> dict[str, Any]:
@@ -90,7 +96,7 @@ def encode(request: ModelRequest, model: str, cache: CachedPrefix | None = None)
         "max_tokens": options.max_output_tokens or _output_limit(model),
         "stream": True,
     }
-    if request.system:
+    if request.system and request.system.strip():
         body["system"] = [{"type": "text", "text": request.system}]
     if tools := [*map(_tool, request.tools), *(extra.pop("tools", None) or ())]:
         body["tools"] = tools
@@ -181,6 +187,19 @@ def _mark(body: dict[str, Any], messages: list[dict[str, Any]]) -> None:
 # Messages.
 
 
+@define
+class _Written:
+    """What is written of a conversation."""
+
+    call_ids: set[str] = field(factory=set[str])
+    """The ids that are taken."""
+    server_calls: set[str] = field(factory=set[str])
+    """The ids of what the server was to run."""
+
+    def copy(self) -> "_Written":
+        return _Written(set(self.call_ids), set(self.server_calls))
+
+
 def _messages(
     messages: Sequence[Message], cache: CachedPrefix | None
 ) -> tuple[Sequence[Any], list[dict[str, Any]]]:
@@ -189,22 +208,19 @@ def _messages(
     Returns:
         Those that were written before, and those behind them, among which the marks for caches go.
     """
-    boundary = partial(before_call, replies=_OPEN_REPLIES)
+    boundary = partial(before_call, replies=_OPEN_REPLIES, may_begin=_answers_itself)
     before, turns = write_conversation(repaired(messages), cache, _turns, boundary=boundary)
     return before, list(turns)
 
 
-def _turns(segment: Segment) -> tuple[list[dict[str, Any]], set[str]]:
-    """Write a segment; its note is the ids that are taken."""
-    taken: set[str] = set(segment.note or ())
-    turns = in_turns(_spoken(segment.messages, taken), "content")
-    for index, turn in enumerate(turns[:-1] if segment.is_last else turns):
-        if turn["role"] == "assistant":
-            turns[index] = {**turn, "content": _without_unanswered(turn["content"])}
-    turns = [turn for turn in turns if turn["content"]]
+def _turns(segment: Segment) -> tuple[list[dict[str, Any]], _Written]:
+    """Write a segment; its note is what later ones must know of it."""
+    written = _Written() if segment.note is None else segment.note.copy()
+    turns = in_turns(_spoken(segment.messages, written.call_ids), "content", go_on=_GO_ON)
+    turns = list(_paired(turns, written.server_calls, is_last=segment.is_last))
     if segment.note is None and turns and turns[0]["role"] == "assistant":
         turns = [_BEGINNING, *turns]
-    return turns, taken
+    return turns, written
 
 
 def _spoken(
@@ -214,37 +230,55 @@ def _spoken(
     for message in messages:
         match message:
             case UserMessage(content):
-                blocks = [_block(block) for block in content if not _is_blank(block)]
-                if blocks:
-                    yield "user", blocks
+                yield "user", [_block(block) for block in content if not is_blank(block)]
             case ToolResultMessage():
                 # A valid conversation has the result right behind the reply that made the call.
                 yield "user", [_result(message, call_ids[message.call_id])]
             case AssistantMessage():
-                call_ids = unique_call_ids(message, taken, own=message.api == NAME)
+                call_ids = unique_call_ids(message, taken)
                 if blocks := list(_reply(message, call_ids)):
                     yield "assistant", blocks
             case _:
                 pass
 
 
-def _is_blank(block: AssistantBlock) -> bool:
-    """Return True for an empty text, which the API refuses."""
-    return isinstance(block, Text) and not block.text.strip()
-
-
 def _block(block: UserBlock) -> dict[str, Any]:
     match block:
         case Text(text):
             return {"type": "text", "text": text}
-        case Image(_, media_type):
-            source = {"type": "base64", "media_type": media_type, "data": base64_of(block)}
-            return {"type": "image", "source": source}
+        case _:
+            return _media(block)
+
+
+def _media(block: Media) -> dict[str, Any]:
+    source = _source(block)
+    if source is None:
+        raise unsupported("Anthropic", block, _TAKES)
+    title = {"title": block.name} if isinstance(block, Document) and block.name else {}
+    return {"type": block.type, "source": source, **title}
+
+
+def _source(block: Media) -> dict[str, Any] | None:
+    """Say where a picture or a document comes from; None for what the API does not take."""
+    match block:
+        case Image(file_id=str(file_id)) | Document(file_id=str(file_id)):
+            return {"type": "file", "file_id": file_id}
+        case Image(url=str(url)) | Document(url=str(url)) if url.startswith("http"):
+            return {"type": "url", "url": url}
+        case Image(data, media_type) if data:
+            return {"type": "base64", "media_type": media_type, "data": base64_of(block)}
+        case Document(data, "application/pdf") if data:
+            return {"type": "base64", "media_type": block.media_type, "data": base64_of(block)}
+        case Document(data) if text_of_document(block) is not None:
+            text = data.decode(errors="replace")
+            return {"type": "text", "media_type": "text/plain", "data": text}
+        case _:
+            return None
 
 
 def _result(message: ToolResultMessage, call_id: str) -> dict[str, Any]:
     result: dict[str, Any] = {"type": "tool_result", "tool_use_id": call_id}
-    if content := [_block(block) for block in message.content if not _is_blank(block)]:
+    if content := [_block(block) for block in message.content if not is_blank(block)]:
         result["content"] = content
     if message.is_error:
         result["is_error"] = True
@@ -255,7 +289,7 @@ def _reply(message: AssistantMessage, call_ids: Mapping[str, str]) -> Iterator[d
     own = message.api == NAME
     for block in message.content:
         match block:
-            case Text(text, details) if not _is_blank(block):
+            case Text(text, details) if not is_blank(block):
                 cited = (details or {}).get("citations") if own else None
                 yield {"type": "text", "text": text, **({"citations": cited} if cited else {})}
             case Thinking(_, str(signature), redacted=True) if own:
@@ -263,21 +297,54 @@ def _reply(message: AssistantMessage, call_ids: Mapping[str, str]) -> Iterator[d
             case Thinking(text, str(signature)) if own:
                 yield {"type": "thinking", "thinking": text, "signature": signature}
             case ToolCall(id_, name, arguments):
-                made = {"type": "tool_use", "id": call_ids[id_], "name": name, "input": arguments}
-                yield {**(block.details or {} if own else {}), **made}
+                made = {"type": "tool_use", "id": call_ids[id_], "input": arguments}
+                named = {"name": valid_tool_name(name, longest=_LONGEST_NAME)}
+                yield {**(block.details or {} if own else {}), **made, **named}
             case ProviderItem(api, data) if api == NAME:
                 yield dict(data)
             case _:
                 pass
 
 
-def _without_unanswered(blocks: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Leave out what the server began to run and, because the reply was cut off, gave no result for."""
-    answered = {block.get("tool_use_id") for block in blocks}
-    return [
-        block
-        for block in blocks
-        if block["type"] == "tool_use"
-        or not str(block["type"]).endswith("_tool_use")
-        or block.get("id") in answered
-    ]
+def _answers_itself(message: AssistantMessage) -> bool:
+    """Return False for a reply that brings the result of what the server began to run in an earlier one."""
+    items = [block.data for block in message.content if isinstance(block, ProviderItem)]
+    return {item.get("tool_use_id") for item in items} <= {
+        None,
+        *(item.get("id") for item in items),
+    }
+
+
+def _paired(
+    turns: Sequence[dict[str, Any]], called: set[str], *, is_last: bool
+) -> Iterator[dict[str, Any]]:
+    """Leave out what the server began to run and gave no result for, because a reply was cut off; and the reverse.
+
+    The server may give the result in the next reply: it first waits for the results of the calls made beside.
+
+    Args:
+        turns: the turns of a segment.
+        called: the ids of what the server was to run so far; those of these turns are added.
+        is_last: whether nothing follows.
+    """
+    answered = [{block.get("tool_use_id") for block in turn["content"]} for turn in turns]
+    for place, turn in enumerate(turns):
+        # The user's turn stands between two replies.
+        results = set().union(*answered[place : place + 3 : 2])
+        waits = is_last and all(
+            block["type"] == "tool_result"
+            for later in turns[place + 1 :]
+            for block in later["content"]
+        )
+        content = []
+        for block in turn["content"]:
+            type_ = str(block.get("type"))
+            if type_.endswith("_tool_use"):
+                if not waits and block.get("id") not in results:
+                    continue
+                called.add(str(block.get("id")))
+            elif type_.endswith("_tool_result") and block.get("tool_use_id") not in called:
+                continue
+            content.append(block)
+        if content:
+            yield {**turn, "content": content}

@@ -18,13 +18,13 @@ from tether.deltas import Delta
 from tether.errors import ModelError
 from tether.messages import AssistantBlock, ProviderItem, StopReason, Text, Thinking, Usage
 from tether.models._wire.failures import cut_short, error_from_stream
-from tether.models._wire.images import image_from_base64
 from tether.models._wire.leniency import count_in, finished_call, text_or_empty, tolerant
+from tether.models._wire.media import image_from_base64
 from tether.models._wire.protocol import Decoder
 from tether.models._wire.reply_builder import OpenBlock, ReplyBuilder, read_reply
-from tether.models.google.call_arguments import put_piece
+from tether.models.google.call_arguments import joined, put_piece
 
-__all__ = ("NAME", "SIGNATURE", "decode")
+__all__ = ("NAME", "SIGNATURE", "decode", "is_made_up")
 
 NAME: Final = "google-generate"
 """The wire API."""
@@ -65,6 +65,9 @@ _CANDIDATE_FIELDS: Final = (
     "logprobsResult",
 )
 """Fields of a candidate that go into the details of the message."""
+
+_NO_RESPONSE_ID: Final = "call"
+"""What the ids of calls begin with if neither they nor the response have one."""
 
 _FIRST: Final = (None, 0, "0", "")
 
@@ -143,7 +146,7 @@ class _Reply:
         built.model = chunk.modelVersion or built.model
         built.response_id = built.response_id or chunk.responseId or None
         if chunk.usageMetadata is not None:
-            built.usage = _usage(chunk.usageMetadata)
+            built.count(_usage(chunk.usageMetadata))
         built.report()
 
     def _take_candidate(self, candidate: Mapping[str, Any]) -> None:
@@ -153,6 +156,7 @@ class _Reply:
             if isinstance(part, dict):
                 self._take_part(part)
         fields = {key: candidate[key] for key in _CANDIDATE_FIELDS if candidate.get(key)}
+        self.built.holdings.keep(fields)
         self.built.details |= fields
         reason = text_or_empty(candidate.get("finishReason"))
         if reason in _FAILURES:
@@ -176,6 +180,7 @@ class _Reply:
             self._take_call(part["functionCall"], signature)
         elif block := _whole_block(part):
             self._close()
+            self.built.holdings.keep(part)
             self.built.put(block)
 
     def _add(self, text: str, signature: str, *, kind: _Kind) -> None:
@@ -197,16 +202,18 @@ class _Reply:
         if opened is None or opened.block.kind != "call" or call.get("name"):
             self._close()
             opened = self._open = _Open(self.built.open("call"))
-            made_up = f"{self.built.response_id or 'call'}-{opened.block.index}"
+            made_up = f"{self.built.response_id or _NO_RESPONSE_ID}-{opened.block.index}"
             id_ = text_or_empty(call.get("id")) or made_up
             self.built.announce(opened.block, id_, text_or_empty(call.get("name")))
         opened.signature = signature or opened.signature
         arguments, pieces = call.get("args"), call.get("partialArgs")
         if isinstance(arguments, dict):
+            self.built.holdings.keep(arguments)
             opened.arguments |= arguments
         for piece in pieces if isinstance(pieces, list) else ():
             if isinstance(piece, dict):
-                put_piece(opened.arguments, piece)
+                self.built.holdings.keep(piece)
+                self.built.holdings.charge(put_piece(opened.arguments, piece))
         if not call.get("willContinue"):
             self._close()
 
@@ -223,9 +230,15 @@ class _Reply:
                 self.built.end(block, Thinking(block.text, opened.signature or None))
             case _:
                 assert block.start is not None
-                self.built.add(block, json.dumps(opened.arguments))
+                self.built.add(block, json.dumps(joined(opened.arguments)))
                 call = finished_call(block.start.id, block.start.name, block.text, details)
                 self.built.end(block, call)
+
+
+def is_made_up(call_id: str, response_id: str | None) -> bool:
+    """Return True for an id that a call got here because the server, such as Vertex AI, gave it none."""
+    made_of, _, number = call_id.rpartition("-")
+    return number.isdecimal() and made_of in {response_id, _NO_RESPONSE_ID}
 
 
 def _refuse_blocked(feedback: Mapping[str, Any]) -> None:

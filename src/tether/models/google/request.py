@@ -7,13 +7,13 @@ No I/O.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
+from tether.media import Document, Image, Media
 from tether.messages import (
     AssistantMessage,
-    Image,
     Message,
     ProviderItem,
     Text,
@@ -30,9 +30,16 @@ from tether.models._wire.cached_prefix import (
     before_call,
     write_conversation,
 )
-from tether.models._wire.images import base64_of, with_images_behind_results
-from tether.models._wire.turns import GO_ON, in_turns
-from tether.models.google.reply import NAME, SIGNATURE
+from tether.models._wire.ids import valid_tool_name
+from tether.models._wire.media import (
+    base64_of,
+    follow_results,
+    text_of_document,
+    unsupported,
+    with_media_behind_results,
+)
+from tether.models._wire.turns import GO_ON, in_turns, is_blank
+from tether.models.google.reply import NAME, SIGNATURE, is_made_up
 from tether.transcript import repaired
 
 __all__ = ("encode",)
@@ -51,7 +58,13 @@ _LEAST_BUDGET_OF_PRO: Final = 128
 _FOREIGN: Final = "skip_thought_signature_validator"
 """Stands for the signature of a call that another model made; newer models refuse a call without one."""
 
-_BEGINNING: Final = {"role": "user", "parts": [{"text": GO_ON}]}
+_TAKES: Final = (
+    "pictures, PDFs, texts, sound and video; also by URL (https:, gs:) and by the id of an upload"
+)
+_FILES: Final = "https://generativelanguage.googleapis.com/v1beta/files/"
+
+_GO_ON: Final = {"text": GO_ON}
+_BEGINNING: Final = {"role": "user", "parts": [_GO_ON]}
 
 
 def encode(request: ModelRequest, model: str, cache: CachedPrefix | None = None) -> dict[str, Any]:
@@ -69,7 +82,7 @@ def encode(request: ModelRequest, model: str, cache: CachedPrefix | None = None)
     """
     extra = dict(request.options.extra)
     body: dict[str, Any] = {"contents": _contents(request.messages, model, cache)}
-    if request.system:
+    if request.system and request.system.strip():
         body["systemInstruction"] = {"parts": [{"text": request.system}]}
     own = [{"functionDeclarations": [*map(_tool, request.tools)]}] if request.tools else []
     if tools := [*own, *(extra.pop("tools", None) or ())]:
@@ -157,7 +170,7 @@ def _contents(messages: Sequence[Message], model: str, cache: CachedPrefix | Non
 
 def _turns(segment: Segment, *, signed: bool) -> tuple[list[dict[str, Any]], bool]:
     """Write a segment; its note only says that it is not the first."""
-    turns = in_turns(_spoken(segment.messages, signed=signed), "parts")
+    turns = in_turns(_spoken(segment.messages, signed=signed), "parts", go_on=_GO_ON)
     if segment.note is None and turns and turns[0]["role"] == "model":
         turns = [_BEGINNING, *turns]
     return turns, True
@@ -166,14 +179,17 @@ def _turns(segment: Segment, *, signed: bool) -> tuple[list[dict[str, Any]], boo
 def _spoken(
     messages: Iterable[Message], *, signed: bool
 ) -> Iterator[tuple[str, Sequence[dict[str, Any]]]]:
-    # Models that want signatures take images inside results.
-    for message in messages if signed else with_images_behind_results(messages):
+    given: dict[str, dict[str, str]] = {}
+    follows = _stays_outside if signed else follow_results
+    for message in with_media_behind_results(messages, follows):
         match message:
             case UserMessage(content):
-                yield "user", [_part(block) for block in content]
+                yield "user", [_part(block) for block in content if not is_blank(block)]
             case ToolResultMessage():
-                yield "user", [{"functionResponse": _result(message, with_images=signed)}]
+                id_ = given[message.call_id]
+                yield "user", [{"functionResponse": id_ | _result(message, follows)}]
             case AssistantMessage():
+                given = {call.id: _given_id(call, message) for call in message.tool_calls}
                 if parts := list(_reply(message, signed=signed)):
                     yield "model", parts
 
@@ -182,19 +198,48 @@ def _part(block: UserBlock) -> dict[str, Any]:
     match block:
         case Text(text):
             return {"text": text}
-        case Image():
-            return _inline(block)
+        case _:
+            return _media(block)
 
 
-def _inline(image: Image) -> dict[str, Any]:
-    return {"inlineData": {"mimeType": image.media_type, "data": base64_of(image)}}
+def _media(block: Media) -> dict[str, Any]:
+    if isinstance(block, Document) and block.data and block.media_type != "application/pdf":
+        text = text_of_document(block)
+        if text is None:
+            raise unsupported("Google", block, _TAKES)
+        return {"text": text}
+    if block.data:
+        return {"inlineData": {"mimeType": block.media_type, "data": base64_of(block)}}
+    address = block.url or _address(block.file_id or "")
+    if address.startswith("s3:"):
+        raise unsupported("Google", block, _TAKES)
+    kind = {"mimeType": block.media_type} if block.media_type else {}
+    return {"fileData": {"fileUri": address, **kind}}
 
 
-def _result(message: ToolResultMessage, *, with_images: bool) -> dict[str, Any]:
+def _address(file_id: str) -> str:
+    """Return the address of an uploaded file; its name alone is that of one of the Gemini API."""
+    return file_id if "://" in file_id else f"{_FILES}{file_id.removeprefix('files/')}"
+
+
+def _stays_outside(block: UserBlock) -> bool:
+    """Say of a block whether it follows a result: models that want signatures take pictures and PDFs inside."""
+    is_pdf = isinstance(block, Document) and block.media_type == "application/pdf"
+    return not (is_pdf or isinstance(block, Text | Image))
+
+
+def _result(message: ToolResultMessage, follows: Callable[[UserBlock], bool]) -> dict[str, Any]:
     key = "error" if message.is_error else "output"
-    result = {"id": message.call_id, "name": message.name, "response": {key: message.text}}
-    images = [_inline(block) for block in message.content if isinstance(block, Image)]
-    return {**result, "parts": images} if with_images and images else result
+    result = {"name": _valid_name(message.name)}
+    inside = [
+        _media(block)
+        for block in message.content
+        if not isinstance(block, Text) and not follows(block)
+    ]
+    if not inside:
+        return {**result, "response": {key: message.text}}
+    said = {key: message.text} if message.text or message.is_error else {}
+    return {**result, "response": said, "parts": inside}
 
 
 def _reply(message: AssistantMessage, *, signed: bool) -> Iterator[dict[str, Any]]:
@@ -203,23 +248,37 @@ def _reply(message: AssistantMessage, *, signed: bool) -> Iterator[dict[str, Any
     unsigned = signed and bool(message.tool_calls)
     for block in message.content:
         match block:
-            case Text(text) if text or (own and block.details):
+            case Text(text) if text.strip() or (own and _signature(block)):
                 yield {"text": text} | (_signature(block) if own else {})
-            case Thinking(text, signature) if own:
+            case Thinking(text, signature) if own and (text or signature):
                 sealed = {SIGNATURE: signature} if signature else {}
                 yield {"text": text, "thought": True} | sealed
-            case ToolCall(id_, name, arguments):
+            case ToolCall(_, name, arguments):
                 sealed = _signature(block) if own else {}
                 if unsigned and not sealed:
                     sealed = {SIGNATURE: _FOREIGN}
                 unsigned = False
-                yield {"functionCall": {"id": id_, "name": name, "args": arguments}} | sealed
+                made = {"name": _valid_name(name), "args": arguments}
+                yield {"functionCall": _given_id(block, message) | made} | sealed
             case Image():
-                yield _inline(block)
+                yield _media(block)
             case ProviderItem(api, data) if api == NAME:
                 yield dict(data)
             case _:
                 pass
+
+
+def _given_id(call: ToolCall, message: AssistantMessage) -> dict[str, str]:
+    """Return the id of a call if its server gave it: Vertex AI gives none, and takes none."""
+    is_given = not message.api or (
+        message.api == NAME and not is_made_up(call.id, message.response_id)
+    )
+    return {"id": call.id} if is_given else {}
+
+
+def _valid_name(name: str) -> str:
+    """Names begin with a letter or _, too."""
+    return valid_tool_name(name if re.match("[a-zA-Z_]", name) or not name else f"_{name}")
 
 
 def _signature(block: Text | ToolCall) -> dict[str, Any]:

@@ -31,6 +31,8 @@ class Fields(msgspec.Struct, gc=False):
     reasoning_details: list[dict[str, Any]] | None = None
     refusal: str | None = None
     tool_calls: list[CallFragment] | None = None
+    function_call: Function | None = None
+    """The older way to make one call."""
     annotations: list[Any] | None = None
     executed_tools: list[dict[str, Any]] | None = None
     images: list[dict[str, Any]] | None = None
@@ -40,6 +42,8 @@ class Choice(msgspec.Struct, gc=False):
     """One of the answers that are made at once."""
 
     delta: Fields | None = None
+    message: Fields | None = None
+    """The answer in one piece, of a server that does not stream it."""
     index: int | None = 0
     finish_reason: str | None = None
 
@@ -59,6 +63,18 @@ class Chunk(msgspec.Struct, gc=False):
     error: Any = None
     citations: list[Any] | None = None
     search_results: list[Any] | None = None
+    message: Any = None
+    detail: Any = None
+    code: Any = None
+    type: Any = None
+
+    @property
+    def failure(self) -> Any:
+        """The error that it reports, in a field of its own or by itself; None if it reports none."""
+        if self.error is not None or self.choices is not None:
+            return self.error
+        told = self.message or self.detail
+        return {"message": told, "code": self.code, "type": self.type} if told else None
 
     @property
     def counts(self) -> dict[str, Any] | None:
@@ -75,6 +91,7 @@ class _OnlyText(msgspec.Struct, gc=False):
     reasoning_details: None = None
     refusal: None = None
     tool_calls: None = None
+    function_call: None = None
     annotations: None = None
     executed_tools: None = None
     images: None = None

@@ -12,8 +12,16 @@ from typing import Any, Final, Literal
 
 from attrs import frozen
 
+from tether.media import Media
 from tether.model import ThinkingLevel
 from tether.models._wire.ids import valid_call_id
+from tether.models.openai_chat.media import (
+    compatible_part,
+    mistral_part,
+    openai_part,
+    openrouter_part,
+    picture_part,
+)
 
 __all__ = ("COMPATIBLE", "DEEPSEEK", "MISTRAL", "OPENAI", "OPENROUTER", "Dialect")
 
@@ -46,6 +54,11 @@ def _nine_characters(call_id: str) -> str:
     return hashlib.sha256(call_id.encode(errors="replace")).hexdigest()[:9]
 
 
+def _forty_characters(call_id: str) -> str:
+    """OpenAI refuses longer ids."""
+    return valid_call_id(call_id, longest=40)
+
+
 @frozen(kw_only=True)
 class Dialect:
     """How a server differs from OpenAI."""
@@ -58,8 +71,10 @@ class Dialect:
     """From a thinking level to the fields that request it."""
     thinking_back: Literal["reasoning_content", "reasoning_details"] | None = None
     """The field in which a server accepts its own thinking; if None, thinking is left out."""
-    call_id: Callable[[str], str] = valid_call_id
+    call_id: Callable[[str], str] = _forty_characters
     """From any id to a valid one."""
+    media: Callable[[Media], dict[str, Any]] = openai_part
+    """From a picture, document, sound or video to the part of a message that holds it."""
     bridge: str | None = None
     """The assistant's words between a tool's result and a user message, which the server refuses side by side."""
     cache_marker_for: str | None = None
@@ -68,7 +83,7 @@ class Dialect:
 
 OPENAI: Final = Dialect()
 
-COMPATIBLE: Final = Dialect(output_limit="max_tokens")
+COMPATIBLE: Final = Dialect(output_limit="max_tokens", media=compatible_part)
 """Any other server: Hugging Face, Ollama, Together, one's own."""
 
 MISTRAL: Final = Dialect(
@@ -76,12 +91,14 @@ MISTRAL: Final = Dialect(
     asks_for_usage=False,
     thinking=_effort_or_none,
     call_id=_nine_characters,
+    media=mistral_part,
     bridge="I have these results.",
 )
 
 DEEPSEEK: Final = Dialect(
     output_limit="max_tokens",
     thinking=_switch_and_effort,
+    media=picture_part,
     # Required of every reply that called tools, once there was thinking.
     thinking_back="reasoning_content",
 )
@@ -89,6 +106,7 @@ DEEPSEEK: Final = Dialect(
 OPENROUTER: Final = Dialect(
     output_limit="max_tokens",
     thinking=_reasoning_object,
+    media=openrouter_part,
     thinking_back="reasoning_details",
     cache_marker_for="anthropic/",
 )

@@ -17,18 +17,11 @@ from attrs import Factory, define, field
 
 from tether.deltas import Delta, TextDelta
 from tether.errors import ModelError
-from tether.messages import (
-    FailureKind,
-    Image,
-    ProviderItem,
-    StopReason,
-    Text,
-    Thinking,
-    Usage,
-)
+from tether.media import Image
+from tether.messages import FailureKind, ProviderItem, StopReason, Text, Thinking, Usage
 from tether.models._wire.failures import cut_short, error_from_stream
-from tether.models._wire.images import image_from_data_url
-from tether.models._wire.leniency import count_in, text_or_empty, tolerant
+from tether.models._wire.leniency import count_in, mended, text_or_empty, tolerant
+from tether.models._wire.media import image_from_data_url
 from tether.models._wire.protocol import Decoder
 from tether.models._wire.reply_builder import OpenBlock, ReplyBuilder, read_reply
 from tether.models._wire.sse import ServerSentEvent
@@ -126,19 +119,25 @@ class _Reply:
             text = chunk.choices[0].delta.content
             self.text.fragments.append(text)
             return (TextDelta(text, self.text.index),)
-        if chunk.error is not None:
-            raise error_from_stream(chunk.error)
+        if (failure := chunk.failure) is not None:
+            raise error_from_stream(failure)
         if not self._is_reported or chunk.usage is not None or chunk.x_groq is not None:
             self._report(chunk)
-        if chunk.citations:
-            self.built.details["citations"] = chunk.citations
-        if chunk.search_results:
-            self.built.details["search_results"] = chunk.search_results
+        for name, found in (
+            ("citations", chunk.citations),
+            ("search_results", chunk.search_results),
+        ):
+            if found:
+                self.built.holdings.keep(found)
+                self.built.details[name] = found
         for choice in chunk.choices or ():
             if choice.index:
                 continue
             if choice.delta is not None:
                 self._read(choice.delta)
+            if choice.message is not None and not self.built.has_begun:
+                self._read(choice.message)
+                self._stop = self._stop or "stop"
             if choice.finish_reason:
                 self._stop_for(choice.finish_reason)
         return self.built.new_deltas()
@@ -154,6 +153,8 @@ class _Reply:
         for block, item in self._items.values():
             self.built.end(block, item)
         self._calls.close()
+        if self._stop is None and not self.built.blocks:
+            raise ModelError("the server ended the stream without a reply", kind="malformed")
         self.built.stop_reason = (
             "refusal" if self._is_refused else _STOP_REASONS.get(self._stop or "stop")
         )
@@ -169,7 +170,7 @@ class _Reply:
         built.model = chunk.model or built.model
         self._is_reported = built.response_id is not None and self._knows_model
         if (counts := chunk.counts) is not None:
-            built.usage = _usage(counts)
+            built.count(_usage(counts))
         built.report()
 
     def _stop_for(self, reason: str) -> None:
@@ -189,19 +190,27 @@ class _Reply:
             self._is_refused = True
             self._add("refusal", fields.refusal)
         if fields.annotations:
-            self._annotations += fields.annotations
+            self._keep(self._annotations, fields.annotations)
         for call in fields.tool_calls or ():
             self._add_call(call)
+        if fields.function_call is not None and not fields.tool_calls:
+            self._add_call(CallFragment(0, None, fields.function_call))
         for item in fields.executed_tools or ():
             self._add_item(item)
         for image in fields.images or ():
             self._close_text()
+            self.built.holdings.keep(image)
             self.built.put(_image(image) or ProviderItem(NAME, dict(image)))
+
+    def _keep(self, kept: list[Any], more: Sequence[Any]) -> None:
+        for one in more:
+            self.built.holdings.keep(one)
+        kept += more
 
     def _read_thinking(self, fields: Fields) -> None:
         thinking = fields.reasoning_content or fields.reasoning
         if fields.reasoning_details:
-            self._reasoning_details += fields.reasoning_details
+            self._keep(self._reasoning_details, fields.reasoning_details)
             thinking = thinking or "".join(map(_detail_text, fields.reasoning_details))
         if thinking or (self._reasoning_details and self._open is None):
             self._add("thinking", thinking or "")
@@ -215,7 +224,7 @@ class _Reply:
                 case {"text": str(text)}:
                     self._add("text", text)
                 case _:
-                    self._annotations.append(part)
+                    self._keep(self._annotations, [part])
 
     def _add(self, kind: _Kind, text: str) -> None:
         block = self._open
@@ -223,8 +232,9 @@ class _Reply:
             self._close_text()
             block = self._open = self.built.open("thinking" if kind == "thinking" else "text")
             self._kind = kind
-            self.text = block if kind == "text" else None
         self.built.add(block, text)
+        # Half a character waits for the other, which a `TextChunk` cannot hold.
+        self.text = block if kind == "text" and not block.half else None
 
     def _close_text(self) -> None:
         block, kind = self._open, self._kind
@@ -248,6 +258,7 @@ class _Reply:
         function = fragment.function or Function()
         arguments = function.arguments or ""
         if not isinstance(arguments, str):
+            self.built.holdings.keep(arguments)
             arguments = json.dumps(arguments)
         self._close_text()
         id_ = "" if fragment.id is None else str(fragment.id)
@@ -255,6 +266,7 @@ class _Reply:
 
     def _add_item(self, item: dict[str, Any]) -> None:
         """Keep what the server ran; Groq reports it twice, the second time with its output."""
+        self.built.holdings.keep(item)
         number = item.get("index")
         if not isinstance(number, int):
             number = len(self._items)
@@ -298,7 +310,7 @@ def _joined(fragments: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         }
     for key in ("text", "summary"):
         if isinstance(whole.get(key), str):
-            whole[key] = "".join(text_or_empty(fragment.get(key)) for fragment in fragments)
+            whole[key] = mended("".join(text_or_empty(part.get(key)) for part in fragments))
     return whole
 
 

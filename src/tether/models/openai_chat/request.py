@@ -3,9 +3,9 @@
 After OpenAI's API reference (`POST /chat/completions`). `dialects` has what compatible servers do
 not accept of it.
 
-Thinking is sent back only to servers that want it. Images in tool results follow the results as a user message,
-because a tool message cannot hold them. What a server ran itself is kept for the reader and not sent back: no server
-accepts it.
+Thinking is sent back only to servers that want it. Images and files in tool results follow the results as a user
+message, because a tool message cannot hold them. What a server ran itself is kept for the reader and not sent back: no
+server accepts it.
 
 No I/O.
 """
@@ -15,9 +15,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from tether.media import Image
 from tether.messages import (
     AssistantMessage,
-    Image,
     Text,
     Thinking,
     ToolResultMessage,
@@ -31,7 +31,9 @@ from tether.models._wire.cached_prefix import (
     all_of_it,
     write_conversation,
 )
-from tether.models._wire.images import data_url, with_images_behind_results
+from tether.models._wire.ids import valid_tool_name
+from tether.models._wire.media import with_media_behind_results
+from tether.models._wire.turns import said
 from tether.models.openai_chat.dialects import (
     OPENAI,
     Dialect,
@@ -91,7 +93,9 @@ def _messages(request: ModelRequest, cache: CachedPrefix | None, dialect: Dialec
         functools.partial(_segment, dialect=dialect),
         boundary=all_of_it,
     )
-    system = [{"role": "system", "content": request.system}] if request.system else []
+    system = (
+        [{"role": "system", "content": request.system}] if (request.system or "").strip() else []
+    )
     return [*system, *before, *items]
 
 
@@ -99,12 +103,12 @@ def _segment(segment: Segment, dialect: Dialect) -> tuple[list[dict[str, Any]], 
     """Write a segment; its note is whether a tool's result comes last."""
     items: list[dict[str, Any]] = []
     behind_result = bool(segment.note)
-    for message in with_images_behind_results(segment.messages):
+    for message in with_media_behind_results(segment.messages):
         match message:
             case UserMessage(content):
                 if behind_result and dialect.bridge:
                     items.append({"role": "assistant", "content": dialect.bridge})
-                items.append({"role": "user", "content": _user_content(content)})
+                items.append({"role": "user", "content": _user_content(said(content), dialect)})
                 behind_result = False
             case ToolResultMessage():
                 items.append(_result(message, dialect))
@@ -119,35 +123,34 @@ def _segment(segment: Segment, dialect: Dialect) -> tuple[list[dict[str, Any]], 
 
 
 def _result(message: ToolResultMessage, dialect: Dialect) -> dict[str, Any]:
-    has_images = any(isinstance(block, Image) for block in message.content)
-    text = message.text or ("(images, which follow)" if has_images else "")
+    media = [block for block in message.content if not isinstance(block, Text)]
+    what = "images" if all(isinstance(block, Image) for block in media) else "files"
+    text = message.text or (f"({what}, which follow)" if media else "")
     return {"role": "tool", "tool_call_id": dialect.call_id(message.call_id), "content": text}
 
 
-def _user_content(content: Sequence[UserBlock]) -> str | list[dict[str, Any]]:
+def _user_content(content: Sequence[UserBlock], dialect: Dialect) -> str | list[dict[str, Any]]:
     match content:
         case [Text(text)]:
             return text
-    return [_part(block) for block in content]
-
-
-def _part(block: UserBlock) -> dict[str, Any]:
-    match block:
-        case Text(text):
-            return {"type": "text", "text": text}
-        case Image():
-            return {"type": "image_url", "image_url": {"url": data_url(block)}}
+    return [
+        {"type": "text", "text": block.text} if isinstance(block, Text) else dialect.media(block)
+        for block in content
+    ]
 
 
 def _assistant(message: AssistantMessage, dialect: Dialect) -> dict[str, Any]:
-    encoded: dict[str, Any] = {"role": "assistant", "content": message.text or None}
+    encoded: dict[str, Any] = {
+        "role": "assistant",
+        "content": message.text if message.text.strip() else None,
+    }
     if calls := message.tool_calls:
         encoded["tool_calls"] = [
             {
                 "id": dialect.call_id(call.id),
                 "type": "function",
                 "function": {
-                    "name": call.name,
+                    "name": valid_tool_name(call.name),
                     "arguments": json.dumps(call.arguments, ensure_ascii=False),
                 },
             }

@@ -121,6 +121,7 @@ class Event(msgspec.Struct, gc=False):
     item: dict[str, Any] | None = None
     part: dict[str, Any] | None = None
     annotation: Any = None
+    delta: Any = None
     text: Any = None
     refusal: Any = None
     arguments: Any = None
@@ -128,6 +129,29 @@ class Event(msgspec.Struct, gc=False):
     error: Any = None
     code: Any = None
     message: Any = None
+    # Of a response in one piece, as a server sends that does not stream it.
+    object: Any = None
+    id: str | None = None
+    model: str | None = None
+    status: str | None = None
+    output: list[dict[str, Any]] | None = None
+    usage: dict[str, Any] | None = None
+    incomplete_details: dict[str, Any] | None = None
+
+    @property
+    def whole(self) -> Response | None:
+        """The response, if the event is one itself."""
+        if self.output is None:
+            return None
+        return Response(
+            self.id,
+            self.model,
+            self.status,
+            self.output,
+            self.usage,
+            self.error,
+            self.incomplete_details,
+        )
 
     def number_of(self, part: str) -> int | None:
         """The number of the part in its item."""

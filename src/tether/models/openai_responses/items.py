@@ -6,10 +6,19 @@ from typing import Any, Final
 from attrs import define, field
 
 from tether.messages import AssistantBlock, ProviderItem, Text, Thinking
-from tether.models._wire.leniency import finished_call, text_or_empty
+from tether.models._wire.leniency import finished_call, mended, text_or_empty
 from tether.models._wire.reply_builder import OpenBlock
 
-__all__ = ("BLANK_LINE", "NAME", "Item", "Part", "blocks_of", "parts_given", "type_of_part")
+__all__ = (
+    "BLANK_LINE",
+    "NAME",
+    "Item",
+    "Items",
+    "Part",
+    "blocks_of",
+    "parts_given",
+    "type_of_part",
+)
 
 NAME: Final = "openai-responses"
 """The wire API."""
@@ -32,13 +41,25 @@ class Part:
     final: str | None = None
     """The text as it was given at the end, if that is not what the fragments make."""
     fields: dict[str, Any] = field(factory=dict[str, Any])
+    annotations: list[Any] = field(factory=list[Any])
+    """Those that came one by one; `fields` has all of them, if they came at the end."""
     goes_into_block: bool = True
     """False for reasoning in another form than the one that is shown."""
+    _counted: int = 0
+    """Fragments."""
+    _length: int = 0
+    """Characters in those."""
+
+    def is_longer_than(self, text: str) -> bool:
+        """Compare the fragments with a text, without putting them together."""
+        self._length += sum(map(len, self.fragments[self._counted :]))
+        self._counted = len(self.fragments)
+        return self._length > len(text)
 
     @property
     def text(self) -> str:
         """The text as it is known."""
-        return self.final if self.final is not None else "".join(self.fragments)
+        return self.final if self.final is not None else mended("".join(self.fragments))
 
 
 @define(eq=False)
@@ -52,6 +73,14 @@ class Item:
     """None for a message, whose parts are blocks of their own."""
     parts: dict[tuple[str, int], Part] = field(factory=dict[tuple[str, int], Part])
     is_done: bool = False
+    _kinds: dict[str, list[Part]] = field(factory=dict[str, list[Part]])
+    _numbers: dict[str, int] = field(factory=dict[str, int])
+
+    def add(self, part: Part, number: int) -> None:
+        """Add a part; each kind is numbered by itself."""
+        self.parts[part.kind, number] = part
+        self._kinds.setdefault(part.kind, []).append(part)
+        self._numbers[part.kind] = max(self.next_number(part.kind), number + 1)
 
     @property
     def type(self) -> str:
@@ -70,7 +99,7 @@ class Item:
 
     def of_kind(self, kind: str) -> Sequence[Part]:
         """The parts of a kind, in the order in which they began."""
-        return [part for part in self.parts.values() if part.kind == kind]
+        return self._kinds.get(kind, ())
 
     def texts(self, kind: str) -> Sequence[str]:
         """Their texts, without empty ones."""
@@ -78,7 +107,39 @@ class Item:
 
     def next_number(self, kind: str) -> int:
         """The number of the next part of a kind."""
-        return max((number for other, number in self.parts if other == kind), default=-1) + 1
+        return self._numbers.get(kind, 0)
+
+
+@define(eq=False)
+class Items:
+    """The items of a response, found by what a server calls them."""
+
+    all: list[Item] = field(factory=list[Item])
+    """In the order in which they began."""
+    _by_id: dict[tuple[str, str], Item] = field(factory=dict[tuple[str, str], Item])
+    _by_index: dict[tuple[str, int | None], list[Item]] = field(
+        factory=dict[tuple[str, "int | None"], list[Item]]
+    )
+
+    def add(self, item: Item) -> None:
+        """Add an item that has begun."""
+        self.all.append(item)
+        self._by_index.setdefault((item.type, item.index), []).append(item)
+        self.note_id(item)
+
+    def note_id(self, item: Item) -> None:
+        """Know an item by the id that it now has."""
+        self._by_id[item.type, item.id] = item
+
+    def find(self, id_: str, index: int | None, type_: str) -> Item | None:
+        """Find the item that an event is about: by its id, else by its number, if it is not over."""
+        known = self._by_id.get((type_, id_)) if id_ else None
+        if known is not None and known.id == id_:
+            return known
+        alike = self._by_index.get((type_, index), [])
+        while alike and alike[-1].is_done:
+            alike.pop()
+        return alike[-1] if alike else None
 
 
 def type_of_part(part: Mapping[str, Any]) -> str:
@@ -105,7 +166,7 @@ def blocks_of(item: Item) -> Iterator[tuple[OpenBlock, AssistantBlock | None]]:
     match item.type, item.block:
         case "message", _:
             for part in item.parts.values():
-                is_kept = part.text or part.fields
+                is_kept = part.text or part.fields or part.annotations
                 yield part.block, Text(part.text, _text_details(item, part)) if is_kept else None
         case "reasoning", OpenBlock() as block:
             yield block, _thinking(item)
@@ -121,6 +182,8 @@ def blocks_of(item: Item) -> Iterator[tuple[OpenBlock, AssistantBlock | None]]:
 
 def _text_details(item: Item, part: Part) -> dict[str, Any] | None:
     details = {key: item.fields[key] for key in ("id", "phase") if item.fields.get(key)}
+    if part.annotations:
+        details["annotations"] = part.annotations
     details |= part.fields
     if part.kind == "refusal":
         details["refusal"] = True

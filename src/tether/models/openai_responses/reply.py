@@ -18,8 +18,9 @@ from attrs import define, field
 from tether.deltas import Delta
 from tether.messages import AssistantBlock, Text, Usage
 from tether.models._wire.failures import cut_short, error_from_stream
+from tether.models._wire.holdings import BLOCK
 from tether.models._wire.ids import unique_id
-from tether.models._wire.leniency import count_in, text_or_empty, tolerant
+from tether.models._wire.leniency import count_in, mended, text_or_empty, tolerant
 from tether.models._wire.protocol import Decoder
 from tether.models._wire.reply_builder import BlockKind, ReplyBuilder, read_reply
 from tether.models.openai_responses.events import (
@@ -35,6 +36,7 @@ from tether.models.openai_responses.items import (
     BLANK_LINE,
     NAME,
     Item,
+    Items,
     Part,
     blocks_of,
     parts_given,
@@ -64,7 +66,7 @@ class _Reply:
 
     built: ReplyBuilder
     is_whole: bool = False
-    _items: list[Item] = field(factory=list[Item])
+    _items: Items = field(factory=Items)
     _call_ids: set[str] = field(factory=set[str])
     _part: Part | None = None
     """What the last fragment went into, if it is shown: the next is mostly of the same."""
@@ -98,10 +100,14 @@ class _Reply:
         name, _, ending = event.type.rpartition(".")
         if event.error is not None or event.type == "error":
             raise error_from_stream(event.error or {"code": event.code, "message": event.message})
-        if event.type in ENDS:
+        if (whole := event.whole) is not None:
+            self._end(Event("response.completed", response=whole))
+        elif event.type in ENDS:
             self._end(event)
         elif name in PARTS and ending == "done":
             self._take_final_text(event, PARTS[name])
+        elif name in PARTS and ending == "delta":
+            self._take_mended_fragment(event, PARTS[name])
         elif event.item is not None:
             self._take_item(event, event.item, is_done=ending == "done")
         elif event.part is not None:
@@ -109,9 +115,8 @@ class _Reply:
         elif event.annotation is not None:
             part = self._part_of(event, "output_text", event.content_index)
             if part is not None:
-                given = part[1].fields.get("annotations")
-                known = given if isinstance(given, list) else []
-                part[1].fields["annotations"] = [*known, event.annotation]
+                self.built.holdings.keep(event.annotation)
+                part[1].annotations.append(event.annotation)
         elif event.response is not None:
             self._report(event.response)
 
@@ -120,7 +125,7 @@ class _Reply:
         built.response_id = built.response_id or response.id or None
         built.model = response.model or built.model
         if response.usage is not None:
-            built.usage = _usage(response.usage)
+            built.count(_usage(response.usage))
         built.report()
 
     # Texts.
@@ -131,6 +136,11 @@ class _Reply:
             self._add(*found, event.delta)
             if found[1].goes_into_block:
                 self._last, self._part = event, found[1]
+
+    def _take_mended_fragment(self, event: Event, kind: str) -> None:
+        found = self._part_of(event, kind, event.number_of(kind))
+        if found is not None:
+            self._add(*found, text_or_empty(event.delta))
 
     def _take_final_text(self, event: Event, kind: str) -> None:
         found = self._part_of(event, kind, event.number_of(kind))
@@ -150,7 +160,7 @@ class _Reply:
     ) -> tuple[Item, Part] | None:
         """Find the part an event is about, or begin it; None if its item is over."""
         item_type = ITEM_OF_PART[kind]
-        item = self._find(event.item_id or "", event.output_index, item_type)
+        item = self._items.find(event.item_id or "", event.output_index, item_type)
         if item is None:
             fields = {"type": item_type} | ({"id": event.item_id} if event.item_id else {})
             item = self._new_item(fields, event.output_index)
@@ -159,12 +169,13 @@ class _Reply:
         return item, item.parts.get((kind, number or 0)) or self._new_part(item, kind, number or 0)
 
     def _new_part(self, item: Item, kind: str, number: int) -> Part:
+        self.built.holdings.charge(BLOCK)
         part = Part(kind, item.block or self.built.open("text"))
         if item.type == "reasoning":
             # Of a summary and the reasoning itself, the one that comes first is shown as it arrives.
-            shown = [other.kind for other in item.parts.values() if other.goes_into_block]
-            part.goes_into_block = shown[:1] in ([], [kind])
-        item.parts[kind, number] = part
+            first = next(iter(item.parts.values()), part)
+            part.goes_into_block = first.kind == kind
+        item.add(part, number)
         return part
 
     def _add(self, item: Item, part: Part, text: str) -> None:
@@ -178,45 +189,47 @@ class _Reply:
         """Take in what a part is as a whole: what no fragment brought is added as one."""
         if isinstance(final, dict):
             final = json.dumps(final)
-        so_far = "".join(part.fragments)
-        if not isinstance(final, str) or not final or final == so_far:
+        if not isinstance(final, str) or not final:
             return
-        if final.startswith(so_far):
-            self._add(item, part, final[len(so_far) :])
-        else:
+        # What came in fragments is put together only if as much has come as a whole.
+        so_far = None if part.is_longer_than(final) else mended("".join(part.fragments))
+        if so_far is None or not final.startswith(so_far):
             part.final = final
+        elif final != so_far:
+            self._add(item, part, final[len(so_far) :])
 
     def _fill(self, item: Item, part: Part, given: Mapping[str, Any]) -> None:
         self._complete(item, part, given.get("refusal" if part.kind == "refusal" else "text"))
-        part.fields |= {key: given[key] for key in ("annotations", "logprobs") if given.get(key)}
+        noted = {key: given[key] for key in ("annotations", "logprobs") if given.get(key)}
+        self.built.holdings.keep(noted)
+        part.fields |= noted
 
     # Items.
 
     def _take_item(self, event: Event, given: Mapping[str, Any], *, is_done: bool) -> None:
         id_ = text_or_empty(given.get("id")) or event.item_id or ""
-        item = self._find(id_, event.output_index, text_or_empty(given.get("type")))
+        item = self._items.find(id_, event.output_index, text_or_empty(given.get("type")))
         if item is None or (item.is_done and not is_done):
             item = self._new_item(given, event.output_index)
         if is_done:
             self._finish(item, given)
         else:
-            item.fields |= given
+            self._note(item, given)
             self._announce(item)
 
-    def _find(self, id_: str, index: int | None, type_: str) -> Item | None:
-        alike = [item for item in reversed(self._items) if item.type == type_]
-        if id_:
-            for item in alike:
-                if item.id == id_:
-                    return item
-        return next((item for item in alike if item.index == index and not item.is_done), None)
-
     def _new_item(self, fields: Mapping[str, Any], index: int | None) -> Item:
+        self.built.holdings.charge(BLOCK)
+        self.built.holdings.keep(fields)
         item = Item(dict(fields), index)
         if item.type != "message":
             item.block = self.built.open(_KINDS.get(item.type, "item"))
-        self._items.append(item)
+        self._items.add(item)
         return item
+
+    def _note(self, item: Item, given: Mapping[str, Any]) -> None:
+        self.built.holdings.keep(given)
+        item.fields |= given
+        self._items.note_id(item)
 
     def _announce(self, item: Item, *, force: bool = False) -> None:
         """Show a call once its id and name are known."""
@@ -232,7 +245,7 @@ class _Reply:
         if item.is_done:
             return
         self._part = None
-        item.fields |= {key: value for key, value in given.items() if value is not None}
+        self._note(item, {key: value for key, value in given.items() if value is not None})
         self._announce(item, force=True)
         self._fill_parts(item)
         item.is_done = True
@@ -274,16 +287,20 @@ class _Reply:
     def _finish_items(self, output: Sequence[Mapping[str, Any]]) -> None:
         """Finish all items; one of unknown id is the one that has the same number in its type."""
         counts: Counter[str] = Counter()
-        known = list(self._items)
+        by_type: dict[str, list[Item]] = {}
+        by_id: dict[tuple[str, str], Item] = {}
+        for item in self._items.all:
+            by_type.setdefault(item.type, []).append(item)
+            by_id.setdefault((item.type, item.id), item)
         for given in output:
-            type_ = text_or_empty(given.get("type"))
-            alike = [item for item in known if item.type == type_]
-            number = counts[type_]
+            type_, id_ = text_or_empty(given.get("type")), text_or_empty(given.get("id"))
+            alike, number = by_type.get(type_, ()), counts[type_]
             counts[type_] += 1
-            same_id = [item for item in alike if item.id and item.id == given.get("id")]
-            candidates = same_id or alike[number : number + 1]
-            self._finish(candidates[0] if candidates else self._new_item(given, None), given)
-        for item in self._items:
+            known = by_id.get((type_, id_)) if id_ else None
+            if known is None and number < len(alike):
+                known = alike[number]
+            self._finish(known or self._new_item(given, None), given)
+        for item in self._items.all:
             self._finish(item, {})
 
 

@@ -14,10 +14,10 @@ from functools import partial
 from itertools import groupby
 from typing import Any, Final
 
+from tether.media import Document, Image, Media
 from tether.messages import (
     AssistantBlock,
     AssistantMessage,
-    Image,
     ProviderItem,
     Text,
     Thinking,
@@ -33,8 +33,9 @@ from tether.models._wire.cached_prefix import (
     all_of_it,
     write_conversation,
 )
-from tether.models._wire.ids import LONGEST_ID, unique_call_ids
-from tether.models._wire.images import data_url
+from tether.models._wire.ids import unique_call_ids, valid_call_id, valid_tool_name
+from tether.models._wire.media import data_url, file_name, unsupported, url_or_data_url
+from tether.models._wire.turns import said
 from tether.models.openai_responses.items import NAME
 from tether.transcript import repaired
 
@@ -42,6 +43,8 @@ __all__ = ("encode",)
 
 _WITHOUT_REASONING: Final = re.compile(r"\bgpt-[34]|chatgpt")
 """Models that refuse a request for sealed reasoning."""
+
+_TAKES: Final = "pictures and documents: as bytes, by URL and by the id of an upload"
 
 
 def encode(request: ModelRequest, model: str, cache: CachedPrefix | None = None) -> dict[str, Any]:
@@ -58,7 +61,7 @@ def encode(request: ModelRequest, model: str, cache: CachedPrefix | None = None)
     """
     extra = dict(request.options.extra)
     body: dict[str, Any] = {"model": model, "stream": True, "store": False}
-    if request.system:
+    if request.system and request.system.strip():
         body["instructions"] = request.system
     if not _WITHOUT_REASONING.search(model):
         body["include"] = ["reasoning.encrypted_content"]
@@ -123,12 +126,12 @@ def _segment(segment: Segment, *, stored: bool) -> tuple[list[Any], set[str]]:
     for message in segment.messages:
         match message:
             case UserMessage():
-                items.append({"role": "user", "content": _content(message.content)})
+                items.append({"role": "user", "content": _content(said(message.content))})
             case ToolResultMessage():
                 # A valid conversation has the result right behind the reply that made the call.
                 items.append(_result(message, call_ids[message.call_id]))
             case AssistantMessage():
-                call_ids = unique_call_ids(message, taken, own=message.api == NAME)
+                call_ids = unique_call_ids(message, taken)
                 items += _reply(message, call_ids, stored=stored)
     return items, taken
 
@@ -149,8 +152,25 @@ def _part(block: UserBlock) -> dict[str, Any]:
     match block:
         case Text(text):
             return {"type": "input_text", "text": text}
-        case Image():
-            return {"type": "input_image", "image_url": data_url(block)}
+        case _:
+            return _media(block)
+
+
+def _media(block: Media) -> dict[str, Any]:
+    match block:
+        case Image(file_id=str(file_id)):
+            return {"type": "input_image", "file_id": file_id}
+        case Image() if (address := url_or_data_url(block)) is not None:
+            return {"type": "input_image", "image_url": address}
+        case Document(file_id=str(file_id)):
+            return {"type": "input_file", "file_id": file_id}
+        case Document(url=str(url)) if url.startswith("http"):
+            return {"type": "input_file", "file_url": url}
+        case Document(data) if data:
+            given = {"filename": file_name(block), "file_data": data_url(block)}
+            return {"type": "input_file", **given}
+        case _:
+            raise unsupported("OpenAI (Responses)", block, _TAKES)
 
 
 def _reply(
@@ -207,7 +227,7 @@ def _item_of(block: AssistantBlock) -> object:
 
 def _item_id(details: Any) -> str | None:
     id_ = details.get("id") if isinstance(details, Mapping) else None
-    return id_ if isinstance(id_, str) and 0 < len(id_) <= LONGEST_ID else None
+    return id_ if isinstance(id_, str) and id_ == valid_call_id(id_) else None
 
 
 def _said(texts: Sequence[Text], *, own: bool) -> Iterator[dict[str, Any]]:
@@ -219,7 +239,7 @@ def _said(texts: Sequence[Text], *, own: bool) -> Iterator[dict[str, Any]]:
         content = [_said_part(text) for text in texts]
         message = {"type": "message", "id": id_, "role": "assistant", "status": "completed"}
         yield {**message, "content": content, **phase}
-    elif text := "".join(text.text for text in texts):
+    elif (text := "".join(text.text for text in texts)).strip():
         yield {"role": "assistant", "content": text, **phase}
 
 
@@ -236,8 +256,8 @@ def _call(call: ToolCall, call_id: str, *, own: bool) -> dict[str, Any]:
     if _item_id(details) is None:
         details.pop("id", None)
     arguments = json.dumps(call.arguments, ensure_ascii=False, separators=(",", ":"))
-    made = {"type": "function_call", "call_id": call_id, "name": call.name, "arguments": arguments}
-    return details | made
+    made = {"type": "function_call", "call_id": call_id, "arguments": arguments}
+    return details | made | {"name": valid_tool_name(call.name)}
 
 
 def _reasoning(thinking: Thinking) -> dict[str, Any]:

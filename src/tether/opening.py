@@ -77,7 +77,7 @@ def is_binary(head: bytes) -> bool:
 
 def _check(mode: int, name: str) -> None:
     if stat.S_ISDIR(mode):
-        raise IsADirectoryError(f"{name} is a folder; list_files lists it")
+        raise IsADirectoryError(f"{name} is a folder, not a file")
     if not stat.S_ISREG(mode):
         kind = _KINDS.get(stat.S_IFMT(mode), "something else")
         raise ValueError(f"{name} is no regular file but {kind}; only regular files are used")

@@ -1,0 +1,1 @@
+"""Clouds that offer models of others: their addresses, and how they want to be told who asks."""
