@@ -65,7 +65,7 @@ from tether.messages import (
     QueueName,
 )
 from tether.model import Model, ModelOptions, ThinkingLevel
-from tether.models.catalogue import model_from_name
+from tether.models.catalogue import model_from_name, own_server
 from tether.models.knowledge import cost_of, require_price
 from tether.pending import PendingRun, WhenBusy, check_when_busy
 from tether.result import OutputResult, RunResult
@@ -837,7 +837,7 @@ class Agent(Hookable):
         if self.session is None:
             return
         try:
-            self.session.note("model", {"name": self.model.name})
+            self.session.note("model", _known_as(self.model))
             self.session.note("system", {"text": self.system})
         finally:  # where a note cannot be written, the message waits behind it
             self.session.record(message)
@@ -876,3 +876,9 @@ class _Asked:
 
     def __attrs_post_init__(self) -> None:
         check_when_busy(self.when_busy)
+
+
+def _known_as(model: Model) -> dict[str, Any]:
+    """What a session keeps of a model: its name, and its address if that is not the provider's own."""
+    server = own_server(model)
+    return {"name": model.name} | ({} if server is None else {"base_url": server})

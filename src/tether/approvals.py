@@ -11,18 +11,21 @@ import reprlib
 from bisect import insort
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import partial
 from itertools import count
 from typing import Literal, TypeAlias
 
 import anyio
+import anyio.to_thread
 from anyio.lowlevel import checkpoint
 from attrs import field, frozen
 
+from tether._scopes.threads import run_in_thread
 from tether.events import ApprovalAnswered, ApprovalRequested
 from tether.hooks import AroundTool, Deny, Invocation, ProceedTool, call_maybe_async
 from tether.tools import ToolResult
 
-__all__ = ("Approve", "Verdict", "approval")
+__all__ = ("Approve", "Verdict", "approval", "asked_in_thread")
 
 Verdict: TypeAlias = Literal["once", "always"] | Deny | bool
 """`once` or True lets the call run, `always` also those to come of the same tool; `Deny(reason)` or False do not."""
@@ -67,6 +70,23 @@ def approval(
         return verdict.result() if isinstance(verdict, Deny) else await proceed(invocation)
 
     return approval
+
+
+async def asked_in_thread(ask: Callable[[str], str], question: str) -> str:
+    """Ask with a plain function, which waits for a person in a worker thread.
+
+    Args:
+        ask: puts the question and returns the answer, such as `input`.
+        question: the question.
+
+    Returns:
+        The answer.
+
+    Cancellation:
+        Stops waiting, and leaves the thread; the process can end without it.
+    """
+    limiter = anyio.to_thread.current_default_thread_limiter()
+    return await run_in_thread(partial(ask, question), limiter=limiter)
 
 
 async def _asked(ask: Approve, invocation: Invocation) -> Literal["once", "always"] | Deny:

@@ -385,13 +385,7 @@ def as_tool_result(value: object) -> ToolResult:
             raise TypeError(
                 f"a tool returned a {kind} of blocks and something else: {error}; make a text of that"
             ) from error
-    try:
-        return ToolResult(as_json_text(value))
-    except TypeError as error:
-        raise TypeError(
-            f"a tool returned {kind}, which is neither text, nor blocks, "
-            f"nor a ToolResult, nor anything JSON can hold: {error}"
-        ) from error
+    return ToolResult(as_json_text(value, ToolResult))
 
 
 def _tool(

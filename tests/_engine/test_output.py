@@ -1,6 +1,9 @@
 """Results of a type: given by a tool that works with every model, checked, repaired, and bounded."""
 
 import dataclasses
+import enum
+import json
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
 import annotated_types
@@ -45,6 +48,16 @@ class Options(TypedDict, total=False):
     fast: bool
 
 
+class Colour(enum.Enum):
+    RED = "red"
+
+
+@attrs.frozen
+class Tree:
+    name: str
+    children: list["Tree"] = attrs.field(factory=list)
+
+
 class Person(pydantic.BaseModel):
     name: str
     age: int = 0
@@ -76,6 +89,15 @@ def gives(result: Any) -> Any:
         (Literal["a", "b"], "b", "b"),
         (City | None, None, None),
         (dict[str, int], {"a": 1}, {"a": 1}),
+        (City | Route, {"stops": [PARIS]}, Route([City("Paris", 2)])),
+        (City | str, "Paris", "Paris"),
+        (Person | City, PARIS, City("Paris", 2)),
+        (str | Path, "a/b", "a/b"),
+        (Colour | str, "red", Colour.RED),
+        (Literal[Colour.RED], "red", Colour.RED),
+        (list[int] | list[str], ["1"], ["1"]),
+        (list[City], json.dumps([PARIS]), [City("Paris", 2)]),
+        (Tree, {"name": "a", "children": [{"name": "b"}]}, Tree("a", [Tree("b")])),
     ],
 )
 async def test_a_result_is_of_the_type_that_was_asked_for(

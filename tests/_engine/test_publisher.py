@@ -4,12 +4,14 @@ from collections.abc import Sequence
 
 import anyio
 import pytest
+from tests.waiting import until_blocked
 
 from tether._engine.interruption import RunControl
 from tether._engine.publisher import Publisher
-from tether.events import AgentStart, Event, TurnStart
+from tether.events import AgentStart, Event, ToolExecutionEnd, ToolExecutionUpdate, TurnStart
 from tether.hooks import Hooks
 from tether.limits import Limits
+from tether.messages import ToolResultMessage
 from tether.stream import EventSink, EventStream, create_event_stream
 
 GUARD = 20
@@ -117,3 +119,32 @@ async def test_an_event_that_a_cancellation_kept_back_comes_once_when_the_run_is
     assert await took(stream, 1) == [TurnStart(1)]
     publisher.publish_nowait(TurnStart(2))
     assert await took(stream, 1) == [TurnStart(2)]
+
+
+async def test_what_a_call_reported_stays_before_its_end_whoever_else_is_cancelled() -> None:
+    """Two calls report to a consumer that is slow; one is cut off, then the other, which sends for both."""
+    publisher, stream, *_ = made(0)
+    first, second = ToolExecutionUpdate("a", "a"), ToolExecutionUpdate("b", "b")
+    end = ToolExecutionEnd("a", "a", ToolResultMessage("a", "a", ""), 0.0)
+    scopes = [anyio.CancelScope() for _ in range(3)]
+
+    async def publish(scope: anyio.CancelScope, event: Event) -> None:
+        with scope:
+            await publisher.publish(event)
+
+    with anyio.fail_after(GUARD):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(publish, scopes[0], second)
+            await until_blocked()
+            tasks.start_soon(publish, scopes[1], first)
+            await until_blocked()
+            scopes[1].cancel()
+            await until_blocked()
+            got = [*await took(stream, 1)]
+            await until_blocked()
+            tasks.start_soon(publish, scopes[2], end)
+            await until_blocked()
+            scopes[0].cancel()
+            await until_blocked()
+            got += await took(stream, 2)
+    assert got == [second, first, end]

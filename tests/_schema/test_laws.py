@@ -96,6 +96,7 @@ ODD = st.sampled_from(
         [1, "a"],
         {},
         {"f0": 1},
+        {"x": 1},
     ]
 )
 """Values that fit some types, or fit them if they are read carelessly."""
@@ -111,10 +112,10 @@ OneOf: Any = Union
 @st.composite
 def typed_values(draw: st.DrawFn, depth: int = 2) -> tuple[Any, Any]:
     """A type, and a value that mostly fits it."""
-    kind = draw(st.integers(0, 8)) if depth else 0
+    kind = draw(st.integers(0, 9)) if depth else 0
     if kind < 2:
         hint, values = draw(st.sampled_from(FITTING))
-        return hint, draw(values if draw(st.integers(0, 5)) else ODD)
+        return hint, draw(values if draw(st.integers(0, 3)) else ODD)
     inner = [draw(typed_values(depth - 1)) for _ in range(draw(st.integers(1, 3)))]
     hints, values = [hint for hint, _ in inner], [value for _, value in inner]
     first, count = hints[0], draw(st.integers(0, 2))
@@ -127,7 +128,7 @@ def typed_values(draw: st.DrawFn, depth: int = 2) -> tuple[Any, Any]:
             return Table[str, first], {str(number): values[0] for number in range(count)}
         case 5:
             return Table[int, first], {str(number): values[0] for number in range(count)}
-        case 6 | 7:
+        case 6:
             return OneOf[tuple(hints)], draw(st.sampled_from([*values, draw(ODD)]))
         case _:
             optional = draw(st.integers(0, len(hints)))
@@ -136,6 +137,8 @@ def typed_values(draw: st.DrawFn, depth: int = 2) -> tuple[Any, Any]:
             for number in range(optional, len(hints)):
                 if draw(st.booleans()):
                     del given[f"f{number}"]
+            if draw(st.integers(0, 3)) == 0:
+                given = draw(st.sampled_from([{**given, "f9": 1}, dict(list(given.items())[1:])]))
             return _class(made, hints, optional), given
 
 
@@ -169,21 +172,20 @@ def read(hint: Any, value: object, level: Level) -> Any:
         return error
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(typed_values())
 def test_schema_and_reader_take_the_same(both: tuple[Any, Any]) -> None:
     """What the schema takes is read. What is read as it stands is what the schema takes."""
     hint, value = both
     schema = dict(TypeSpec(hint).schema)
     kind = jsonschema.Draft202012Validator
-    kind.check_schema(schema)
     if kind(schema, format_checker=kind.FORMAT_CHECKER).is_valid(value):
         TypeSpec(hint).check(value)
     else:
         assert isinstance(read(hint, value, Level.EXACT), ArgumentsError)
 
 
-@settings(max_examples=60)
+@settings(max_examples=50)
 @given(typed_values())
 def test_what_was_read_is_written_as_what_is_read_to_the_same(both: tuple[Any, Any]) -> None:
     hint, value = both
@@ -195,7 +197,7 @@ def test_what_was_read_is_written_as_what_is_read_to_the_same(both: tuple[Any, A
     assert TypeSpec(hint).check(again) == made
 
 
-@settings(max_examples=60)
+@settings(max_examples=50)
 @given(typed_values())
 def test_a_value_that_fits_as_it_stands_is_never_changed(both: tuple[Any, Any]) -> None:
     hint, value = both

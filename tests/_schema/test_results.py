@@ -62,13 +62,14 @@ def test_a_list_of_texts_and_blocks_is_content_as_messages_take_it(content: Any)
         (Kept([PICTURE]), "pictures[0]"),
         (Sent(PICTURE), "picture"),
         ({"x": Model(picture=PICTURE)}, "x.picture"),
+        ([ToolResult("a")], "[0]"),
     ],
     ids=str,
 )
 def test_an_image_deeper_down_is_an_error_that_says_where_to_put_it(value: Any, place: str) -> None:
     with pytest.raises(TypeError) as caught:
         as_tool_result(value)
-    assert f"{place} holds an image" in str(caught.value)
+    assert f"cannot see the image or result that is at {place} in it" in str(caught.value)
     assert "`return [text, image]`" in str(caught.value)
 
 

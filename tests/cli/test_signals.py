@@ -158,6 +158,30 @@ def test_a_terminal_that_is_closed_ends_a_conversation_and_its_command(
     assert not is_alive(int((folder / "pid").read_text()))
 
 
+def test_a_changed_init_file_is_asked_about_by_the_conversation_and_a_signal_ends_that(
+    folder: Path,
+) -> None:
+    init = folder / ".tether" / "init.py"
+    init.parent.mkdir()
+    init.write_text("print('loaded one')")
+    with terminal(folder, ready="Run it,") as there:
+        there.child.send("y\n")
+        there.until("loaded one")
+        there.until("\n offline")
+        init.write_text("print('loaded two')")
+        there.says("/reload")
+        there.until("/reload")
+        there.until(lambda: there.text().count("Run it,") == 2)
+        there.says("y")
+        there.until("loaded two")
+        init.write_text("print('loaded three')")
+        there.says("/reload")
+        there.until(lambda: there.text().count("Run it,") == 3)
+        there.child.kill(signal.SIGTERM)
+        assert there.until_gone() == 143
+        assert "loaded three" not in there.text()
+
+
 def test_ctrl_c_at_the_question_whether_to_trust_ends_the_command(folder: Path) -> None:
     (folder / ".tether").mkdir()
     (folder / ".tether" / "init.py").write_text("1 / 0")

@@ -85,10 +85,13 @@ def test_no_count_is_ever_less_than_before(api: str, data: st.DataObject) -> Non
     for usage in data.draw(st.lists(USAGES[api], min_size=1, max_size=5)):
         # Not behind the last event, which ends the reply of some.
         events.insert(data.draw(st.integers(0, len(events) - 1)), counting(api, usage))
-    counted = [attrs.astuple(usage) for usage in usages_of(decoding, events)]
+    counted = usages_of(decoding, events)
     for before, after in itertools.pairwise(counted):
-        assert all(old <= new for old, new in zip(before, after, strict=True))
-    assert counted[-1][0] >= 5
+        if api == "google" and not before.output_tokens and after.input_tokens:
+            continue  # what was there is an estimate of the input
+        pairs = zip(attrs.astuple(before), attrs.astuple(after), strict=True)
+        assert all(old <= new for old, new in pairs)
+    assert counted[-1].input_tokens >= 5
 
 
 @each_api
@@ -124,3 +127,13 @@ def test_what_a_later_event_counts_elsewhere_is_added() -> None:
         {"type": "message_stop"},
     )
     assert message.usage == Usage(input_tokens=180, output_tokens=9, cache_read_tokens=80)
+
+
+def test_geminis_first_count_of_the_input_is_an_estimate() -> None:
+    """Its first chunks may count more than the one that counts the output."""
+    counts = [{"promptTokenCount": 15}, {"promptTokenCount": 13, "candidatesTokenCount": 8}]
+    decoding = STREAMS["google"][0]
+    for last in ([], [{"promptTokenCount": 13}], [{"promptTokenCount": 0}]):
+        told = [counting("google", usage) for usage in [*counts, *last]]
+        message = decoding.decoded(*told, {"candidates": [{"finishReason": "STOP"}]})
+        assert message.usage == Usage(input_tokens=13, output_tokens=8)

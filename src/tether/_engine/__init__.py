@@ -14,6 +14,8 @@ outlasts the run, the transcript and the inbox, is the agent's.
     driver          resumes the loop, publishes its events, has its requests performed, closes the run
     model_call      one request to the model: hooks, retries, alternatives, the reply as far as it has arrived
     tool_calls      the calls of one reply: a scope each, deadlines, threads, results in order
+    refusals        what a model reads of a call that cannot run
+    holdups         which call a run waits for that was cancelled
     reports         what one call reports while it runs
     interruption    what is in flight and how it is interrupted; how the run ends
     publisher       events to listeners and consumers

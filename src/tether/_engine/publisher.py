@@ -1,5 +1,6 @@
 """Publish the events of a run: to its listeners, in order, then to its consumers."""
 
+from collections import deque
 from contextlib import suppress
 
 import anyio
@@ -21,14 +22,18 @@ class Publisher:
         control: its `interrupt` waits for listeners.
     """
 
-    __slots__ = ("_control", "_hooks", "_is_cut", "_outbox", "_sink")
+    __slots__ = ("_control", "_hooks", "_is_cut", "_line", "_outbox", "_sent", "_sink")
 
     def __init__(self, sink: EventSink[Event], hooks: Hooks, control: RunControl) -> None:
         self._sink = sink
         self._hooks = hooks
         self._control = control
-        # What a cancellation kept from being sent: it goes before the next event.
-        self._outbox: list[Event] = []
+        # What has not been sent, in order; the first one is being sent, or a cancellation has kept it from that.
+        self._outbox: deque[Event] = deque()
+        # How many events have left it.
+        self._sent = 0
+        # Calls that run at once publish at once: one of them sends, the others wait.
+        self._line = anyio.Lock(fast_acquire=True)
         self._is_cut = False
 
     def offer(self, event: Event) -> bool:
@@ -70,14 +75,12 @@ class Publisher:
         Cancellation:
             While a consumer is slow; what is left is sent before the next event.
         """
-        while self._outbox:
-            # Taken out before it is sent, since calls that run at once publish at once.
-            event = self._outbox.pop(0)
-            try:
-                await self._sink.send(event)  # which passes checkpoints
-            except anyio.get_cancelled_exc_class():
-                self._outbox.insert(0, event)
-                raise
+        last = self._sent + len(self._outbox)
+        while self._sent < last:
+            async with self._line:
+                if self._sent < last:
+                    await self._sink.send(self._outbox[0])  # which passes checkpoints
+                    self._has_sent()
 
     async def caught_up(self) -> None:
         """Let consumers take what was published; see `EventSink.caught_up`.
@@ -103,4 +106,8 @@ class Publisher:
         with suppress(anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
             while self._outbox:
                 self._sink.send_nowait(self._outbox[0])
-                self._outbox.pop(0)
+                self._has_sent()
+
+    def _has_sent(self) -> None:
+        self._outbox.popleft()
+        self._sent += 1

@@ -1,10 +1,8 @@
 """Perform one batch of tool calls: a scope each, deadlines, threads, answers in the order of the calls."""
 
-import difflib
 import inspect
 import logging
 import math
-import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
@@ -12,19 +10,26 @@ from typing import Any, Final
 import anyio
 from attrs import define, evolve, field
 
+from tether._engine.holdups import Holdup
 from tether._engine.parts import RunServices
+from tether._engine.refusals import refusal, unkeepable
 from tether._engine.reports import Reports
 from tether._engine.stopwatch import Stopwatch
-from tether._engine.turn_settings import TurnSettings
+from tether._scopes.cancellations import Noticing
 from tether._scopes.exceptions import described
-from tether._scopes.task_groups import failure_in, is_cancellation, open_task_group, within
+from tether._scopes.task_groups import (
+    Tasks,
+    failure_in,
+    is_cancellation,
+    open_task_group,
+    within,
+)
 from tether._scopes.threads import run_in_thread
 from tether.errors import ArgumentsError
 from tether.events import ToolExecutionEnd, ToolExecutionStart
 from tether.hooks import Deny, Hook, Invocation, ProceedTool, call_hook
 from tether.loop import ToolOutcome
 from tether.messages import Outcome, ToolCall, ToolResultMessage, Usage
-from tether.serialize import to_builtins
 from tether.tools import Tool, ToolContext, ToolResult, as_tool_result
 
 __all__ = ("ToolBatch",)
@@ -42,6 +47,8 @@ class _Call:
     reports: Reports
     clock: Stopwatch
     scope: anyio.CancelScope = field(factory=anyio.CancelScope)
+    tasks: Tasks | None = None
+    """The tasks that it runs among."""
     order: tuple[int, ...] = ()
     usage: Usage = field(factory=Usage)
     cost: float = 0.0
@@ -96,7 +103,7 @@ class ToolBatch:
                     for call in together:
                         if not self._must_stop():
                             await self._start(call)
-                            tasks.start_soon(self._run, call)
+                            tasks.start_soon(self._run, call, tasks)
         for call in self._calls.values():
             if not call.clock.is_started:
                 await self._start(call)
@@ -146,13 +153,14 @@ class ToolBatch:
         live.tool_scopes[call.call.id] = call.scope
         await self._services.publisher.publish(self._start_of(call))
 
-    async def _run(self, call: _Call) -> None:
+    async def _run(self, call: _Call, tasks: Tasks) -> None:
+        call.tasks = tasks
         try:
             with within(call.scope):
                 if not self._must_stop():
                     result = await self._result(call)
                     message = self._message(call, result)
-                    if (fault := _unkeepable(message)) is None:
+                    if (fault := unkeepable(message)) is None:
                         self._resolve(call, message, terminate=result.terminate)
                     else:
                         self._resolve(call, self._message(call, _failed(fault)))
@@ -219,7 +227,7 @@ class ToolBatch:
         hooks = self._parts.hooks
         tool = self._settings.tools.get(call.call.name)
         if tool is None or call.call.malformed is not None:
-            return _failed(_refusal(call.call, self._settings))
+            return _failed(refusal(call.call, self._settings.tools))
         invocation = Invocation(call.call, tool, self._tool_context(call))
         for hook in hooks.at("before_tool"):
             match await call_hook(hook, invocation):
@@ -264,9 +272,12 @@ class ToolBatch:
             return self._skipped()
         self._parts.transcript.begin(invocation.call.id)
         deadline = anyio.CancelScope()
+        holdup = self._holdup(invocation.call, deadline)
         try:
             with deadline, invocation.context.limiting(deadline, seconds):
-                return as_tool_result(await self._function(tool, arguments))
+                result = await self._function(tool, arguments, holdup)
+                holdup.returned()
+                return as_tool_result(result)
         except Exception as error:  # noqa: BLE001 - a tool that fails never ends the run
             return _failed(described(error))
         except BaseException as error:  # noqa: ASYNC103 - a cancellation is raised again where it is ours
@@ -277,22 +288,28 @@ class ToolBatch:
             # Nobody cancelled us: the tool raised this by itself, say from a future it awaited.
             return _failed(f"{tool.name} was cancelled from within")  # noqa: ASYNC104 - as above
         finally:
+            holdup.over()
             if deadline.cancelled_caught:
                 _log.debug("tool %s timed out after %s s", tool.name, seconds)
         return ToolResult(
             f"{tool.name} took longer than {seconds:g} s and was stopped.", outcome="timeout"
         )
 
-    async def _function(self, tool: Tool, arguments: dict[str, Any]) -> object:
-        result = await self._called(tool, arguments)
+    def _holdup(self, call: ToolCall, deadline: anyio.CancelScope) -> Holdup:
+        known = self._calls[call.id]
+        return Holdup(call, known.reports, known.tasks, (known.scope, deadline))
+
+    async def _function(self, tool: Tool, arguments: dict[str, Any], holdup: Holdup) -> object:
+        result = await self._called(tool, arguments, holdup)
         # A plain function may pass on what an async one gave it.
         while inspect.isawaitable(result):
-            result = await result  # a checkpoint, if what it awaits is one: no loop without an end
+            # A checkpoint, if what it awaits is one: no loop without an end.
+            result = await Noticing(result, holdup.reached)
         return result
 
-    async def _called(self, tool: Tool, arguments: dict[str, Any]) -> object:
+    async def _called(self, tool: Tool, arguments: dict[str, Any], holdup: Holdup) -> object:
         if tool.is_async:
-            return await tool.function(**arguments)
+            return await Noticing(tool.function(**arguments), holdup.reached)
         given_up: list[bool] = []
         # Not returned by the thread itself: trio takes nothing from a thread that is to be awaited.
         returned: list[object] = []
@@ -359,40 +376,5 @@ def _close(returned: Sequence[object]) -> None:
             one.close()
 
 
-def _unkeepable(message: ToolResultMessage) -> str | None:
-    """Say why a result cannot be kept, if so: what tools and hooks make of it is theirs."""
-    try:
-        to_builtins(message)
-    except Exception as error:  # noqa: BLE001 - what is in it is made by code of others
-        return f"{message.name} gave a result that cannot be kept: {described(error)}"
-    return None
-
-
 def _failed(text: str, outcome: Outcome = "error") -> ToolResult:
     return ToolResult(text, outcome=outcome)
-
-
-def _refusal(call: ToolCall, settings: TurnSettings) -> str:
-    """Say why a call cannot run at all, and what could."""
-    if call.name not in settings.tools:
-        known = sorted(settings.tools)
-        close = _closest(call.name, known)
-        hint = "" if close is None else f" Did you mean {close}?"
-        unknown = f"There is no tool {call.name!r}.{hint} There are: {', '.join(known) or 'none'}."
-        return unknown if call.malformed is None else f"{unknown} {_unread(call)}"
-    return _unread(call)
-
-
-def _unread(call: ToolCall) -> str:
-    return f"The arguments are not a JSON object: {call.malformed}"
-
-
-def _closest(name: str, known: Sequence[str]) -> str | None:
-    """Choose the tool that was probably meant; models put namespaces and marks of their own around names."""
-    if len(known) == 1:
-        return known[0]
-    folded = {one.lower(): one for one in known}
-    for part in (name, *re.split(r"[^a-zA-Z0-9_-]+", name)):
-        if close := difflib.get_close_matches(part.lower(), folded, n=1):
-            return folded[close[0]]
-    return None

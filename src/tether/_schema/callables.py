@@ -141,7 +141,7 @@ def _annotations(function: Callable[..., Any]) -> dict[str, Any]:
     except NameError as error:
         raise ToolDefinitionError(
             f"{name_of(function)}: an annotation names {error.name!r}, which is not to be found "
-            "from its module; import it there, outside `if TYPE_CHECKING`"
+            "from its module; import or define it there, outside of functions and `if TYPE_CHECKING`"
         ) from error
     except (TypeError, SyntaxError, AttributeError) as error:
         raise ToolDefinitionError(

@@ -137,9 +137,9 @@ def read_by(adapter: Any, value: object, path: str, *, careless: bool) -> Any:
         value = taken_out
 
 
-def _told(error: Exception) -> Sequence[Mapping[str, Any]]:
-    errors: Any = getattr(error, "errors", None)
-    found: Sequence[Mapping[str, Any]] = errors() if callable(errors) else []
+def _told(error: Any) -> Sequence[Mapping[str, Any]]:
+    pydantic = sys.modules["pydantic"]
+    found: Any = error.errors() if isinstance(error, pydantic.ValidationError) else ()
     return found or [{"loc": (), "msg": str(error)}]
 
 

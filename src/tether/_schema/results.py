@@ -16,24 +16,35 @@ from tether.messages import Text, UserBlock
 __all__ = ("as_json_text", "to_json_types")
 
 _MEDIA: Final = tuple(kind for kind in get_args(UserBlock) if kind is not Text)
-"""Blocks that are no text: as JSON a model could not see them."""
 
 
-def as_json_text(value: object) -> str:
-    """Write a value as JSON.
+def as_json_text(value: object, result: type) -> str:
+    """Write what a tool returned as JSON.
 
     Args:
         value: anything that JSON can hold, with attrs classes, dataclasses, Structs, models of pydantic's, enums, dates
             and paths in it.
+        result: the class of whole results, which are nothing within others.
 
     Raises:
         TypeError: JSON cannot hold it, or a model could not see an image in it; the text says which.
     """
-    if place := _media_within(value):
+    kind = type(value).__name__
+    if place := _unseen_within(value, result):
         raise TypeError(
-            f"{place} holds an image or the like, which a model cannot see there; return it by itself, or in a "
-            "list of texts and blocks: `return [text, image]`"
+            f"a tool returned {kind}, and a model cannot see the image or result that is at {place} in it; "
+            "return that by itself, or in a list of texts and images: `return [text, image]`"
         )
+    try:
+        return _encoded(value)
+    except TypeError as error:
+        raise TypeError(
+            f"a tool returned {kind}, which is neither text, nor blocks, "
+            f"nor a ToolResult, nor anything JSON can hold: {error}"
+        ) from error
+
+
+def _encoded(value: object) -> str:
     try:
         return msgspec.json.encode(value, enc_hook=to_json_types).decode()
     except UnicodeEncodeError:  # half a surrogate pair, which JSON can hold as an escape
@@ -53,14 +64,15 @@ def to_json_types(value: object) -> object:
     raise TypeError(f"JSON cannot hold {type(value).__name__}")
 
 
-def _media_within(value: object) -> str:
-    """Where in a value there is a block that is no text; "" if nowhere."""
+def _unseen_within(value: object, result: type) -> str:
+    """The path of a block in a value that is no text, or of a whole result; "" if there is none."""
+    kinds = (result, *_MEDIA)
     waiting: list[tuple[str, object]] = [("", value)]
     seen: set[int] = set()
     while waiting:
         path, found = waiting.pop()
-        if isinstance(found, _MEDIA):
-            return path or "it"
+        if path and isinstance(found, kinds):
+            return path
         if not isinstance(found, str | bytes | int | float) and id(found) not in seen:
             seen.add(id(found))
             waiting += [(joined(path, key), part) for key, part in _parts(found)]

@@ -23,6 +23,7 @@ import anyio.to_thread
 from anyio._core._eventloop import threadlocals  # what `anyio.from_thread` goes by
 from anyio.lowlevel import EventLoopToken, current_token
 
+from tether._scopes.leaving import LeavableCall
 from tether._scopes.loop_call import LoopCaller, Waiter
 from tether._scopes.task_groups import Tasks, failure_in, open_task_group
 
@@ -50,16 +51,19 @@ async def run_in_thread(function: Callable[[], T], *, limiter: anyio.CapacityLim
     Cancellation:
         Gives the thread up, which goes on by itself: its result is discarded. What it runs in the event loop is
         cancelled, and has ended when the cancellation passes on; what it asks for later is refused with
-        `concurrent.futures.CancelledError`, and `anyio.from_thread.check_cancelled` raises.
+        `concurrent.futures.CancelledError`, and `anyio.from_thread.check_cancelled` raises. The process does not
+        wait for it at its end.
     """
     async with open_task_group() as tasks:
         desk = _Desk(tasks)
         tasks.start_soon(desk.serve)
+        call = LeavableCall(partial(desk.work, function))
         try:
             result = await anyio.to_thread.run_sync(
-                desk.work, function, abandon_on_cancel=True, limiter=limiter
+                call.make, abandon_on_cancel=True, limiter=limiter
             )
         except anyio.get_cancelled_exc_class():
+            call.leave()
             desk.give_up()
             # A task group waits for its tasks without limit too.
             with anyio.move_on_after(math.inf, shield=True):

@@ -2,12 +2,10 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Collection
-from typing import TypeAlias
-
-import anyio.to_thread
+from typing import TypeAlias, cast
 
 from tether import Deny, Invocation, Verdict
-from tether.approvals import approval
+from tether.approvals import approval, asked_in_thread
 from tether.hooks import AroundTool
 
 __all__ = ("Ask", "approval_by_person", "verdict_of")
@@ -47,7 +45,7 @@ def approval_by_person(*, tools: Collection[str] | None = None, ask: Ask = input
 async def _answer(ask: Ask, question: str) -> str:
     if inspect.iscoroutinefunction(ask):
         return str(await ask(question))
-    return str(await anyio.to_thread.run_sync(ask, question, abandon_on_cancel=True))
+    return str(await asked_in_thread(cast("Callable[[str], str]", ask), question))
 
 
 def verdict_of(answer: str) -> Verdict:

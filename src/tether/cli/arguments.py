@@ -142,7 +142,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="such as groq:llama-3.3-70b-versatile; `offline` needs no key",
     )
-    add("--base-url", metavar="URL", help="the address of the model's server")
+    add(
+        "--base-url",
+        metavar="URL",
+        help="the address of the model's server; `default` for the provider's own",
+    )
     add("--backend", choices=("asyncio", "trio"), default="asyncio", help="the event loop")
     add("--system", metavar="TEXT", help="the system prompt")
     add("--max-turns", metavar="N", type=_positive, help="at most N model requests")

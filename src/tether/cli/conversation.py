@@ -18,13 +18,14 @@ while it was on the screen.
 
 import math
 import traceback
-from collections.abc import AsyncIterable, Callable, Iterator
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 from attrs import define, field, frozen
 
@@ -94,7 +95,7 @@ class Conversation:
     app: App
     display: Display
     tell: Callable[[str], None]
-    reload: Callable[[], None] = lambda: None
+    reload: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint
     session_path: Path | None = None
     draw_question: Callable[[Question | None], None] | None = None
     run: Run | None = field(default=None, init=False)

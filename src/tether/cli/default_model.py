@@ -1,9 +1,20 @@
-"""Which model the command uses where none is named: the one that goes with the first API key that is set."""
+"""Which model the command uses where none is named, and at which address.
+
+A conversation goes on with the model that it was held with. Without one, the first API key that is set decides.
+"""
 
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
-__all__ = ("default_model",)
+from attrs import frozen
+
+from tether import Session, UsageError
+from tether.cli.session_files import is_kept_here
+
+__all__ = ("HeldWith", "address_from", "chosen_address", "default_model", "held_with")
 
 _DEFAULT_MODELS: Final[Sequence[tuple[str, tuple[str, ...]]]] = (
     ("anthropic:claude-sonnet-4-5", ("ANTHROPIC_API_KEY",)),
@@ -24,6 +35,11 @@ _DEFAULT_MODELS: Final[Sequence[tuple[str, tuple[str, ...]]]] = (
 )
 """Models, and the environment variables that are set where one is the default; the first one wins."""
 
+_DEFAULT: Final = "default"
+"""The word for a provider's own address."""
+_MASK: Final = "[key]"
+"""What a session has in the place of a secret."""
+
 
 def default_model(environ: Mapping[str, str]) -> str | None:
     """Choose a model.
@@ -38,3 +54,63 @@ def default_model(environ: Mapping[str, str]) -> str | None:
         if all(environ.get(name) for name in variables):
             return model.format_map(environ)
     return None
+
+
+@frozen
+class HeldWith:
+    """What a conversation was held with last, as its session has it."""
+
+    name: str | None = None
+    base_url: str | None = None
+    """None for the provider's own address."""
+
+
+def held_with(session: Session | None) -> HeldWith:
+    """Look up what a conversation was held with; the offline model counts as none."""
+    branch = session.branch if session is not None else ()
+    for entry in reversed(branch):
+        name, url = entry.data.get("name"), entry.data.get("base_url")
+        if entry.kind == "model" and isinstance(name, str) and name != "offline":
+            return HeldWith(name, url if isinstance(url, str) else None)
+    return HeldWith()
+
+
+def address_from(text: str) -> str | None:
+    """Read an address that a person has given; None for that of the provider."""
+    return None if text == _DEFAULT else text
+
+
+def chosen_address(given: str | None, held: str | None, session_path: Path | None) -> str | None:
+    """Choose the address to go to: the one that is given, else that of the conversation so far.
+
+    Args:
+        given: what the person gave, if they gave one.
+        held: where the conversation was held, if not at the provider's own address.
+        session_path: where the conversation is kept.
+
+    Returns:
+        The address; None for the provider's own.
+
+    Raises:
+        UsageError: the person has to name it: it held a secret, which is not kept; or it is from a file that others
+            may have written, and a key and what is said would be sent to it.
+    """
+    if given is not None:
+        return address_from(given)
+    if held is None:
+        return None
+    is_ours = session_path is not None and is_kept_here(session_path)
+    if _MASK not in held and (is_ours or _is_loopback(held)):
+        return held
+    raise UsageError(
+        f"this conversation was held at {held}: pass --base-url with that address to go on there,"
+        f" or --base-url {_DEFAULT} for the provider's own"
+    )
+
+
+def _is_loopback(url: str) -> bool:
+    try:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -5,9 +5,10 @@ person does comes from there as a stream of inputs. The agent may run on either 
 """
 
 import contextlib
+import errno
 import os
 import sys
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO, cast
@@ -75,20 +76,47 @@ async def edited_lines(
         history: the file of earlier lines. Where it cannot be written, lines are kept until the person leaves, who
             is told.
     """
-    editor = _Editor(conversation, live, history if _is_writable(history, conversation) else None)
+    editor = _Editor(conversation, live, kept_lines(history, conversation.tell))
     async with from_thread(editor.edit, editor.close) as inputs:
         yield inputs
 
 
-def _is_writable(history: Path, conversation: Conversation) -> bool:
+def kept_lines(path: Path, tell: Callable[[str], None]) -> Any:
+    """Keep what was typed in a file, as long as that can be written.
+
+    Args:
+        path: the file.
+        tell: prints a line to the person, once, where it cannot be.
+
+    Returns:
+        A history for a `PromptSession`.
+    """
+    from prompt_toolkit.history import FileHistory, InMemoryHistory  # noqa: PLC0415 - only at a terminal
+
+    def unkept(error: OSError) -> None:
+        tell(f"{error}; what you type is remembered until you leave")
+
+    class Kept(FileHistory):
+        is_kept = True
+
+        def store_string(self, string: str) -> None:
+            try:
+                if self.is_kept:
+                    super().store_string(string)
+            except OSError as error:
+                self.is_kept = False
+                unkept(error)
+
     try:
-        make_private_folder(history.parent)
-        with open(history, "ab", opener=open_private):
-            make_private(history)
+        make_private_folder(path.parent)
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EINVAL, "Not a regular file", str(path))
+        with open(path, "ab+", opener=open_private):
+            make_private(path)
     except OSError as error:
-        conversation.tell(f"{error}; what you type is remembered until you leave")
-        return False
-    return True
+        unkept(error)
+        return InMemoryHistory()
+    return Kept(str(path))
 
 
 @define(eq=False)
@@ -97,7 +125,7 @@ class _Editor:
 
     conversation: Conversation
     live: Live
-    history: Path | None
+    history: Any
     _keyboard: "PromptInput" = field(init=False, factory=keyboard)
     _session: "PromptSession[str]" = field(init=False)
     _prompt: Prompt = field(init=False)
@@ -106,12 +134,11 @@ class _Editor:
 
     def __attrs_post_init__(self) -> None:
         from prompt_toolkit import PromptSession  # noqa: PLC0415 - only at a terminal
-        from prompt_toolkit.history import FileHistory, InMemoryHistory  # noqa: PLC0415
 
         status = Status(self.conversation)
         self._session = PromptSession(
             lambda: self._prompt.message(),
-            history=FileHistory(str(self.history)) if self.history else InMemoryHistory(),
+            history=self.history,
             completer=_completer(self.conversation),
             complete_while_typing=False,
             bottom_toolbar=status.line,

@@ -25,7 +25,17 @@ from typing import Any, Final, TypeVar
 
 from attrs import define, field
 
-from tether import Agent, Commands, Model, Tool, UnknownModelError, model_from_name, tool
+from tether import (
+    Agent,
+    Commands,
+    Model,
+    Tool,
+    UnknownModelError,
+    UsageError,
+    model_from_name,
+    tool,
+)
+from tether.cli.default_model import address_from
 from tether.cli.session_files import make_private, make_private_folder, open_private
 from tether.commands import Complete
 from tether.hooks import AroundModel, AroundTool, HookPoint
@@ -57,6 +67,7 @@ class App:
         models: functions that make a model, by the model's name.
         prompts: texts by name.
         keys: functions by key.
+        base_url: the address of the server of models that are named; that of each provider if None.
         trusted: the init files that may run in this process, with the digest of what was in them: for where this
             cannot be written down.
     """
@@ -67,6 +78,7 @@ class App:
     prompts: dict[str, str] = field(factory=dict)
     keys: dict[str, Callable[..., Any]] = field(factory=dict)
     trusted: dict[str, str] = field(factory=dict)
+    base_url: str | None = None
     _undo: list[Callable[[], object]] = field(factory=list)
 
     def tool(self, function: Callable[..., Any] | Tool) -> Tool:
@@ -170,12 +182,11 @@ class App:
 
         return add
 
-    def model_named(self, name: str, **settings: Any) -> Model:
+    def model_named(self, name: str) -> Model:
         """Make the model of a name; the models of extensions come first.
 
         Args:
-            name: a name of an extension's model, or `provider:model`.
-            **settings: passed to `model_from_name`.
+            name: a name of an extension's model, or `provider:model`, which is at `base_url`.
 
         Returns:
             The model.
@@ -186,10 +197,30 @@ class App:
         if name in self.models:
             return self.models[name]()
         try:
-            return model_from_name(name, **settings)
+            return model_from_name(name, base_url=self.base_url)
         except UnknownModelError as error:
             own = f"; models of extensions: {', '.join(sorted(self.models))}" if self.models else ""
             raise UnknownModelError(f"{error}{own}") from None
+
+    def use_model(self, name: str, address: str | None = None) -> None:
+        """Let the agent use another model.
+
+        Args:
+            name: see `model_named`.
+            address: where it is, and where models are that are named later; `default` for the provider's own address.
+                If None, that stays as it is.
+
+        Raises:
+            UsageError: there is no such model, or the address is none; all is as it was.
+        """
+        before = self.base_url
+        if address is not None:
+            self.base_url = address_from(address)
+        try:
+            self.agent.model = self.model_named(name)
+        except UsageError:
+            self.base_url = before
+            raise
 
     def forget(self) -> None:
         """Remove everything that extensions have added, the last first."""
@@ -263,17 +294,41 @@ def load_extensions(
             point.load()(app)
     _run(folder / "init.py", app, tell)
     own = project / ".tether" / "init.py"
-    if not own.is_file() or own.resolve() == (folder / "init.py").resolve():
+    if not _is_projects_own(own, folder):
         return
-    trust = Trust(folder / "trusted.json", app.trusted)
-    if not trust.allows(own):
+    if untrusted_init(app, folder=folder, project=project) is not None:
         if not ask(own):
             return
         try:
-            trust.remember(own)
+            _trust(app, folder).remember(own)
         except OSError as error:
             tell(f"{error}; {own} is trusted until you leave")
     _run(own, app, tell)
+
+
+def untrusted_init(app: App, *, folder: Path, project: Path) -> Path | None:
+    """Find the project's init file, where a person has not allowed it to run with its present content.
+
+    Args:
+        app: what is trusted in this process.
+        folder: the configuration folder.
+        project: the folder of the project.
+
+    Returns:
+        The file; None if there is nothing to ask about.
+    """
+    own = project / ".tether" / "init.py"
+    if not _is_projects_own(own, folder) or _trust(app, folder).allows(own):
+        return None
+    return own
+
+
+def _is_projects_own(init: Path, folder: Path) -> bool:
+    return init.is_file() and init.resolve() != (folder / "init.py").resolve()
+
+
+def _trust(app: App, folder: Path) -> Trust:
+    return Trust(folder / "trusted.json", app.trusted)
 
 
 def _run(init: Path, app: App, tell: Callable[[str], None]) -> None:

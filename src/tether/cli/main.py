@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 import anyio
 
@@ -16,11 +16,11 @@ from tether.advice import compact
 from tether.cli.arguments import Arguments, parse
 from tether.cli.attachments import message_with_files
 from tether.cli.conversation import Conversation
-from tether.cli.default_model import default_model
+from tether.cli.default_model import chosen_address, default_model, held_with
 from tether.cli.display import Display, JsonLines, Screen
 from tether.cli.door import BOLD, YELLOW, as_door, door, notes, styled, visible
 from tether.cli.editor import edited_lines, printing_above
-from tether.cli.extensions import App, configuration_folder, load_extensions
+from tether.cli.extensions import App, configuration_folder, load_extensions, untrusted_init
 from tether.cli.info_commands import INFO_COMMANDS
 from tether.cli.keyboard import forget_typed
 from tether.cli.live import Live
@@ -28,7 +28,7 @@ from tether.cli.permission import Ask, ask_at_terminal, permission
 from tether.cli.session_files import Unkept, find_session, new_session_path
 from tether.cli.signals import INTERRUPTED, EndSignals, interrupted
 from tether.cli.slash_commands import slash_commands
-from tether.cli.streams import has_no_reader, in_utf8, output_failure, standard_streams, warn
+from tether.cli.streams import failure_of, has_no_reader, in_utf8, standard_streams, warn
 from tether.cli.terminal import is_dumb, plain_lines
 from tether.errors import DecodeError
 from tether.toolbox import changing_tools, coding_tools
@@ -58,12 +58,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = sys.argv[1:] if argv is None else argv
     ending = EndSignals()
-    with standard_streams(), door(), ending.taken():
-        code = _to_its_end(partial(_command, words, ending))
+    with standard_streams() as output, door(), ending.taken():
+        code = _to_its_end(partial(_command, words, ending), output)
     return code if ending.exit_code is None else ending.exit_code
 
 
-def _to_its_end(work: Callable[[], int]) -> int:
+def _to_its_end(work: Callable[[], int], output: TextIO) -> int:
     """Do the work; what cuts it short becomes an exit code, and at most a line on standard error."""
     code, error = FAILED, None
     try:
@@ -72,7 +72,7 @@ def _to_its_end(work: Callable[[], int]) -> int:
         code = INTERRUPTED
     except* OSError as errors:
         error = _first(errors)
-    if (failure := output_failure()) is not None:
+    if (failure := failure_of(output)) is not None:
         return _without_output(failure, code)
     if error is not None:
         warn(_in_words(error))
@@ -121,8 +121,8 @@ def _command(words: Sequence[str], ending: EndSignals) -> int:
             agent = _agent(arguments, session)
             app = App(agent, slash_commands())
             if not arguments.no_init:
-                _extend(app)
-            agent.model = _model(arguments, app, os.environ)
+                _extend(app, _is_trusted)
+            agent.model = _model(arguments, app, os.environ, path)
         except (UsageError, DecodeError, OSError) as error:
             warn(_in_words(error))
             if isinstance(error, DecodeError) and error.path != "line 1":
@@ -215,30 +215,47 @@ def _has_messages(session: Session) -> bool:
     return any(entry.kind == "message" for entry in session.entries.values())
 
 
-def _extend(app: App) -> None:
-    load_extensions(
-        app, folder=configuration_folder(), project=Path.cwd(), ask=_is_trusted, tell=warn
-    )
+def _extend(app: App, ask: Callable[[Path], bool]) -> None:
+    load_extensions(app, folder=configuration_folder(), project=Path.cwd(), ask=ask, tell=warn)
+
+
+async def _extend_again(conversation: Conversation) -> None:
+    """Load extensions while a conversation goes on: the line of its editor is the one that answers."""
+    app = conversation.app
+    init = untrusted_init(app, folder=configuration_folder(), project=Path.cwd())
+    allowed = init is not None and _is_yes(await conversation.ask(_trust_question(init)))
+    _extend(app, lambda _: allowed)
 
 
 def _is_trusted(init: Path) -> bool:
     if not _at_terminal():
         warn(f"{init} is not trusted yet and was not run; start tether at a terminal to decide")
         return False
-    question = f"{visible(str(init))} extends tether in this folder. Run it, now and later? [y/N] "
     forget_typed()
-    print(styled(question, BOLD, YELLOW), end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    print(styled(_trust_question(init), BOLD, YELLOW), end="", file=sys.stderr, flush=True)
+    return _is_yes(sys.stdin.readline())
+
+
+def _trust_question(init: Path) -> str:
+    return f"{visible(str(init))} extends tether in this folder. Run it, now and later? [y/N] "
+
+
+def _is_yes(answer: str) -> bool:
+    return answer.strip().lower() in {"y", "yes"}
 
 
 def _at_terminal() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def _model(arguments: Arguments, app: App, environ: Mapping[str, str]) -> Model:
-    name = arguments.model or environ.get("TETHER_MODEL")
+def _model(arguments: Arguments, app: App, environ: Mapping[str, str], path: Path | None) -> Model:
+    held = held_with(app.agent.session)
+    app.base_url = chosen_address(arguments.base_url, held.base_url, path)
+    name = arguments.model or held.name or environ.get("TETHER_MODEL")
     if name is None and app.agent.model.name != "offline":
         return app.agent.model  # the choice of an extension
+    if arguments.model is None and name == app.agent.model.name:
+        return app.agent.model
     if name is None:
         name = default_model(environ)
     if name is None:
@@ -246,7 +263,7 @@ def _model(arguments: Arguments, app: App, environ: Mapping[str, str]) -> Model:
             "no API key is set, such as OPENAI_API_KEY: using the offline model, which follows fixed rules"
         )
         return app.agent.model
-    return app.model_named(name, base_url=arguments.base_url)
+    return app.model_named(name)
 
 
 def _agent(arguments: Arguments, session: Session | None) -> Agent:
@@ -291,9 +308,10 @@ async def _converse(app: App, arguments: Arguments, path: Path | None) -> int:
             app,
             _screen() if dumb else live,
             tell=lambda text: print(text, file=notes(), flush=True),
-            reload=lambda: None if arguments.no_init else _extend(app),
             session_path=path,
         )
+        if not arguments.no_init:
+            conversation.reload = partial(_extend_again, conversation)
         if not arguments.yes:
             _add_permission(app.agent, conversation.ask)
         if app.agent.messages:

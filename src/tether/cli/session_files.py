@@ -27,14 +27,21 @@ def session_folder(project: Path) -> Path:
         A folder below TETHER_DATA_HOME, or below the platform's folder for data. It need not exist.
     """
     project = project.resolve()
-    if data_home := os.environ.get("TETHER_DATA_HOME"):
-        data = Path(data_home)
-    else:
-        import platformdirs  # noqa: PLC0415 - not needed where the variable is set
-
-        data = platformdirs.user_data_path("tether", appauthor=False)
     digest = hashlib.sha256(os.fsencode(project)).hexdigest()[:8]
-    return data / "sessions" / f"{project.name or 'root'}-{digest}"
+    return _all_sessions() / f"{project.name or 'root'}-{digest}"
+
+
+def is_kept_here(path: Path) -> bool:
+    """Say whether a session is in one of the folders where conversations are kept by default."""
+    return path.resolve().is_relative_to(_all_sessions().resolve())
+
+
+def _all_sessions() -> Path:
+    if data_home := os.environ.get("TETHER_DATA_HOME"):
+        return Path(data_home) / "sessions"
+    import platformdirs  # noqa: PLC0415 - not needed where the variable is set
+
+    return Path(platformdirs.user_data_path("tether", appauthor=False)) / "sessions"
 
 
 def kept_sessions(project: Path) -> list[SessionInfo]:

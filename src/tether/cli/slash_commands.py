@@ -29,7 +29,7 @@ from tether.cli.export import as_html, as_markdown
 from tether.commands import Complete
 from tether.hooks import HookPoint, Hooks
 from tether.model import ThinkingLevel
-from tether.models.catalogue import provider_keys
+from tether.models.catalogue import own_server, provider_keys
 from tether.session import Entry
 
 __all__ = ()
@@ -61,15 +61,18 @@ def _command_names(_: str, conversation: Conversation) -> list[str]:
     return [command.name for command in conversation.app.commands]
 
 
-def _model(conversation: Conversation, name: str | None = None) -> str:
-    """Show the model, or switch to another one.
+def _model(conversation: Conversation, name: str | None = None, address: str | None = None) -> str:
+    """Show the model, or switch to another one, at the same address if one was given.
 
     Args:
         name: `provider:model`
+        address: the URL of its server; `default` for its provider's own
     """
     if name is not None:
-        conversation.agent.model = conversation.app.model_named(name)
-    return conversation.agent.model.name
+        conversation.app.use_model(name, address)
+    model = conversation.agent.model
+    server = own_server(model)
+    return f"{model.name} at {server}" if server else model.name
 
 
 def _models(name_start: str, conversation: Conversation) -> list[str]:
@@ -356,10 +359,10 @@ def _place(thing: Callable[..., Any] | Tool) -> str:
         return "its source is not available"
 
 
-def _reload(conversation: Conversation) -> str:
+async def _reload(conversation: Conversation) -> str:
     """Load the init files and extensions again; the conversation goes on."""
     conversation.app.forget()
-    conversation.reload()
+    await conversation.reload()
     return "loaded again"
 
 

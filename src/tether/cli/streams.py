@@ -11,12 +11,9 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import Any, Final, TextIO
 
 from tether.cli.door import as_door
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 __all__ = ()
 
@@ -24,8 +21,12 @@ _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 
 
 @contextmanager
-def standard_streams() -> Iterator[None]:
-    """Have the command's own streams in the place of the process's, until a block is left."""
+def standard_streams() -> Iterator[TextIO]:
+    """Have the command's own streams in the place of the process's, until a block is left.
+
+    Returns:
+        Standard output. Others may put something before it; `failure_of` wants the stream itself.
+    """
     before = sys.stdin, sys.stdout, sys.stderr
     with ExitStack() as opened:
         # In order, and first: no other file may get a descriptor that stands for one of these.
@@ -34,7 +35,7 @@ def standard_streams() -> Iterator[None]:
             sys.stdin = opened.enter_context(_own(there[0], "r", "replace"))
             sys.stdout = opened.enter_context(_own(there[1], "w", "replace"))
             sys.stderr = opened.enter_context(_own(there[2], "w", "backslashreplace"))
-            yield
+            yield sys.stdout
         finally:
             sys.stdin, sys.stdout, sys.stderr = before
 
@@ -57,8 +58,8 @@ def _there(stream: TextIO | None, mode: str, opened: ExitStack) -> TextIO:
 @contextmanager
 def _own(stream: TextIO, mode: str, errors: str) -> Iterator[TextIO]:
     descriptor = descriptor_of(stream)
-    if descriptor is None:
-        yield stream
+    if descriptor is None or (sys.platform == "win32" and stream.isatty()):
+        yield stream  # a console of Windows is no file
         return
     with suppress(OSError):
         stream.flush()
@@ -70,7 +71,7 @@ def _own(stream: TextIO, mode: str, errors: str) -> Iterator[TextIO]:
             yield own
         finally:
             if mode == "w":
-                _failure(own)
+                failure_of(own)
 
 
 def descriptor_of(stream: TextIO) -> int | None:
@@ -87,8 +88,8 @@ class _File(io.FileIO):
     failure: OSError | None = None
     given_up = False
 
-    def write(self, data: "ReadableBuffer", /) -> int:
-        """Write, as a file does."""
+    def write(self, data: Any, /) -> int:
+        """Write bytes, or anything that has them."""
         if self.given_up:
             return memoryview(data).nbytes
         try:
@@ -113,19 +114,15 @@ def warn(message: str) -> None:
     """Print a message to standard error, apart from the answer; where nothing can be written, nothing is said."""
     with suppress(OSError):
         print(f"tether: {message}", file=sys.stderr)
-    _failure(sys.stderr)
+    failure_of(sys.stderr)
 
 
-def output_failure() -> OSError | None:
-    """Write what is still to be written to standard output, and say whether any of it could not be.
+def failure_of(stream: TextIO) -> OSError | None:
+    """Write what is still to be written to a stream, and say whether any of it could not be.
 
     Returns:
-        The error; None where everything is written. After an error, what is printed is thrown away.
+        The error; None where everything is written. After an error, what is written is thrown away.
     """
-    return _failure(sys.stdout)
-
-
-def _failure(stream: TextIO) -> OSError | None:
     failure, stream = None, as_door(stream).stream
     try:
         stream.flush()

@@ -15,7 +15,7 @@ from attrs import frozen
 from tether.errors import ModelError, UnknownModelError, UsageError
 from tether.model import Model
 
-__all__ = ("PROVIDERS", "Provider", "model_from_name", "provider_keys")
+__all__ = ("PROVIDERS", "Provider", "model_from_name", "own_server", "provider_keys")
 
 
 @frozen
@@ -39,6 +39,8 @@ class Provider:
 
 _CHAT: Final = "openai_chat.api:OPENAI_CHAT"
 _LIKE_CHAT: Final = "openai_chat.api:COMPATIBLE_CHAT"
+_TAGGED_CHAT: Final = "openai_chat.api:TAGGED_CHAT"
+"""Of servers that leave the thinking of a model between the tags it wrote."""
 _DEEPSEEK: Final = "openai_chat.api:DEEPSEEK_CHAT"
 _MISTRAL: Final = "openai_chat.api:MISTRAL_CHAT"
 _OPENROUTER: Final = "openai_chat.api:OPENROUTER_CHAT"
@@ -64,9 +66,9 @@ PROVIDERS: Final[dict[str, Provider]] = {
     "mistral": Provider(_MISTRAL, "https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
     "openrouter": Provider(_OPENROUTER, "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
     "xai": Provider(_CHAT, "https://api.x.ai/v1", "XAI_API_KEY"),
-    "together": Provider(_LIKE_CHAT, "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
+    "together": Provider(_TAGGED_CHAT, "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
     "cerebras": Provider(_CHAT, "https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"),
-    "huggingface": Provider(_LIKE_CHAT, "https://router.huggingface.co/v1", "HF_TOKEN"),
+    "huggingface": Provider(_TAGGED_CHAT, "https://router.huggingface.co/v1", "HF_TOKEN"),
     "azure": Provider(cloud="clouds.azure:azure", key="AZURE_OPENAI_API_KEY"),
     "azure-responses": Provider(cloud="clouds.azure:azure_responses", key="AZURE_OPENAI_API_KEY"),
     "bedrock": Provider(
@@ -76,8 +78,8 @@ PROVIDERS: Final[dict[str, Provider]] = {
         extra="bedrock",
     ),
     "vertex": Provider(cloud="clouds.vertex:vertex", key="GOOGLE_CLOUD_PROJECT"),
-    "ollama": Provider(_LIKE_CHAT, "http://127.0.0.1:11434/v1"),
-    "vllm": Provider(_LIKE_CHAT, "http://127.0.0.1:8000/v1"),
+    "ollama": Provider(_TAGGED_CHAT, "http://127.0.0.1:11434/v1"),
+    "vllm": Provider(_TAGGED_CHAT, "http://127.0.0.1:8000/v1"),
 }
 """The names that can stand before the colon."""
 
@@ -116,6 +118,7 @@ def model_from_name(
     *,
     base_url: str | None = None,
     api_key: str | Callable[[], Any] | None = None,
+    think_tags: bool | None = None,
     **settings: Any,
 ) -> Model:
     """Make a model from its name. No request is made yet.
@@ -125,6 +128,8 @@ def model_from_name(
         base_url: the address of the server, in place of the provider's own.
         api_key: the key, or a function, plain or async, that returns it, called at each request; the
             provider's environment variable if None.
+        think_tags: whether `<think>...</think>` at the beginning of a text is thinking, as local models write it. If
+            None, it is for `ollama`, `vllm`, `together` and `huggingface`; other services have a field for thinking.
         **settings: fields of `HttpModel`, such as `idle_timeout`, `headers`, `retry` and `stream`; and a cloud's own:
             `api_version` and `token` (azure), `project`, `region` and `token` (vertex), `region`, `profile` and
             `credentials` (bedrock).
@@ -135,7 +140,7 @@ def model_from_name(
     Raises:
         UnknownModelError: there is no such provider, or no model is named; the message has the closest names.
         UsageError: something that a cloud needs is missing, or an extra is not installed; the base URL is no URL,
-            or the key or a header cannot be sent.
+            or the key or a header cannot be sent; or `think_tags` is given for another API than chat completions.
     """
     if name == "offline":
         return _imported("offline:offline_model")()  # type: ignore[no-any-return]  # that is what it makes
@@ -147,20 +152,48 @@ def model_from_name(
     if provider.cloud is not None:
         reached = _cloud(prefix, provider)(model, base_url=base_url, api_key=api_key, **settings)
         _check(reached["base_url"])
+        reached = {"key_from": f"passed, or {_variables(provider)}", **reached}
+        if think_tags is not None:
+            reached["api"] = _with_think_tags(reached["api"], think_tags)
         return make_model(name=name, model=model, **reached)  # type: ignore[no-any-return]  # it is the class
     url = (base_url or provider.base_url or "").rstrip("/")
     _check(url)
     own = base_url is None
+    place = provider.api if own or _is_at_openai(url) else provider.elsewhere or provider.api
+    api = _imported(place)
+    if not own and api.at is not None:
+        api = api.at(url)
+    if think_tags is not None:
+        api = _with_think_tags(api, think_tags)
     return make_model(  # type: ignore[no-any-return]  # it is the class
         name=name,
         model=model,
-        api=_imported(
-            provider.api if own or _is_at_openai(url) else provider.elsewhere or provider.api
-        ),
+        api=api,
         base_url=url,
-        key=api_key if api_key is not None else _key_from_environment(provider, needed=own),
+        **_key(provider, api_key, needed=own),
         **settings,
     )
+
+
+def _key(
+    provider: Provider, given: str | Callable[[], Any] | None, *, needed: bool
+) -> dict[str, Any]:
+    """Return the key, and where it comes from."""
+    if given is not None:
+        return {"key": given}
+    return {
+        "key": _key_from_environment(provider, needed=needed),
+        "key_from": _variables(provider),
+    }
+
+
+def _variables(provider: Provider) -> str:
+    names = " or ".join(filter(None, (provider.key, provider.other_key)))
+    return f"read from {names}" if names else "not set: pass api_key"
+
+
+def _with_think_tags(api: Any, think_tags: bool) -> Any:  # noqa: FBT001 - as it is passed
+    return _imported("openai_chat.api:with_think_tags")(api, think_tags)
 
 
 def _check(url: str) -> None:
@@ -175,6 +208,23 @@ def _cloud(name: str, provider: Provider) -> Callable[..., dict[str, Any]]:
         if provider.extra is None:
             raise
         raise UsageError(f"{name} needs more: pip install 'tether[{provider.extra}]'") from error
+
+
+def own_server(model: Model) -> str | None:
+    """Return where a model is, if it is not at its provider's own address.
+
+    Args:
+        model: any model.
+
+    Returns:
+        The address, as people may see it: without user name and password, and with parameters masked. None for the
+        provider's own, and for a model that has no address.
+    """
+    url: object = getattr(model, "base_url", None)
+    provider = PROVIDERS.get(model.name.partition(":")[0])
+    if not isinstance(url, str) or provider is None or url == (provider.base_url or "").rstrip("/"):
+        return None
+    return _printable(url)
 
 
 def _imported(place: str) -> Any:

@@ -149,13 +149,13 @@ def open_reports(report: Report) -> Generator[None, None, None]:
     """Hear what Python would print for want of someone to raise it to.
 
     That is: unraisable exceptions, exceptions that end threads, warnings about things that were not closed
-    or not awaited, and what the backends log as an error. Other warnings pass.
+    or not awaited, and what the backends or tether log as an error. Other warnings pass.
 
     Args:
         report: told of each.
     """
     handler = _Handler(report)
-    loggers = [logging.getLogger(name) for name in ("asyncio", "trio")]
+    loggers = [logging.getLogger(name) for name in ("asyncio", "trio", "tether")]
     hooks = sys.unraisablehook, threading.excepthook
     with warnings.catch_warnings():
         warnings.simplefilter("always", ResourceWarning)

@@ -78,6 +78,8 @@ def frames_of(awaited: Any) -> Iterator[tuple[CodeType, int]]:
     """
     while awaited is not None:
         links = _LINKS.get(awaited.__class__)
+        if links is None and hasattr(awaited, "cr_frame"):
+            links = _LINKS[CoroutineType]  # shown by what wraps a coroutine
         if links is None:
             awaited = awaited.awaitable if isinstance(awaited, Waiting) else _held_by(awaited)
             continue

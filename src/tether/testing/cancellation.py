@@ -106,6 +106,7 @@ def cancel_at_every_step(
     - no task is left, and no async generator that was begun and not ended;
     - no more sockets, pipes and child processes are open than before, and no thread is at work but for the
       backends' idle workers;
+    - no tool of an agent swallowed its cancellation;
     - nothing was reported to the event loop's exception handler, `sys.unraisablehook` or
       `threading.excepthook`, nothing was logged by the backend, and nothing was warned of as not closed or
       not awaited;

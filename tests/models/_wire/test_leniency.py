@@ -191,3 +191,23 @@ def test_what_once_raised_a_type_error_is_passed_over(place: int, key: str, valu
     decoding, events = STREAMS["anthropic"]
     message = read(decoding, named(changed(events, (place, key), value)))
     assert message.text == "Hello"
+
+
+@each_api
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"message": "busy", "code": 503},
+        {"error": {"message": "busy", "type": "overloaded_error"}},
+        {"type": "error", "error": {"message": "busy", "type": "overloaded_error"}},
+    ],
+    ids=str,
+)
+def test_an_event_named_an_error_is_one_whatever_its_data(api: str, told: Any) -> None:
+    decoding, stream = STREAMS[api]
+    events = [*named(stream[:1]), ("error", json.dumps(told).encode()), *named(stream[1:])]
+    with pytest.raises(ModelError) as caught:
+        read(decoding, events)
+    assert (caught.value.kind, caught.value.message) == ("overloaded", "busy")
+    with pytest.raises(ModelError, match="Bad gateway"):
+        read(decoding, [("error", b"Bad gateway")])

@@ -1,10 +1,13 @@
 """The Anthropic encoder."""
 
+import json
 from typing import Any
 
 import pytest
+from tests.models.canned import Answer, Canned, events
 
 from tether import (
+    Agent,
     AssistantMessage,
     Image,
     Message,
@@ -15,6 +18,7 @@ from tether import (
     ToolCall,
     ToolResultMessage,
     UserMessage,
+    tool,
 )
 from tether.messages import AssistantBlock, ProviderItem
 from tether.model import ToolSpec
@@ -281,3 +285,63 @@ def test_the_address_may_have_a_version_or_none() -> None:
     url = ANTHROPIC_MESSAGES.url
     assert url("https://x", "m") == url("https://x/v1", "m") == "https://x/v1/messages"
     assert ANTHROPIC_MESSAGES.headers("key")["x-api-key"] == "key"
+
+
+HERE, THERE = "http://127.0.0.1:1/anthropic", "http://user:pass@127.0.0.1:2"
+
+
+def unsigned(index: int) -> list[dict[str, Any]]:
+    """A reply that thinks without a signature and makes a call."""
+    return [
+        {"type": "message_start", "message": {"id": "r", "model": "m", "usage": {}}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "thinking"}},
+        {
+            "type": "content_block_delta",
+            "index": 0,
+            "delta": {"type": "thinking_delta", "thinking": "Hm."},
+        },
+        {"type": "content_block_stop", "index": 0},
+        {
+            "type": "content_block_start",
+            "index": 1,
+            "content_block": {"type": "tool_use", "id": f"c{index}", "name": "f", "input": {}},
+        },
+        {"type": "content_block_stop", "index": 1},
+        {"type": "message_delta", "delta": {"stop_reason": "tool_use"}},
+        {"type": "message_stop"},
+    ]
+
+
+async def test_thinking_without_a_signature_goes_back_to_its_server_alone() -> None:
+    @tool
+    def f() -> str:
+        """Do it."""
+        return "done"
+
+    bodies = [Answer(events(*unsigned(n))) for n in range(2)]
+    last = [Answer(events(*text_reply("Done.")))]
+    server = Canned([*bodies, *last])
+    agent = Agent(server.model("anthropic:m", base_url=HERE), tools=[f])
+    await agent.prompt("hi")
+    back = {"type": "thinking", "thinking": "Hm.", "signature": ""}
+    assert [turn["content"][0] for turn in server.asked[2]["messages"][1::2]] == [back, back]
+    for elsewhere in (THERE, None):
+        other = Canned(last)
+        agent.model = other.model("anthropic:m", base_url=elsewhere)
+        await agent.prompt("again")
+        assert "Hm." not in json.dumps(other.asked)
+    agent.model = server.model("anthropic:m", base_url=HERE)
+    await agent.prompt("again")
+    assert server.asked[-1]["messages"][1]["content"][0] == back
+
+
+def text_reply(said: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "type": "content_block_start",
+            "index": 0,
+            "content_block": {"type": "text", "text": said},
+        },
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}},
+        {"type": "message_stop"},
+    ]

@@ -14,7 +14,7 @@ import re
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote
 
 import anyio
@@ -41,11 +41,15 @@ from tether.models._wire.cached_prefix import CachedPrefix
 from tether.models._wire.failures import error_from_response
 from tether.models._wire.leniency import json_text
 from tether.models._wire.protocol import Decoder, Sign, WireApi, without_stream
+from tether.models._wire.refusals import option_refused, without_options
 from tether.models.knowledge import closest_models
 
 __all__ = ("HttpModel",)
 
 _CLOSING_TIME: Final = 2.0
+
+_REFUSING: Final = frozenset({400, 422})
+"""Statuses with which servers refuse an option."""
 
 _LIMITS: Final = httpx.Limits(
     # The program decides how many requests it makes at once. A tool may run for a while between two of them.
@@ -92,8 +96,12 @@ class HttpModel:
     """Proves who asks, in place of a key."""
     transport: Callable[[], httpx.AsyncBaseTransport] | None = field(default=None, repr=False)
     """Makes the transport that carries requests in place of a network connection."""
+    _key_from: str = field(default="passed as api_key", repr=False, eq=False)
+    """Where the key comes from, for errors."""
     _connection: httpx.AsyncBaseTransport | None = field(default=None, repr=False, eq=False)
     _prefix: CachedPrefix | None = field(default=None, repr=False, eq=False)
+    _refused: set[str] = field(factory=set, repr=False, eq=False)
+    """The options that the server refuses, as far as that is known of this connection."""
     _proxy: str = field(default="", repr=False, eq=False)
     """The address of the proxy that the connection goes through, if there is one."""
 
@@ -113,7 +121,9 @@ class HttpModel:
         connection = self._open()
         try:
             proxy = proxy_url(self.base_url) or ""
-            yield evolve(self, connection=connection, prefix=CachedPrefix(), proxy=proxy)
+            yield evolve(
+                self, connection=connection, prefix=CachedPrefix(), refused=set(), proxy=proxy
+            )
         finally:
             with anyio.move_on_after(_CLOSING_TIME, shield=True):
                 await connection.aclose()
@@ -126,28 +136,21 @@ class HttpModel:
                 yield deltas
             return
         key = await resolved_key(self.key)
-        body = self._written(request)
-        proof = {} if self.sign is None else await self.sign(self._url, body)
-        private = {**self.headers, **proof}
-        border = _Border(self, Secrets.of(key, private, self.base_url, self._proxy))
-        asked = _Asked(body, {**self.api.headers(key), **proof})
-        response, time_left = await self._send(self._connection, asked, border)
+        answer = await self._answered(self._connection, request, key)
         try:
-            await self._refuse_failures(response, border)
-            async with opened_body(response) as chunks:
+            async with opened_body(answer.response) as chunks:
                 yield ReplyStream(
                     chunks,
                     (self.api.frame or frame_body)(),
-                    self._decoder(response),
-                    border=border,
-                    unpacker=_unpacker(response, border),
+                    self._decoder(answer.response),
+                    border=answer.border,
+                    unpacker=_unpacker(answer.response, answer.border),
                     room=self.max_reply_size,
-                    first_byte_timeout=time_left,
+                    first_byte_timeout=answer.time_left,
                     idle_timeout=self.idle_timeout,
                 )
         finally:
-            with anyio.move_on_after(_CLOSING_TIME, shield=True):
-                await response.aclose()
+            await answer.aclose()
 
     def _open(self) -> httpx.AsyncBaseTransport:
         if self.transport is not None:
@@ -163,12 +166,37 @@ class HttpModel:
         whole_url = None if self.streaming else self.api.whole_url
         return (whole_url or self.api.url)(self.base_url, self.model)
 
+    async def _answered(
+        self, connection: httpx.AsyncBaseTransport, request: ModelRequest, key: str
+    ) -> "_Answer":
+        """Send a request; again without an option that the server refuses; and raise any other failure."""
+        body = self._written(request)
+        left_out = list(self._refused)
+        while True:
+            sent = without_options(body, left_out)
+            answer = await self._send(connection, sent, key)
+            status = answer.response.status_code
+            if status == 200:
+                self._refused.update(left_out)
+                return answer
+            told = await answer.read_error()
+            refused = option_refused(sent, told, left_out) if status in _REFUSING else None
+            if refused is None:
+                raise self._failure(answer, told)
+            left_out.append(refused)
+
     async def _send(
-        self, connection: httpx.AsyncBaseTransport, asked: "_Asked", border: "_Border"
-    ) -> tuple[httpx.Response, float]:
-        """Send a request, and wait until the answer begins; also return how long its body may let us wait."""
+        self, connection: httpx.AsyncBaseTransport, body: Mapping[str, Any], key: str
+    ) -> "_Answer":
+        """Send a request, and wait until the answer begins."""
+        content = json_text(body)
+        proof = {} if self.sign is None else await self.sign(self._url, content)
+        private = {**self.headers, **proof}
+        border = _Border(self, Secrets.of(key, private, self.base_url, self._proxy))
+        asked = _Asked(content, {**self.api.headers(key), **proof})
         try:
-            return await self._answered(connection, self._request(asked))
+            response, time_left = await self._begun(connection, self._request(asked))
+            return _Answer(response, time_left, border)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             failure = border.explained(error, answered=False)
         # Not within the handler: the exception would become the context of the error.
@@ -193,14 +221,14 @@ class HttpModel:
         headers.update(self.headers)
         return httpx.Request("POST", url, content=asked.body, headers=headers)
 
-    def _written(self, request: ModelRequest) -> bytes:
+    def _written(self, request: ModelRequest) -> Mapping[str, Any]:
         try:
             body = self.api.encode(request, self.model, self._prefix)
         except UsageError as error:
             raise UsageError(f"{self.name}: {error}") from None
-        return json_text(body if self.streaming else without_stream(body))
+        return body if self.streaming else without_stream(body)
 
-    async def _answered(
+    async def _begun(
         self, connection: httpx.AsyncBaseTransport, asked: httpx.Request
     ) -> tuple[httpx.Response, float]:
         body = _RequestBody(asked.content, self.first_byte_timeout)
@@ -218,15 +246,15 @@ class HttpModel:
             return response, body.time_left
         raise httpx.ReadTimeout("") if body.is_sent else httpx.ConnectTimeout("")
 
-    async def _refuse_failures(self, response: httpx.Response, border: "_Border") -> None:
-        if response.status_code == 200:
-            return
-        # Cleaned before it is read: a message is cut where it is long.
-        body = border.secrets.without_in_body(await error_body(response))
-        error = error_from_response(response.status_code, response.headers, body)
+    def _failure(self, answer: "_Answer", told: bytes) -> ModelError:
+        """Make the error for an answer that is no reply, with a hint where to look."""
+        error = error_from_response(answer.response.status_code, answer.response.headers, told)
         if error.kind == "not_found":
             error.closest = closest_models(self.name)
-        raise border.secrets.cleaned(error)
+            error.hint = f"POST {printable_url(self._url)}"
+        elif error.kind == "authentication":
+            error.hint = f"the key for {self.name.partition(':')[0]} is {self._key_from}"
+        return answer.border.secrets.cleaned(error)
 
     def _decoder(self, response: httpx.Response) -> Decoder:
         decoder = self.api.decode(self.model)
@@ -265,6 +293,29 @@ class _Border:
 
     def cleaned_delta(self, delta: Delta) -> Delta:
         return self.secrets.cleaned_delta(delta)
+
+
+@frozen
+class _Answer:
+    """An answer that has begun."""
+
+    response: httpx.Response
+    time_left: float
+    """Seconds that its body may let us wait."""
+    border: _Border
+
+    async def read_error(self) -> bytes:
+        """Read the body, as far as it comes, and close it."""
+        try:
+            # Cleaned before it is read: a message is cut where it is long.
+            return self.border.secrets.without_in_body(await error_body(self.response))
+        finally:
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the answer."""
+        with anyio.move_on_after(_CLOSING_TIME, shield=True):
+            await self.response.aclose()
 
 
 class _RequestBody(httpx.AsyncByteStream):

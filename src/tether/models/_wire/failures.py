@@ -62,7 +62,8 @@ _BY_WORDS: Final[Sequence[tuple[str, FailureKind]]] = (
     (
         r"context[ -](?:length|window|size|limit)|maximum context|model token limit|prompt (?:is )?too long"
         r"|input is too long|too many (?:input |total )?tokens|reduce the length of the messages"
-        r"|(?:prompt|input|token count|message size).{0,60}exceed(?:s|ed)? (?:the )?(?:max|limit|model)"
+        r"|(?:prompt|input|token count|message size).{0,60}exceed(?:s|ed)? (?:the )?(?:\w+ )?"
+        r"(?:max|limit|model)"
         r"|(?:prompt|input).{0,20} limit exceeded|range of input length"
         r"|maximum (?:prompt|input|model) length|must have less than \d+ tokens"
         r"|tokens? .{0,40}must be <=|prompt.{0,40}too large for model",

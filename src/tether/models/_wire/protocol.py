@@ -79,6 +79,8 @@ class WireApi:
     """Makes the generator that cuts a body into events; `frame_body` if None."""
     whole_url: Callable[[str, str], str] | None = None
     """Like `url`, to ask for a reply in one piece, if that is another address."""
+    at: "Callable[[str], WireApi] | None" = None
+    """From another base URL than the vendor's to the API as the server there speaks it, if that may differ."""
 
 
 def without_stream(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,10 +30,13 @@ from tether.models._wire.protocol import Decoder
 from tether.models._wire.reply_builder import BlockKind, OpenBlock, ReplyBuilder, read_reply
 from tether.models.anthropic.events import Event, Fragment, StreamEvent
 
-__all__ = ("NAME", "decode")
+__all__ = ("NAME", "SERVER", "decode")
 
 NAME: Final = "anthropic-messages"
 """The wire API."""
+
+SERVER: Final = "server"
+"""In the details of thinking without a signature, the server that wants it back."""
 
 _STOP_REASONS: Final[Mapping[str, StopReason]] = {
     "end_turn": "stop",
@@ -60,16 +63,18 @@ _KINDS: Final[Mapping[str, BlockKind]] = {
 }
 
 
-def decode(model: str) -> Decoder:
+def decode(model: str, *, server: str | None = None) -> Decoder:
     """Read a reply.
 
     Args:
         model: the model asked for, until the reply reports its own.
+        server: the host that answers, if it is not Anthropic's. Its thinking may have no signature; it is marked then
+            with the one server that wants it back.
 
     Returns:
         A decoder; see `Decoder`.
     """
-    return read_reply(_Reply(ReplyBuilder(NAME, model)), tolerant(Fragment, Event))
+    return read_reply(_Reply(ReplyBuilder(NAME, model), server), tolerant(Fragment, Event))
 
 
 @define(eq=False)
@@ -115,6 +120,7 @@ class _Reply:
     """What the events mean; see `WireReply`."""
 
     built: ReplyBuilder
+    server: str | None = None
     is_whole: bool = False
     _counts: dict[str, Any] = field(factory=dict[str, Any])
     _open: dict[int | None, _Block] = field(factory=dict[int | None, "_Block"])
@@ -195,9 +201,10 @@ class _Reply:
         self.built.holdings.keep(usage)
         for key, value in usage.items() if isinstance(usage, dict) else ():
             before = self._counts.get(key)
-            both = isinstance(before, int) and isinstance(value, int)
+            if isinstance(before, int) and isinstance(value, int):
+                value = max(before, value)
             if value is not None:
-                self._counts[key] = max(before, value) if both else value
+                self._counts[key] = value
         self.built.count(_usage(self._counts))
         self.built.report()
 
@@ -253,10 +260,10 @@ class _Reply:
         block = self._open.pop(number, None)
         if block is not None:
             block.join()
-            self.built.end(block.open, _whole(block))
+            self.built.end(block.open, _whole(block, self.server))
 
 
-def _whole(block: _Block) -> AssistantBlock | None:
+def _whole(block: _Block, server: str | None) -> AssistantBlock | None:
     """Make what a conversation holds of a block that has ended; nothing of one that is empty."""
     text = block.open.text
     match block.type:
@@ -266,7 +273,8 @@ def _whole(block: _Block) -> AssistantBlock | None:
             return Text(text, {"citations": block.citations} if block.citations else None)
         case "thinking":
             signature = "".join(block.signature) or text_or_empty(block.fields.get("signature"))
-            return Thinking(text, signature or None) if text or signature else None
+            details = {SERVER: server} if server and not signature else None
+            return Thinking(text, signature or None, details=details) if text or signature else None
         case "redacted_thinking":
             return Thinking("", text_or_empty(block.fields.get("data")), redacted=True)
         case "tool_use":

@@ -35,7 +35,7 @@ from tether.models._wire.cached_prefix import (
 from tether.models._wire.ids import unique_call_ids, valid_tool_name
 from tether.models._wire.media import base64_of, text_of_document, unsupported
 from tether.models._wire.turns import GO_ON, in_turns, is_blank
-from tether.models.anthropic.reply import NAME
+from tether.models.anthropic.reply import NAME, SERVER
 from tether.transcript import repaired
 
 __all__ = ("encode",)
@@ -73,7 +73,13 @@ _GO_ON: Final = {"type": "text", "text": GO_ON}
 _BEGINNING: Final = {"role": "user", "content": [_GO_ON]}
 
 
-def encode(request: ModelRequest, model: str, cache: CachedPrefix | None = None) -> dict[str, Any]:
+def encode(
+    request: ModelRequest,
+    model: str,
+    cache: CachedPrefix | None = None,
+    *,
+    server: str | None = None,
+) -> dict[str, Any]:
     """Write a request.
 
     Thinking is left out when the API refuses it: together with a tool that must be called, with an output limit that
@@ -84,13 +90,14 @@ def encode(request: ModelRequest, model: str, cache: CachedPrefix | None = None)
             own; anything else in `extra` replaces what would be sent.
         model: the model's name for the server.
         cache: keeps what was written of the conversation; see `Encode`.
+        server: the host that is asked, if it is not Anthropic's: it gets back its thinking without signatures.
 
     Returns:
         The body of the request.
     """
     options = request.options
     extra = dict(options.extra)
-    before, messages = _messages(request.messages, cache)
+    before, messages = _messages(request.messages, cache, server)
     body: dict[str, Any] = {
         "model": model,
         "max_tokens": options.max_output_tokens or _output_limit(model),
@@ -201,7 +208,7 @@ class _Written:
 
 
 def _messages(
-    messages: Sequence[Message], cache: CachedPrefix | None
+    messages: Sequence[Message], cache: CachedPrefix | None, server: str | None
 ) -> tuple[Sequence[Any], list[dict[str, Any]]]:
     """Write the turns of a conversation.
 
@@ -209,14 +216,20 @@ def _messages(
         Those that were written before, and those behind them, among which the marks for caches go.
     """
     boundary = partial(before_call, replies=_OPEN_REPLIES, may_begin=_answers_itself)
-    before, turns = write_conversation(repaired(messages), cache, _turns, boundary=boundary)
+    before, turns = write_conversation(
+        repaired(messages),
+        cache,
+        partial(_turns, server=server),
+        boundary=boundary,
+        about=server,
+    )
     return before, list(turns)
 
 
-def _turns(segment: Segment) -> tuple[list[dict[str, Any]], _Written]:
+def _turns(segment: Segment, server: str | None) -> tuple[list[dict[str, Any]], _Written]:
     """Write a segment; its note is what later ones must know of it."""
     written = _Written() if segment.note is None else segment.note.copy()
-    turns = in_turns(_spoken(segment.messages, written.call_ids), "content", go_on=_GO_ON)
+    turns = in_turns(_spoken(segment.messages, written.call_ids, server), "content", go_on=_GO_ON)
     turns = list(_paired(turns, written.server_calls, is_last=segment.is_last))
     if segment.note is None and turns and turns[0]["role"] == "assistant":
         turns = [_BEGINNING, *turns]
@@ -224,7 +237,7 @@ def _turns(segment: Segment) -> tuple[list[dict[str, Any]], _Written]:
 
 
 def _spoken(
-    messages: Sequence[Message], taken: set[str]
+    messages: Sequence[Message], taken: set[str], server: str | None
 ) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     call_ids: dict[str, str] = {}
     for message in messages:
@@ -236,7 +249,7 @@ def _spoken(
                 yield "user", [_result(message, call_ids[message.call_id])]
             case AssistantMessage():
                 call_ids = unique_call_ids(message, taken)
-                if blocks := list(_reply(message, call_ids)):
+                if blocks := list(_reply(message, call_ids, server)):
                     yield "assistant", blocks
             case _:
                 pass
@@ -285,7 +298,9 @@ def _result(message: ToolResultMessage, call_id: str) -> dict[str, Any]:
     return result
 
 
-def _reply(message: AssistantMessage, call_ids: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+def _reply(
+    message: AssistantMessage, call_ids: Mapping[str, str], server: str | None
+) -> Iterator[dict[str, Any]]:
     own = message.api == NAME
     for block in message.content:
         match block:
@@ -296,6 +311,8 @@ def _reply(message: AssistantMessage, call_ids: Mapping[str, str]) -> Iterator[d
                 yield {"type": "redacted_thinking", "data": signature}
             case Thinking(text, str(signature)) if own:
                 yield {"type": "thinking", "thinking": text, "signature": signature}
+            case Thinking(text, None, details=details) if own and _is_from(server, details):
+                yield {"type": "thinking", "thinking": text, "signature": ""}
             case ToolCall(id_, name, arguments):
                 made = {"type": "tool_use", "id": call_ids[id_], "input": arguments}
                 named = {"name": valid_tool_name(name, longest=_LONGEST_NAME)}
@@ -304,6 +321,10 @@ def _reply(message: AssistantMessage, call_ids: Mapping[str, str]) -> Iterator[d
                 yield dict(data)
             case _:
                 pass
+
+
+def _is_from(server: str | None, details: Mapping[str, Any] | None) -> bool:
+    return server is not None and details is not None and details.get(SERVER) == server
 
 
 def _answers_itself(message: AssistantMessage) -> bool:

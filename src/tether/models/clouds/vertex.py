@@ -66,6 +66,7 @@ def vertex(
         ),
         "base_url": base_url or f"https://{_host(place)}/v1",
         "key": key if key is not None else _tokens_of_google(),
+        "key_from": "a token, passed or found by google-auth",
         **settings,
     }
 

@@ -146,8 +146,16 @@ class _Reply:
         built.model = chunk.modelVersion or built.model
         built.response_id = built.response_id or chunk.responseId or None
         if chunk.usageMetadata is not None:
-            built.count(_usage(chunk.usageMetadata))
+            self._count(_usage(chunk.usageMetadata))
         built.report()
+
+    def _count(self, usage: Usage) -> None:
+        built = self.built
+        if usage.input_tokens and usage.output_tokens and not built.usage.output_tokens:
+            # Until the output is counted, the count of the input is an estimate, which may be too high.
+            built.usage = usage
+        else:
+            built.count(usage)
 
     def _take_candidate(self, candidate: Mapping[str, Any]) -> None:
         content = candidate.get("content")
@@ -198,6 +206,7 @@ class _Reply:
 
     def _take_call(self, call: Mapping[str, Any], signature: str) -> None:
         """Take in a call; as a rule it comes as a whole."""
+        self.built.holdings.keep(call)
         opened = self._open
         if opened is None or opened.block.kind != "call" or call.get("name"):
             self._close()
@@ -208,11 +217,9 @@ class _Reply:
         opened.signature = signature or opened.signature
         arguments, pieces = call.get("args"), call.get("partialArgs")
         if isinstance(arguments, dict):
-            self.built.holdings.keep(arguments)
             opened.arguments |= arguments
         for piece in pieces if isinstance(pieces, list) else ():
             if isinstance(piece, dict):
-                self.built.holdings.keep(piece)
                 self.built.holdings.charge(put_piece(opened.arguments, piece))
         if not call.get("willContinue"):
             self._close()

@@ -69,6 +69,8 @@ class Dialect:
     """False if usage always comes, and a request for it is an error."""
     thinking: Callable[[ThinkingLevel], Mapping[str, Any]] = _effort
     """From a thinking level to the fields that request it."""
+    forces_without_thinking: bool = False
+    """Whether a model that thinks, as it does by default, refuses to be forced to call a tool."""
     thinking_back: Literal["reasoning_content", "reasoning_details"] | None = None
     """The field in which a server accepts its own thinking; if None, thinking is left out."""
     call_id: Callable[[str], str] = _forty_characters
@@ -98,6 +100,7 @@ MISTRAL: Final = Dialect(
 DEEPSEEK: Final = Dialect(
     output_limit="max_tokens",
     thinking=_switch_and_effort,
+    forces_without_thinking=True,
     media=picture_part,
     # Required of every reply that called tools, once there was thinking.
     thinking_back="reasoning_content",

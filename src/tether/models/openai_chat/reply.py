@@ -27,6 +27,7 @@ from tether.models._wire.reply_builder import OpenBlock, ReplyBuilder, read_repl
 from tether.models._wire.sse import ServerSentEvent
 from tether.models.openai_chat.calls import CallAssembly
 from tether.models.openai_chat.chunks import CallFragment, Chunk, Fields, Function, TextChunk
+from tether.models.openai_chat.think_tags import ThinkTags
 
 __all__ = ("NAME", "decode")
 
@@ -55,16 +56,17 @@ _FAILED: Final = frozenset({"error", "network_error", "insufficient_system_resou
 _Kind: TypeAlias = Literal["text", "thinking", "refusal"]
 
 
-def decode(model: str) -> Decoder:
+def decode(model: str, *, think_tags: bool = False) -> Decoder:
     """Read a reply.
 
     Args:
         model: the model asked for, until the reply reports its own.
+        think_tags: whether a text may begin with thinking between tags; see `ThinkTags`.
 
     Returns:
         A decoder; see `Decoder`.
     """
-    reply = _Reply(ReplyBuilder(NAME, model))
+    reply = _Reply(ReplyBuilder(NAME, model), tags=ThinkTags() if think_tags else None)
     return read_reply(reply, _reader(reply))
 
 
@@ -89,6 +91,8 @@ class _Reply:
     """What the chunks mean; see `WireReply`."""
 
     built: ReplyBuilder
+    tags: ThinkTags | None = None
+    """Divides the text, as long as it may hold thinking."""
     is_whole: bool = field(default=False, init=False)
     """Never by a chunk: usage may follow the reason to stop."""
     _stop: str | None = None
@@ -146,6 +150,8 @@ class _Reply:
         """Close what is still open."""
         if not marked and self._stop is None:
             raise cut_short()
+        for kind, piece in self.tags.rest() if self.tags is not None else ():
+            self._add(kind, piece)
         self._close_text()
         if self._reasoning_details:
             self._add("thinking", "")
@@ -183,7 +189,7 @@ class _Reply:
         self._read_thinking(fields)
         if content := fields.content:
             if isinstance(content, str):
-                self._add("text", content)
+                self._add_text(content)
             else:
                 self._add_parts(content)
         if fields.refusal:
@@ -222,9 +228,19 @@ class _Reply:
                 case {"type": "thinking", "thinking": thinking}:
                     self._add("thinking", _joined_texts(thinking))
                 case {"text": str(text)}:
-                    self._add("text", text)
+                    self._add_text(text)
                 case _:
                     self._keep(self._annotations, [part])
+
+    def _add_text(self, text: str) -> None:
+        tags = self.tags
+        if tags is None:
+            self._add("text", text)
+            return
+        for kind, piece in tags.divide(text):
+            self._add(kind, piece)
+        if tags.is_over:
+            self.tags = None
 
     def _add(self, kind: _Kind, text: str) -> None:
         block = self._open

@@ -184,8 +184,10 @@ def _options(options: ModelOptions, dialect: Dialect) -> dict[str, Any]:
         chosen[dialect.output_limit] = options.max_output_tokens
     if options.stop_sequences:
         chosen["stop"] = list(options.stop_sequences)
-    if options.thinking is not None:
-        chosen |= dialect.thinking(options.thinking)
+    forced = options.tool_choice not in {None, "auto", "none"}
+    level = "off" if forced and dialect.forces_without_thinking else options.thinking
+    if level is not None:
+        chosen |= dialect.thinking(level)
     match options.tool_choice:
         case None:
             pass
