@@ -104,13 +104,14 @@ def environment(folder: Path) -> dict[str, str]:
     return {**kept, **{key: str(path) for key, path in own.items()}}
 
 
-def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *command: str, together: bool = False) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *command],
         cwd=ROOT,
         env=environment(folder),
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT if together else subprocess.PIPE,
         text=True,
         timeout=_SECONDS,
         check=False,
@@ -151,8 +152,9 @@ def test_a_program_does_the_same_on_trio(program: str, programs: Programs, tmp_p
 def test_a_command_prints_what_the_guide_says(session: str, tmp_path: Path) -> None:
     for part in session.split("$ tether ")[1:]:
         command, _, printed = part.partition("\n")
-        done = run(tmp_path, "-m", "tether.cli", *shlex.split(command))
-        assert done.returncode == 0, done.stderr
+        # At a terminal, the answer and all else are in one place.
+        done = run(tmp_path, "-m", "tether.cli", *shlex.split(command), together=True)
+        assert done.returncode == 0, done.stdout
         assert _VARIES.sub("0", done.stdout) == _VARIES.sub("0", printed)
 
 

@@ -13,7 +13,7 @@ import pyte
 
 __all__ = ("Terminal", "terminal")
 
-_PATIENCE = 20
+_PATIENCE = 60
 """Seconds."""
 
 

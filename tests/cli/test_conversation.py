@@ -13,6 +13,7 @@ from tests.waiting import until_blocked
 from tether import Agent, Image, ModelError, Session, Text, ToolResultMessage, UserMessage, tool
 from tether.cli.conversation import Closed, Conversation, Input, Interrupted, Pressed, State, Typed
 from tether.cli.display import Screen
+from tether.cli.door import printable
 from tether.cli.editor import KEYS, completions
 from tether.cli.extensions import App
 from tether.cli.permission import permission
@@ -29,6 +30,12 @@ async def hang() -> None:
     await anyio.sleep_forever()
 
 
+@tool
+async def add(a: int) -> int:
+    """Add."""
+    return a + 1
+
+
 class Person:
     """Says things, and reads what is told."""
 
@@ -43,7 +50,9 @@ class Person:
         """Do things one after the other; return what was told."""
         before = len(self.told)
         for one in inputs:
-            await self._send(Typed(one) if isinstance(one, str) else one)
+            # A question that is open has been drawn: here everything is drawn at once.
+            typed = Typed(one, answers=self.conversation.question) if isinstance(one, str) else one
+            await self._send(typed)
             await until_blocked()
         return self.told[before:]
 
@@ -53,7 +62,9 @@ async def talking(agent: Agent, **app: Any) -> AsyncIterator[Person]:
     told: list[str] = []
     screen = io.StringIO()
     conversation = Conversation(
-        App(agent, slash_commands(), **app), Screen(screen, colour=False), told.append
+        App(agent, slash_commands(), **app),
+        Screen(screen),
+        lambda text: told.append(printable(text)),
     )
     send, inputs = anyio.create_memory_object_stream[Input](10)
     with anyio.fail_after(GUARD):
@@ -145,17 +156,14 @@ async def test_what_goes_wrong_is_told_and_the_conversation_goes_on() -> None:
 async def test_a_person_is_asked_and_their_next_words_are_the_answer() -> None:
     calls = [call("add", id=name, a=1) for name in "abc"]
 
-    @tool
-    async def add(a: int) -> int:
-        """Add."""
-        return a + 1
-
     script = ScriptedModel(calls, call("add", a=2), "ok")
     agent = Agent(script, tools=[add], sequential=True)
     async with talking(agent) as person:
         agent.around_tool(permission({"add"}, person.conversation.ask))
         [told] = await person.does("go")
-        assert told.startswith("add {'a': 1}\nrun it?")
+        assert told.splitlines()[:2] == ["add", "  a: 1"]
+        assert "always: every later call of add runs unasked" in told
+        assert "run it? [y]es, [a]lways, or why not: " in told
         assert len(await person.does("n", "too small", "always")) == 2
     results = [m.text for m in agent.messages if isinstance(m, ToolResultMessage)]
     assert results == [
@@ -317,9 +325,48 @@ async def test_questions_are_asked_one_after_the_other_and_a_cancelled_one_is_wi
             tasks.start_soon(ask, "third?")
             await until_blocked()
             tasks.cancel_scope.cancel()
+        assert person.told[2:] == ["third?", "(the question is withdrawn)"]
         await person.does("hello")
     assert answers == {"first?": "one", "second?": "two"}
     assert texts(person.conversation.agent) == ["hello", "Heard."]
+
+
+async def test_a_line_that_was_typed_before_the_question_is_no_answer_to_it() -> None:
+    agent = Agent(ScriptedModel(call("add", a=1), "ok"), tools=[add])
+    async with talking(agent) as person:
+        agent.around_tool(permission({"add"}, person.conversation.ask))
+        await person.does("go")
+        asked = person.conversation.question
+        assert await person.does(Typed("y")) == ["(the agent reads this at its next step)"]
+        assert person.conversation.question is asked
+        assert asked is not None
+        await person.does(Typed("n", answers=asked))
+        [told] = await person.does(Typed("y", answers=asked))
+        assert told == "(the question was withdrawn; not taken: y)"
+    assert [m.outcome for m in agent.messages if isinstance(m, ToolResultMessage)] == ["denied"]
+
+
+async def test_two_calls_at_once_are_asked_about_one_after_the_other_in_order() -> None:
+    agent = Agent(ScriptedModel([call("add", a=n) for n in (1, 2, 3)], "ok"), tools=[add])
+    async with talking(agent) as person:
+        agent.around_tool(permission({"add"}, person.conversation.ask))
+        [first] = await person.does("go")
+        [second] = await person.does("y")
+        [third] = await person.does("n")
+        await person.does("y")
+    assert ["a: 1" in first, "a: 2" in second, "a: 3" in third] == [True] * 3
+    outcomes = [m.outcome for m in agent.messages if isinstance(m, ToolResultMessage)]
+    assert outcomes == ["ok", "denied", "ok"]
+
+
+async def test_ctrl_c_at_a_question_withdraws_it() -> None:
+    agent = Agent(ScriptedModel(call("add", a=1), "ok"), tools=[add])
+    async with talking(agent) as person:
+        agent.around_tool(permission({"add"}, person.conversation.ask))
+        await person.does("go")
+        assert await person.does(Interrupted()) == ["(the question is withdrawn)"]
+        assert person.conversation.question is None
+    assert [m.outcome for m in agent.messages if isinstance(m, ToolResultMessage)] == ["skipped"]
 
 
 async def test_a_run_that_goes_on_is_not_disturbed_by_another_start() -> None:

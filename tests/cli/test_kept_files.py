@@ -7,7 +7,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -132,28 +134,25 @@ def test_a_data_folder_that_cannot_be_made_leaves_the_conversation_unkept(
 ) -> None:
     (tmp_path / "data").write_text("a file where the folder should be")
     monkeypatch.setenv("TERM", "dumb")
-    terminal = _Terminal("/quit\n")
-    monkeypatch.setattr(sys, "stdin", terminal)
-    code = main(["--no-init"])
-    terminal.closed_by_its_user.set()
+    with _terminal(b"/quit\n") as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        code = main(["--no-init"])
     err = capsys.readouterr().err
     assert code == 0
     assert [line for line in err.splitlines() if "is not kept" in line].__len__() == 1
 
 
-class _Terminal:
+@contextmanager
+def _terminal(typed: bytes) -> Iterator[TextIO]:
     """A terminal at which somebody types a line, and then nothing until it is closed."""
-
-    def __init__(self, line: str) -> None:
-        self._line = line
-        self.closed_by_its_user = threading.Event()
-
-    def __iter__(self) -> Iterator[str]:
-        yield self._line
-        self.closed_by_its_user.wait()
-
-    def isatty(self) -> bool:
-        return True
+    ours, theirs = os.openpty()
+    others = set(threading.enumerate())
+    with open(theirs, encoding="utf-8") as terminal:
+        os.write(ours, typed)
+        yield terminal
+        os.close(ours)
+        for reader in set(threading.enumerate()) - others:
+            reader.join(30)
 
 
 def test_what_is_kept_is_its_owners_alone(tmp_path: Path) -> None:

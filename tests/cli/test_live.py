@@ -7,6 +7,8 @@ from attrs import evolve
 from tether import (
     AgentEnd,
     AgentStart,
+    ApprovalAnswered,
+    ApprovalRequested,
     AssistantMessage,
     Event,
     MessageEnd,
@@ -19,7 +21,7 @@ from tether import (
     ToolExecutionUpdate,
     ToolResultMessage,
 )
-from tether.cli.display import DIM, PLAIN, printable
+from tether.cli.door import DIM, PLAIN, printable
 from tether.cli.live import Live
 
 
@@ -48,6 +50,18 @@ def said(text: str) -> MessageUpdate:
 
 def update(call_id: str, text: str) -> ToolExecutionUpdate:
     return ToolExecutionUpdate(call_id, "work", (Text(text),))
+
+
+def test_a_call_that_the_person_is_asked_about_does_not_count_their_time() -> None:
+    seen = Seen()
+    seen.shown(ToolExecutionStart("c1", "work", {}))
+    seen.now += 1
+    seen.shown(ApprovalRequested("c1", "work", {}))
+    seen.now += 50
+    assert seen.live.above(40, 10) == "? work() 1.0 s\n"
+    seen.shown(ApprovalAnswered("c1", "work", "once"))
+    seen.now += 1
+    assert seen.live.above(40, 10) == "| work() 2.0 s\n"
 
 
 def test_thinking_is_dimmed_line_by_line_and_text_follows() -> None:

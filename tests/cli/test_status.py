@@ -18,7 +18,7 @@ def status(name: str, *replies: AssistantMessage) -> str:
     for reply in replies:
         messages += [UserMessage("?"), reply]
     agent = Agent(ScriptedModel(name=name), messages=messages)
-    conversation = Conversation(App(agent), Screen(io.StringIO(), colour=False), print)
+    conversation = Conversation(App(agent), Screen(io.StringIO()), print)
     line = Status(conversation)
     assert line.line() == line.line()
     return line.line()

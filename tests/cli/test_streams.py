@@ -88,7 +88,9 @@ def test_an_output_that_takes_nothing_is_told_in_a_line_and_no_reader_is_met_wit
     monkeypatch.setattr(sys, "stdout", stream)
     assert main(words) == (1 if said else 0)
     assert sys.stdout is stream
-    assert capsys.readouterr().err == said
+    # What tools do is told beside the answer.
+    told = capsys.readouterr().err.splitlines(keepends=True)
+    assert "".join(line for line in told if line[0] not in "*-") == said
 
 
 @pytest.mark.parametrize("make", [full, closed])
@@ -102,7 +104,7 @@ def test_where_errors_cannot_be_written_they_are_dropped(
     assert main(["--model", "nobody:x", "hi"]) == 2
     monkeypatch.delenv("TETHER_MODEL")
     assert main(["--no-init", "list ."]) == 0
-    assert capsys.readouterr().out.startswith("* list_files")
+    assert capsys.readouterr().out.startswith(". holds: ")
 
 
 @pytest.mark.parametrize("words", [["--no-init", "read café.txt"], ["--no-init", "read", "-"]])
@@ -119,7 +121,7 @@ def test_what_has_no_encoding_is_replaced(
     monkeypatch.setattr(sys, "stdin", a_file(opened, folder / "in", "r", "utf-8"))
     monkeypatch.setattr(sys, "stdout", a_file(opened, folder / "out", "w", encoding))
     assert main(words) == 0
-    line = (folder / "out").read_text(encoding=encoding).splitlines()[1]
+    line = (folder / "out").read_text(encoding=encoding).splitlines()[0]
     assert line == "café.txt begins: olé €".encode(encoding, "replace").decode(encoding)
 
 

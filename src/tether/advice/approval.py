@@ -8,7 +8,7 @@ from tether import Deny, Invocation, Verdict
 from tether.approvals import approval, asked_in_thread
 from tether.hooks import AroundTool
 
-__all__ = ("Ask", "approval_by_person")
+__all__ = ("Ask", "approval_by_person", "verdict_of")
 
 Ask: TypeAlias = Callable[[str], str] | Callable[[str], Awaitable[str]]
 """Puts a question to a person and returns the answer: an `async def`, or a function that runs in a worker thread."""
@@ -32,8 +32,12 @@ def approval_by_person(*, tools: Collection[str] | None = None, ask: Ask = input
 
     async def person(invocation: Invocation) -> Verdict:
         call = invocation.call
-        question = f"{call.name} {dict(call.arguments)!r}\nrun it? [y]es, [a]lways, or why not: "
-        return _verdict(await _answer(ask, question))
+        question = (
+            f"{call.name} {dict(call.arguments)!r}\n"
+            f"(always: every later call of {call.name} runs unasked, whatever it is given)\n"
+            "run it? [y]es, [a]lways, or why not: "
+        )
+        return verdict_of(await _answer(ask, question))
 
     return approval(person, tools=tools, one_at_a_time=True)
 
@@ -44,7 +48,8 @@ async def _answer(ask: Ask, question: str) -> str:
     return str(await asked_in_thread(cast("Callable[[str], str]", ask), question))
 
 
-def _verdict(answer: str) -> Verdict:
+def verdict_of(answer: str) -> Verdict:
+    """Read a person's answer; see `approval_by_person`."""
     match answer.strip().lower():
         case "y" | "yes":
             return "once"

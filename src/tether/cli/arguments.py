@@ -36,7 +36,7 @@ environment:
   TETHER_MODEL                the model, where --model is not given
   TETHER_CONFIG_HOME          the folder of init files
   TETHER_DATA_HOME            the folder of conversations
-  NO_COLOR                    if set, no colours
+  NO_COLOR                    if set and not empty, no colours
   keys of providers           see `tether models`
 
 exit codes:

@@ -12,7 +12,8 @@ What Ctrl-C does depends on the state of the conversation:
     interrupted   -              idle           interrupted: the run is aborted         interrupted
     left          -              left           left                                    left
 
-A command that is under way takes Ctrl-C before any of these, and a question to the person takes the next line.
+A command that is under way takes Ctrl-C before any of these, and a question to the person takes the line that was typed
+while it was on the screen.
 """
 
 import math
@@ -32,6 +33,7 @@ from tether import Agent, Run, TetherError, UsageError, UserMessage
 from tether.cli.attachments import message_with_files
 from tether.cli.display import Display
 from tether.cli.extensions import App
+from tether.cli.question import Question, as_question
 
 __all__ = ("Closed", "Conversation", "Input", "Interrupted", "Pressed", "State", "Typed")
 
@@ -43,6 +45,8 @@ class Typed:
     text: str
     queued: bool = False
     """Whether the agent gets it only when it has finished."""
+    answers: Question | None = None
+    """The question that was on the screen when the line was ended: no other line answers it."""
 
 
 @frozen
@@ -76,18 +80,6 @@ class State(Enum):
 
 
 @define(eq=False)
-class _Question:
-    """A question to the person, who answers with the next line."""
-
-    answered: anyio.Event = field(factory=anyio.Event)
-    text: str = ""
-
-    def answer(self, text: str) -> None:
-        self.text = text
-        self.answered.set()
-
-
-@define(eq=False)
 class Conversation:
     """What goes on between a person and an agent.
 
@@ -97,6 +89,7 @@ class Conversation:
         tell: prints a text to the person, of one line or several.
         reload: loads extensions again.
         session_path: the file of the session, if there is one.
+        draw_question: shows a question where the next line is typed, or takes it away; without it, `tell` prints it.
     """
 
     app: App
@@ -104,6 +97,7 @@ class Conversation:
     tell: Callable[[str], None]
     reload: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint
     session_path: Path | None = None
+    draw_question: Callable[[Question | None], None] | None = None
     run: Run | None = field(default=None, init=False)
     """The run that is going on."""
     names: dict[str, Any] = field(factory=dict, init=False)
@@ -111,7 +105,8 @@ class Conversation:
     _state: State = field(default=State.IDLE, init=False)
     _command: anyio.CancelScope | None = field(default=None, init=False)
     """The scope of the command that is under way."""
-    _question: _Question | None = field(default=None, init=False)
+    question: Question | None = field(default=None, init=False)
+    """The question that the person is asked now."""
     _one_question: anyio.Lock = field(factory=anyio.Lock, init=False)
     _tasks: TaskGroup = field(init=False)
 
@@ -170,12 +165,18 @@ class Conversation:
         match one:
             case Interrupted() if self._command is not None:
                 self._command.cancel()
-            case Typed(text) if self._question is not None:
-                self._question.answer(text.strip())
-                self._question = None
+            case Typed(text, answers=Question() as asked):
+                self._answer(asked, text.strip())
             case _:
                 return False
         return True
+
+    def _answer(self, asked: Question, text: str) -> None:
+        if asked is self.question:
+            self.question = None
+            asked.answer(text)
+        else:
+            self.tell(f"(the question was withdrawn; not taken: {text})")
 
     async def _take(self, one: Input) -> None:
         if isinstance(one, Interrupted):
@@ -230,13 +231,13 @@ class Conversation:
             self.agent.steer(message)
             self.tell("(the agent reads this at its next step)")
 
-    async def ask(self, question: str) -> str:
+    async def ask(self, question: str | Question) -> str:
         """Ask the person something; the next line that they type is the answer.
 
-        Several questions are asked one after the other.
+        Several questions are asked one after the other. What was typed before the question was drawn is no answer.
 
         Args:
-            question: what to ask.
+            question: what to ask; its last line stands where the prompt does.
 
         Returns:
             The answer, without the spaces around it.
@@ -245,13 +246,22 @@ class Conversation:
             At once; the question is withdrawn.
         """
         async with self._one_question:
-            self._question = asked = _Question()
-            self.tell(question)
+            self.question = asked = as_question(question)
+            self._draw_question(asked)
             try:
                 await asked.answered.wait()
             finally:
-                self._question = None
+                self.question = None
+                self._draw_question(None)
+                if not asked.answered.is_set():
+                    self.tell("(the question is withdrawn)")
         return asked.text
+
+    def _draw_question(self, asked: Question | None) -> None:
+        if self.draw_question is not None:
+            self.draw_question(asked)
+        elif asked is not None:
+            self.tell(asked.drawn)
 
     def start(self, prompt: UserMessage | None) -> None:
         """Start a run.

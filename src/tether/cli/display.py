@@ -1,14 +1,15 @@
 """A run as plain text, and as lines of JSON. `tether.cli.live` is for terminals that can do more."""
 
-import re
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol, TextIO
+from typing import Final, Protocol
 
-from attrs import define, field
+from attrs import Factory, define, field
 
 from tether import (
     AgentEnd,
     AgentStart,
+    ApprovalAnswered,
+    ApprovalRequested,
     Event,
     MessageEnd,
     MessageUpdate,
@@ -21,16 +22,11 @@ from tether import (
     Usage,
     to_json,
 )
+from tether.cli.door import DIM, Door, as_door, styled
 
 __all__ = ()
 
-DIM: Final = "\x1b[2m"
-PLAIN: Final = "\x1b[0m"
 _LONGEST_VALUE: Final = 60
-_ESCAPES: Final = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[PX^_][^\x1b]*\x1b\\|[ -/]*[0-~])"
-)
-_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Display(Protocol):
@@ -47,13 +43,13 @@ class Display(Protocol):
 
 @define
 class JsonLines:
-    """Every event as one line of JSON, as `tether.to_json` writes it."""
+    """Every event as one line of JSON, as `tether.to_json` writes it, with what a terminal obeys as JSON escapes."""
 
-    out: TextIO
+    out: Door = field(converter=as_door)
 
     def show(self, event: Event) -> None:
         """Write the event."""
-        self.out.write(to_json(event).decode() + "\n")
+        self.out.write_json(to_json(event).decode())
         self.out.flush()
 
     def stop(self) -> None:
@@ -64,30 +60,51 @@ class JsonLines:
 class Screen:
     """Text as it comes, each tool call on a line of its own, and the tokens at the end.
 
+    While a question to the person is open, nothing is written: the question stays the last line.
+
     Args:
-        out: where to write.
-        colour: whether it is a terminal that understands escape sequences: ours are written, others' are not.
+        out: where the answer goes: what the model writes.
+        notes: where all else goes; to `out` if None.
     """
 
-    out: TextIO
-    colour: bool
-    _at_line_start: bool = True
-    _dim: bool = False
+    out: Door = field(converter=as_door)
+    notes: Door = field(
+        converter=as_door, default=Factory(lambda screen: screen.out, takes_self=True)
+    )
     _calls: dict[str, str] = field(factory=dict)
     _turns: int = 0
+    _open: set[tuple[str, ...]] = field(factory=set)
+    """The questions that are open: the path of agents, and the call."""
+    _held: list[Event] = field(factory=list)
 
     def show(self, event: Event) -> None:
         """Show what happened."""
+        path, inner = innermost(event)
+        if isinstance(inner, ApprovalAnswered):
+            self._open.discard((*path, inner.call_id))
+        self._held.append(event)
+        if not self._open:
+            self._show_held()
+        if isinstance(inner, ApprovalRequested):
+            self._end_lines()
+            self._open.add((*path, inner.call_id))
+
+    def _show_held(self) -> None:
+        held, self._held = self._held, []
+        for event in held:
+            self._show(event)
+
+    def _show(self, event: Event) -> None:
         match event:
             case AgentStart():
                 self._turns = 0
             case MessageUpdate(TextDelta(text)):
-                self._write(text)
+                self._write(self.out, text)
             case MessageUpdate(ThinkingDelta(text)):
-                self._write(text, dim=True)
+                self._write(self.notes, styled(text, DIM))
             case MessageEnd(message) if message.role == "assistant":
                 self._turns += 1
-                self._line_start()
+                self._end_lines()
             case ToolExecutionStart(call_id, name, arguments):
                 self._calls[call_id] = call_line(name, arguments)
             case ToolExecutionUpdate():
@@ -103,8 +120,10 @@ class Screen:
 
     def stop(self) -> None:
         """End the line."""
+        self._open.clear()
+        self._show_held()
         self._calls.clear()
-        self._line_start()
+        self._end_lines()
 
     def _update(self, update: ToolExecutionUpdate) -> None:
         # Where several calls run at once, each line says whose it is.
@@ -113,33 +132,29 @@ class Screen:
             self._line(f"  {whose}| {line}")
 
     def _line(self, text: str) -> None:
-        self._line_start()
-        self._write(f"{text}\n", dim=True)
+        self.notes.start_line()
+        self._write(self.notes, styled(f"{text}\n", DIM))
 
-    def _line_start(self) -> None:
-        if not self._at_line_start:
-            self._write("\n")
+    def _end_lines(self) -> None:
+        self.out.start_line()
+        self.notes.start_line()
 
-    def _write(self, text: str, *, dim: bool = False) -> None:
-        if not text:
-            return
-        if self.colour:
-            text = printable(text)
-            if dim != self._dim:
-                self.out.write(DIM if dim else PLAIN)
-                self._dim = dim
-        self.out.write(text)
-        if self.colour and dim and text.endswith("\n"):
-            self.out.write(PLAIN)
-            self._dim = False
-        self.out.flush()
-        self._at_line_start = text.endswith("\n")
+    def _write(self, door: Door, text: str) -> None:
+        door.write(text)
+        door.flush()
 
 
 def call_line(name: str, arguments: Mapping[str, object]) -> str:
     """Write a call in a line."""
     shown = ", ".join(f"{name}={brief(repr(value))}" for name, value in arguments.items())
     return f"{name}({shown})"
+
+
+def innermost(event: Event) -> tuple[tuple[str, ...], Event]:
+    """Return the event of the agent that it comes from, and the path of agents down to that one."""
+    if isinstance(event, ToolExecutionUpdate) and event.event is not None:
+        return (event.call_id, *event.path), event.event
+    return (), event
 
 
 def progress_lines(update: ToolExecutionUpdate) -> Sequence[str]:
@@ -179,15 +194,6 @@ def brief(text: str) -> str:
     """Shorten a text to a part of a line."""
     line = " ".join(text.split())
     return line if len(line) <= _LONGEST_VALUE else f"{line[: _LONGEST_VALUE - 3]}..."
-
-
-def printable(text: str) -> str:
-    """Remove what would move a terminal's cursor, or worse: escape sequences (ECMA-48) and control characters.
-
-    Returns:
-        The text, tabs and newlines included.
-    """
-    return _CONTROLS.sub("", _ESCAPES.sub("", text))
 
 
 def _tokens(usage: Usage) -> str:

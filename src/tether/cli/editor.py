@@ -7,31 +7,32 @@ person does comes from there as a stream of inputs. The agent may run on either 
 import contextlib
 import errno
 import os
-import shutil
+import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 from anyio.abc import ObjectReceiveStream
 from attrs import define, field
 
 from tether.cli.conversation import Closed, Conversation, Input, Interrupted, Pressed, State, Typed
+from tether.cli.door import Door, as_door, printable
 from tether.cli.keyboard import keyboard, lend
 from tether.cli.live import Live
+from tether.cli.prompt import Prompt
 from tether.cli.session_files import make_private, make_private_folder, open_private
 from tether.cli.status import Status
 from tether.cli.terminal import Send, from_thread
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
-    from prompt_toolkit.formatted_text import ANSI
     from prompt_toolkit.input import Input as PromptInput
     from prompt_toolkit.key_binding import KeyBindings
+    from prompt_toolkit.layout.processors import Processor
 
 __all__ = ()
 
-_PROMPT: Final = "> "
 _SECONDS_BETWEEN_DRAWINGS: Final = 0.05
 _SECONDS_BETWEEN_TICKS: Final = 0.25
 
@@ -50,15 +51,17 @@ KEYS: Final[Mapping[str, str]] = {
 
 @contextmanager
 def printing_above() -> Iterator[None]:
-    """Print above the line that is being typed."""
+    """Print above the line that is being typed; the door stays in front."""
     from prompt_toolkit.patch_stdout import StdoutProxy  # noqa: PLC0415 - only at a terminal
 
     with (
+        # The editor draws on the terminal itself: what others wrote is made printable before it gets it.
+        contextlib.redirect_stdout(as_door(sys.stdout).stream),
         StdoutProxy(sleep_between_writes=_SECONDS_BETWEEN_DRAWINGS, raw=True) as above,
-        contextlib.redirect_stdout(above),
-        contextlib.redirect_stderr(above),
     ):
-        yield
+        in_front = cast("TextIO", Door(cast("TextIO", above), escapes=True))
+        with contextlib.redirect_stdout(in_front), contextlib.redirect_stderr(in_front):
+            yield
 
 
 @asynccontextmanager
@@ -125,6 +128,7 @@ class _Editor:
     history: Any
     _keyboard: "PromptInput" = field(init=False, factory=keyboard)
     _session: "PromptSession[str]" = field(init=False)
+    _prompt: Prompt = field(init=False)
     _queued: bool = False
     _closed: bool = False
 
@@ -133,16 +137,19 @@ class _Editor:
 
         status = Status(self.conversation)
         self._session = PromptSession(
-            self._message,
+            lambda: self._prompt.message(),
             history=self.history,
             completer=_completer(self.conversation),
             complete_while_typing=False,
             bottom_toolbar=status.line,
+            input_processors=[_printable_input()],
             refresh_interval=_SECONDS_BETWEEN_TICKS,
             input=self._keyboard,
         )
         self._session.app.min_redraw_interval = _SECONDS_BETWEEN_DRAWINGS
         self.live.redraw = self._session.app.invalidate
+        self._prompt = Prompt(self.conversation, self.live, self._session)
+        self.conversation.draw_question = self._prompt.draw
 
     def edit(self, send: Send) -> None:
         """Read line after line, until the person leaves."""
@@ -152,11 +159,13 @@ class _Editor:
                 try:
                     # Keys are bound anew each time: an extension may have been loaded meanwhile.
                     text = self._session.prompt(
-                        key_bindings=self._keys(send), pre_run=self._end_if_closed
+                        default=self._prompt.begin(),
+                        key_bindings=self._keys(send),
+                        pre_run=self._end_if_closed,
                     )
                 except EOFError:
                     break
-                send(Typed(text, queued=self._queued))
+                send(Typed(text, queued=self._queued, answers=self._prompt.asked))
         send(Closed())
 
     def close(self) -> None:
@@ -171,14 +180,6 @@ class _Editor:
     def _end_if_closed(self) -> None:
         if self._closed and not self._session.app.is_done:
             self._session.app.exit(exception=EOFError)
-
-    def _message(self) -> "ANSI":
-        from prompt_toolkit.formatted_text import ANSI  # noqa: PLC0415 - only at a terminal
-
-        if self._session.app.is_done:
-            return ANSI(_PROMPT)  # it stays on the screen: what still changes must not
-        columns, lines = shutil.get_terminal_size()
-        return ANSI(self.live.above(columns, max(1, lines // 2)) + _PROMPT)
 
     def _keys(self, send: Send) -> "KeyBindings":
         from prompt_toolkit.key_binding import KeyBindings  # noqa: PLC0415 - only at a terminal
@@ -214,6 +215,29 @@ class _Editor:
         return keys
 
 
+def _printable_input() -> "Processor":
+    """Show what is in the line, such as a name that was completed, without what would command the terminal."""
+    from prompt_toolkit.layout.processors import (  # noqa: PLC0415 - only at a terminal
+        Processor,
+        Transformation,
+        TransformationInput,
+    )
+
+    class Printable(Processor):
+        def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
+            given = transformation_input.fragments
+            return Transformation([(part[0], _one_for_one(part[1])) for part in given])
+
+    return Printable()
+
+
+def _one_for_one(text: str) -> str:
+    """Make a text printable without a change of its length, so that the cursor stays where it is."""
+    if printable(text) == text:
+        return text
+    return "".join(printable(one) or "\N{REPLACEMENT CHARACTER}" for one in text)
+
+
 def _completer(conversation: Conversation) -> Any:
     from prompt_toolkit.completion import Completer, Completion  # noqa: PLC0415 - only at a terminal
 
@@ -222,7 +246,7 @@ def _completer(conversation: Conversation) -> Any:
             line = document.text_before_cursor
             word = line.rpartition(" ")[2]
             for candidate in completions(conversation, line):
-                yield Completion(candidate, start_position=-len(word))
+                yield Completion(candidate, start_position=-len(word), display=printable(candidate))
 
     return Words()
 

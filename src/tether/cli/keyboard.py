@@ -6,7 +6,7 @@ typed at such a moment is then shown twice, and Ctrl-C and Ctrl-Q are the termin
 
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -41,6 +41,20 @@ def keyboard() -> "Input":
             return super().cooked_mode() if _LENT.get() else nullcontext()
 
     return Keyboard(sys.stdin)
+
+
+def forget_typed() -> None:
+    """Throw away what was typed and not yet read, also half a line."""
+    if sys.platform == "win32":
+        import msvcrt  # noqa: PLC0415 - where there is one
+
+        while msvcrt.kbhit():
+            msvcrt.getwch()
+    else:
+        import termios  # noqa: PLC0415 - where there is one
+
+        with suppress(OSError, ValueError, termios.error):  # it is no terminal
+            termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
 
 
 def lend(use: Callable[[], object]) -> None:

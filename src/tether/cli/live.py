@@ -9,13 +9,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Final, TextIO
+from typing import Final
 
 from attrs import define, field
 
 from tether import (
     AgentEnd,
     AgentStart,
+    ApprovalAnswered,
+    ApprovalRequested,
     Event,
     MessageEnd,
     MessageUpdate,
@@ -27,15 +29,13 @@ from tether import (
     ToolExecutionUpdate,
 )
 from tether.cli.display import (
-    DIM,
-    PLAIN,
     call_line,
     end_line,
-    printable,
     progress_lines,
     result_line,
     retry_line,
 )
+from tether.cli.door import DIM, Door, Drawn, as_drawing_door, joined, printable, styled
 from tether.cli.markdown import GrowingMarkdown, Piece, rendered
 
 __all__ = ()
@@ -51,8 +51,20 @@ class _Call:
 
     title: str
     started: float
+    asked: float | None = None
+    """Since when the person is asked about it: that time does not count."""
     last: deque[str] = field(factory=lambda: deque(maxlen=_LINES_KEPT))
     lines: int = 0
+
+    def seconds(self, now: float) -> float:
+        return (now if self.asked is None else self.asked) - self.started
+
+    def ask(self, event: ApprovalRequested | ApprovalAnswered, now: float) -> None:
+        if isinstance(event, ApprovalRequested):
+            self.asked = now
+        elif self.asked is not None:
+            self.started += now - self.asked
+            self.asked = None
 
     def hear(self, lines: list[str]) -> None:
         self.last.extend(lines)
@@ -70,7 +82,7 @@ class Live:
         now: a clock, in seconds.
     """
 
-    out: TextIO
+    out: Door = field(converter=as_drawing_door)
     width: Callable[[], int]
     redraw: Callable[[], None] = lambda: None
     now: Callable[[], float] = time.monotonic
@@ -83,14 +95,14 @@ class Live:
     def show(self, event: Event) -> None:
         """Show what happened."""
         with self._lock:
-            settled = "".join(self._settled_by(event))
+            settled = joined(self._settled_by(event))
             if settled:
                 # In one piece, so that nothing else comes between its lines.
                 self.out.write(settled)
                 self.out.flush()
         self.redraw()
 
-    def _settled_by(self, event: Event) -> Iterator[str]:
+    def _settled_by(self, event: Event) -> Iterator[Drawn]:
         match event:
             case AgentStart():
                 self._turns = 0
@@ -101,47 +113,51 @@ class Live:
                 lines, newline, self._thinking = f"{self._thinking}{printable(text)}".rpartition(
                     "\n"
                 )
-                yield _dim(lines) if newline else ""
+                if newline:
+                    yield _dim(lines)
             case MessageEnd(message) if message.role == "assistant":
                 self._turns += 1
                 yield from self._thought()
                 yield from self._rendered(self._reply.finish())
             case ToolExecutionStart(call_id, name, arguments):
                 self._calls[call_id] = _Call(printable(call_line(name, arguments)), self.now())
+            case ApprovalRequested(call_id) | ApprovalAnswered(call_id):
+                self._calls[call_id].ask(event, self.now())
             case ToolExecutionUpdate(call_id):
                 self._calls[call_id].hear([printable(line) for line in progress_lines(event)])
             case ToolExecutionEnd(call_id):
                 yield self._ended(self._calls.pop(call_id), event)
             case ModelRetry():
-                yield _dim(printable(retry_line(event)))
+                yield _dim(retry_line(event))
             case AgentEnd():
                 yield _dim(end_line(event, self._turns))
             case _:
                 pass
 
-    def _thought(self) -> Iterator[str]:
+    def _thought(self) -> Iterator[Drawn]:
         thinking, self._thinking = self._thinking, ""
         if thinking:
             yield _dim(thinking)
 
-    def _rendered(self, piece: Piece | None) -> Iterator[str]:
+    def _rendered(self, piece: Piece | None) -> Iterator[Drawn]:
         if piece is not None and piece.text.strip():
-            yield rendered(piece.text, self.width()) + ("\n" if piece.ends_block else "")
+            yield joined([rendered(piece.text, self.width()), "\n" if piece.ends_block else ""])
 
-    def _ended(self, call: _Call, end: ToolExecutionEnd) -> str:
+    def _ended(self, call: _Call, end: ToolExecutionEnd) -> Drawn:
         more = call.lines - len(call.last)
         above = [f"  ... {more:,} lines"] if more > 0 else []
-        lines = [printable(result_line(call.title, end)), *above, *_indented(call.last)]
+        lines = [result_line(call.title, end), *above, *_indented(call.last)]
         return _dim("\n".join(lines))
 
     def stop(self) -> None:
         """End the display of a run; also called where its last event did not come."""
         with self._lock:
-            self.out.write("".join([*self._thought(), *self._rendered(self._reply.finish())]))
+            self.out.write(joined([*self._thought(), *self._rendered(self._reply.finish())]))
+            self.out.flush()
             self._calls.clear()
         self.redraw()
 
-    def above(self, width: int, height: int) -> str:
+    def above(self, width: int, height: int) -> Drawn:
         """Draw what still changes.
 
         Args:
@@ -154,14 +170,14 @@ class Live:
         with self._lock:
             calls = list(self._calls_drawn(width, height))
             reply = list(self._reply_drawn(width, height - len(calls)))
-        return "".join(f"{line}\n" for line in [*reply, *calls])
+        return joined(part for line in [*reply, *calls] for part in (line, "\n"))
 
     def _reply_drawn(self, width: int, height: int) -> Iterator[str]:
         lines: list[str] = []
         if self._thinking:
-            lines += [f"{DIM}{line}{PLAIN}" for line in _wrapped(self._thinking, width)]
+            lines += [styled(line, DIM) for line in _wrapped(self._thinking, width)]
         if self._reply.rest.strip():
-            lines += rendered(self._reply.rest, width).splitlines()
+            lines += rendered(self._reply.rest, width).lines()
         yield from lines[-height:] if height > 0 else ()
 
     def _calls_drawn(self, width: int, height: int) -> Iterator[str]:
@@ -171,18 +187,17 @@ class Live:
         # What is left of the height after a title each is shared out.
         each = min(_LINES_KEPT, max(0, height // len(shown) - 1))
         for call in shown:
-            seconds = self.now() - call.started
-            mark = _SPINNER[int(seconds * 4) % len(_SPINNER)]
+            seconds = call.seconds(self.now())
+            mark = _SPINNER[int(seconds * 4) % len(_SPINNER)] if call.asked is None else "?"
             yield f"{mark} {_cut(call.title, width - 12)} {seconds:.1f} s"
             last = list(call.last)[-each:] if each else []
-            yield from (f"{DIM}{_cut(line, width)}{PLAIN}" for line in _indented(last))
+            yield from (styled(_cut(line, width), DIM) for line in _indented(last))
         if len(self._calls) > len(shown):
             yield f"  and {len(self._calls) - len(shown)} more calls"
 
 
-def _dim(lines: str) -> str:
-    """Dim lines, each by itself: the editor may draw between any two."""
-    return "".join(f"{DIM}{line}{PLAIN}\n" for line in lines.split("\n"))
+def _dim(lines: str) -> Drawn:
+    return styled(f"{lines}\n", DIM)
 
 
 def _indented(lines: "deque[str] | list[str]") -> Iterator[str]:

@@ -13,17 +13,18 @@ import anyio
 
 from tether import Agent, AgentEnd, Limits, Model, ModelError, Session, UsageError, UserMessage
 from tether.advice import compact
-from tether.advice.approval import Ask
 from tether.cli.arguments import Arguments, parse
 from tether.cli.attachments import message_with_files
 from tether.cli.conversation import Conversation
 from tether.cli.default_model import chosen_address, default_model, held_with
-from tether.cli.display import Display, JsonLines, Screen, printable
+from tether.cli.display import Display, JsonLines, Screen
+from tether.cli.door import BOLD, YELLOW, as_door, door, notes, styled, visible
 from tether.cli.editor import edited_lines, printing_above
 from tether.cli.extensions import App, configuration_folder, load_extensions, untrusted_init
 from tether.cli.info_commands import INFO_COMMANDS
+from tether.cli.keyboard import forget_typed
 from tether.cli.live import Live
-from tether.cli.permission import ask_at_terminal, permission
+from tether.cli.permission import Ask, ask_at_terminal, permission
 from tether.cli.session_files import Unkept, find_session, new_session_path
 from tether.cli.signals import INTERRUPTED, EndSignals, interrupted
 from tether.cli.slash_commands import slash_commands
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = sys.argv[1:] if argv is None else argv
     ending = EndSignals()
-    with standard_streams() as output, ending.taken():
+    with standard_streams() as output, door(), ending.taken():
         code = _to_its_end(partial(_command, words, ending), output)
     return code if ending.exit_code is None else ending.exit_code
 
@@ -230,12 +231,13 @@ def _is_trusted(init: Path) -> bool:
     if not _at_terminal():
         warn(f"{init} is not trusted yet and was not run; start tether at a terminal to decide")
         return False
-    print(_trust_question(init), end="", file=sys.stderr, flush=True)
+    forget_typed()
+    print(styled(_trust_question(init), BOLD, YELLOW), end="", file=sys.stderr, flush=True)
     return _is_yes(sys.stdin.readline())
 
 
 def _trust_question(init: Path) -> str:
-    return f"{init} extends tether in this folder. Run it, now and later? [y/N] "
+    return f"{visible(str(init))} extends tether in this folder. Run it, now and later? [y/N] "
 
 
 def _is_yes(answer: str) -> bool:
@@ -288,14 +290,13 @@ def _add_permission(agent: Agent, ask: Ask | None) -> None:
 
 def _display(arguments: Arguments) -> Display:
     if arguments.json:
-        in_utf8(sys.stdout)
+        in_utf8(as_door(sys.stdout).stream)
         return JsonLines(sys.stdout)
     return _screen()
 
 
 def _screen() -> Screen:
-    plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
-    return Screen(sys.stdout, colour=sys.stdout.isatty() and not plain)
+    return Screen(sys.stdout, notes())
 
 
 async def _converse(app: App, arguments: Arguments, path: Path | None) -> int:
@@ -306,8 +307,7 @@ async def _converse(app: App, arguments: Arguments, path: Path | None) -> int:
         conversation = Conversation(
             app,
             _screen() if dumb else live,
-            # Most of these texts come from others: models, tools, files.
-            tell=lambda text: print(printable(text), flush=True),
+            tell=lambda text: print(text, file=notes(), flush=True),
             session_path=path,
         )
         if not arguments.no_init:
@@ -317,7 +317,11 @@ async def _converse(app: App, arguments: Arguments, path: Path | None) -> int:
         if app.agent.messages:
             conversation.tell(_last_messages(app.agent))
         history = configuration_folder() / "history"
-        async with plain_lines() if dumb else edited_lines(conversation, live, history) as inputs:
+        async with (
+            plain_lines(conversation)
+            if dumb
+            else edited_lines(conversation, live, history) as inputs
+        ):
             await conversation.hold(inputs)
     return ANSWERED
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import define, field, frozen
 
+from tether.cli.door import Drawn, printable
+
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
@@ -112,11 +114,11 @@ def _is_closed(fence: "Token", lines: list[str]) -> bool:
     return len(lines) > 1 and set(lines[-1].strip()) == {fence.markup[0]}
 
 
-def rendered(markdown: str, width: int) -> str:
+def rendered(markdown: str, width: int) -> Drawn:
     """Render Markdown for a terminal.
 
     Args:
-        markdown: the text.
+        markdown: the text; what of it would command a terminal is left out.
         width: columns.
 
     Returns:
@@ -127,5 +129,5 @@ def rendered(markdown: str, width: int) -> str:
 
     out = io.StringIO()
     console = Console(file=out, width=width, force_terminal=True, legacy_windows=False)
-    console.print(Markdown(markdown, code_theme="ansi_dark", hyperlinks=False))
-    return _TRAILING_SPACES.sub("", out.getvalue()).strip("\n") + "\n"
+    console.print(Markdown(printable(markdown), code_theme="ansi_dark", hyperlinks=False))
+    return Drawn(_TRAILING_SPACES.sub("", out.getvalue()).strip("\n") + "\n")

@@ -1,17 +1,22 @@
 """Ask a person before a tool changes anything."""
 
 import sys
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
+from typing import TypeAlias
 
 import anyio
 
-from tether import Deny
-from tether.advice.approval import Ask, approval_by_person
+from tether import Deny, Invocation, Verdict
+from tether.advice.approval import verdict_of
 from tether.approvals import approval
-from tether.cli.display import printable
+from tether.cli.keyboard import forget_typed
+from tether.cli.question import Question, question_about
 from tether.hooks import AroundTool
 
 __all__ = ()
+
+Ask: TypeAlias = Callable[[Question], Awaitable[str]]
+"""Puts a question to the person, and returns the answer."""
 
 
 def permission(tools: Collection[str], ask: Ask | None) -> AroundTool:
@@ -22,20 +27,29 @@ def permission(tools: Collection[str], ask: Ask | None) -> AroundTool:
         ask: puts a question to the person; None where there is nobody to ask, which denies the calls.
 
     Returns:
-        The hook.
+        The hook. It asks one question at a time, in the order of the calls.
     """
-    if ask is not None:
-        return approval_by_person(tools=tools, ask=ask)
-    reason = "there is no terminal to ask for permission at; the option --yes allows the call"
-    return approval(lambda _: Deny(reason), tools=tools)
+    if ask is None:
+        reason = "there is no terminal to ask for permission at; the option --yes allows the call"
+        return approval(lambda _: Deny(reason), tools=tools)
+
+    async def person(invocation: Invocation) -> Verdict:
+        return verdict_of(await ask(question_about(invocation.call)))
+
+    return approval(person, tools=tools, one_at_a_time=True)
 
 
-async def ask_at_terminal(question: str) -> str:
-    """Ask, and wait for a line without a thread.
+async def ask_at_terminal(question: Question) -> str:
+    """Ask, and wait for a line without a thread. What was typed before is no answer.
 
     Cancellation:
         Stops waiting at once; the question stays on the screen.
     """
-    print(printable(question), end="", file=sys.stderr, flush=True)
-    await anyio.wait_readable(sys.stdin)
+    forget_typed()
+    print(question.drawn, end="", file=sys.stderr, flush=True)
+    try:
+        await anyio.wait_readable(sys.stdin)
+    except anyio.get_cancelled_exc_class():
+        print(file=sys.stderr)
+        raise
     return sys.stdin.readline()

@@ -4,6 +4,7 @@ from attrs import define, field
 
 from tether import AssistantMessage, Usage, UsageError, context_window, price_of
 from tether.cli.conversation import Conversation
+from tether.cli.door import printable
 
 __all__ = ()
 
@@ -27,7 +28,7 @@ class Status:
         parts = [self.conversation.agent.model.name, *self._context(replies), *self._spent(replies)]
         if self.conversation.run is not None:
             parts.append("Enter steers, Ctrl-Q queues, Ctrl-C interrupts")
-        return f" {' | '.join(parts)} "
+        return printable(f" {' | '.join(parts)} ")
 
     def _context(self, replies: list[AssistantMessage]) -> list[str]:
         counted = [reply.usage for reply in replies if reply.usage.input_tokens]

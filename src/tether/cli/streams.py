@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Final, TextIO
 
+from tether.cli.door import as_door
+
 __all__ = ()
 
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
@@ -121,7 +123,7 @@ def failure_of(stream: TextIO) -> OSError | None:
     Returns:
         The error; None where everything is written. After an error, what is written is thrown away.
     """
-    failure = None
+    failure, stream = None, as_door(stream).stream
     try:
         stream.flush()
     except OSError as error:

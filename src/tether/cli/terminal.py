@@ -6,20 +6,24 @@ Both wait in a thread, which cannot be stopped, only left; what comes from there
 import codecs
 import math
 import os
+import select
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from contextvars import copy_context
 from threading import Thread
-from typing import Final, TextIO, TypeAlias
+from typing import Final, TypeAlias
 
 import anyio
 import anyio.from_thread
 from anyio.abc import ObjectReceiveStream
 from anyio.lowlevel import current_token
 
-from tether.cli.conversation import Closed, Input, Interrupted, Typed
+from tether.cli.conversation import Closed, Conversation, Input, Interrupted, Typed
+from tether.cli.keyboard import forget_typed
+from tether.cli.question import Question
 from tether.cli.signals import can_take_signals
 from tether.cli.streams import descriptor_of
 
@@ -37,33 +41,82 @@ def is_dumb() -> bool:
 
 
 @asynccontextmanager
-async def plain_lines() -> AsyncIterator[ObjectReceiveStream[Input]]:
-    """Read lines from standard input."""
+async def plain_lines(conversation: Conversation) -> AsyncIterator[ObjectReceiveStream[Input]]:
+    """Read lines from standard input, and print the questions of a conversation."""
+    lines = _PlainLines(conversation)
+    conversation.draw_question = lines.draw_question
 
     def read(send: Send) -> None:
-        for line in _lines(sys.stdin):
-            send(Typed(line.rstrip("\n")))
+        for one in lines.typed():
+            send(one)
         send(Closed())
 
     async with from_thread(read) as inputs:
         yield inputs
 
 
-def _lines(stream: TextIO) -> Iterator[str]:
-    """Read lines without the lock of the stream: at its end Python wants it from a thread that still reads."""
-    descriptor = descriptor_of(stream)
-    if descriptor is None:
-        yield from stream
-        return
-    decoder = codecs.getincrementaldecoder(stream.encoding)("replace")
-    rest = ""
-    with suppress(OSError):  # the terminal was closed
-        while some := os.read(descriptor, 65536):
+class _PlainLines:
+    """Lines of standard input, each with the question that had been drawn when it was ended."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+        self._drawing = threading.Lock()
+        self._drawn: Question | None = None
+
+    def draw_question(self, asked: Question | None) -> None:
+        """Print a question, and throw away what was typed before; None takes it back."""
+        with self._drawing:
+            if asked is not None:
+                forget_typed()
+                self._conversation.tell(asked.drawn)
+            self._drawn = asked
+
+    def typed(self) -> Iterator[Typed]:
+        """Read line by line, in a thread; the line behind a question is its answer."""
+        descriptor = descriptor_of(sys.stdin)
+        if descriptor is None:
+            yield from (Typed(line.rstrip("\n"), answers=self._drawn) for line in sys.stdin)
+            return
+        decoder = codecs.getincrementaldecoder(sys.stdin.encoding)("replace")
+        rest = ""
+        while (read := self._read(descriptor)) is not None:
+            some, asked = read
             *lines, rest = (rest + decoder.decode(some)).split("\n")
-            yield from lines
-    rest += decoder.decode(b"", final=True)
-    if rest:
-        yield rest
+            for line in lines:
+                yield Typed(line, answers=asked)
+                asked = None
+        if rest:
+            yield Typed(rest)
+
+    def _read(self, descriptor: int) -> tuple[bytes, Question | None] | None:
+        """Wait for what is typed, and take it before or after a question is drawn, never meanwhile."""
+        while True:
+            _wait(descriptor, None)
+            with self._drawing:
+                if not _wait(descriptor, 0):
+                    continue  # it was thrown away
+                some = _taken(descriptor)
+                if not some:
+                    return None
+                asked = self._drawn if b"\n" in some else None
+                if asked is not None:
+                    self._drawn = None
+                return some, asked
+
+
+def _taken(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:  # the terminal was closed
+        return b""
+
+
+def _wait(descriptor: int, seconds: float | None) -> bool:
+    """Wait until there is something to read, and say whether there is."""
+    try:
+        return bool(select.select([descriptor], [], [], seconds)[0])
+    except (OSError, ValueError):  # Windows waits for sockets alone
+        return True
 
 
 @asynccontextmanager

@@ -1,0 +1,102 @@
+"""What stands before the line that is being typed: the prompt, or a question to the person.
+
+A question takes the prompt's place when the editor draws anew. Only from then on a line is its answer: what was typed
+before is thrown away where nobody has read it, and set aside where it stands in the line.
+"""
+
+import shutil
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import define, field
+
+from tether.cli.conversation import Conversation
+from tether.cli.door import Drawn, joined, styled
+from tether.cli.keyboard import forget_typed
+from tether.cli.live import Live
+from tether.cli.question import Question
+
+if TYPE_CHECKING:
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.formatted_text import ANSI
+
+__all__ = ()
+
+_PROMPT: Final = "> "
+_LINES_BELOW: Final = 3
+"""The line that is typed, one that it may wrap to, and the status line."""
+
+
+@define(eq=False)
+class Prompt:
+    """The prompt of an editor. All but `draw` runs in the editor's thread.
+
+    Args:
+        conversation: its question is asked.
+        live: what still changes is drawn above.
+        session: the editor.
+    """
+
+    conversation: Conversation
+    live: Live
+    session: "PromptSession[str]"
+    asked: Question | None = field(default=None, init=False)
+    """The question that is on the screen."""
+    _set_aside: str = field(default="", init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.session.app.before_render += self._change
+
+    def draw(self, asked: Question | None) -> None:
+        """Have a question drawn, or taken away; one that is longer than the screen is printed above."""
+        if asked is not None and _height(asked.details) > _room():
+            self.live.out.write(asked.details)
+            self.live.out.flush()
+            asked.details = styled("(what it will do is shown above)\n")
+        self.live.redraw()
+
+    def begin(self) -> str:
+        """Begin a line; return what stands in it: what was set aside for a question."""
+        self.asked = None
+        text, self._set_aside = self._set_aside, ""
+        return text
+
+    def message(self) -> "ANSI":
+        """Write what stands before the line."""
+        from prompt_toolkit.formatted_text import ANSI  # noqa: PLC0415 - only at a terminal
+
+        now = _PROMPT if self.asked is None else self.asked.drawn
+        if self.session.app.is_done:
+            return ANSI(joined([now]))  # it stays on the screen: what still changes must not
+        columns, lines = shutil.get_terminal_size()
+        below = 0 if self.asked is None else _height(self.asked.drawn)
+        room = min(lines // 2, lines - _LINES_BELOW - below)
+        return ANSI(joined([self.live.above(columns, room) if room > 0 else "", now]))
+
+    def _change(self, _: Any) -> None:
+        """Before it is drawn: put the question that is open in the prompt's place, or the prompt back."""
+        question, line = self.conversation.question, self.session.default_buffer
+        if question is self.asked or self.session.app.is_done:
+            return
+        if self.asked is None:
+            self._set_aside = line.text
+        line.reset()
+        if question is None:
+            line.insert_text(self.begin())
+        else:
+            # Not behind the drawing: a quick answer must not be lost.
+            forget_typed()
+        self.asked = question
+
+
+def _room() -> int:
+    return max(shutil.get_terminal_size().lines - _LINES_BELOW - 1, 1)
+
+
+def _height(drawn: Drawn) -> int:
+    """Count the lines that a text takes on the screen, those that wrap included."""
+    from rich.cells import cell_len  # noqa: PLC0415 - where there is a terminal
+    from rich.text import Text  # noqa: PLC0415
+
+    columns = max(shutil.get_terminal_size().columns, 1)
+    lines = Text.from_ansi(drawn).plain.split("\n")
+    return sum(max(1, -(-cell_len(line) // columns)) for line in lines)

@@ -1,0 +1,159 @@
+"""A question to the person whether a call may run: what will be done, as a person reads it."""
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+from attrs import define, field
+
+from tether import ToolCall
+from tether.cli.door import BOLD, DIM, GREEN, RED, YELLOW, Drawn, joined, revealed, styled
+from tether.opening import open_regular, read_at_most
+
+__all__ = ()
+
+_LARGEST_FILE: Final = 1024 * 1024
+"""Bytes of a file that is compared with what is written."""
+_MOST_COMPARISONS: Final = 4_000_000
+"""Lines of one text times lines of the other; beyond, comparing them takes seconds."""
+_MOST_LINES: Final = 2_000
+
+
+@define(eq=False)
+class Question:
+    """A question to the person, who answers with a line.
+
+    Attributes:
+        line: what asks; it stands where the prompt does.
+        details: lines above it.
+    """
+
+    line: Drawn
+    details: Drawn = field(default=Drawn())
+    answered: anyio.Event = field(factory=anyio.Event)
+    text: str = ""
+    """The answer, once there is one."""
+
+    @property
+    def drawn(self) -> Drawn:
+        """All of it."""
+        return joined([self.details, self.line])
+
+    def answer(self, text: str) -> None:
+        """Take the answer."""
+        self.text = text
+        self.answered.set()
+
+
+def as_question(question: "str | Question") -> Question:
+    """Make a question of a text of one line or several."""
+    if isinstance(question, Question):
+        return question
+    details, newline, line = question.rpartition("\n")
+    return Question(styled(line, BOLD, YELLOW), styled(details + newline))
+
+
+def question_about(call: ToolCall) -> Question:
+    """Ask whether a call may run.
+
+    Args:
+        call: the call. Paths in it are relative to the working folder.
+
+    Returns:
+        A question that shows what the call will do, every character that could deceive written out.
+    """
+    always = f"always: every later call of {call.name} runs unasked, whatever it is given\n"
+    return Question(
+        styled("run it? [y]es, [a]lways, or why not: ", BOLD, YELLOW),
+        joined([*_limited(_lines(call)), styled(always, DIM)]),
+    )
+
+
+def _limited(lines: Iterator[Drawn]) -> Iterator[str]:
+    for line in islice(lines, _MOST_LINES):
+        yield from (line, "\n")
+    if more := sum(1 for _ in lines):
+        yield styled(f"... and {more:,} more lines\n", BOLD)
+
+
+def _lines(call: ToolCall) -> Iterator[Drawn]:
+    match call.name, dict(call.arguments):
+        case "run_command", {"command": str(command), **others}:
+            yield revealed(f"{call.name}{_in_line(others)}", BOLD)
+            yield from _indented(command)
+        case "write_file", {"path": str(path), "content": str(content), **others}:
+            before = _content(path)
+            new = "" if os.path.lexists(path) else " (a new file)"
+            yield revealed(f"{call.name} {path}{new}{_in_line(others)}", BOLD)
+            yield from _difference(before or "", content)
+        case "edit_file", {"path": str(path), "old": str(old), "new": str(text), **others}:
+            yield revealed(f"{call.name} {path}{_in_line(others)}", BOLD)
+            yield from _edit(_content(path), old, text, all_places=bool(others.get("all_places")))
+        case _, arguments:
+            yield revealed(call.name, BOLD)
+            yield from _arguments(arguments)
+
+
+def _in_line(arguments: Mapping[str, Any]) -> str:
+    shown = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+    return f"  ({shown})" if shown else ""
+
+
+def _arguments(arguments: Mapping[str, Any]) -> Iterator[Drawn]:
+    for name, value in arguments.items():
+        if isinstance(value, str) and "\n" in value:
+            yield revealed(f"  {name}:")
+            yield from _indented(value)
+        else:
+            yield revealed(f"  {name}: {value if isinstance(value, str) else repr(value)}")
+
+
+def _indented(text: str) -> Iterator[Drawn]:
+    return (revealed(f"  | {line}") for line in text.split("\n"))
+
+
+def _content(path: str) -> str | None:
+    """Read what a file holds; None where there is none that can be compared."""
+    try:
+        # What is outside of the working folder is not read: the tool will refuse it.
+        located = Path(path).resolve()
+        if not located.is_relative_to(Path.cwd()):
+            return None
+        with open_regular(located, path) as file:
+            content = read_at_most(file, _LARGEST_FILE)
+    except (OSError, ValueError, RuntimeError):
+        return None
+    return None if content is None else content.decode(errors="replace").replace("\r\n", "\n")
+
+
+def _edit(content: str | None, old: str, new: str, *, all_places: bool) -> Iterator[Drawn]:
+    old, new = old.replace("\r\n", "\n"), new.replace("\r\n", "\n")
+    if content is not None and old and old in content:
+        yield from _difference(content, content.replace(old, new, -1 if all_places else 1))
+    else:
+        yield styled("  (this text is not found there)", DIM)
+        yield from _marked("-", old, RED)
+        yield from _marked("+", new, GREEN)
+
+
+def _difference(before: str, after: str) -> Iterator[Drawn]:
+    """Write what changes, in the format that `diff -u` has; where both are long, all of it."""
+    old, new = before.splitlines(), after.replace("\r\n", "\n").splitlines()
+    if len(old) * len(new) > _MOST_COMPARISONS:
+        yield styled(f"  (in place of {len(old):,} lines)", DIM)
+        yield from _marked("+", after, GREEN)
+        return
+    styles = {"+": (GREEN,), "-": (RED,), "@": (DIM,)}
+    # The first two lines name files.
+    for line in list(difflib.unified_diff(old, new, lineterm=""))[2:]:
+        yield revealed(f"  {line}", *styles.get(line[:1], ()))
+    if old == new:
+        yield styled("  (no line changes)" if old else "  (empty)", DIM)
+
+
+def _marked(mark: str, text: str, style: str) -> Iterator[Drawn]:
+    return (revealed(f"  {mark}{line}", style) for line in text.splitlines())
