@@ -56,7 +56,7 @@ class LeavableCall(Generic[T]):
         vars(threadlocals).update(of_worker)
         try:
             result = self._function()
-        except BaseException as error:  # noqa: BLE001 - it is raised in the worker thread
+        except BaseException as error:  # noqa: ASYNC103, BLE001 - it is raised in the worker thread
             _settle(self._outcome.set_exception, error)
         else:
             _settle(self._outcome.set_result, result)
