@@ -136,8 +136,10 @@ class Screen:
         self._write(self.notes, styled(f"{text}\n", DIM))
 
     def _end_lines(self) -> None:
-        self.out.start_line()
-        self.notes.start_line()
+        for door in (self.out, self.notes):
+            door.start_line()
+            # The two may be one file: what is written to one must be there before the other is.
+            door.flush()
 
     def _write(self, door: Door, text: str) -> None:
         door.write(text)
