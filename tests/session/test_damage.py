@@ -36,6 +36,7 @@ def texts(session: Session) -> list[str]:
         b'{"format": 99}\nhalf',
         b'{"format": true}\nhalf',
         b'{"format": 1.5}\nhalf',
+        b'{"format": 1, "name": "x"}\nhalf',
         b"[1]\nhalf",
         b"\n\nhalf",
         b"\0" * 100,

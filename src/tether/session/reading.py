@@ -18,6 +18,7 @@ __all__ = ("FORMAT", "Damage", "Reader", "header", "is_torn_header", "misplaced"
 FORMAT: Final = 1
 
 _HEADER_START: Final = b'{"format": 1, "id": "'
+_FIELDS_OF_A_HEADER: Final = frozenset({"format", "id", "time"})
 _FIELDS: Final = frozenset({"id", "parent", "kind", "data", "time"})
 
 
@@ -73,6 +74,10 @@ class Reader:
         version = fields["format"]
         if isinstance(version, bool) or version != FORMAT:
             raise DecodeError(f"format {version!r} is not known; up to {FORMAT} is", path="line 1")
+        if "id" not in fields and not fields.keys() <= _FIELDS_OF_A_HEADER:
+            raise DecodeError(
+                "the object has a format, but is no header of a session", path="line 1"
+            )
         return None
 
     def entries(self, lines: Iterable[bytes], first: int = 2) -> Iterator[Entry]:
