@@ -122,3 +122,8 @@ async def test_a_search_ends_when_it_is_cancelled(tmp_path: Path) -> None:
         with anyio.move_on_after(0.05) as scope:
             await call("search_text", pattern="(a|b)*a(a|b){400}c", regex=True)
         assert scope.cancelled_caught
+
+
+async def test_a_file_is_no_text_wherever_its_first_line_ends(tmp_path: Path) -> None:
+    (tmp_path / "image").write_bytes(b"needle\n" + b"\0" * 600_000)
+    assert "is not in the 1 files" in await tools_of(tmp_path)("search_text", pattern="needle")

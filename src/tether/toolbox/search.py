@@ -20,6 +20,7 @@ __all__ = ("search_tool",)
 
 MAX_MATCHES: Final = 200
 MAX_LINE: Final = 300
+_HEAD: Final = 8192
 _SECONDS: Final = 55.0
 """After which a search gives what it has found: before the call's deadline, which would leave nothing of it."""
 
@@ -114,9 +115,13 @@ class _Search:
 def _matches(file: BinaryIO, expression: Expression, end: float) -> Iterator[str]:
     """Search a file piece by piece; one that is no text has no lines."""
     number = 1
-    for count, piece in enumerate(_pieces(file, expression.piece)):
+    # Not by the first piece: that may end before the bytes that are no text.
+    if is_binary(file.read(_HEAD)):
+        return
+    file.seek(0)
+    for piece in _pieces(file, expression.piece):
         check_cancelled()
-        if (count == 0 and is_binary(piece)) or time.monotonic() > end:
+        if time.monotonic() > end:
             return
         text = piece.replace(b"\r\n", b"\n")
         for hit in expression.hits(text):
