@@ -50,6 +50,12 @@ async def test_no_path_leads_out_of_the_root(root: Path, path: str) -> None:
     assert (root.parent / "secret.txt").read_text() == "TODO secret"
 
 
+@pytest.mark.parametrize("path", ["a\0b", "\ud800"])
+async def test_what_can_be_no_path_is_refused_in_words(root: Path, path: str) -> None:
+    with pytest.raises(ValueError, match="is no path: it has a NUL or half of a surrogate pair"):
+        await text(named(root, "read_file"), path=path)
+
+
 async def test_a_path_inside_may_be_absolute(root: Path) -> None:
     assert await text(named(root, "read_file"), path=str(root / "a.txt")) == "one\ntwo\nthree"
 

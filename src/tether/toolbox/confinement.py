@@ -54,6 +54,10 @@ class Root:
         except (OSError, RuntimeError) as error:
             why = getattr(error, "strerror", None) or "it is a link that leads to itself"
             raise ValueError(f"{path} cannot be found: {why}") from error
+        except ValueError as error:
+            raise ValueError(
+                f"{path!r} is no path: it has a NUL or half of a surrogate pair"
+            ) from error
         if not located.is_relative_to(self.path):
             raise OutsideRootError(
                 f"{path} is outside of {self.path}, and only what is inside may be used"
