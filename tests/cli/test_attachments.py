@@ -18,6 +18,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "b.png").write_bytes(b"png")
     (tmp_path / "src").mkdir()
     (tmp_path / "binary").write_bytes(b"\x7fELF\0\0")
+    (tmp_path / "compressed").write_bytes(b"\x1f\x9d\x90\xb1\x04\xe9")
     (tmp_path / "latin").write_bytes("café".encode("latin-1"))
     (tmp_path / "long").write_text("x" + "ä" * 100_000)
     (tmp_path / "loop").symlink_to("loop")
@@ -59,6 +60,7 @@ def test_a_long_text_is_cut_between_characters() -> None:
         ("src", "it is a folder"),
         ("src/", "it is a folder"),
         ("binary", "it is neither a text"),
+        ("compressed", "it is neither a text"),
         ("fifo", "a FIFO"),
         ("zero", "a device"),
         ("image.png", "a device"),

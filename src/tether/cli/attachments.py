@@ -17,6 +17,9 @@ __all__ = ()
 
 _ATTACHED: Final = re.compile(r"""(?<!\S)@(?:"([^"\n]+)"|(\S+))""")
 _AFTER_A_NAME: Final = ".,;:!?)]}\"'"
+_CONTROLS: Final = re.compile(rb"[\x00-\x07\x0e-\x1a\x1c-\x1f\x7f]")
+"""What no text in Latin-1 has: all controls but those of lines, tabs and escape sequences."""
+_NO_TEXT: Final = "it is neither a text, nor a picture, document, sound or video"
 _LONGEST_TEXT: Final = 100_000
 """Bytes of a file that is attached as text."""
 
@@ -68,7 +71,7 @@ def _attached(path: Path, name: str) -> UserBlock:
                 raise ValueError(f"it has more than the {LARGEST_FILE:,} bytes that can be sent")
             return media_block(content + rest, kind, name=path.name)
     if is_binary(content):
-        raise ValueError("it is neither a text, nor a picture, document, sound or video")
+        raise ValueError(_NO_TEXT)
     cut = len(content) > _LONGEST_TEXT
     text = _decoded(content[:_LONGEST_TEXT], cut=cut)
     return Text(f"{path}:\n{text}" + ("\n[...]" if cut else ""))
@@ -80,4 +83,6 @@ def _decoded(content: bytes, *, cut: bool) -> str:
         # The last character of a beginning may be cut in two.
         return codecs.getincrementaldecoder("utf-8")().decode(content, final=not cut)
     except UnicodeDecodeError:
+        if _CONTROLS.search(content):
+            raise ValueError(_NO_TEXT) from None
         return content.decode("latin-1")
