@@ -12,10 +12,12 @@ from tests.models.streams import PROVIDERS, STREAMS, each_api
 from tether import (
     Agent,
     Event,
+    Limits,
     MessageStart,
     Model,
     ModelError,
     ModelRetry,
+    RetryPolicy,
     UserMessage,
     fallback,
 )
@@ -211,3 +213,39 @@ async def test_once_a_block_has_begun_nothing_is_asked_again(api: str) -> None:
     with pytest.raises(ModelError):
         await published(server.model(PROVIDERS[api]))
     assert len(server.asked) == 1
+
+
+COUNTED: dict[str, Any] = {
+    "chat": {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 1}},
+    "responses": {
+        "type": "response.in_progress",
+        "response": {"usage": {"input_tokens": 9, "output_tokens": 1}},
+    },
+    "anthropic": {
+        "type": "message_start",
+        "message": {"usage": {"input_tokens": 9, "output_tokens": 1}},
+    },
+    "google": {"usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 1}},
+}
+"""What a server may count before it fails."""
+
+
+@each_api
+async def test_what_an_attempt_reported_is_counted_once_another_is_made(api: str) -> None:
+    lost = Answer(events(COUNTED[api]))
+    server = Canned([lost, lost, Answer(events(*STREAMS[api][1]))])
+    agent = Agent(server.model(PROVIDERS[api]), limits=Limits(turns=1))
+    usage = (await agent.prompt("hi")).usage
+    assert len(server.asked) == 3
+    assert (usage.input_tokens, usage.output_tokens) == (9 + 9 + 5, 1 + 1 + 3)
+
+
+@each_api
+async def test_what_the_last_attempt_reported_is_counted_once(api: str) -> None:
+    server = Canned([Answer(events(COUNTED[api]))])
+    agent = Agent(server.model(PROVIDERS[api], retry=RetryPolicy(attempts=2, wait_initial=0.0001)))
+    with pytest.raises(ModelError):
+        async with agent.run("hi") as run:
+            async for _ in run:
+                pass
+    assert (run.usage.input_tokens, run.usage.output_tokens) == (18, 2)

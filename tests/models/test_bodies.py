@@ -82,6 +82,9 @@ async def test_a_last_event_that_was_cut_off_is_none(api: str) -> None:
     [
         (b'{"error": {"message": "no", "code": "x"}}', "malformed", "no"),
         (b'{"detail": "Not Found"}', "malformed", "Not Found"),
+        (b'{"error": {"message": "busy", "type": "overloaded_error"}}', "overloaded", "busy"),
+        (b'{"error": {"message": "no", "code": "insufficient_quota"}}', "quota", "no"),
+        (b'{"detail": "prompt is too long"}', "context_overflow", "prompt is too long"),
         (b"{}", "malformed", "the server answered HTTP 200 with: {}"),
         (b"[]", "malformed", "the server answered HTTP 200 with: []"),
         (b"{", "malformed", "the server answered HTTP 200 with: {"),

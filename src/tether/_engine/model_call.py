@@ -280,7 +280,14 @@ class ModelCall:
                 self._failure = Failure("internal", in_words(bug))
             raise
 
+    def _count_given_up(self) -> None:
+        """Count what was reported of an attempt in whose place another is made."""
+        lost = self._partial.incomplete("error")
+        if lost.usage != Usage():
+            self._parts.ledger.count(lost)
+
     async def _receive(self, model: Model, request: ModelRequest) -> None:
+        self._count_given_up()
         self._partial = self._services.live.partial = PartialReply(model=model.name)
         stream: _Stream = (await self._services.connections.connected(model)).stream
         for hook in reversed(self._parts.hooks.at("around_model")):

@@ -243,7 +243,8 @@ async def test_an_answer_that_is_no_reply_has_its_kind_and_its_message(
     [
         # What stands inside counts where the answer itself says that all is well.
         ({"error": {"code": 429, "message": "m"}}, "rate_limit", 429),
-        ({"error": {"code": "context_length_exceeded", "message": "m"}}, "malformed", 200),
+        ({"error": {"code": "context_length_exceeded", "message": "m"}}, "context_overflow", 200),
+        ({"error": {"code": "odd", "message": "m"}}, "malformed", 200),
     ],
 )
 async def test_an_error_that_is_answered_with_200_has_the_kind_it_names(

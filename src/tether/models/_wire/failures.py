@@ -132,7 +132,7 @@ def kind_of(status: int | None, code: str, message: str) -> FailureKind:
         Its kind.
     """
     known = _BY_STATUS.get(status or 0)
-    named = _match(_BY_CODE, code) or _match(_BY_WORDS, message)
+    named = _named_kind(code, message)
     # A quota that is used up comes with any status, mostly that of a limit which soon passes.
     if named is not None and (known in _MAY_MEAN_ANYTHING or (named == "quota" and status)):
         return named
@@ -141,6 +141,10 @@ def kind_of(status: int | None, code: str, message: str) -> FailureKind:
     if status is None:
         return _match(_BY_VAGUE_CODE, code) or "server"
     return "invalid_request" if 400 <= status < 500 else "server"
+
+
+def _named_kind(code: str, message: str) -> FailureKind | None:
+    return _match(_BY_CODE, code) or _match(_BY_WORDS, message)
 
 
 def _match(patterns: Sequence[tuple[str, FailureKind]], text: str) -> FailureKind | None:
@@ -164,11 +168,13 @@ def error_from_response(
         The error, with the server's message, or a short description of the answer if it has none.
     """
     found = _described_in(body)
-    kind: FailureKind = "malformed"
+    kind: FailureKind
     if status >= 400 or found.status is not None:
         kind = kind_of(status if status >= 400 else found.status, found.code, found.words)
     elif status >= 300:
         kind = "invalid_request"
+    else:  # some servers report failures with a status of success
+        kind = _named_kind(found.code, found.words) or "malformed"
     waiting = _retry_after(headers, now or datetime.now(UTC))
     return ModelError(
         found.message or f"the server answered HTTP {status} {_described(headers, body)}",

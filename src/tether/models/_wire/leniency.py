@@ -34,6 +34,9 @@ DONE: Final = b"[DONE]"
 _KEEP_ALIVE: Final = frozenset({b"ping", b"pong", b"keep-alive", b"keepalive", b"heartbeat"})
 """Names and data of events that only keep a connection open."""
 
+_NAMES: Final = ("message", "content_block", "response", "chat", "completion", "error")
+"""How the names of events begin that may hold a part of the reply."""
+
 _MOST_ENCODINGS: Final = 3
 """How often arguments may have been made a text of."""
 
@@ -68,8 +71,8 @@ def tolerant(*shapes: Any) -> Callable[[ServerSentEvent], Any]:
 
     Returns:
         The reader. It returns None for an event that says nothing: the mark of the end, one without data, a
-        keep-alive, JSON that is no object, an object of which nothing fits. It raises `ModelError` for an event that
-        is named an error; of the kind `malformed` for data that is not JSON.
+        keep-alive, JSON that is no object, an object of which nothing fits, words under an unknown name. It
+        raises `ModelError` for an event that is named an error; of the kind `malformed` for data that is not JSON.
     """
     *fast, last = (msgspec.json.Decoder(shape).decode for shape in shapes)
 
@@ -111,6 +114,8 @@ def says_nothing(event: ServerSentEvent) -> bool:
 
 def _second_reading(event: ServerSentEvent, shapes: Sequence[Any]) -> Any:
     name, data = event
+    if _is_foreign(name) and not data.lstrip().startswith((b"{", b"[")):
+        return None
     value = _repaired(data)
     if isinstance(value, list) and value:
         value = value[0]  # as some servers send errors
@@ -119,6 +124,11 @@ def _second_reading(event: ServerSentEvent, shapes: Sequence[Any]) -> Any:
     if not text_or_empty(value.get("type")):
         value["type"] = name
     return _without_misfits(value, shapes[-1])
+
+
+def _is_foreign(name: str) -> bool:
+    """Return True for the name of an event that no API here has."""
+    return bool(name) and not name.startswith(_NAMES)
 
 
 def _repaired(data: bytes) -> Any:

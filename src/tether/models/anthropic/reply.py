@@ -249,6 +249,8 @@ class _Reply:
                 self.built.add(block.open, text)
             case {"type": "input_json_delta", "partial_json": str(text)}:
                 self.built.add(block.open, text)
+            case {"type": "input_json_delta", "partial_json": dict() | list() as given}:
+                self.built.add(block.open, json.dumps(given))
             case {"type": "text_delta" | "thinking_delta" | "input_json_delta"}:
                 pass  # without a text
             case _:
@@ -279,6 +281,8 @@ def _whole(block: _Block, server: str | None) -> AssistantBlock | None:
             return Thinking("", text_or_empty(block.fields.get("data")), redacted=True)
         case "tool_use":
             return _call(block)
+        case "":  # the API would refuse a block without a type
+            return Text(text) if text else None
         case _:
             return ProviderItem(NAME, _item(block))
 

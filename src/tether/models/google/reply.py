@@ -106,6 +106,8 @@ class _Open:
     signature: str = ""
     arguments: dict[str, Any] = field(factory=dict[str, Any])
     """Of a call that comes in pieces."""
+    given: Any = None
+    """Arguments that are no object."""
 
 
 @define(eq=False)
@@ -218,6 +220,8 @@ class _Reply:
         arguments, pieces = call.get("args"), call.get("partialArgs")
         if isinstance(arguments, dict):
             opened.arguments |= arguments
+        elif arguments:
+            opened.given = arguments
         for piece in pieces if isinstance(pieces, list) else ():
             if isinstance(piece, dict):
                 self.built.holdings.charge(put_piece(opened.arguments, piece))
@@ -237,7 +241,7 @@ class _Reply:
                 self.built.end(block, Thinking(block.text, opened.signature or None))
             case _:
                 assert block.start is not None
-                self.built.add(block, json.dumps(joined(opened.arguments)))
+                self.built.add(block, json.dumps(opened.given or joined(opened.arguments)))
                 call = finished_call(block.start.id, block.start.name, block.text, details)
                 self.built.end(block, call)
 
@@ -264,7 +268,7 @@ def _whole_block(part: Mapping[str, Any]) -> AssistantBlock | None:
         case {"mimeType": str(kind), "data": str(data)} if kind.startswith("image/"):
             if (image := image_from_base64(data, kind)) is not None:
                 return image
-    if part.keys() <= {"thought", SIGNATURE, "text"}:
+    if part.keys() <= {"thought", SIGNATURE, "text", "functionCall"}:
         return None
     return ProviderItem(NAME, dict(part))
 

@@ -11,7 +11,8 @@ class Function(msgspec.Struct, gc=False):
     """What a fragment says of the tool that is called."""
 
     name: str | None = None
-    arguments: str | dict[str, Any] | None = None
+    arguments: Any = None
+    """JSON in pieces; some servers give the object itself."""
 
 
 class CallFragment(msgspec.Struct, gc=False):

@@ -175,7 +175,8 @@ def blocks_of(item: Item) -> Iterator[tuple[OpenBlock, AssistantBlock | None]]:
             arguments, details = "".join(item.texts("arguments")), _rest(item, _CALL_FIELDS)
             yield block, finished_call(start.id, item.name, arguments, details or None)
         case _, OpenBlock() as block:
-            yield block, ProviderItem(NAME, item.fields)
+            # The API would refuse an item without a type.
+            yield block, ProviderItem(NAME, item.fields) if item.type else None
         case _:
             raise AssertionError("every item but a message has a block")
 

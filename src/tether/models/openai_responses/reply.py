@@ -187,7 +187,7 @@ class _Reply:
 
     def _complete(self, item: Item, part: Part, final: object) -> None:
         """Take in what a part is as a whole: what no fragment brought is added as one."""
-        if isinstance(final, dict):
+        if final and not isinstance(final, str):
             final = json.dumps(final)
         if not isinstance(final, str) or not final:
             return
