@@ -90,6 +90,13 @@ async def test_what_is_said_is_answered() -> None:
     assert texts(agent) == ["hi", "Hello.", "how are you?", "Fine."]
 
 
+async def test_steering_with_nothing_running_starts_a_run() -> None:
+    agent = Agent(ScriptedModel("Hello."))
+    async with talking(agent) as person:
+        await person.does("/steer hi")
+    assert texts(agent) == ["hi", "Hello."]
+
+
 async def test_what_is_said_meanwhile_steers_or_waits() -> None:
     go_on = anyio.Event()
     agent = Agent(ScriptedModel(["Hel", Pause(go_on), "lo."], "Shorter.", "And bye."))

@@ -222,7 +222,10 @@ def _steer(conversation: Conversation, text: str) -> None:
     Args:
         text: what to say
     """
-    conversation.agent.steer(text, interrupt=True)
+    if conversation.run is None:
+        conversation.say(text)
+    else:
+        conversation.agent.steer(text, interrupt=True)
 
 
 def _cost(conversation: Conversation) -> str:
