@@ -225,6 +225,9 @@ async def test_commands_of_a_conversation(tmp_path: Path) -> None:
             page = tmp_path / "talk.html"
             assert await does(f"/export {page}") == [f"written to {page}"]
             assert "<p>first</p>" in page.read_text()
+            nowhere = tmp_path / "missing" / "talk.html"
+            [told] = await does(f"/export {nowhere}")
+            assert told == f"! {nowhere} cannot be written: No such file or directory"
             assert await does("/eval len(agent.messages)") == ["2"]
             assert await does("/eval x = await agent.wait_idle()") == []
             assert await does("/eval y = 1; [x, y]") == ["[None, 1]"]
