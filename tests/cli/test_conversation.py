@@ -170,7 +170,7 @@ async def test_a_person_is_asked_and_their_next_words_are_the_answer() -> None:
         [told] = await person.does("go")
         assert told.splitlines()[:2] == ["add", "  a: 1"]
         assert "always: every later call of add runs unasked" in told
-        assert "run it? [y]es, [a]lways, or why not: " in told
+        assert "run it? [y]es, [a]lways, [n]o, or why not: " in told
         assert len(await person.does("n", "too small", "always")) == 2
     results = [m.text for m in agent.messages if isinstance(m, ToolResultMessage)]
     assert results == [
