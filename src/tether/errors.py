@@ -159,7 +159,7 @@ class OutputError(TetherError):
     """
 
     def __init__(self, message: str, *, attempts: Sequence[str] = ()) -> None:
-        super().__init__("; ".join([message, *attempts]))
+        super().__init__("; ".join([message, *dict.fromkeys(attempts)]))
         self.attempts: tuple[str, ...] = tuple(attempts)
 
 

@@ -201,7 +201,11 @@ def as_user_blocks(content: UserContent) -> tuple[UserBlock, ...]:
 
 
 def _items(content: Any) -> Iterable[object]:
-    return (content,) if isinstance(content, _SINGLE) else content
+    return (
+        content
+        if isinstance(content, Iterable) and not isinstance(content, _SINGLE)
+        else (content,)
+    )
 
 
 def _as_user_block(item: object) -> UserBlock:

@@ -158,10 +158,14 @@ async def test_attempts_are_bounded_and_each_is_told() -> None:
         await agent.prompt("go", output=City)
     first, second, third = caught.value.attempts
     assert "result.name: is missing" in first
-    assert second == "it answered in words"
+    assert second == "the reply was plain text instead of a call of final_result"
     assert "result: expected object, got str" in third
     check_transcript(agent.messages)
-    with pytest.raises(OutputError, match="1 attempts failed"):
+    with pytest.raises(OutputError) as caught:
+        await Agent(ScriptedModel("Paris!", "Paris!")).prompt("go", output=City, output_attempts=2)
+    assert str(caught.value).count("plain text") == 1, "the same fault is named once"
+    assert len(caught.value.attempts) == 2
+    with pytest.raises(OutputError, match="1 attempt failed"):
         await Agent(ScriptedModel(gives({}))).prompt("go", output=City, output_attempts=1)
 
 
@@ -171,7 +175,7 @@ async def test_a_run_that_ends_before_says_how_it_ended() -> None:
         tools=[look_up],
         limits=Limits(turns=1),
     )
-    with pytest.raises(OutputError, match=r"the run ended before \(turns\)"):
+    with pytest.raises(OutputError, match="the run reached its limit of turns"):
         await agent.prompt("go", output=City)
     with pytest.raises(ModelError, match="gone"):
         await Agent(ScriptedModel(ModelError("gone", kind="server"))).prompt("go", output=City)

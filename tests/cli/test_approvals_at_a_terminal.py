@@ -22,7 +22,7 @@ async def held(invocation, proceed):
         await anyio.sleep(0.05)
     return await proceed(invocation)
 """
-WHY_NOT = "run it? [y]es, [a]lways, or why not:"
+WHY_NOT = "run it? [y]es, [a]lways, [n]o, or why not:"
 
 
 @pytest.fixture

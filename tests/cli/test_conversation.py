@@ -90,6 +90,13 @@ async def test_what_is_said_is_answered() -> None:
     assert texts(agent) == ["hi", "Hello.", "how are you?", "Fine."]
 
 
+async def test_steering_with_nothing_running_starts_a_run() -> None:
+    agent = Agent(ScriptedModel("Hello."))
+    async with talking(agent) as person:
+        await person.does("/steer hi")
+    assert texts(agent) == ["hi", "Hello."]
+
+
 async def test_what_is_said_meanwhile_steers_or_waits() -> None:
     go_on = anyio.Event()
     agent = Agent(ScriptedModel(["Hel", Pause(go_on), "lo."], "Shorter.", "And bye."))
@@ -163,7 +170,7 @@ async def test_a_person_is_asked_and_their_next_words_are_the_answer() -> None:
         [told] = await person.does("go")
         assert told.splitlines()[:2] == ["add", "  a: 1"]
         assert "always: every later call of add runs unasked" in told
-        assert "run it? [y]es, [a]lways, or why not: " in told
+        assert "run it? [y]es, [a]lways, [n]o, or why not: " in told
         assert len(await person.does("n", "too small", "always")) == 2
     results = [m.text for m in agent.messages if isinstance(m, ToolResultMessage)]
     assert results == [
@@ -218,6 +225,9 @@ async def test_commands_of_a_conversation(tmp_path: Path) -> None:
             page = tmp_path / "talk.html"
             assert await does(f"/export {page}") == [f"written to {page}"]
             assert "<p>first</p>" in page.read_text()
+            nowhere = tmp_path / "missing" / "talk.html"
+            [told] = await does(f"/export {nowhere}")
+            assert told == f"! {nowhere} cannot be written: No such file or directory"
             assert await does("/eval len(agent.messages)") == ["2"]
             assert await does("/eval x = await agent.wait_idle()") == []
             assert await does("/eval y = 1; [x, y]") == ["[None, 1]"]

@@ -78,6 +78,12 @@ def test_a_conversation_with_the_offline_model_binds_nobody(kept: Path) -> None:
     assert resumed(kept) == ("openai:gpt-5", None)
 
 
+def test_the_model_that_a_person_left_for_the_offline_model_is_not_taken_again(kept: Path) -> None:
+    held(kept, "ollama:x")
+    held(kept, "offline")
+    assert resumed(kept) == ("openai:gpt-5", None)
+
+
 def test_the_address_of_a_file_from_elsewhere_is_not_followed_unasked(tmp_path: Path) -> None:
     path = tmp_path / "cloned.jsonl"
     held(path, "openai-chat:x", THERE)

@@ -42,9 +42,13 @@ def test_the_models_of_a_provider_are_listed(capsys: pytest.CaptureFixture[str])
 def test_a_provider_that_nobody_knows_gives_those_that_are_known(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    main(["models", "nobody"])
-    [line] = capsys.readouterr().out.splitlines()
-    assert line == f"no provider is called nobody; the providers are: {', '.join(provider_keys())}"
+    assert main(["models", "nobody"]) == 2
+    out, err = capsys.readouterr()
+    known = ", ".join(provider_keys())
+    assert (out, err) == (
+        "",
+        f"tether: no provider is called 'nobody'; the providers are: {known}\n",
+    )
 
 
 def test_sessions_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,6 +21,7 @@ from tether import (
     ToolExecutionUpdate,
     ToolResultMessage,
 )
+from tether.cli.display import result_line
 from tether.cli.door import DIM, PLAIN, printable
 from tether.cli.live import Live
 
@@ -133,3 +134,9 @@ def test_a_run_that_ended_without_saying_so_is_forgotten() -> None:
     assert "1 turn, 0 tokens" in seen.shown(
         AgentStart(), MessageEnd(AssistantMessage("x")), AgentEnd("stop")
     )
+
+
+def test_a_call_that_was_denied_says_so_once() -> None:
+    result = ToolResultMessage("c1", "add", "This call was denied: too small", outcome="denied")
+    line = result_line("add(a=1)", ToolExecutionEnd("c1", "add", result, 0.0))
+    assert line == "! add(a=1) 0.00 s denied: too small"

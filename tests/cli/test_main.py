@@ -215,7 +215,7 @@ def test_a_person_is_asked_before_something_changes(folder: Path, backend: str) 
         env=environment(),
         timeout=20,
     )
-    child.expect(r"run it\? \[y\]es, \[a\]lways, or why not: ")
+    child.expect(r"run it\? \[y\]es, \[a\]lways, \[n\]o, or why not: ")
     child.sendline("y")
     child.expect(r"\* run_command")
     child.expect(pexpect.EOF)

@@ -7,6 +7,12 @@ from hypothesis import strategies as st
 
 from tether.cli.markdown import GrowingMarkdown, rendered
 
+
+def test_a_line_break_is_shown_where_the_model_made_it() -> None:
+    shown = "one\n\x1b[3mtwo\x1b[0m three\n\nfour\n"
+    assert rendered("one\n*two* three\n\nfour", 60) == shown
+
+
 BLOCKS = st.sampled_from(
     [
         "# Title\n\n",

@@ -22,7 +22,7 @@ def shown(name: str, **arguments: Any) -> list[str]:
     drawn = printable(question_about(ToolCall("c1", name, arguments)).drawn)
     *lines, always, asks = drawn.split("\n")
     assert always == f"always: every later call of {name} runs unasked, whatever it is given"
-    assert asks == "run it? [y]es, [a]lways, or why not: "
+    assert asks == "run it? [y]es, [a]lways, [n]o, or why not: "
     return lines
 
 

@@ -115,6 +115,7 @@ def test_what_is_no_session_is_refused_with_its_line_and_left_alone(
     with pytest.raises(DecodeError) as caught:
         Session.open(path)
     assert str(caught.value).startswith(message)
+    assert str(caught.value).endswith("is it a session?)") == message.startswith("line 1")
     assert path.read_bytes() == content
 
 

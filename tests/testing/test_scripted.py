@@ -81,6 +81,11 @@ async def test_an_empty_string_is_an_empty_reply() -> None:
     assert await answers(ScriptedModel("")) == [ReplyEnd(said())]
 
 
+def test_a_call_may_have_an_argument_that_is_called_id() -> None:
+    assert call("stop", {"id": "a1"}) == ToolCall("", "stop", {"id": "a1"})
+    assert call("f", {"id": 1}, id="c1", x=2) == ToolCall("c1", "f", {"id": 1, "x": 2})
+
+
 async def test_a_call_is_streamed_in_fragments_and_stops_for_tools() -> None:
     block = call("add", id="c1", first=1, second=22)
     assert await answers(ScriptedModel(block)) == [

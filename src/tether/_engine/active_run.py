@@ -111,7 +111,7 @@ class ActiveRun:
         """Make the result; what the run added to the transcript begins at `first`."""
         parts, output = self._parts, self._parts.output
         if output is not None and not output.given:
-            raise output.error(end.limit or end.stop_reason)
+            raise output.error(end)
         kind = RunResult if output is None else OutputResult[Any]
         return kind(
             output=None if output is None else output.value,

@@ -16,6 +16,7 @@ from tether._schema.classes import Field
 from tether._schema.specs import ObjectSpec
 from tether.errors import ArgumentsError, OutputError, UsageError
 from tether.events import TurnEnd
+from tether.loop import End
 from tether.messages import JsonObject
 from tether.tools import Tool, ToolResult
 
@@ -78,12 +79,18 @@ class Output:
         """Say what to tell a model that has answered without a result; None where it goes on by itself."""
         if self.given or turn.results or turn.message.incomplete or turn.message.paused:
             return None
-        self._faults.append("it answered in words")
+        self._faults.append(f"the reply was plain text instead of a call of {_NAME}")
         return None if self.over else _REMINDER
 
-    def error(self, end: str) -> OutputError:
+    def error(self, end: End) -> OutputError:
         """Make the exception for a run that has ended without a result."""
-        why = f"{self.attempts} attempts failed" if self.over else f"the run ended before ({end})"
+        attempts = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
+        if self.over:
+            why = f"{attempts} failed"
+        elif end.limit is not None:
+            why = f"the run reached its limit of {end.limit}"
+        else:
+            why = f"the run ended first ({end.stop_reason})"
         return OutputError(f"there is no result: {why}", attempts=self._faults)
 
     def _tool(self) -> Tool:

@@ -35,7 +35,7 @@ def approval_by_person(*, tools: Collection[str] | None = None, ask: Ask = input
         question = (
             f"{call.name} {dict(call.arguments)!r}\n"
             f"(always: every later call of {call.name} runs unasked, whatever it is given)\n"
-            "run it? [y]es, [a]lways, or why not: "
+            "run it? [y]es, [a]lways, [n]o, or why not: "
         )
         return verdict_of(await _answer(ask, question))
 

@@ -173,8 +173,8 @@ def run(
 class BlockingChat(Generator[str, Prompt | None, None]):
     """A conversation as a generator to send prompts to. Made by `chat`.
 
-    It may be primed like any generator, and need not be. Iterating it gives the answers to messages that wait in
-    the agent's queues, until none waits. Between two sends nothing is open.
+    `send(None)` is not needed first, and does no harm. Iterating it gives the answers to messages that wait in the
+    agent's queues, until none waits: `next()` raises StopIteration then. No connection is held between two sends.
     """
 
     __slots__ = ("_agent", "_backend", "_closed", "_when_busy")

@@ -66,12 +66,15 @@ class HeldWith:
 
 
 def held_with(session: Session | None) -> HeldWith:
-    """Look up what a conversation was held with; the offline model counts as none."""
+    """Look up what a conversation was held with last; the offline model counts as none."""
     branch = session.branch if session is not None else ()
     for entry in reversed(branch):
         name, url = entry.data.get("name"), entry.data.get("base_url")
-        if entry.kind == "model" and isinstance(name, str) and name != "offline":
-            return HeldWith(name, url if isinstance(url, str) else None)
+        if entry.kind != "model" or not isinstance(name, str):
+            continue
+        if name == "offline":
+            break
+        return HeldWith(name, url if isinstance(url, str) else None)
     return HeldWith()
 
 

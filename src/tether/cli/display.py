@@ -172,7 +172,8 @@ def progress_lines(update: ToolExecutionUpdate) -> Sequence[str]:
 def result_line(call: str, end: ToolExecutionEnd) -> str:
     """Write the result of a call in a line."""
     result = end.result
-    outcome = f" {result.outcome}: {brief(result.text)}" if result.is_error else ""
+    why = result.text.removeprefix(f"This call was {result.outcome}: ")  # the model's sentence
+    outcome = f" {result.outcome}: {brief(why)}" if result.is_error else ""
     return f"{'!' if result.is_error else '*'} {call} {end.duration:.2f} s{outcome}"
 
 

@@ -25,8 +25,9 @@ def _models(providers: Sequence[str]) -> Iterator[str]:
         yield "`tether models PROVIDER` lists the models that genai-prices knows; other names work too."
     for provider in providers:
         if provider not in provider_keys():
-            yield f"no provider is called {provider}; the providers are: {', '.join(provider_keys())}"
-            continue
+            raise UsageError(
+                f"no provider is called {provider!r}; the providers are: {', '.join(provider_keys())}"
+            )
         names = known_models(provider)
         for model in names:
             window = context_window(f"{provider}:{model}")

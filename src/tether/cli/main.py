@@ -259,9 +259,7 @@ def _model(arguments: Arguments, app: App, environ: Mapping[str, str], path: Pat
     if name is None:
         name = default_model(environ)
     if name is None:
-        warn(
-            "no API key is set, such as OPENAI_API_KEY: using the offline model, which follows fixed rules"
-        )
+        warn("no API key (such as OPENAI_API_KEY) is set: using the offline model")
         return app.agent.model
     return app.model_named(name)
 

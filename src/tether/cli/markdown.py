@@ -129,5 +129,10 @@ def rendered(markdown: str, width: int) -> Drawn:
 
     out = io.StringIO()
     console = Console(file=out, width=width, force_terminal=True, legacy_windows=False)
-    console.print(Markdown(printable(markdown), code_theme="ansi_dark", hyperlinks=False))
+    shown = Markdown(printable(markdown), code_theme="ansi_dark", hyperlinks=False)
+    for token in shown.parsed:
+        for part in token.children or ():
+            if part.type == "softbreak":  # models do not wrap their lines: a line break is meant
+                part.type = "hardbreak"
+    console.print(shown)
     return Drawn(_TRAILING_SPACES.sub("", out.getvalue()).strip("\n") + "\n")

@@ -68,7 +68,7 @@ def question_about(call: ToolCall) -> Question:
     """
     always = f"always: every later call of {call.name} runs unasked, whatever it is given\n"
     return Question(
-        styled("run it? [y]es, [a]lways, or why not: ", BOLD, YELLOW),
+        styled("run it? [y]es, [a]lways, [n]o, or why not: ", BOLD, YELLOW),
         joined([*_limited(_lines(call)), styled(always, DIM)]),
     )
 

@@ -222,7 +222,10 @@ def _steer(conversation: Conversation, text: str) -> None:
     Args:
         text: what to say
     """
-    conversation.agent.steer(text, interrupt=True)
+    if conversation.run is None:
+        conversation.say(text)
+    else:
+        conversation.agent.steer(text, interrupt=True)
 
 
 def _cost(conversation: Conversation) -> str:
@@ -244,7 +247,10 @@ def _export(conversation: Conversation, file: Path) -> str:
         file: a name that ends in .html makes a web page, any other name Markdown
     """
     write = as_html if file.suffix in {".html", ".htm"} else as_markdown
-    file.write_text(write(conversation.agent.messages), encoding="utf-8")
+    try:
+        file.write_text(write(conversation.agent.messages), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written: {error.strerror or error}") from error
     return f"written to {file}"
 
 

@@ -118,7 +118,8 @@ class _Lines:
 def _named(error: DecodeError, path: Path) -> DecodeError:
     """Say in which file it is."""
     reason = str(error).removeprefix(f"{error.path}: ")
-    return DecodeError(f"{reason} (in {path})", path=error.path)
+    doubt = "; is it a session?" if error.path == "line 1" else ""
+    return DecodeError(f"{reason} (in {path}{doubt})", path=error.path)
 
 
 def _refuse(damage: Iterable[Damage], path: Path) -> None:

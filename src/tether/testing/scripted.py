@@ -19,7 +19,7 @@ import json
 import math
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from types import TracebackType
@@ -87,18 +87,26 @@ Reply: TypeAlias = _Played | Callable[[ModelRequest], "Reply"]
 """What a script is made of; see the module's docstring."""
 
 
-def call(name: str, /, *, id: str = "", **arguments: Any) -> ToolCall:
+def call(
+    name: str,
+    others: Mapping[str, Any] | None = None,
+    /,
+    *,
+    id: str = "",
+    **arguments: Any,
+) -> ToolCall:
     """Write a tool call briefly.
 
     Args:
         name: the tool.
+        others: arguments that cannot be written as keywords here, such as one that is called `id`.
         id: the call's id; without one, the model that says it numbers its calls `call_1`, `call_2`, ...
         **arguments: the arguments.
 
     Returns:
         The call, which is a reply in itself.
     """
-    return ToolCall(id, name, arguments)
+    return ToolCall(id, name, {**(others or {}), **arguments})
 
 
 class ScriptedModel:
