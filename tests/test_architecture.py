@@ -38,6 +38,7 @@ WIRE_APIS = {
 
 MODELS_KNOW = {
     "media_types",
+    "opening",
     "media",
     "messages",
     "errors",

@@ -127,7 +127,7 @@ def test_no_proxy_names_hosts(
     assert (proxy_url(url) is None) == excepted
 
 
-@pytest.mark.parametrize("kind", ["absent", "empty", "folder", "text"])
+@pytest.mark.parametrize("kind", ["absent", "empty", "folder", "text", "fifo"])
 async def test_a_file_without_certificates_is_named_with_its_variable(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
 ) -> None:
@@ -137,6 +137,8 @@ async def test_a_file_without_certificates_is_named_with_its_variable(
             place.write_text("no certificate" * (kind == "text"))
         case "folder":
             place.mkdir()
+        case "fifo":
+            os.mkfifo(place)
         case _:
             pass
     monkeypatch.setenv("SSL_CERT_FILE", str(place))

@@ -17,6 +17,7 @@ import httpx
 
 from tether.errors import ModelError
 from tether.models._http.secrets import printable_url
+from tether.opening import open_regular
 
 __all__ = ("proxy_for", "proxy_url", "tls_context")
 
@@ -152,11 +153,12 @@ def _default(*, checked: bool) -> ssl.SSLContext:
 def _trusting(variable: str, place: str) -> ssl.SSLContext:
     try:
         if variable != "SSL_CERT_DIR":
+            open_regular(place, place).close()
             return ssl.create_default_context(cafile=place)
         os.listdir(place)
         return ssl.create_default_context(capath=place)
-    except OSError as error:  # ssl.SSLError is one
-        reason = error.strerror or str(error)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        reason = getattr(error, "strerror", None) or str(error)
     raise ModelError(
         f"{variable}={place} cannot be used: no certificates can be read from it ({reason})",
         kind="invalid_request",
