@@ -63,11 +63,16 @@ async def resolved_key(key: Key) -> str:
         The key without white space around it; "" if there is none.
 
     Raises:
-        ModelError: no header can carry it; the message does not show it.
+        ModelError: it is no text, or no header can carry it; the message does not show it.
     """
     answer = key() if callable(key) else key
     if inspect.isawaitable(answer):
         answer = await answer
+    if not isinstance(answer, str | None):
+        raise ModelError(
+            f"the key must be text, and its function returned {type(answer).__name__}",
+            kind="authentication",
+        )
     text = (answer or "").strip()
     if not _is_legal(text):
         raise ModelError(f"the key {_ILLEGAL}", kind="authentication")
