@@ -58,7 +58,9 @@ class TestContent:
         assert AssistantMessage(CALL).content == (CALL,)
         assert AssistantMessage(["on it", CALL]).content == (Text("on it"), CALL)
 
-    @pytest.mark.parametrize("content", [CALL, [Thinking("hm")], {"text": "hi"}, [5], [["hi"]]])
+    @pytest.mark.parametrize(
+        "content", [CALL, [Thinking("hm")], {"text": "hi"}, 5, None, [5], [["hi"]]]
+    )
     def test_what_a_person_cannot_say_is_refused(self, content: Any) -> None:
         single = content[0] if isinstance(content, list) else content
         with pytest.raises(TypeError) as caught:
@@ -68,7 +70,7 @@ class TestContent:
             f"got {type(single).__name__}"
         )
 
-    @pytest.mark.parametrize("content", [{"text": "hi"}, [5], [UserMessage("hi")]])
+    @pytest.mark.parametrize("content", [{"text": "hi"}, 5, None, [5], [UserMessage("hi")]])
     def test_what_a_model_cannot_say_is_refused(self, content: Any) -> None:
         single = content[0] if isinstance(content, list) else content
         with pytest.raises(TypeError) as caught:

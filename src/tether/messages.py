@@ -201,11 +201,8 @@ def as_user_blocks(content: UserContent) -> tuple[UserBlock, ...]:
 
 
 def _items(content: Any) -> Iterable[object]:
-    return (
-        content
-        if isinstance(content, Iterable) and not isinstance(content, _SINGLE)
-        else (content,)
-    )
+    is_row = isinstance(content, Iterable) and not isinstance(content, _SINGLE)
+    return content if is_row else (content,)
 
 
 def _as_user_block(item: object) -> UserBlock:

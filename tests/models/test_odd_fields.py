@@ -3,9 +3,13 @@
 from typing import Any
 
 import pytest
+from tests.models.decoding import Decoding
 from tests.models.streams import STREAMS, call, candidate, chunk, each_api
 
 from tether.messages import ProviderItem
+from tether.models.bedrock.reply import decode
+
+BEDROCK = Decoding("bedrock-converse", decode)
 
 
 def with_arguments(api: str, given: Any) -> list[Any]:
@@ -40,11 +44,26 @@ def test_arguments_come_as_a_text_or_as_an_object(api: str, given: Any) -> None:
     assert (read.arguments, read.malformed) == ({"x": 1}, None)
 
 
-@pytest.mark.parametrize(("given", "told"), [([1], "[1]"), ([{"x": 1}], '[{"x": 1}]')])
+@pytest.mark.parametrize(("given", "told"), [([1], "[1]"), (5, "5"), ([{"x": 1}], '[{"x": 1}]')])
 @each_api
-def test_arguments_that_are_a_list_are_not_taken_for_none(api: str, given: Any, told: str) -> None:
+def test_arguments_that_are_no_object_are_not_taken_for_none(
+    api: str, given: Any, told: str
+) -> None:
     (read,) = STREAMS[api][0].decoded(*with_arguments(api, given)).tool_calls
     assert (read.arguments, read.malformed) == ({}, told)
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [({"x": 1}, ({"x": 1}, None)), ([1], ({}, "[1]")), (5, ({}, "5"))],
+)
+def test_bedrock_gives_arguments_in_any_kind(given: Any, read: Any) -> None:
+    (one,) = BEDROCK.decoded(
+        {"contentBlockStart": {"start": {"toolUse": {"toolUseId": "c", "name": "f"}}}},
+        {"contentBlockDelta": {"delta": {"toolUse": {"input": given}}}},
+        {"messageStop": {"stopReason": "tool_use"}},
+    ).tool_calls
+    assert (one.arguments, one.malformed) == read
 
 
 @pytest.mark.parametrize("block", [3, {}, {"type": None, "a": 1}, {"type": []}])

@@ -312,6 +312,15 @@ async def test_a_key_that_no_header_can_carry_is_refused_without_showing_it(key:
     assert key not in f"{error} {error!r} {refused.value} {refused.value!r}"
 
 
+async def test_a_key_that_is_no_text_is_refused() -> None:
+    async with serving(answering(b"")) as server:
+        error = await failure_of(model_at(server, api_key=lambda: 5))
+    assert (error.kind, error.message) == (
+        "authentication",
+        "the key must be text, and its function returned int",
+    )
+
+
 async def test_the_line_end_of_a_key_from_a_file_is_left_out() -> None:
     async with serving(answering(WHOLE)) as server:
         await text_of(model_at(server, api_key="sk-file\n"))

@@ -335,6 +335,14 @@ async def test_thinking_without_a_signature_goes_back_to_its_server_alone() -> N
     assert server.asked[-1]["messages"][1]["content"][0] == back
 
 
+@pytest.mark.parametrize("path", ["", "/v1", "/"])
+async def test_anthropic_itself_is_sent_no_thinking_without_a_signature(path: str) -> None:
+    own = "https://api.anthropic.com" + path
+    server = Canned([Answer(events(*unsigned(0))), Answer(events(*text_reply("Done.")))])
+    await Agent(server.model("anthropic:m", base_url=own)).prompt("hi")
+    assert "Hm." not in json.dumps(server.asked[1])
+
+
 def text_reply(said: str) -> list[dict[str, Any]]:
     return [
         {

@@ -8,7 +8,7 @@ import base64
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 from urllib.parse import unquote, unquote_plus
 
 from attrs import evolve, field, frozen
@@ -63,11 +63,16 @@ async def resolved_key(key: Key) -> str:
         The key without white space around it; "" if there is none.
 
     Raises:
-        ModelError: no header can carry it; the message does not show it.
+        ModelError: it is no text, or no header can carry it; the message does not show it.
     """
-    answer = key() if callable(key) else key
+    answer = cast("object", key() if callable(key) else key)  # others wrote the function
     if inspect.isawaitable(answer):
         answer = await answer
+    if not isinstance(answer, str | None):
+        raise ModelError(
+            f"the key must be text, and its function returned {type(answer).__name__}",
+            kind="authentication",
+        )
     text = (answer or "").strip()
     if not _is_legal(text):
         raise ModelError(f"the key {_ILLEGAL}", kind="authentication")

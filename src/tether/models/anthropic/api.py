@@ -13,6 +13,9 @@ from tether.models.anthropic.request import encode
 __all__ = ("ANTHROPIC_MESSAGES",)
 
 
+_OWN_HOST: Final = "api.anthropic.com"
+
+
 def _url(base_url: str, _: str) -> str:
     path = base_url.partition("?")[0].rstrip("/")
     return join_url(base_url, "/messages" if path.endswith("/v1") else "/v1/messages")
@@ -20,6 +23,8 @@ def _url(base_url: str, _: str) -> str:
 
 def _at(base_url: str) -> WireApi:
     server = urlsplit(base_url).netloc.rpartition("@")[2]
+    if server == _OWN_HOST:
+        return ANTHROPIC_MESSAGES
     encoder: Any = partial(encode, server=server)
     return evolve(ANTHROPIC_MESSAGES, encode=encoder, decode=partial(decode, server=server))
 

@@ -249,7 +249,7 @@ class _Reply:
                 self.built.add(block.open, text)
             case {"type": "input_json_delta", "partial_json": str(text)}:
                 self.built.add(block.open, text)
-            case {"type": "input_json_delta", "partial_json": dict() | list() as given}:
+            case {"type": "input_json_delta", "partial_json": given} if given:
                 self.built.add(block.open, json.dumps(given))
             case {"type": "text_delta" | "thinking_delta" | "input_json_delta"}:
                 pass  # without a text

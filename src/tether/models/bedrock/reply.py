@@ -194,6 +194,8 @@ class _Reply:
                 self.built.add(block.open, text)
             case {"toolUse": {"input": str(text)}}:
                 self.built.add(block.open, text)
+            case {"toolUse": {"input": given}} if given:
+                self.built.add(block.open, json.dumps(given))
             case {"reasoningContent": {"text": str(text)}}:
                 self.built.add(block.open, text)
             case {"reasoningContent": dict(sealed)}:
