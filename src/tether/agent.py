@@ -32,6 +32,7 @@ from tether._given import (
     function,
     instance_of,
     items,
+    number,
     optional,
     seconds,
     whole_number,
@@ -798,7 +799,7 @@ class Agent(Hookable):
 
         def price(reply: AssistantMessage) -> float:
             if self.price is not None:
-                return self.price(reply)
+                return number("what price returns", self.price(reply))
             # Looking it up takes a while the first time, so that is done only where it counts.
             return cost_of(reply, self._model) if costs_count() else 0.0
 

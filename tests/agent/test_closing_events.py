@@ -1,5 +1,6 @@
 """A run that ends early, for whatever reason, tells its consumers so by the grammar of events."""
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -22,6 +23,7 @@ from tether import (
     ToolExecutionEnd,
     ToolExecutionStart,
     TurnEnd,
+    UsageError,
     tool,
 )
 from tether.hooks import HookPoint
@@ -131,7 +133,7 @@ async def test_a_scope_that_is_cancelled_while_tools_run() -> None:
     assert sorted(ended) == ["interrupted", "ok"]
 
 
-@pytest.mark.parametrize("wrong", [None, "much"])
+@pytest.mark.parametrize("wrong", [None, "much", math.nan, -1])
 async def test_a_price_that_raises_closes_the_run(wrong: Any) -> None:
     def price(_: AssistantMessage) -> float:
         if wrong is None:
@@ -139,7 +141,7 @@ async def test_a_price_that_raises_closes_the_run(wrong: Any) -> None:
         return wrong  # type: ignore[no-any-return]
 
     agent = Agent(ScriptedModel(call("add", a=1, b=2)), tools=[add], price=price)
-    events = await raised_in(agent, LookupError if wrong is None else TypeError, 0)
+    events = await raised_in(agent, LookupError if wrong is None else UsageError, 0)
     check_events(events)
     assert isinstance(events[-1], AgentEnd)
     assert events[-1].error is not None

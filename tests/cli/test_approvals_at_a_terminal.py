@@ -51,7 +51,7 @@ def test_in_a_conversation_the_question_is_the_prompt_and_a_half_typed_line_is_s
             "  @@ -1 +1 @@",
             "  -old",
             "  +new",
-            "always: every later call of write_file runs unasked, whatever it is given",
+            "always: every later call of write_file runs without a question, whatever its arguments",
         ]
         there.says("")
         there.until(r"  | rm \u202e-rf build")

@@ -169,7 +169,7 @@ async def test_a_person_is_asked_and_their_next_words_are_the_answer() -> None:
         agent.around_tool(permission({"add"}, person.conversation.ask))
         [told] = await person.does("go")
         assert told.splitlines()[:2] == ["add", "  a: 1"]
-        assert "always: every later call of add runs unasked" in told
+        assert "always: every later call of add runs without a question" in told
         assert "run it? [y]es, [a]lways, [n]o, or why not: " in told
         assert len(await person.does("n", "too small", "always")) == 2
     results = [m.text for m in agent.messages if isinstance(m, ToolResultMessage)]

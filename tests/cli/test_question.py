@@ -21,7 +21,10 @@ def shown(name: str, **arguments: Any) -> list[str]:
     """The lines above what `always` means and what asks."""
     drawn = printable(question_about(ToolCall("c1", name, arguments)).drawn)
     *lines, always, asks = drawn.split("\n")
-    assert always == f"always: every later call of {name} runs unasked, whatever it is given"
+    assert (
+        always
+        == f"always: every later call of {name} runs without a question, whatever its arguments"
+    )
     assert asks == "run it? [y]es, [a]lways, [n]o, or why not: "
     return lines
 

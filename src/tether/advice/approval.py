@@ -34,7 +34,7 @@ def approval_by_person(*, tools: Collection[str] | None = None, ask: Ask = input
         call = invocation.call
         question = (
             f"{call.name} {dict(call.arguments)!r}\n"
-            f"(always: every later call of {call.name} runs unasked, whatever it is given)\n"
+            f"(always: every later call of {call.name} runs without a question, whatever its arguments)\n"
             "run it? [y]es, [a]lways, [n]o, or why not: "
         )
         return verdict_of(await _answer(ask, question))

@@ -66,7 +66,9 @@ def question_about(call: ToolCall) -> Question:
     Returns:
         A question that shows what the call will do, every character that could deceive written out.
     """
-    always = f"always: every later call of {call.name} runs unasked, whatever it is given\n"
+    always = (
+        f"always: every later call of {call.name} runs without a question, whatever its arguments\n"
+    )
     return Question(
         styled("run it? [y]es, [a]lways, [n]o, or why not: ", BOLD, YELLOW),
         joined([*_limited(_lines(call)), styled(always, DIM)]),
