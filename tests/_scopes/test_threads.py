@@ -326,6 +326,23 @@ async def test_a_plain_tool_cannot_end_the_program() -> None:
     assert outcomes(agent) == [("error", "RuntimeError: leave called sys.exit(3)"), ("ok", "here")]
 
 
+async def test_a_plain_tool_with_an_event_loop_of_its_own_cannot_end_the_program_either() -> None:
+    async def leave_in_a_task() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(anyio.lowlevel.checkpoint)
+            raise SystemExit(3)
+
+    @tool
+    def leave() -> None:
+        """Leave."""
+        anyio.run(leave_in_a_task, backend="trio")
+
+    agent = Agent(ScriptedModel(call("leave"), "Gone on."), tools=[leave])
+    with anyio.fail_after(GUARD):
+        assert (await agent.prompt("go")).text == "Gone on."
+    assert outcomes(agent) == [("error", "RuntimeError: leave called sys.exit")]
+
+
 @pytest.mark.parametrize("plain", [True, False])
 async def test_an_exception_whose_text_cannot_be_had_is_a_result(plain: bool) -> None:
     class MuteError(Exception):

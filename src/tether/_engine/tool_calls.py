@@ -363,6 +363,12 @@ def _in_thread(
     except SystemExit as error:
         # Raised in the event loop it would end the program; here it says that the function has no result.
         raise RuntimeError(f"{name} called sys.exit({error.code!r})") from error
+    except BaseExceptionGroup as group:
+        # A function that runs an event loop of its own may raise the same in a group.
+        exits, rest = group.split(SystemExit)
+        if exits is None or not isinstance(rest, ExceptionGroup | None):
+            raise
+        raise RuntimeError(f"{name} called sys.exit") from group
     finally:
         if given_up:
             _log.warning("%s came back after it was given up; its result is discarded", name)
