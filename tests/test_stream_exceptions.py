@@ -307,3 +307,33 @@ async def test_a_failure_is_not_taken_for_the_end(error: Exception) -> None:
     with pytest.raises(RuntimeError) as caught:
         await stream.receive()
     assert caught.value.__cause__ is error
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_the_end_of_the_program_comes_once_all_is_cleaned_up(
+    backend: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    order: list[str] = []
+
+    async def leave(_: EventSink[int]) -> NoReturn:
+        raise SystemExit(3)
+
+    async def main() -> None:
+        try:
+            async with open_event_stream(leave):
+                try:
+                    await anyio.sleep_forever()
+                finally:
+                    with anyio.CancelScope(shield=True):
+                        await until_blocked()
+                    order.append("cleaned up")
+        except SystemExit:
+            # The event loop goes on: it was not stopped by a task.
+            await checkpoint()
+            order.append("left")
+            raise
+
+    with pytest.raises(SystemExit):
+        anyio.run(main, backend=backend)
+    assert order == ["cleaned up", "left"]
+    assert not caplog.records

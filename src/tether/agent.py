@@ -150,12 +150,12 @@ class Agent(Hookable):
         OSError: the file cannot be opened.
     """
 
-    system = Checked(optional(instance_of(str, "a string")))
-    name = Checked(instance_of(str, "a string"))
-    options = Checked(instance_of(ModelOptions))
-    limits = Checked(instance_of(Limits))
-    sequential = Checked(instance_of(bool, "True or False"))
-    tool_timeout = Checked(seconds)
+    system: Checked[str | None] = Checked(optional(instance_of(str, "a string")))
+    name: Checked[str] = Checked(instance_of(str, "a string"))
+    options: Checked[ModelOptions] = Checked(instance_of(ModelOptions))
+    limits: Checked[Limits] = Checked(instance_of(Limits))
+    sequential: Checked[bool] = Checked(instance_of(bool, "True or False"))
+    tool_timeout: Checked[float] = Checked(seconds)
     price: Checked[Callable[[AssistantMessage], float] | None] = Checked(optional(function))
 
     def __init__(

@@ -389,7 +389,7 @@ async def open_event_stream(
                 raised.append(Failure(error))
             tasks.cancel_scope.cancel()
     except anyio.get_cancelled_exc_class():  # noqa: ASYNC103 - what the block had raised goes first
-        if not raised:
+        if not raised and not any(failure.ends_program for failure in broadcast.failures):
             # What the producer failed with meanwhile must not stand for the cancellation.
             raise
     except BaseExceptionGroup:
@@ -410,11 +410,13 @@ async def _produce(
         if isinstance(failure, Exception):
             broadcast.fail(failure)
             return  # noqa: ASYNC104 - handed to the consumers; a cancellation alone is raised
-        if failure is not None:
-            # The end of the program: it is no matter of the consumers. That of the block is cancelled first.
-            broadcast.failures.append(Failure(failure))
-            scope.cancel()
         left = "the block of this stream was left before its producer was done, or its producer was cancelled"
         broadcast.fail(anyio.ClosedResourceError(left), heard=True)
-        raise
+        if failure is None:
+            raise
+        # The end of the program, which is no matter of the consumers. It is raised where the stream is left: asyncio
+        # stops its event loop at once where a task raises it, and nothing could be cleaned up.
+        broadcast.failures.append(Failure(failure))
+        scope.cancel()
+        return  # noqa: ASYNC104 - see above
     broadcast.finish(result)

@@ -168,7 +168,7 @@ def test_a_changed_init_file_is_asked_about_by_the_conversation_and_a_signal_end
     init = folder / ".tether" / "init.py"
     init.parent.mkdir()
     init.write_text("print('loaded one')")
-    with terminal(folder, ready="Run it,") as there:
+    with terminal(folder, ready="Run it,", columns=300) as there:
         there.child.send("y\n")
         there.until("loaded one")
         there.until("\n offline")

@@ -24,6 +24,11 @@ class Failure:
         self._traceback = self.exception.__traceback__
         self._context = self.exception.__context__
 
+    @property
+    def ends_program(self) -> bool:
+        """Whether it is to end the program, and no failure of the producer's own."""
+        return not isinstance(self.exception, Exception)
+
     def reraise(self) -> NoReturn:
         """Raise it, with the traceback and context that it came with."""
         self.heard = True

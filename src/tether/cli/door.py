@@ -130,9 +130,9 @@ class Door(io.TextIOBase):
     """
 
     def __init__(self, stream: TextIO, *, escapes: bool) -> None:
-        self.stream = stream
-        self.escapes = escapes
-        self.at_line_start = True
+        self.stream: TextIO = stream
+        self.escapes: bool = escapes
+        self.at_line_start: bool = True
 
     def write(self, text: str) -> int:
         """Write text; of what is not drawn, only what is printable."""

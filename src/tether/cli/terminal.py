@@ -190,7 +190,7 @@ class _Reader:
             read(self._pass_on)
         except _LeftError:
             pass
-        except BaseException as error:  # noqa: BLE001 - it is raised in the event loop
+        except BaseException as error:  # noqa: ASYNC103, BLE001 - it is raised in the event loop
             self._failure = error
         with suppress(RuntimeError):  # the event loop has ended
             anyio.from_thread.run_sync(self.ended.set, token=self._token)
