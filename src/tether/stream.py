@@ -405,7 +405,7 @@ async def _produce(
 ) -> None:
     try:
         result = await producer(_ProducerSink(broadcast))
-    except BaseException as error:
+    except BaseException as error:  # noqa: ASYNC103 - only the end of the program is not raised again here
         failure = beside_cancellation(error)
         if isinstance(failure, Exception):
             broadcast.fail(failure)

@@ -145,7 +145,7 @@ class _Desk:
         try:
             return question.answer.result()
         except CancelledError:
-            raise CancelledError(_GIVEN_UP) from None
+            raise CancelledError(_GIVEN_UP) from None  # noqa: ASYNC104 - in a thread, where it cancels no task
 
     def check_cancelled(self) -> None:
         """Do what `anyio.from_thread.check_cancelled` is asked for."""
