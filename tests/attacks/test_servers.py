@@ -5,6 +5,7 @@ import importlib
 import json
 import zlib
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any
@@ -83,18 +84,18 @@ async def test_the_first_byte_of_a_body_has_to_come_in_time_whatever_comes_befor
     assert (error.kind, error.message) == ("timeout", "vllm:m did not answer within 0.2 s")
 
 
-async def test_a_chunk_has_to_come_in_time_whatever_frames_it() -> None:
+async def test_what_frames_a_chunk_is_bounded() -> None:
     async def handler(exchange: Exchange) -> None:
         await exchange.start()
         await exchange.send(events(chunk("Hel")))
         await exchange.stream.send(b"1;")
-        while True:
-            await exchange.stream.send(b"x")
-            await anyio.sleep(0.01)
+        with suppress(anyio.BrokenResourceError):
+            while True:
+                await exchange.stream.send(b"x" * 1024)
 
     async with serving(handler) as server:
-        error = await failure_of(model_at(server.url, idle_timeout=0.3))
-    assert error.message == "vllm:m was silent for 0.3 s within its answer"
+        error = await failure_of(model_at(server.url))
+    assert error.kind in {"malformed", "connection"}
     assert error.partial is not None
     assert error.partial.text == "Hel"
 

@@ -147,7 +147,6 @@ class HttpModel:
                     unpacker=_unpacker(answer.response, answer.border),
                     room=self.max_reply_size,
                     first_byte_timeout=answer.time_left,
-                    idle_timeout=self.idle_timeout,
                 )
         finally:
             await answer.aclose()
@@ -241,8 +240,8 @@ class HttpModel:
                 anyio.current_time() + 2 * self.connect_timeout + self.first_byte_timeout
             )
             response = await connection.handle_async_request(asked)
-            # From here on the time until each chunk counts, whatever frames it.
-            timeouts["read"] = None
+            # httpcore looks when the body is begun. A cancel scope of ours for each chunk would double the cost of one.
+            timeouts["read"] = self.idle_timeout
             return response, body.time_left
         raise httpx.ReadTimeout("") if body.is_sent else httpx.ConnectTimeout("")
 

@@ -47,8 +47,7 @@ class ReplyStream:
         border: what errors and facts pass.
         unpacker: unpacks the body, if it is packed.
         room: bytes that the body may have, unpacked; and again as many on the wire, if it is packed.
-        first_byte_timeout: seconds to wait for the first chunk.
-        idle_timeout: seconds to wait for each further one.
+        first_byte_timeout: seconds to wait for the first chunk. That one of the others waits too long, httpx finds out.
     """
 
     __slots__ = (
@@ -58,7 +57,6 @@ class ReplyStream:
         "_error",
         "_frames",
         "_has_begun",
-        "_idle_timeout",
         "_over",
         "_pieces",
         "_ready",
@@ -78,7 +76,6 @@ class ReplyStream:
         unpacker: Unpacker | None,
         room: int,
         first_byte_timeout: float,
-        idle_timeout: float,
     ) -> None:
         self._chunks = chunks
         self._frames = frames
@@ -88,7 +85,6 @@ class ReplyStream:
         self._pieces: Iterator[bytes] = iter(())
         self._room = self._room_on_the_wire = room
         self._timeout = first_byte_timeout
-        self._idle_timeout = idle_timeout
         self._has_begun = False
         self._ready: deque[Delta] = deque()
         self._over = False
@@ -137,10 +133,10 @@ class ReplyStream:
         return piece
 
     async def _next_chunk(self) -> bytes:
-        # What ends the wait of httpx is each byte, also of what frames a chunk; here it is the chunk.
+        if self._has_begun:
+            return await self._chunks.__anext__()
         with anyio.move_on_after(self._timeout):
             chunk = await self._chunks.__anext__()
-            self._timeout = self._idle_timeout
             self._has_begun = True
             return chunk
         raise httpx.ReadTimeout("")
