@@ -34,12 +34,9 @@ _BLANKS: Final = (b" ", b"\t")
 _BLANK_LINE: Final = re.compile(rb"\n\r?\n")
 _DIGITS: Final = re.compile(rb"[0-9]+")
 
-_METHOD: Final = re.compile(_TOKEN)
+_NAME: Final = re.compile(_TOKEN)
 _TARGET: Final = re.compile(rb"[\x21-\x7e]+")
 _VALUE: Final = re.compile(rb"(?:%b)?" % _TEXT)
-_WRITTEN: Final = re.compile(rb"(?:%b: (?:%b)?\r\n)*" % (_TOKEN, _TEXT))
-"""All fields of a head that was written, if nothing is wrong with one of them."""
-
 _MOST_DIGITS: Final = 20
 """Of a length."""
 
@@ -132,27 +129,25 @@ def write_head(method: bytes, target: bytes, headers: Headers) -> tuple[bytes, F
     ordered = headers
     if headers[:1] != hosts:
         ordered = [*hosts, *(field for field in headers if field[0].lower() != b"host")]
+    _check(headers)
     kept, framing = _framed(ordered, httpx.LocalProtocolError)
-    block = b"".join([b"%b: %b\r\n" % field for field in kept])
-    if not _WRITTEN.fullmatch(block):
-        raise _illegal(headers)
     if len(hosts) != 1:
         many = "Found multiple Host: headers" if hosts else "Missing mandatory Host: header"
         raise httpx.LocalProtocolError(many)
-    if not _METHOD.fullmatch(method):
+    if not _NAME.fullmatch(method):
         raise httpx.LocalProtocolError("Illegal method characters")
     if not _TARGET.fullmatch(target):
         raise httpx.LocalProtocolError("Illegal target characters")
+    block = b"".join([b"%b: %b\r\n" % field for field in kept])
     return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, block), framing
 
 
-def _illegal(headers: Headers) -> httpx.LocalProtocolError:
+def _check(headers: Headers) -> None:
     for name, value in headers:
-        if not _METHOD.fullmatch(name):
-            return httpx.LocalProtocolError(f"Illegal header name {name!r}")
+        if not _NAME.fullmatch(name):
+            raise httpx.LocalProtocolError(f"Illegal header name {name!r}")
         if not _VALUE.fullmatch(value):
-            return httpx.LocalProtocolError(f"Illegal header value {value!r}")
-    raise AssertionError("one of the fields is illegal")
+            raise httpx.LocalProtocolError(f"Illegal header value {value!r}")
 
 
 def end_of_block(data: bytes) -> int | None:
