@@ -112,7 +112,8 @@ class Connection:
         """
         if self.is_open:
             self.is_open = False
-            await _close(self.stream)
+            with anyio.move_on_after(CLOSING_TIME, shield=True):
+                await self.stream.aclose()
 
     def get_extra_info(self, info: str) -> Any:
         """Tell about the connection, by the names that httpcore has."""
@@ -175,13 +176,9 @@ async def _encrypted(stream: ByteStream, tls: ssl.SSLContext, server_name: str) 
             server_side=False,
         )
     except BaseException:
-        await _close(stream)
+        with anyio.move_on_after(CLOSING_TIME, shield=True):
+            await stream.aclose()
         raise
-
-
-async def _close(stream: ByteStream) -> None:
-    with anyio.move_on_after(CLOSING_TIME, shield=True):
-        await stream.aclose()
 
 
 def _is_readable(raw: socket.socket) -> bool:
