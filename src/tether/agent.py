@@ -718,7 +718,7 @@ class Agent(Hookable):
                 if run is not None and limits != "shared":
                     context.spend(run.usage, run.cost)
             details = {
-                "messages": [to_builtins(message) for message in child.messages],
+                "messages": to_builtins(child.messages),
                 "stop_reason": result.stop_reason,
             }
             return ToolResult(result.text, details=details)
