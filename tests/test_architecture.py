@@ -50,7 +50,7 @@ MODELS_KNOW = {
 }
 """All that the models know of the rest; and `_engine` knows nothing of them."""
 
-GUESTS = ("toolbox", "advice", "testing", "embedding", "cli")
+GUESTS = ("toolbox", "advice", "testing", "embedding", "web", "cli")
 """Many of a kind, made of the public face: the root and the public modules."""
 
 FACES = ("", "blocking", "session", *GUESTS)
@@ -158,7 +158,10 @@ def _is_private(name: str) -> bool:
 
 
 def _may_use(family: str) -> tuple[str, ...]:
-    return ("toolbox", "advice") if family == "cli" else ()
+    return _GUESTS_OF.get(family, ())
+
+
+_GUESTS_OF = {"cli": ("toolbox", "advice", "web"), "web": ("embedding",)}
 
 
 def _is_pure(name: str) -> bool:
