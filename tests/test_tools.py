@@ -338,7 +338,7 @@ async def generator() -> Any:
         (
             starred,
             {"parameters": {"type": "strng"}},
-            "starred: `parameters` is no JSON Schema: 'strng' is not",
+            "starred: `parameters` is not a JSON Schema: 'strng' is not",
         ),
         (
             starred,

@@ -127,7 +127,7 @@ class Agent(Hookable):
             is announced. What it holds already comes before `messages`. A session that was opened by its path is
             closed with `agent.session.close()`, at the latest when nobody holds the agent any more.
         sequential: run the calls of a reply one after the other.
-        tool_timeout: seconds that a tool without a timeout of its own may run; `math.inf` is no limit.
+        tool_timeout: seconds that a tool without a timeout of its own may run; `math.inf` means no limit.
         steering: how many waiting messages enter at each turn.
         follow_up: how many waiting messages enter when the agent would stop.
         transform_context: a hook, see `tether.hooks`; so are the next four.
@@ -146,7 +146,7 @@ class Agent(Hookable):
         ToolDefinitionError: a function cannot be made a tool.
         UsageError: something that is given is not what it must be, two tools have the same name, or another session has
             the file open.
-        DecodeError: the file is no session.
+        DecodeError: the file is not a session.
         OSError: the file cannot be opened.
     """
 

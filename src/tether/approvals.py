@@ -1,8 +1,8 @@
 """Approval of tool calls, by a person or by a program. No I/O of its own.
 
 Approval is a hook around tools, which runs in the task of the call: several calls can wait for approval at the same
-time, in any order, or one after the other, and the rest of the run goes on. The time that a person thinks is no part of
-a call's duration and timeout, and a cancellation ends the wait at once.
+time, in any order, or one after the other, and the rest of the run goes on. The time that a person thinks is not part
+of a call's duration and timeout, and a cancellation ends the wait at once.
 
 Each question is an `ApprovalRequested` in the events of the run, and its end an `ApprovalAnswered`.
 """

@@ -14,7 +14,7 @@ What is written can be read back, and equals what was written:
   known, a tag or a word that is not known, and a value that JSON cannot hold are errors which name the path.
 - Free data (`details`, `arguments`, `data`) passes through. JSON has only one kind of list: a tuple in it
   comes back as a list.
-- Half of a surrogate pair, which a reply that was cut inside a character may leave, is no text that could
+- Half of a surrogate pair, which a reply that was cut inside a character may leave, is not text that could
   be written as UTF-8: two halves that meet become their character, a lone one becomes U+FFFD.
 
 No I/O.

@@ -85,7 +85,7 @@ class Tool:
     """JSON Schema of an object."""
     function: Callable[..., Any]
     timeout: float | None = field(default=None, kw_only=True)
-    """Seconds it may run; None leaves it to the agent, `math.inf` is no limit."""
+    """Seconds it may run; None leaves it to the agent, `math.inf` means no limit."""
     sequential: bool = field(default=False, kw_only=True)
     """The calls of a reply run one after the other, if it is among them."""
     max_concurrency: int | None = field(default=None, kw_only=True)
@@ -355,7 +355,7 @@ def tool(
         parameters: a JSON Schema to use in place of the signature. The function gets the arguments as
             keyword arguments; or all as one mapping, if it has just one parameter that is none of
             the schema's properties.
-        timeout: seconds it may run; None leaves it to the agent, `math.inf` is no limit.
+        timeout: seconds it may run; None leaves it to the agent, `math.inf` means no limit.
         sequential: calls of a reply run one after the other, if it is among them.
         max_concurrency: how many calls of it may run at once.
         title: its name for people.

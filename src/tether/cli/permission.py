@@ -45,7 +45,7 @@ def is_asked_about(tool: Tool) -> bool:
 
 
 async def ask_at_terminal(question: Question) -> str:
-    """Ask, and wait for a line without a thread. What was typed before is no answer.
+    """Ask, and wait for a line without a thread. What was typed before is not an answer.
 
     Cancellation:
         Stops waiting at once; the question stays on the screen.

@@ -141,7 +141,7 @@ def _folder(root: Root, path: str, pattern: str) -> tuple[Path, str]:
     if not os.path.lexists(located):
         raise FileNotFoundError(f"there is no folder {path}")
     if not located.is_dir():
-        raise NotADirectoryError(f"{path} is no folder; read_file reads a file")
+        raise NotADirectoryError(f"{path} is not a folder; read_file reads a file")
     return located, pattern
 
 
