@@ -58,6 +58,7 @@ from tether.models.knowledge import context_window, known_models, price_of
 from tether.pending import PendingRun
 from tether.result import OutputResult, RunResult
 from tether.run import Run
+from tether.run_context import RunContext
 from tether.serialize import from_json, to_json
 from tether.session import Session, SessionStore, sessions
 from tether.stream import EventStream, create_event_stream, open_event_stream
@@ -101,6 +102,7 @@ __all__ = (
     "Queued",
     "RetryPolicy",
     "Run",
+    "RunContext",
     "RunIterator",
     "RunResult",
     "Session",

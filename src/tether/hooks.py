@@ -1,4 +1,4 @@
-"""Named points at which a program changes what an agent does, and hooks around the two things it does.
+"""Named points at which a program changes what an agent does, and hooks around the things it does.
 
     point               is given                       may return
     transform_context   the list of messages, and,     a list of messages to go on with
@@ -12,15 +12,21 @@
     around_tool         the invocation, proceed        a result (see `AroundTool`)
     after_tool          the invocation, the result     a result to record instead
     should_stop         the turn's end                 True to end the run
+    around_run          a `RunContext`                 a context manager (see `AroundRun`)
     on_event            the event                      anything: it is not looked at
     agent_opened        the agent                      anything
     agent_closed        the agent                      anything
 
 The last two belong to `Agent.opened`: they run when its block is entered, and when it is left, however that is.
 
-A hook is a plain function or an async one. None as its answer changes nothing, except at the two `around_` points,
+A hook is a plain function or an async one. None as its answer changes nothing, except at the `around_` points,
 which must answer. Any other answer is a TypeError that names the hook, so that no answer is overlooked: a
 `before_tool` hook that returns False by mistake ends the run, and the tool does not run.
+
+What is at `around_run` is around the runs of the agent, and around those of agents that run inside its tools, however
+deep: it is entered before the first task of a run starts, and left after the last has ended, however that is, in the
+task of the run. It sees an exception or a cancellation of the run, and cannot hold it back. What it sets in context
+variables is set for the run and its tools, and not for who reads the events.
 
 Several hooks on one point run in the order of their depth, lowest first, then in the order in which they were added;
 each is given what the one before it made. Around hooks nest in the same order: the lowest depth is outermost.
@@ -34,7 +40,7 @@ No I/O.
 import inspect
 import reprlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args, overload
 
 from attrs import evolve, frozen
@@ -51,6 +57,7 @@ from tether.messages import (
     unique,
 )
 from tether.model import DeltaStream, Model, ModelMessage, ModelRequest, ToolSpec
+from tether.run_context import RunContext
 from tether.tools import Tool, ToolContext, ToolResult
 
 __all__ = (
@@ -58,6 +65,7 @@ __all__ = (
     "AfterTool",
     "AgentHook",
     "AroundModel",
+    "AroundRun",
     "AroundTool",
     "BeforeModel",
     "BeforeTool",
@@ -90,6 +98,7 @@ HookPoint: TypeAlias = Literal[
     "around_tool",
     "after_tool",
     "should_stop",
+    "around_run",
     "on_event",
     "agent_opened",
     "agent_closed",
@@ -169,6 +178,12 @@ ProceedTool: TypeAlias = Callable[[Invocation], Awaitable[ToolResult]]
 AroundTool: TypeAlias = Callable[[Invocation, ProceedTool], Awaitable[ToolResult]]
 """A hook around a tool: it returns a result, and may get one from `proceed`, once, twice or not at all."""
 
+AroundRun: TypeAlias = Callable[
+    [RunContext], AbstractAsyncContextManager[object] | AbstractContextManager[object]
+]
+"""A hook around a run: a function decorated with `contextlib.asynccontextmanager` or `contextlib.contextmanager`, say.
+After its `yield` the context has the run's `result`; a run that fails or is cancelled raises there."""
+
 _TransformContext = TypeVar("_TransformContext", bound=TransformContext)
 _Convert = TypeVar("_Convert", bound=Convert)
 _BeforeModel = TypeVar("_BeforeModel", bound=BeforeModel)
@@ -178,6 +193,7 @@ _BeforeTool = TypeVar("_BeforeTool", bound=BeforeTool)
 _AroundTool = TypeVar("_AroundTool", bound=AroundTool)
 _AfterTool = TypeVar("_AfterTool", bound=AfterTool)
 _ShouldStop = TypeVar("_ShouldStop", bound=ShouldStop)
+_AroundRun = TypeVar("_AroundRun", bound=AroundRun)
 _OnEvent = TypeVar("_OnEvent", bound=OnEvent)
 _AgentHook = TypeVar("_AgentHook", bound=AgentHook)
 
@@ -306,6 +322,10 @@ class Hookable:
     ) -> Callable[[_ShouldStop], _ShouldStop]: ...
     @overload
     def hook(
+        self, point: Literal["around_run"], *, name: str | None = None, depth: int = 0
+    ) -> Callable[[_AroundRun], _AroundRun]: ...
+    @overload
+    def hook(
         self, point: Literal["on_event"], *, name: str | None = None, depth: int = 0
     ) -> Callable[[_OnEvent], _OnEvent]: ...
     @overload
@@ -334,6 +354,10 @@ class Hookable:
         """
         _check_point(point)
         return lambda function: self.hooks.add(point, function, name=name, depth=depth)
+
+    def around_run(self, function: AroundRun) -> AroundRun:
+        """Put the decorated function around every run, those of child agents included; see `tether.hooks.AroundRun`."""
+        return self.hooks.add("around_run", function)
 
     def around_tool(self, function: AroundTool) -> AroundTool:
         """Put the decorated function around every tool call; see `tether.hooks.AroundTool`."""
@@ -407,6 +431,11 @@ _MAY_RETURN: Final[Mapping[HookPoint, tuple[Callable[[object], bool], str]]] = {
         lambda answer: isinstance(answer, AbstractAsyncContextManager),
         "an async context manager, such as `proceed(request)` or what a function decorated with "
         "contextlib.asynccontextmanager returns",
+    ),
+    "around_run": (
+        lambda answer: isinstance(answer, AbstractAsyncContextManager | AbstractContextManager),
+        "a context manager, such as what a function decorated with contextlib.asynccontextmanager or "
+        "contextlib.contextmanager returns",
     ),
     "after_model": (
         lambda answer: isinstance(answer, AssistantMessage | None),
