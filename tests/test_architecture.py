@@ -22,7 +22,7 @@ FLOORS = {
     "what things are": (
         "media_types opening media messages errors _given limits deltas events transcript serialize result"
     ),
-    "what decides": "_schema model tools run_context hooks loop",
+    "what decides": "_schema model tools hooks hookable loop",
     "scopes and streams": "_scopes _channel stream",
     "how models are reached": "models",
     "what happens": "_engine run pending iterator chat approvals session commands agent blocking",

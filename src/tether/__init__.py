@@ -34,7 +34,7 @@ from tether.events import (
     TurnEnd,
     TurnStart,
 )
-from tether.hooks import Deny, Invocation, ProceedTool
+from tether.hooks import Deny, Invocation, ProceedTool, RunContext
 from tether.iterator import RunIterator
 from tether.limits import Limits
 from tether.media import Audio, Document, Image, Video
@@ -58,7 +58,6 @@ from tether.models.knowledge import context_window, known_models, price_of
 from tether.pending import PendingRun
 from tether.result import OutputResult, RunResult
 from tether.run import Run
-from tether.run_context import RunContext
 from tether.serialize import from_json, to_json
 from tether.session import Session, SessionStore, sessions
 from tether.stream import EventStream, create_event_stream, open_event_stream

@@ -42,11 +42,11 @@ from tether.approvals import Approve, approval
 from tether.chat import Chat
 from tether.errors import UsageError
 from tether.events import Event
+from tether.hookable import Hookable
 from tether.hooks import (
     AfterTool,
     BeforeTool,
     Convert,
-    Hookable,
     HookPoint,
     Hooks,
     OnEvent,

@@ -15,11 +15,11 @@ from tether._engine.parts import LiveRun, RunParts, RunServices
 from tether._engine.publisher import Publisher
 from tether.errors import UsageError
 from tether.events import Event
+from tether.hooks import RunContext
 from tether.limits import Spent
 from tether.loop import End, Loop, agent_loop
 from tether.messages import Message, Prompt, Queued
 from tether.result import OutputResult, RunResult
-from tether.run_context import RunContext
 from tether.stream import EventSink
 
 __all__ = ("ActiveRun", "RunStart")

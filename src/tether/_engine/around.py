@@ -4,9 +4,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import cast
 
-from tether.hooks import Hook, checked
+from tether.hooks import Hook, RunContext, checked
 from tether.result import RunResult
-from tether.run_context import RunContext
 
 __all__ = ("hooks_around", "within_hooks")
 
