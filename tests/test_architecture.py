@@ -55,7 +55,7 @@ MODELS_KNOW = {
 GUESTS = ("toolbox", "advice", "testing", "embedding", "web", "cli")
 """Many of a kind, made of the public face: the root and the public modules."""
 
-FACES = ("", "blocking", "session", *GUESTS)
+FACES = ("", "blocking", "session", "web.page", *GUESTS)
 """Packages whose `__init__` exports what people use of them."""
 
 FORBIDDEN_IN_PURE = {"anyio", "httpx", "time", "random", "uuid", "socket", "subprocess"}
