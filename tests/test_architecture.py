@@ -50,7 +50,7 @@ MODELS_KNOW = {
 }
 """All that the models know of the rest; and `_engine` knows nothing of them."""
 
-GUESTS = ("toolbox", "advice", "testing", "embedding", "cli")
+GUESTS = ("toolbox", "advice", "testing", "embedding", "host", "cli")
 """Many of a kind, made of the public face: the root and the public modules."""
 
 FACES = ("", "blocking", "session", *GUESTS)
