@@ -50,7 +50,7 @@ def texts(events: Sequence[tether.Event]) -> list[str]:
     return [block.text for block in blocks if isinstance(block, tether.Text) and block.text]
 
 
-@settings(max_examples=30)
+@settings(max_examples=12)
 @given(plans)
 def test_every_run_obeys_the_rules(plan: Plan) -> None:
     check(told(plan))

@@ -17,7 +17,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(16)
 
 
 @tether.tool
-async def read(path: str, context: tether.ToolContext) -> str:
+async def read(path: str, context: tether.ToolContext[Any]) -> str:
     """Read, in two parts."""
     await context.update("half", details={"path": path})
     return f"read {path}"

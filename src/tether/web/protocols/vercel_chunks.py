@@ -99,7 +99,7 @@ class UiMessageStream:
     def take(self, event: Event) -> Iterator[Json]:
         """Give the chunks of an event of the run."""
         run, inner = self._runs.locate(event)
-        if inner.__class__ is MessageUpdate:
+        if type(inner) is MessageUpdate:
             steps = run.blocks.add(inner.delta)
             if run is self._runs.root:
                 for step in steps:
