@@ -3,6 +3,8 @@
     to_json, from_json             one line of text, without a line break in it: fit for a log
     to_builtins, from_builtins     the same as objects and lists, for those who put it into something larger
 
+Sequences of them are written as lists, and read back: `from_json(to_json(agent.messages), Sequence[Message])`.
+
 An object begins with its tag (`role` for a message, `type` for everything else), and then has every field
 under its own name. Tuples are lists, bytes are base64.
 
@@ -12,7 +14,7 @@ What is written can be read back, and equals what was written:
   known, a tag or a word that is not known, and a value that JSON cannot hold are errors which name the path.
 - Free data (`details`, `arguments`, `data`) passes through. JSON has only one kind of list: a tuple in it
   comes back as a list.
-- Half of a surrogate pair, which a reply that was cut inside a character may leave, is no text that could
+- Half of a surrogate pair, which a reply that was cut inside a character may leave, is not text that could
   be written as UTF-8: two halves that meet become their character, a lone one becomes U+FFFD.
 
 No I/O.
@@ -35,7 +37,6 @@ from typing import (
     Union,
     get_args,
     get_origin,
-    get_type_hints,
     overload,
 )
 
@@ -45,7 +46,14 @@ import msgspec
 from tether.deltas import Delta
 from tether.errors import DecodeError, UsageError
 from tether.events import Event
-from tether.messages import Block, Failure, JsonObject, Message, Usage
+from tether.messages import Block, Failure, Message, Usage
+from tether.vocabulary import (
+    arms_of,
+    field_types,
+    is_json_object,
+    is_tuple_of_any_length,
+    tag_of,
+)
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -61,15 +69,14 @@ _Hook: TypeAlias = Callable[[Any], Any]
 _ReadHook: TypeAlias = Callable[[Any, Any], Any]
 _Tags: TypeAlias = Mapping[str, Mapping[str, Any]]
 
-_TAG_NAMES: Final = ("role", "type")
 _TOO_DEEP: Final = "nested too deeply, or holding itself"
 
 
-def to_json(value: Serializable) -> bytes:
+def to_json(value: Serializable | Sequence[Serializable]) -> bytes:
     """Write as JSON.
 
     Args:
-        value: a message, event, delta or block.
+        value: a message, event, delta or block; or a sequence of them, such as `agent.messages`.
 
     Returns:
         UTF-8, compact, on one line, without a newline at its end.
@@ -93,10 +100,11 @@ def from_json(data: bytes | str, expected: Any = Message | Event) -> Any:
 
     Args:
         data: JSON text.
-        expected: one of the classes that can be written, or a union of them, such as `Message` or `Delta`.
+        expected: one of the classes that can be written, a union of them, such as `Message` or `Delta`, or
+            `Sequence[...]`, `tuple[..., ...]` or `list[...]` of one of these.
 
     Returns:
-        The message or event, or what was expected.
+        The message or event, or what was expected; a tuple for a `Sequence`.
 
     Raises:
         DecodeError: it is something else; `path` says where.
@@ -108,27 +116,30 @@ def from_json(data: bytes | str, expected: Any = Message | Event) -> Any:
     return from_builtins(value, expected)
 
 
-def to_builtins(value: Serializable) -> dict[str, Any]:
+@overload
+def to_builtins(value: Serializable) -> dict[str, Any]: ...
+@overload
+def to_builtins(value: Sequence[Serializable]) -> list[dict[str, Any]]: ...
+def to_builtins(value: Serializable | Sequence[Serializable]) -> Any:
     """Write as the objects and lists that a JSON library takes.
 
     Args:
-        value: a message, event, delta or block.
+        value: a message, event, delta or block; or a sequence of them, such as `agent.messages`.
 
     Returns:
-        A new object, which shares nothing with the value.
+        A new object, or a list of objects, which shares nothing with the value.
 
     Raises:
         UsageError: there is something in it that JSON cannot hold; the text names the path.
     """
-    if not attrs.has(type(value)):
-        raise UsageError(f"expected a message, event, delta or block, got {_kind_of(value)}")
     try:
-        written: dict[str, Any] = _converter().unstructure(value)
+        if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+            return _each(_write, tuple(value))
+        return _write(value)
     except _Misfit as misfit:
         raise UsageError(f"{misfit.path('$')}: {misfit.reason}") from None
     except RecursionError:
         raise UsageError(f"$: {_TOO_DEEP}") from None
-    return written
 
 
 @overload
@@ -140,11 +151,12 @@ def from_builtins(value: object, expected: Any = Message | Event, *, path: str =
 
     Args:
         value: objects, lists and so on.
-        expected: one of the classes that can be written, or a union of them, such as `Message` or `Delta`.
+        expected: one of the classes that can be written, a union of them, such as `Message` or `Delta`, or
+            `Sequence[...]`, `tuple[..., ...]` or `list[...]` of one of these.
         path: where the value stands in what it was taken from, for the errors.
 
     Returns:
-        The message or event, or what was expected. It shares nothing with the value.
+        The message or event, or what was expected; a tuple for a `Sequence`. It shares nothing with the value.
 
     Raises:
         DecodeError: it is something else; its `path` begins with the one given.
@@ -155,6 +167,12 @@ def from_builtins(value: object, expected: Any = Message | Event, *, path: str =
         raise DecodeError(misfit.reason, path=misfit.path(path)) from None
     except RecursionError:
         raise DecodeError(_TOO_DEEP, path=path) from None
+
+
+def _write(value: object) -> Any:
+    if not attrs.has(type(value)):
+        raise _Misfit(f"expected a message, event, delta or block, got {_kind_of(value)}")
+    return _converter().unstructure(value)
 
 
 class _Misfit(Exception):  # noqa: N818 - it never leaves this module
@@ -193,7 +211,8 @@ def _converter() -> "Converter":
     for is_shape, reader, writer in (
         (_is_anything, _refuse, _refuse),
         (_has_origin(Literal), _literal_reader, _literal_writer),
-        (_is_tuple_of_any_length, _tuple_reader, _tuple_writer),
+        (_has_origin(list, Sequence), _several_reader, _tuple_writer),
+        (is_tuple_of_any_length, _tuple_reader, _tuple_writer),
         (_has_origin(Union, UnionType), _union_reader, _union_writer),
         (attrs.has, _class_reader, _class_writer),
     ):
@@ -209,8 +228,8 @@ def _converter() -> "Converter":
     ):
         converter.register_structure_hook(leaf, _as_reader(read))
         converter.register_unstructure_hook(leaf, write)
-    converter.register_structure_hook_func(_is_json_object, _as_reader(_free_object))
-    converter.register_unstructure_hook_func(_is_json_object, _free_object)
+    converter.register_structure_hook_func(is_json_object, _as_reader(_free_object))
+    converter.register_unstructure_hook_func(is_json_object, _free_object)
     return converter
 
 
@@ -220,14 +239,6 @@ def _is_anything(_: Any) -> bool:
 
 def _has_origin(*origins: Any) -> Callable[[Any], bool]:
     return lambda type_: get_origin(type_) in origins
-
-
-def _is_tuple_of_any_length(type_: Any) -> bool:
-    return get_origin(type_) is tuple and get_args(type_)[1:] == (...,)
-
-
-def _is_json_object(type_: Any) -> bool:
-    return bool(type_ == JsonObject)
 
 
 def _as_reader(check: _Hook) -> _ReadHook:
@@ -367,6 +378,14 @@ def _word(value: object, known: Collection[str]) -> str:
     return text
 
 
+def _several_reader(type_: Any, converter: "Converter") -> _ReadHook:
+    of = get_args(type_)[0]
+    if not (attrs.has(of) or _has_origin(Union, UnionType)(of)):
+        _refuse(type_)
+    read = _tuple_reader(type_, converter)
+    return (lambda value, _: list(read(value, _))) if get_origin(type_) is list else read
+
+
 def _tuple_reader(type_: Any, converter: "Converter") -> _ReadHook:
     of = get_args(type_)[0]
     hook = converter.get_structure_hook(of)
@@ -378,14 +397,8 @@ def _tuple_writer(type_: Any, converter: "Converter") -> _Hook:
     return lambda value: _each(hook, value)
 
 
-def _arms(union: Any) -> tuple[Sequence[Any], bool]:
-    """The types in a union but None, and whether None is in it too."""
-    arms = [arm for arm in get_args(union) if arm is not NoneType]
-    return arms, len(arms) < len(get_args(union))
-
-
 def _union_reader(type_: Any, converter: "Converter") -> _ReadHook:
-    arms, optional = _arms(type_)
+    arms, optional = arms_of(type_)
     tags = _tags_of(arms if len(arms) > 1 else ())
 
     def read(value: object, _: Any) -> Any:
@@ -397,7 +410,7 @@ def _union_reader(type_: Any, converter: "Converter") -> _ReadHook:
 
 
 def _union_writer(type_: Any, converter: "Converter") -> _Hook:
-    arms, optional = _arms(type_)
+    arms, optional = arms_of(type_)
 
     def write(value: object) -> Any:
         if value is None and optional:
@@ -414,14 +427,9 @@ def _tags_of(classes: Sequence[Any]) -> _Tags:
     """The classes by the name of their tag, and by the tag."""
     tags: dict[str, dict[str, Any]] = {}
     for cls in classes:
-        for name, tag in (_tag_of(cls) or _refuse(cls)).items():
+        for name, tag in (tag_of(cls) or _refuse(cls)).items():
             tags.setdefault(name, {})[tag] = cls
     return tags
-
-
-def _tag_of(cls: Any) -> Mapping[str, str]:
-    """The tag of a class under its name; empty for one that has none."""
-    return {name: tag for name in _TAG_NAMES if isinstance(tag := cls.__dict__.get(name), str)}
 
 
 def _arm_of(value: object, tags: _Tags) -> Any:
@@ -435,8 +443,8 @@ def _arm_of(value: object, tags: _Tags) -> Any:
 
 
 def _class_reader(cls: type[Any], converter: "Converter") -> _ReadHook:
-    tag = _tag_of(cls)
-    types = _field_types(cls)
+    tag = tag_of(cls)
+    types = field_types(cls)
     hooks = {name: converter.get_structure_hook(type_) for name, type_ in types.items()}
     optional = {field.name for field in attrs.fields(cls) if field.default is not attrs.NOTHING}
     names = [*tag, *types]
@@ -468,8 +476,8 @@ def _object_with(names: Sequence[str], optional: Set[str], value: object) -> Map
 
 
 def _class_writer(cls: type[Any], converter: "Converter") -> _Hook:
-    tag = _tag_of(cls)
-    types = _field_types(cls)
+    tag = tag_of(cls)
+    types = field_types(cls)
     hooks = {name: converter.get_unstructure_hook(type_) for name, type_ in types.items()}
 
     def write(value: object) -> dict[str, Any]:
@@ -479,11 +487,6 @@ def _class_writer(cls: type[Any], converter: "Converter") -> _Hook:
         return {**tag, **fields}
 
     return write
-
-
-def _field_types(cls: type[Any]) -> Mapping[str, Any]:
-    hints = get_type_hints(cls)
-    return {field.name: hints[field.name] for field in attrs.fields(cls)}
 
 
 # Words for errors.

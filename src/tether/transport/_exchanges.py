@@ -42,7 +42,7 @@ async def exchange(
         is_sent = await _send(connection, request, framed, timeouts.get("write"))
         head, rest = await _read_head(connection, timeouts.get("read"), is_sent=is_sent)
     except BaseException:
-        await pool.drop(connection)
+        await pool.drop(connection)  # noqa: ASYNC102 - it shields what it waits for
         raise
     body = body_of(head, request.method)
     keeps_alive = is_sent and framed.framing.keeps_alive and head.framing.keeps_alive
