@@ -13,6 +13,7 @@ from benchmarks.suite import Figure, Suite, names
 QUICK = Sizes(
     deltas=400,
     drips=20,
+    live=(3, 10),
     turns=5,
     parallel=(3, 4),
     long=(8, 3),

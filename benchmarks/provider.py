@@ -4,7 +4,9 @@ The address says what is wanted: `/SCENARIO/SIZE/...`, and behind that whatever 
 
     text/20000      so many pieces of text, each in an HTTP chunk of its own, as fast as they are read
     batched/20000   the same, two hundred to a chunk
-    drip/2000       the same, one each millisecond
+    drip/2000       the same, the next one when the client says that it has got the last (see `Acknowledgements`)
+    pace/2000       the same, one each millisecond
+    live/100        the same, fifty each second, as a model writes
     turns/50x16     fifty turns, of which each but the last calls a tool sixteen times at once
     idle/1          the beginning of a reply, and nothing more
 """
@@ -15,6 +17,7 @@ import functools
 import json
 import multiprocessing
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,35 +29,58 @@ __all__ = ("provider",)
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 LAST = b"0\r\n\r\n"
 BATCH = 200
-DRIP = 0.001
-"""Seconds."""
+INTERVALS = {"pace": 0.001, "live": 0.02}
+"""Seconds between two pieces of text."""
 
 
 @contextmanager
-def provider() -> Iterator[str]:
-    """Start it; give its address."""
-    listener = socket.create_server(("127.0.0.1", 0))
+def provider(tls: ssl.SSLContext | None = None) -> Iterator[tuple[str, int]]:
+    """Start it; give its address, and the port for acknowledgements."""
+    listener, other = (socket.create_server(("127.0.0.1", 0)) for _ in range(2))
     process = multiprocessing.get_context("fork").Process(
-        target=serve, args=(listener,), daemon=True
+        target=serve, args=(listener, other, tls), daemon=True
     )
     process.start()
     try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        scheme = "http" if tls is None else "https"
+        yield f"{scheme}://127.0.0.1:{listener.getsockname()[1]}", other.getsockname()[1]
     finally:
         process.kill()
         process.join()
         listener.close()
+        other.close()
 
 
-def serve(listener: socket.socket) -> None:
+def serve(listener: socket.socket, other: socket.socket, tls: ssl.SSLContext | None) -> None:
     async def main() -> None:
-        server = await asyncio.start_server(answer, sock=listener, backlog=4096)
-        await server.serve_forever()
+        acknowledgements = Acknowledgements()
+        answer = functools.partial(answer_all, acknowledgements)
+        server = await asyncio.start_server(answer, sock=listener, backlog=4096, ssl=tls)
+        async with await asyncio.start_server(acknowledgements.come_from, sock=other):
+            await server.serve_forever()
 
     asyncio.run(main())
 
 
-async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+class Acknowledgements:
+    """What a client says over a connection of its own: that it has got a piece of text."""
+
+    def __init__(self) -> None:
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    def come_from(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Take those that come over a connection in place of those over the last; say that it is so."""
+        self._streams = (reader, writer)
+        writer.write(b"k")
+
+    async def wait(self) -> None:
+        assert self._streams is not None
+        await self._streams[0].readexactly(1)
+
+
+async def answer_all(
+    acknowledgements: Acknowledgements, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
     """Answer the requests of a connection, one after the other."""
     # asyncio does so only for sockets that were made with their protocol's number.
     writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -67,7 +93,10 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
             path = line.split()[1]
             _, scenario, size, *_ = path.split("/")
             if scenario == "drip":
-                await drip(writer, shape_of(path), int(size))
+                await drip(writer, shape_of(path), int(size), acknowledgements)
+                continue
+            if scenario in INTERVALS:
+                await pace(writer, shape_of(path), int(size), INTERVALS[scenario])
                 continue
             writer.write(HEAD)
             writer.write(reply(scenario, size, shape_of(path), body))
@@ -115,12 +144,25 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-async def drip(writer: asyncio.StreamWriter, shape: str, count: int) -> None:
+async def drip(
+    writer: asyncio.StreamWriter, shape: str, count: int, acknowledgements: Acknowledgements
+) -> None:
+    """Send the next piece of text when the last one was got: the client wakes up once for each."""
+    writer.write(HEAD)
+    for number, event in enumerate(APIS[shape].text(count)):
+        writer.write(chunk(event))
+        if 1 <= number <= count:
+            await acknowledgements.wait()
+    writer.write(LAST)
+    await writer.drain()
+
+
+async def pace(writer: asyncio.StreamWriter, shape: str, count: int, interval: float) -> None:
     writer.write(HEAD)
     due = time.monotonic()
     for event in APIS[shape].text(count):
         writer.write(chunk(event))
-        due += DRIP
+        due += interval
         await asyncio.sleep(max(0, due - time.monotonic()))
     writer.write(LAST)
     await writer.drain()
