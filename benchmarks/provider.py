@@ -4,7 +4,7 @@ The address says what is wanted: `/SCENARIO/SIZE/...`, and behind that whatever 
 
     text/20000      so many pieces of text, each in an HTTP chunk of its own, as fast as they are read
     batched/20000   the same, two hundred to a chunk
-    drip/2000       the same, the next one when the client says that it has got the last (see `Acknowledgements`)
+    drip/2000       the same, the next one when the client says that it has got the last (see `provider`)
     pace/2000       the same, one each millisecond
     live/100        the same, fifty each second, as a model writes
     turns/50x16     fifty turns, of which each but the last calls a tool sixteen times at once
@@ -15,16 +15,18 @@ import asyncio
 import contextlib
 import functools
 import json
+import mmap
 import multiprocessing
 import socket
 import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from benchmarks.replies import APIS
 
-__all__ = ("provider",)
+__all__ = ("Counter", "provider")
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 LAST = b"0\r\n\r\n"
@@ -33,53 +35,60 @@ INTERVALS = {"pace": 0.001, "live": 0.02}
 """Seconds between two pieces of text."""
 
 
+POLL = 0.00005
+"""Seconds between two looks at what was acknowledged."""
+
+
 @contextmanager
-def provider(tls: ssl.SSLContext | None = None) -> Iterator[tuple[str, int]]:
-    """Start it; give its address, and the port for acknowledgements."""
-    listener, other = (socket.create_server(("127.0.0.1", 0)) for _ in range(2))
+def provider(tls: ssl.SSLContext | None = None, acknowledged: Path | None = None) -> Iterator[str]:
+    """Start it; give its address.
+
+    Args:
+        tls: how it is reached over TLS.
+        acknowledged: a file of eight bytes: how many pieces of a reply the client has got. It costs the client
+            nothing to write there.
+    """
+    listener = socket.create_server(("127.0.0.1", 0))
     process = multiprocessing.get_context("fork").Process(
-        target=serve, args=(listener, other, tls), daemon=True
+        target=serve, args=(listener, tls, acknowledged), daemon=True
     )
     process.start()
     try:
         scheme = "http" if tls is None else "https"
-        yield f"{scheme}://127.0.0.1:{listener.getsockname()[1]}", other.getsockname()[1]
+        yield f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         process.kill()
         process.join()
         listener.close()
-        other.close()
 
 
-def serve(listener: socket.socket, other: socket.socket, tls: ssl.SSLContext | None) -> None:
+def serve(listener: socket.socket, tls: ssl.SSLContext | None, acknowledged: Path | None) -> None:
     async def main() -> None:
-        acknowledgements = Acknowledgements()
-        answer = functools.partial(answer_all, acknowledgements)
+        answer = functools.partial(
+            answer_all, None if acknowledged is None else Counter(acknowledged)
+        )
         server = await asyncio.start_server(answer, sock=listener, backlog=4096, ssl=tls)
-        async with await asyncio.start_server(acknowledgements.come_from, sock=other):
-            await server.serve_forever()
+        await server.serve_forever()
 
     asyncio.run(main())
 
 
-class Acknowledgements:
-    """What a client says over a connection of its own: that it has got a piece of text."""
+class Counter:
+    """A number in a file that two processes share."""
 
-    def __init__(self) -> None:
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+    def __init__(self, path: Path) -> None:
+        with path.open("r+b") as file:
+            self._memory = mmap.mmap(file.fileno(), 8)
 
-    def come_from(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take those that come over a connection in place of those over the last; say that it is so."""
-        self._streams = (reader, writer)
-        writer.write(b"k")
+    def set(self, number: int) -> None:
+        self._memory[:8] = number.to_bytes(8, "little")
 
-    async def wait(self) -> None:
-        assert self._streams is not None
-        await self._streams[0].readexactly(1)
+    def get(self) -> int:
+        return int.from_bytes(self._memory[:8], "little")
 
 
 async def answer_all(
-    acknowledgements: Acknowledgements, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    acknowledged: Counter | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
     """Answer the requests of a connection, one after the other."""
     # asyncio does so only for sockets that were made with their protocol's number.
@@ -93,7 +102,8 @@ async def answer_all(
             path = line.split()[1]
             _, scenario, size, *_ = path.split("/")
             if scenario == "drip":
-                await drip(writer, shape_of(path), int(size), acknowledgements)
+                assert acknowledged is not None
+                await drip(writer, shape_of(path), int(size), acknowledged)
                 continue
             if scenario in INTERVALS:
                 await pace(writer, shape_of(path), int(size), INTERVALS[scenario])
@@ -144,15 +154,13 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-async def drip(
-    writer: asyncio.StreamWriter, shape: str, count: int, acknowledgements: Acknowledgements
-) -> None:
+async def drip(writer: asyncio.StreamWriter, shape: str, count: int, acknowledged: Counter) -> None:
     """Send the next piece of text when the last one was got: the client wakes up once for each."""
     writer.write(HEAD)
     for number, event in enumerate(APIS[shape].text(count)):
         writer.write(chunk(event))
-        if 1 <= number <= count:
-            await acknowledgements.wait()
+        while number <= count and acknowledged.get() < number:
+            await asyncio.sleep(POLL)
     writer.write(LAST)
     await writer.drain()
 

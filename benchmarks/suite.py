@@ -4,8 +4,10 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -126,8 +128,13 @@ class Suite:
     def _provider(self, *, tls: bool) -> Mapping[str, Any]:
         if tls not in self._where:
             context, authority = self._opened.enter_context(certified()) if tls else (None, "")
-            url, port = self._opened.enter_context(provider(context))
-            self._where[tls] = {"url": url, "acknowledge": port, "authority": authority}
+            counter = Path(self._opened.enter_context(tempfile.TemporaryDirectory()), "counter")
+            counter.write_bytes(bytes(8))
+            self._where[tls] = {
+                "url": self._opened.enter_context(provider(context, counter)),
+                "acknowledged": str(counter),
+                "authority": authority,
+            }
         return self._where[tls]
 
     def __exit__(

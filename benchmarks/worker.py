@@ -10,7 +10,6 @@ import gc
 import json
 import os
 import re
-import socket
 import statistics
 import sys
 import time
@@ -23,6 +22,7 @@ import anyio
 from attrs import define, field
 
 from benchmarks.peers import Peer, peer
+from benchmarks.provider import Counter
 
 STEP = 1000
 """Pieces of text between two marks."""
@@ -58,25 +58,19 @@ async def text(own: Peer, asked: Asked) -> Answer:
 
 
 async def drip(own: Peer, asked: Asked) -> Answer:
-    """Say of each piece of text that it has come, over a connection beside that of the library."""
+    """Say of each piece of text that it has come, so that the next one is sent."""
     got = 0
-    with acknowledging(asked["acknowledge"]) as raw:
+    counter = Counter(Path(asked["acknowledged"]))
+    counter.set(0)
 
-        def tick() -> None:
-            nonlocal got
-            got += 1
-            raw.send(b".")
+    def tick() -> None:
+        nonlocal got
+        got += 1
+        counter.set(got)
 
-        await own.text(asked["api"], asked["url"], tick)
+    await own.text(asked["api"], asked["url"], tick)
     assert got == asked["count"], f"{got} pieces of {asked['count']} came"
     return {}
-
-
-def acknowledging(port: int) -> socket.socket:
-    """Open the connection over which pieces of text are acknowledged; the provider says when it has it."""
-    raw = socket.create_connection(("127.0.0.1", port))
-    assert raw.recv(1) == b"k"
-    return raw
 
 
 async def live(own: Peer, asked: Asked) -> Answer:

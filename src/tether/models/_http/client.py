@@ -265,7 +265,9 @@ class HttpModel:
             if not waiting.caused(error):
                 raise
         else:
-            return response, waiting.stop()
+            left = waiting.left
+            waiting.stop()
+            return response, left
         raise waiting.error("")
 
     def _failure(self, answer: "_Answer", told: bytes) -> ModelError:

@@ -120,7 +120,8 @@ class ReplyStream:
 
     async def _read(self) -> None:
         try:
-            piece = await self._next_piece()
+            packed = self._unpacker is not None
+            piece = await (self._next_unpacked() if packed else self._next_chunk())
         except StopAsyncIteration:
             self._end(None)
         except (httpx.HTTPError, httpx.StreamError, zlib.error) as error:
@@ -129,10 +130,8 @@ class ReplyStream:
         else:
             self._take(piece)
 
-    async def _next_piece(self) -> bytes:
-        """Return more of the body, unpacked."""
-        if self._unpacker is None:
-            return await self._next_chunk()
+    async def _next_unpacked(self) -> bytes:
+        assert self._unpacker is not None
         while (piece := next(self._pieces, None)) is None:
             if self._unpacker.is_over:
                 raise StopAsyncIteration

@@ -33,11 +33,14 @@ class Waiting:
         self.error = error
         self.scope.deadline = anyio.current_time() + seconds
 
-    def stop(self) -> float:
-        """Take the deadline away; return the seconds that were left."""
-        left = self.scope.deadline - anyio.current_time()
+    def stop(self) -> None:
+        """Take the deadline away."""
         self.scope.deadline = math.inf
-        return left
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left."""
+        return self.scope.deadline - anyio.current_time()
 
     def caused(self, cancellation: BaseException) -> bool:
         """Say whether a cancellation came because the time is over, and from nobody else.
