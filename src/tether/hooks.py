@@ -137,7 +137,7 @@ class RequestContext:
     system: str | None
     tools: Sequence[ToolSpec]
     ask: Callable[[ModelRequest], Awaitable[AssistantMessage]]
-    """Make a request that is no part of the conversation. What it spends counts for the run; raises `ModelError`."""
+    """Make a request that is not part of the conversation. What it spends counts for the run; raises `ModelError`."""
     record: Callable[[CustomMessage], Awaitable[None]]
     """Put a message of the application's own into the transcript, and announce it."""
 
@@ -216,7 +216,7 @@ class Hooks:
             The function.
 
         Raises:
-            UsageError: there is no such point, or it is no function.
+            UsageError: there is no such point, or it is not a function.
         """
         _check_point(point)
         if not callable(function):

@@ -117,6 +117,10 @@ def _tool(name: str, listed: ListedTool, function: RemoteCall, timeout: float | 
         as_parameters(schema),
         function,
         timeout=timeout,
+        title=None if listed.title is None else one_line(listed.title, 100) or None,
+        read_only=listed.read_only is True,
+        destructive=listed.destructive,
+        idempotent=listed.idempotent is True,
         context_parameter="context",
         bind=partial(_bound, argument_check(schema)),
     )

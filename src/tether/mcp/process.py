@@ -151,14 +151,16 @@ async def _read_errors(process: anyio.abc.Process, wire: Wire, heard: anyio.Even
     """Keep the last lines of the standard error, which never fills up so."""
     assert process.stderr is not None  # noqa: S101 - as above
     rest = b""
-    with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError, OSError):
-        async for chunk in process.stderr:
-            *lines, rest = (rest + chunk).split(b"\n")
-            rest = rest[-_LONGEST_LINE:]
-            for line in lines[-wire.last_words.maxlen :] if wire.last_words.maxlen else lines:
-                _keep(line, wire)
-    _keep(rest, wire)
-    heard.set()
+    try:
+        with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError, OSError):
+            async for chunk in process.stderr:
+                *lines, rest = (rest + chunk).split(b"\n")
+                rest = rest[-_LONGEST_LINE:]
+                for line in lines[-wire.last_words.maxlen :] if wire.last_words.maxlen else lines:
+                    _keep(line, wire)
+    finally:
+        _keep(rest, wire)
+        heard.set()
 
 
 def _keep(line: bytes, wire: Wire) -> None:
