@@ -23,10 +23,10 @@ def main() -> None:
             file.write("x")
     sys.stderr.write(manner.get("stderr", ""))
     sys.stderr.flush()
-    if "exit" in manner:
-        raise SystemExit(manner["exit"])
     sys.stdout.write(manner.get("noise", ""))
     sys.stdout.flush()
+    if "exit" in manner:
+        raise SystemExit(manner["exit"])
     if manner.get("ignores_the_end"):
         import signal
 
@@ -46,16 +46,20 @@ def answer(message: dict[str, Any], manner: dict[str, Any]) -> None:
                 file.write("x")
         return
     if method == "initialize":
-        reply(message, {
-            "protocolVersion": "2025-11-25",
-            "capabilities": {"tools": {"listChanged": True}},
-            "serverInfo": {"name": "raw", "version": "1"},
-            "instructions": manner.get("instructions", "Be kind."),
-        })
+        reply(
+            message,
+            {
+                "protocolVersion": "2025-11-25",
+                "capabilities": {"tools": {"listChanged": True}},
+                "serverInfo": {"name": "raw", "version": "1"},
+                "instructions": manner.get("instructions", "Be kind."),
+            },
+        )
     elif method == "tools/list":
         if manner.get("mute_listing"):
             return
-        reply(message, {"tools": manner.get("tools", [ECHO])})
+        tools = json.dumps(manner.get("tools", [ECHO])).replace("LARGE", "x" * 400_000)
+        reply(message, {"tools": json.loads(tools)})
     elif method == "tools/call":
         call(message, params["name"], params.get("arguments", {}), params.get("_meta", {}), manner)
     else:
@@ -94,11 +98,17 @@ def call(
             text = "changed"
         case "progress":
             for done in range(3):
-                send({
-                    "jsonrpc": "2.0",
-                    "method": "notifications/progress",
-                    "params": {"progressToken": meta.get("progressToken"), "progress": done, "total": 3},
-                })
+                send(
+                    {
+                        "jsonrpc": "2.0",
+                        "method": "notifications/progress",
+                        "params": {
+                            "progressToken": meta.get("progressToken"),
+                            "progress": done,
+                            "total": 3,
+                        },
+                    }
+                )
             text = "done"
         case _:
             text = json.dumps(arguments)

@@ -1,10 +1,10 @@
 """Tools of others, and an agent as a tool for others: the Model Context Protocol (extra `mcp`).
 
-    from tether import mcp
+from tether import mcp
 
-    async with mcp.connected(mcp.stdio("files", "npx", "-y", "@modelcontextprotocol/server-filesystem", ".")) as servers:
-        agent = tether.Agent(model, tools=servers.tools)
-        servers.follow(agent)
+async with mcp.connected(mcp.stdio("files", "npx", "-y", "@modelcontextprotocol/server-filesystem", ".")) as servers:
+    agent = tether.Agent(model, tools=servers.tools)
+    servers.follow(agent)
 """
 
 from importlib.util import find_spec
@@ -14,10 +14,10 @@ if find_spec("mcp") is None:
         "tether.mcp needs the SDK of the protocol: pip install 'tether[mcp]'", name="mcp"
     )
 
-from tether.mcp.asking import Answer, Ask, Elicitation  # noqa: E402 - not without the SDK
-from tether.mcp.connecting import Servers, connected  # noqa: E402
-from tether.mcp.server import Server  # noqa: E402
-from tether.mcp.specs import (  # noqa: E402
+from tether.mcp.asking import Answer, Ask, Elicitation
+from tether.mcp.connecting import Servers, connected
+from tether.mcp.server import Server
+from tether.mcp.specs import (
     Http,
     InProcess,
     ServerSpec,

@@ -12,9 +12,9 @@ from typing import Any, Final, TypeAlias
 
 import anyio
 from attrs import define, field, frozen
-from mcp import types
 from pydantic import FileUrl
 
+from mcp import types
 from tether.agent import Agent
 from tether.errors import ModelError, UsageError
 from tether.hooks import call_maybe_async
@@ -199,11 +199,13 @@ def _elicitation(server: str, tool: str, params: types.ElicitRequestParams) -> E
             one_line(name, 100): about if isinstance(about, Mapping) else {}
             for name, about in fields.items()
         },
-        tuple(name for name in required if isinstance(name, str)) if isinstance(required, list) else (),
+        tuple(name for name in required if isinstance(name, str))
+        if isinstance(required, list)
+        else (),
     )
 
 
-def _elicited(answer: Answer, question: Elicitation) -> types.ElicitResult:
+def _elicited(answer: Any, question: Elicitation) -> types.ElicitResult:
     match answer:
         case None:
             return types.ElicitResult(action="cancel")
@@ -273,11 +275,9 @@ def as_roots(roots: Iterable[Any]) -> tuple[Path, ...]:
         UsageError: something is no folder.
     """
     if isinstance(roots, str):
-        raise UsageError(f'roots must be a list of folders, such as [{roots!r}], not a text')
+        raise UsageError(f"roots must be a list of folders, such as [{roots!r}], not a text")
     found = tuple(Path(getattr(root, "path", root)).resolve() for root in roots)
     for one in found:
         if not one.is_dir():
             raise UsageError(f"{one} is no folder, and cannot be a root")
     return found
-
-

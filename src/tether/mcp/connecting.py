@@ -12,8 +12,10 @@ from tether.errors import UsageError
 from tether.events import AgentStart, Event
 from tether.mcp.asking import Ask, Questions, as_roots
 from tether.mcp.listing import RemoteCall, renamed
+from tether.mcp.results import as_blocks, resource_blocks
 from tether.mcp.server import Server
 from tether.mcp.specs import ServerSpec, flattened
+from tether.messages import UserBlock
 from tether.model import Model
 from tether.models.catalogue import model_from_name
 from tether.tools import Tool
@@ -50,6 +52,55 @@ class Servers(Mapping[str, Server]):
                 found[one.name] = one
         return tuple(found.values())
 
+    async def prompt(self, reference: str, **arguments: str) -> tuple[UserBlock, ...]:
+        """Get a prompt of a server, as what a person says.
+
+        Args:
+            reference: the names of server and prompt: `server:prompt`.
+            **arguments: what the prompt wants to know.
+
+        Returns:
+            Its blocks; those of several messages after each other.
+
+        Raises:
+            UsageError: there is none of that name, or the server refused.
+
+        Cancellation:
+            While it waits for the server.
+        """
+        server, name = self._referred(reference)
+        found = await server.get_prompt(name, arguments)
+        return as_blocks(message.content for message in found.messages)
+
+    async def read(self, reference: str) -> tuple[UserBlock, ...]:
+        """Read a resource of a server.
+
+        Args:
+            reference: the names of the server and the resource, or its URI: `server:resource`.
+
+        Returns:
+            Its blocks.
+
+        Raises:
+            UsageError: there is none of that name, or the server refused.
+
+        Cancellation:
+            While it waits for the server.
+        """
+        server, name = self._referred(reference)
+        uris = (str(one.uri) for one in server.resources if one.name == name)
+        found = await server.read_resource(next(uris, name))
+        return resource_blocks(found.contents)
+
+    def _referred(self, reference: str) -> tuple[Server, str]:
+        server, colon, name = reference.partition(":")
+        if not colon or server not in self._servers:
+            raise UsageError(
+                f"{reference!r} names nothing of a server; write server:name, with one of the servers "
+                f"{', '.join(self._servers) or '(none)'}"
+            )
+        return self._servers[server], name
+
     def follow(self, agent: Agent) -> Callable[[], None]:
         """Keep the tools of an agent up to date: those of the servers come and go between its turns.
 
@@ -75,6 +126,10 @@ class Servers(Mapping[str, Server]):
 
         follower.leave_all = leave
         return leave
+
+    def add(self, server: Server) -> None:
+        """Take in a server."""
+        self._servers[server.name] = server
 
     def changed(self) -> None:
         """Have followers take the tools that there are now."""
@@ -159,11 +214,10 @@ async def connected(
     Cancellation:
         Closes the connections, and passes on. Processes are ended within seconds.
     """
-    specs = flattened(servers)
     found = Servers()
     questions = Questions(ask, _model(sample, found), as_roots(roots))
-    for spec in specs:
-        found._servers[spec.name] = Server(spec, questions, found.changed, found)  # noqa: SLF001 - made here
+    for spec in flattened(servers):
+        found.add(Server(spec, questions, found.changed, found))
     failure: Exception | None = None
     async with anyio.create_task_group() as tasks:
         for server in found.values():
@@ -191,7 +245,7 @@ def _model(
         return None
     if sample is True:
         return servers.followed_model
-    model = model_from_name(sample) if isinstance(sample, str) else sample
+    model: Any = model_from_name(sample) if isinstance(sample, str) else sample
     if not isinstance(model, Model):
         raise UsageError(f"sample must be a model, the name of one, or True, not {sample!r}")
     return lambda: model

@@ -8,10 +8,10 @@ from typing import Any, Final
 import anyio
 import httpx2
 from attrs import define, field, frozen
-from mcp import Client, MCPError, types
 from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
 from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 
+from mcp import Client, MCPError, types
 from tether.mcp.asking import Calls, OpenCall, Questions
 from tether.mcp.listing import ListedTool
 from tether.mcp.printable import one_line, printable
@@ -105,9 +105,7 @@ class Connection:
             dict(self.wire.refused),
         )
 
-    async def call(
-        self, tool: str, arguments: JsonObject, context: ToolContext[Any]
-    ) -> ToolResult:
+    async def call(self, tool: str, arguments: JsonObject, context: ToolContext[Any]) -> ToolResult:
         """Call a tool.
 
         Args:
@@ -133,6 +131,7 @@ class Connection:
                 tasks.start_soon(progress.report)
                 outcome = await self._outcome(tool, arguments, progress)
                 tasks.cancel_scope.cancel()
+            await progress.report_latest()
         if call.failure is not None:
             raise call.failure
         if isinstance(outcome, ConnectionLostError):
@@ -315,12 +314,14 @@ class _Progress:
         while True:
             await self._news.wait()
             self._news = anyio.Event()
-            if (latest := self._latest) is not None:
-                done, total, message = latest
-                await self._context.update(
-                    _in_words(done, total, message),
-                    details={"progress": done, "total": total},
-                )
+            await self.report_latest()
+
+    async def report_latest(self) -> None:
+        if (latest := self._latest) is not None:
+            self._latest = None
+            done, total, message = latest
+            details = {"progress": done, "total": total}
+            await self._context.update(_in_words(done, total, message), details=details)
 
 
 def _in_words(done: float, total: float | None, message: str | None) -> str:

@@ -39,9 +39,19 @@ class ListedTool:
     idempotent: bool | None = None
 
     @property
+    def changes_nothing(self) -> bool:
+        """Whether it says that it changes nothing, and nothing else to the contrary."""
+        return self.read_only is True and self.destructive is not True
+
+    @property
+    def may_destroy(self) -> bool:
+        """Whether it may end what was there before: unless it says that it does not, by the protocol."""
+        return not self.changes_nothing and self.destructive is not False
+
+    @property
     def repeatable(self) -> bool:
         """Whether a call that may have run can be made again."""
-        return self.read_only is True or self.idempotent is True
+        return self.changes_nothing or self.idempotent is True
 
 
 Call = Callable[[ListedTool, JsonObject, ToolContext[Any]], Awaitable[ToolResult]]
@@ -118,8 +128,9 @@ def _tool(name: str, listed: ListedTool, function: RemoteCall, timeout: float | 
         function,
         timeout=timeout,
         title=None if listed.title is None else one_line(listed.title, 100) or None,
-        read_only=listed.read_only is True,
-        destructive=listed.destructive,
+        kind="read" if listed.changes_nothing else "other",
+        read_only=listed.changes_nothing,
+        destructive=listed.may_destroy,
         idempotent=listed.idempotent is True,
         context_parameter="context",
         bind=partial(_bound, argument_check(schema)),

@@ -10,9 +10,9 @@ import anyio
 import anyio.abc
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from attrs import define, field
-from mcp import types
 from mcp.shared.message import SessionMessage
 
+from mcp import types
 from tether.mcp.printable import one_line
 from tether.mcp.specs import Stdio
 from tether.mcp.wire import Wire
@@ -116,7 +116,7 @@ async def _read_messages(
     process: anyio.abc.Process, to_us: MemoryObjectSendStream[Incoming], wire: Wire
 ) -> None:
     """Pass on messages until the end of the output; a line that is none is passed on as the error that it is."""
-    assert process.stdout is not None  # noqa: S101 - it was opened with pipes
+    assert process.stdout is not None
     lines = _Lines(LARGEST_MESSAGE)
     with to_us, suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
         try:
@@ -140,7 +140,7 @@ def _message(line: bytes, wire: Wire) -> Incoming:
 async def _write_messages(
     process: anyio.abc.Process, outgoing: MemoryObjectReceiveStream[SessionMessage]
 ) -> None:
-    assert process.stdin is not None  # noqa: S101 - as above
+    assert process.stdin is not None
     with outgoing, suppress(anyio.ClosedResourceError, anyio.BrokenResourceError, OSError):
         async for message in outgoing:
             text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
@@ -149,7 +149,7 @@ async def _write_messages(
 
 async def _read_errors(process: anyio.abc.Process, wire: Wire, heard: anyio.Event) -> None:
     """Keep the last lines of the standard error, which never fills up so."""
-    assert process.stderr is not None  # noqa: S101 - as above
+    assert process.stderr is not None
     rest = b""
     try:
         with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError, OSError):
@@ -182,7 +182,7 @@ async def _ended(process: anyio.abc.Process) -> None:
 
 async def _over(process: anyio.abc.Process) -> bool:
     with anyio.move_on_after(_GRACE):
-        while process.returncode is None:
+        while process.returncode is None:  # noqa: ASYNC110 - no event says it
             # Not `wait`: on asyncio that waits for the ends of the pipes, which a child of the process may hold.
             await anyio.sleep(0.01)
     return process.returncode is not None

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from mcp import types
-
 from tether.mcp.printable import one_line, printable
 from tether.media import media_block
 from tether.messages import Text, UserBlock
@@ -108,9 +107,13 @@ def _media(data: str, kind: str, what: str, family: str) -> UserBlock:
         kind = f"{family}/{kind.partition('/')[2] or 'unknown'}"
     try:
         content = base64.b64decode(data, validate=True)
-        return media_block(content, kind or "application/octet-stream", name=what.rpartition("/")[2])
+        return media_block(
+            content, kind or "application/octet-stream", name=what.rpartition("/")[2]
+        )
     except (binascii.Error, ValueError, TypeError) as error:
-        return Text(f"[{what} that cannot be used ({kind or 'no type'}): {one_line(str(error), 200)}]")
+        return Text(
+            f"[{what} that cannot be used ({kind or 'no type'}): {one_line(str(error), 200)}]"
+        )
 
 
 def _link(link: types.ResourceLink) -> str:

@@ -61,7 +61,9 @@ def as_object(schema: object) -> JsonObject:
     root = dict(_resolved(schema, schema))
     kinds = root.get("type", "object")
     if kinds != "object" and not (isinstance(kinds, list) and "object" in kinds):
-        raise SchemaRefusedError(f"its schema is that of {json.dumps(kinds)[:100]}, not of an object")
+        raise SchemaRefusedError(
+            f"its schema is that of {json.dumps(kinds)[:100]}, not of an object"
+        )
     return {**root, "type": "object"}
 
 
@@ -148,7 +150,9 @@ def _refuse_other_documents(schema: Any) -> None:
         for key in _REFERENCES:
             reference = outer.get(key)
             if isinstance(reference, str) and not reference.startswith("#"):
-                raise SchemaRefusedError(f"its schema refers to another document, {reference[:200]!r}")
+                raise SchemaRefusedError(
+                    f"its schema refers to another document, {reference[:200]!r}"
+                )
 
 
 def _schemas(schema: Any) -> Iterator[Mapping[str, Any]]:
@@ -229,7 +233,8 @@ def _validator_class(schema: JsonObject, budget: _Budget) -> Any:
     import jsonschema.validators as known  # noqa: PLC0415 - as above
 
     named = isinstance(schema.get("$schema"), str)
-    base: Any = known.validator_for(schema) if named else known.Draft202012Validator
+    latest: Any = known.Draft202012Validator
+    base: Any = known.validator_for(schema, latest) if named else latest
     counted = {
         word: _counting(base.VALIDATORS[word], budget)
         for word in _REFERENCES

@@ -9,12 +9,14 @@ A server that failed is tried again after a time that doubles; so is one that is
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
 import anyio
+import anyio.to_thread
 from attrs import define, field, frozen
-from mcp import types
 
+from mcp import types
 from tether.errors import UsageError
 from tether.mcp.asking import Questions
 from tether.mcp.connection import (
@@ -88,6 +90,8 @@ class Server:
     _settled: anyio.Event = field(factory=anyio.Event, repr=False)
     """Set when it was ready or failed for the first time."""
     _closing: anyio.Event = field(factory=anyio.Event, repr=False)
+    _opening: anyio.CancelScope = field(factory=anyio.CancelScope, repr=False)
+    """What the owner task does while the server is not ready."""
 
     @property
     def name(self) -> str:
@@ -165,31 +169,36 @@ class Server:
         Cancellation:
             Closes the connection, and passes on.
         """
-        failures = 0
         try:
-            while not self._closing.is_set():
-                began = anyio.current_time()
-                reason = await self._held()
-                failures = 0 if anyio.current_time() - began > _STEADY else failures + 1
-                if isinstance(self._state, _Ready) and failures <= 1:
-                    self._move(_Connecting(self._state.tools))
-                else:
-                    self._move(_Failed(reason))
-                    with anyio.move_on_after(_wait_after(failures)):
-                        await self._closing.wait()
+            with self._opening:
+                await self._hold_again_and_again()
         finally:
             self._move(_Closed())
 
+    async def _hold_again_and_again(self) -> None:
+        failures = 0
+        while not self._closing.is_set():
+            began = anyio.current_time()
+            reason = await self._held()
+            failures = 0 if anyio.current_time() - began > _STEADY else failures + 1
+            if isinstance(self._state, _Ready) and failures <= 1:
+                self._move(_Connecting(self._state.tools))
+            else:
+                self._move(_Failed(reason))
+                await anyio.sleep(_wait_after(failures))
+
     def close(self) -> None:
-        """Have the owner task end in order."""
+        """Have the owner task end in order; what is not open is given up."""
         self._closing.set()
+        if not isinstance(self._state, _Ready):
+            self._opening.cancel()
 
     async def _held(self) -> str:
         """Hold one connection, and say why it ended."""
         wire = Wire()
         try:
             async with open_connection(self.spec, self._questions, wire) as (connection, listing):
-                self._ready(connection, listing)
+                await self._ready(connection, listing)
                 await self._watched(connection)
         except Exception as error:  # noqa: BLE001 - a server that fails ends nothing else
             return reason_for(error, wire)
@@ -209,18 +218,24 @@ class Server:
     async def _listed_again(self, connection: Connection) -> None:
         try:
             with anyio.move_on_after(self.spec.open_timeout):
-                self._ready(connection, await connection.list_all())
+                await self._ready(connection, await connection.list_all())
         except Exception:  # noqa: BLE001 - what it had listed before stays
             self._move(self._state)
 
-    def _ready(self, connection: Connection, listing: Listing) -> None:
-        tools, refused = listed_tools(
+    async def _ready(self, connection: Connection, listing: Listing) -> None:
+        if isinstance(self._state, _Ready) and self._state.listing == listing:
+            self._move(self._state)
+            return
+        make = partial(
+            listed_tools,
             self.name,
             listing.tools,
             self._call,
             owner=self._owner,
             timeout=self.spec.call_timeout,
         )
+        # Schemas are checked, which may take a while where there are many.
+        tools, refused = await anyio.to_thread.run_sync(make, abandon_on_cancel=True)
         self._move(_Ready(connection, listing, tools, {**listing.refused, **refused}))
 
     def _move(self, state: _State) -> None:
@@ -281,8 +296,10 @@ class Server:
                 return await ask(connection)
         except _UnavailableError as error:
             raise UsageError(f"the server {self.name} is not available: {error}") from None
-        except Exception as error:  # noqa: BLE001 - translated
-            raise UsageError(f"the server {self.name} refused: {reason_for(error, None)}") from error
+        except Exception as error:
+            raise UsageError(
+                f"the server {self.name} refused: {reason_for(error, None)}"
+            ) from error
 
     async def _call(
         self, listed: ListedTool, arguments: JsonObject, context: ToolContext[Any]
@@ -290,9 +307,7 @@ class Server:
         try:
             return await self._call_twice(listed, arguments, context)
         except (ConnectionLostError, _UnavailableError) as error:
-            return ToolResult(
-                f"the server {self.name} did not answer: {error}", outcome="error"
-            )
+            return ToolResult(f"the server {self.name} did not answer: {error}", outcome="error")
 
     async def _call_twice(
         self, listed: ListedTool, arguments: JsonObject, context: ToolContext[Any]

@@ -121,7 +121,7 @@ def stdio(
     Raises:
         UsageError: something is not what it must be.
     """
-    words = (command, *args)
+    words: tuple[Any, ...] = (command, *args)
     if not command or not all(isinstance(word, str) for word in words):
         raise UsageError(f"the command of the server {name!r} must be words, not {words!r}")
     if isinstance(keep_env, str):
@@ -166,7 +166,8 @@ def http(
     Raises:
         UsageError: something is not what it must be.
     """
-    if not isinstance(url, str) or not url.startswith(("http://", "https://")):
+    given: Any = url
+    if not isinstance(given, str) or not given.startswith(("http://", "https://")):
         raise UsageError(f"the address of the server {name!r} begins with https://, not {url!r}")
     return Http(
         name,

@@ -1,7 +1,8 @@
 """A server at an address: streamable HTTP, with what it refuses noted, and what it sends bounded."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
 from typing import Any, Final
 
 import httpx2
@@ -60,7 +61,9 @@ def _note(response: httpx2.Response, wire: Wire) -> None:
     if status < 400:
         wire.trouble = None
         return
-    wire.trouble = one_line(f"HTTP {status} {response.reason_phrase}", 100)
+    wire.trouble = f"HTTP {status}"
+    with suppress(ValueError):  # a status that has no name
+        wire.trouble += f" {HTTPStatus(status).phrase}"
     if challenge := response.headers.get("www-authenticate"):
         wire.trouble += f" ({one_line(challenge, 200)})"
     if status == 404 and "mcp-session-id" in response.request.headers:
@@ -72,16 +75,20 @@ class _Bounded(httpx2.AsyncByteStream):
 
     def __init__(self, body: Any) -> None:
         self._body = body
+        self._chunks: AsyncIterator[bytes] = aiter(body)
+        self._size = 0
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        size = 0
-        async for chunk in self._body:
-            size += len(chunk)
-            if size > _LARGEST_MESSAGE:
-                raise httpx2.StreamError(
-                    f"the server sent a message of more than {_LARGEST_MESSAGE:,} bytes"
-                )
-            yield chunk
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await anext(self._chunks)
+        self._size += len(chunk)
+        if self._size > _LARGEST_MESSAGE:
+            raise httpx2.StreamError(
+                f"the server sent a message of more than {_LARGEST_MESSAGE:,} bytes"
+            )
+        return chunk
 
     async def aclose(self) -> None:
         await self._body.aclose()

@@ -10,12 +10,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from typing import Any, Final
 
 import anyio
-import anyio.abc
 from attrs import define, field
-from mcp import types
 from mcp.shared.message import SessionMessage
 from mcp.types.methods import parse_server_result
 
+from mcp import types
 from tether.mcp.printable import one_line
 from tether.mcp.schemas import SchemaRefusedError, as_object
 
@@ -80,7 +79,7 @@ class Wire:
 def _sane_tool(item: Any) -> dict[str, Any]:
     """Keep of a tool what is used; its output may be anything, whatever it says of that."""
     if not isinstance(item, dict):
-        raise ValueError("it is no object")  # noqa: TRY004 - as what pydantic raises
+        raise ValueError("it is no object")
     hints = item.get("annotations")
     hints = hints if isinstance(hints, dict) else {}
     sane: dict[str, Any] = {
@@ -88,7 +87,9 @@ def _sane_tool(item: Any) -> dict[str, Any]:
         "inputSchema": as_object(item.get("inputSchema")),
         "annotations": {name: hints[name] for name in _HINTS if isinstance(hints.get(name), bool)},
     }
-    texts = {name: item[name] for name in ("title", "description") if isinstance(item.get(name), str)}
+    texts = {
+        name: item[name] for name in ("title", "description") if isinstance(item.get(name), str)
+    }
     if "title" not in texts and isinstance(hints.get("title"), str):
         texts["title"] = hints["title"]
     return sane | texts
