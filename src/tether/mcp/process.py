@@ -25,6 +25,8 @@ LARGEST_MESSAGE: Final = 32 * 1024 * 1024
 _GRACE: Final = 1.0
 """Seconds that a server has to end by itself, and again once it was asked to."""
 _CLOSING: Final = 5.0
+_STARTING: Final = 10.0
+"""Seconds that the system has to start a process."""
 _LONGEST_LINE: Final = 1000
 
 Incoming: TypeAlias = SessionMessage | Exception
@@ -82,12 +84,14 @@ async def process_streams(
     Cancellation:
         Ends the process within seconds, and passes on.
     """
-    process = await anyio.open_process(
-        [spec.command, *spec.args],
-        env={**command_environment(spec.keep_env), **spec.env},
-        cwd=spec.cwd,
-        start_new_session=True,
-    )
+    # A cancellation in the middle of it would leave behind a process that nobody knows.
+    with anyio.fail_after(_STARTING, shield=True):
+        process = await anyio.open_process(
+            [spec.command, *spec.args],
+            env={**command_environment(spec.keep_env), **spec.env},
+            cwd=spec.cwd,
+            start_new_session=True,
+        )
     to_us, arrived = anyio.create_memory_object_stream[Incoming](0)
     to_send, outgoing = anyio.create_memory_object_stream[SessionMessage](0)
     try:
