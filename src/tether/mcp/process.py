@@ -97,14 +97,14 @@ async def process_streams(
     try:
         with to_us, arrived, to_send, outgoing:
             async with anyio.create_task_group() as tasks:
-                heard = anyio.Event()
-                tasks.start_soon(_read_messages, process, to_us, wire)
-                tasks.start_soon(_write_messages, process, outgoing)
+                heard, gone = anyio.Event(), anyio.Event()
+                tasks.start_soon(_read_messages, process, to_us, wire, gone)
+                tasks.start_soon(_write_messages, process, outgoing, gone)
                 tasks.start_soon(_read_errors, process, wire, heard)
                 try:
                     yield arrived, to_send
                 finally:
-                    by_itself = wire.lost.is_set()
+                    by_itself = gone.is_set() or process.returncode is not None
                     with anyio.move_on_after(_CLOSING, shield=True):
                         await _ended(process)
                         await heard.wait()
@@ -117,7 +117,10 @@ async def process_streams(
 
 
 async def _read_messages(
-    process: anyio.abc.Process, to_us: MemoryObjectSendStream[Incoming], wire: Wire
+    process: anyio.abc.Process,
+    to_us: MemoryObjectSendStream[Incoming],
+    wire: Wire,
+    gone: anyio.Event,
 ) -> None:
     """Pass on messages until the end of the output; a line that is none is passed on as the error that it is."""
     assert process.stdout is not None
@@ -128,6 +131,7 @@ async def _read_messages(
                 for line in lines.fed(chunk):
                     if line.strip():
                         await to_us.send(_message(line, wire))
+            gone.set()
         except _MessageTooLargeError:
             wire.trouble = f"it sent a message of more than {LARGEST_MESSAGE:,} bytes"
 
@@ -142,13 +146,19 @@ def _message(line: bytes, wire: Wire) -> Incoming:
 
 
 async def _write_messages(
-    process: anyio.abc.Process, outgoing: MemoryObjectReceiveStream[SessionMessage]
+    process: anyio.abc.Process,
+    outgoing: MemoryObjectReceiveStream[SessionMessage],
+    gone: anyio.Event,
 ) -> None:
     assert process.stdin is not None
-    with outgoing, suppress(anyio.ClosedResourceError, anyio.BrokenResourceError, OSError):
+    with outgoing, suppress(anyio.ClosedResourceError):
         async for message in outgoing:
             text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
-            await process.stdin.send(text.encode() + b"\n")
+            try:
+                await process.stdin.send(text.encode() + b"\n")
+            except (anyio.BrokenResourceError, OSError):
+                gone.set()
+                break
 
 
 async def _read_errors(process: anyio.abc.Process, wire: Wire, heard: anyio.Event) -> None:
