@@ -144,7 +144,7 @@ class App {
     /** @type {Talk} */
     const talk = new Talk(id, {
       changed: () => this.#draw(),
-      deleted: () => this.#talk === talk && this.#leave("The conversation was deleted."),
+      deleted: () => this.#talk === talk && this.#leave("This conversation is not there any more."),
       happened: (event) => {
         this.#announcer.tell(event);
         if (["agent_start", "agent_end"].includes(event.type)) void this.#sidebar.refresh();

@@ -5,6 +5,7 @@
  */
 
 import * as api from "./api.js";
+import { textOf } from "./calls.js";
 import { Connection } from "./connection.js";
 import { EMPTY, fold, fromSnapshot } from "./state.js";
 
@@ -85,14 +86,11 @@ export class Talk {
 
   /** @param {any} snapshot */
   #restart(snapshot) {
-    const view = fromSnapshot(snapshot);
-    const known = new Set(view.items.map((item) => ("id" in item ? item.id : "")));
-    const queued = snapshot.state === "idle" ? [] : this.queued.filter((one) => !known.has(one.id));
-    this.#set({ view, queued });
+    this.#set({ view: fromSnapshot(snapshot), queued: (snapshot.queued ?? []).map(queuedOf) });
     this.#learn(snapshot);
   }
 
-  /** @param {any} about */
+  /** @param {any} about what is known of the conversation, besides what is in it */
   #learn(about) {
     for (const name of /** @type {const} */ (["title", "model", "state", "cost", "usage"])) {
       if (about[name] !== undefined) this[name] = about[name];
@@ -105,4 +103,11 @@ export class Talk {
     Object.assign(this, changes);
     this.#listener.changed();
   }
+}
+
+/** @param {any} message that waits @returns {Queued} */
+function queuedOf(message) {
+  const content = message.content ?? [];
+  const media = content.filter((/** @type {any} */ block) => block.type !== "text").length;
+  return { id: message.id, text: textOf(content), when: "steer", media };
 }
