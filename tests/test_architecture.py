@@ -52,7 +52,7 @@ MODELS_KNOW = {
 }
 """All that the models know of the rest; and `_engine` knows nothing of them."""
 
-GUESTS = ("toolbox", "advice", "testing", "embedding", "web", "cli")
+GUESTS = ("toolbox", "advice", "testing", "embedding", "export", "web", "cli")
 """Many of a kind, made of the public face: the root and the public modules."""
 
 FACES = ("", "blocking", "session", *GUESTS)
@@ -172,7 +172,7 @@ def _may_use(family: str) -> tuple[str, ...]:
     return _GUESTS_OF.get(family, ())
 
 
-_GUESTS_OF = {"cli": ("toolbox", "advice", "web"), "web": ("embedding",)}
+_GUESTS_OF = {"cli": ("toolbox", "advice", "export", "web"), "web": ("embedding", "export")}
 
 
 def _is_pure(name: str) -> bool:

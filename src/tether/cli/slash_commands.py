@@ -25,7 +25,7 @@ from tether.advice.compaction import compact
 from tether.cli.conversation import Conversation
 from tether.cli.display import brief
 from tether.cli.editor import KEYS, file_names
-from tether.cli.export import as_html, as_markdown
+from tether.export import as_html, as_markdown
 from tether.commands import Complete
 from tether.hooks import HookPoint, Hooks
 from tether.model import ThinkingLevel
