@@ -20,9 +20,9 @@ SOURCE = Path(tether.__file__).parent
 
 FLOORS = {
     "what things are": (
-        "media_types opening media messages errors _given limits deltas events transcript serialize result"
+        "media_types opening media messages errors _given limits deltas events transcript vocabulary serialize result"
     ),
-    "what decides": "_schema model tools hooks loop",
+    "what decides": "_schema model tools hooks hookable loop",
     "scopes and streams": "_scopes _channel stream",
     "how models are reached": "models",
     "what happens": "_engine run pending iterator chat approvals session commands agent blocking",
@@ -52,10 +52,10 @@ MODELS_KNOW = {
 }
 """All that the models know of the rest; and `_engine` knows nothing of them."""
 
-GUESTS = ("toolbox", "advice", "testing", "embedding", "export", "web", "cli")
+GUESTS = ("toolbox", "advice", "testing", "embedding", "export", "host", "web", "cli")
 """Many of a kind, made of the public face: the root and the public modules."""
 
-FACES = ("", "blocking", "session", *GUESTS)
+FACES = ("", "blocking", "session", "web.page", *GUESTS)
 """Packages whose `__init__` exports what people use of them."""
 
 FORBIDDEN_IN_PURE = {"anyio", "httpx", "time", "random", "uuid", "socket", "subprocess"}
@@ -172,7 +172,7 @@ def _may_use(family: str) -> tuple[str, ...]:
     return _GUESTS_OF.get(family, ())
 
 
-_GUESTS_OF = {"cli": ("toolbox", "advice", "export", "web"), "web": ("embedding", "export")}
+_GUESTS_OF = {"cli": ("toolbox", "advice", "export", "web"), "web": ("embedding", "export", "host")}
 
 
 def _is_pure(name: str) -> bool:

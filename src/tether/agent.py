@@ -42,11 +42,11 @@ from tether.approvals import Approve, approval
 from tether.chat import Chat
 from tether.errors import UsageError
 from tether.events import Event
+from tether.hookable import Hookable
 from tether.hooks import (
     AfterTool,
     BeforeTool,
     Convert,
-    Hookable,
     HookPoint,
     Hooks,
     OnEvent,
@@ -74,7 +74,7 @@ from tether.run import Run
 from tether.serialize import to_builtins
 from tether.session import Session
 from tether.stream import open_event_stream
-from tether.tools import Tool, ToolContext, ToolResult, tool
+from tether.tools import Tool, ToolContext, ToolKind, ToolResult, tool
 
 __all__ = ("Agent", "AgentState")
 
@@ -257,6 +257,11 @@ class Agent(Hookable):
         timeout: float | None = None,
         sequential: bool = False,
         max_concurrency: int | None = None,
+        title: str | None = None,
+        kind: ToolKind = "other",
+        read_only: bool = False,
+        destructive: bool | None = None,
+        idempotent: bool = False,
     ) -> Callable[[Callable[..., Any]], Tool]: ...
     def tool(
         self,
@@ -269,6 +274,11 @@ class Agent(Hookable):
         timeout: float | None = None,
         sequential: bool = False,
         max_concurrency: int | None = None,
+        title: str | None = None,
+        kind: ToolKind = "other",
+        read_only: bool = False,
+        destructive: bool | None = None,
+        idempotent: bool = False,
     ) -> Tool | Callable[[Callable[..., Any]], Tool]:
         """Make a tool of the decorated function and give it to this agent: `@agent.tool`, or `@agent.tool(...)`.
 
@@ -280,6 +290,11 @@ class Agent(Hookable):
             timeout: seconds it may run.
             sequential: calls of a reply run one after the other, if it is among them.
             max_concurrency: how many calls of it may run at once.
+            title: its name for people.
+            kind: what it does, roughly.
+            read_only: it changes nothing.
+            destructive: whether it may change or end what was there before.
+            idempotent: a second call with the same arguments changes nothing more.
 
         Returns:
             The tool; without a function, a decorator that makes it.
@@ -295,6 +310,11 @@ class Agent(Hookable):
             timeout=timeout,
             sequential=sequential,
             max_concurrency=max_concurrency,
+            title=title,
+            kind=kind,
+            read_only=read_only,
+            destructive=destructive,
+            idempotent=idempotent,
         )
 
         def add(function: Callable[..., Any]) -> Tool:
@@ -818,7 +838,10 @@ class Agent(Hookable):
             new_id=conversation.new_id,
             record=self._record,
             session=self.session,
+            agent=self.name,
             depth=0 if inside is None else inside.depth + 1,
+            call_id=None if inside is None else inside.call_id,
+            around_run=() if inside is None else inside.around_run,
             order=() if inside is None else inside.order,
             pause=nullcontext if inside is None else inside.paused,
             background=self._background,

@@ -28,7 +28,7 @@ _SECONDS: Final = 55.0
 def search_tool(root: Root) -> Tool:
     """Make `search_text`, confined to a root."""
 
-    @tool(timeout=60)
+    @tool(timeout=60, title="Search in files", kind="search", read_only=True, idempotent=True)
     async def search_text(
         pattern: str, path: str = ".", files: str = "*", regex: bool = False
     ) -> str:

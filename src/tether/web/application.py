@@ -27,7 +27,7 @@ from tether.host import (
     Store,
     WhenUnwatched,
 )
-from tether.web import native
+from tether.web import native, page
 from tether.web.refusals import Refusal, refused
 from tether.web.security import Authorise, Bounds, Guard
 from tether.web.site import Site
@@ -36,7 +36,10 @@ from tether.web.tokens import LinkDoor, Tokens
 
 __all__ = ("app", "mount", "site_application")
 
-_ROUTES: Final[Sequence[Callable[[Site], Sequence[BaseRoute]]]] = (native.routes,)
+_ROUTES: Final[Sequence[Callable[[Site], Sequence[BaseRoute]]]] = (
+    lambda _: page.routes(),
+    native.routes,
+)
 """What an application offers: the function `routes` of each module that adds some."""
 
 
