@@ -173,6 +173,7 @@ def owner_of(scope: Scope) -> str:
 
 
 async def _answered(authorise: Authorise, connection: HTTPConnection) -> str | None:
+    owner: object
     try:
         owner = authorise(connection)
         if inspect.isawaitable(owner):

@@ -97,6 +97,7 @@ class Uploads:
 
 def _block(data: bytes, media_type: str, name: str) -> tuple[str, Media | str]:
     told = media_type_of_file(data, name)
+    media_type = "" if media_type == "application/octet-stream" else media_type
     if told is None and not is_binary(data):
         return "text/plain", f"{name}:\n{data.decode(errors='replace')}"
     try:
