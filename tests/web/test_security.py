@@ -5,10 +5,11 @@ from typing import Any
 
 import anyio
 import pytest
+from attrs import define
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Mount, Route
-from tests.web.asgi import following, opened
+from tests.web.asgi import Client, following, opened, scope_of
 
 import tether
 from tether.host import Conversation
@@ -243,14 +244,27 @@ async def test_a_server_of_another_key_has_another_cookie() -> None:
 # Bounds.
 
 
-async def test_a_body_that_is_larger_than_it_says_is_refused() -> None:
-    async def pieces() -> Any:
-        for _ in range(10):
-            yield b" " * 100
+@define
+class Sender(Client):
+    """Sends pieces of a body, and does not say how many there are."""
 
-    async with opened(talking(bounds=Bounds(body=500, upload=2000))) as client:
-        answer = await client.post("/api/conversations", content=pieces())
-        assert answer.status_code == 413
+    received: int = 0
+
+    async def receive(self) -> Any:
+        self.received += 1
+        return {"type": "http.request", "body": b" " * 100, "more_body": True}
+
+
+async def test_a_body_that_is_larger_than_it_says_is_refused() -> None:
+    site = talking(bounds=Bounds(body=500, upload=2000))
+    async with opened(site) as client:
+        sender = Sender()
+        scope = scope_of(
+            "/api/conversations", "POST", host="localhost", content_type="application/json"
+        )
+        await site(scope, sender.receive, sender.send)
+        assert sender.status == 413
+        assert sender.received == 6
         id = (await client.post("/api/conversations", json={})).json()["id"]
         file = await client.post(f"/api/conversations/{id}/uploads?name=a.txt", content=b"a" * 1500)
         assert file.status_code == 201
