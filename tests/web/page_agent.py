@@ -17,7 +17,6 @@ from tether import (
     UserMessage,
     tool,
 )
-
 from tether.approvals import Approve, approval
 from tether.testing import Pause, ScriptedModel, call
 
@@ -145,7 +144,9 @@ def reply(request: ModelRequest) -> Any:
         case ["fast"]:
             return paced(40_000, 100)
         case ["list"]:
-            return paced(40_000, 100, "- an item of a list that goes on, with `code` and **weight**\n")
+            return paced(
+                40_000, 100, "- an item of a list that goes on, with `code` and **weight**\n"
+            )
         case ["count"]:
             return ["Counting.", call("count", lines=int((words[1:] or ["20"])[0]))]
         case ["run"]:

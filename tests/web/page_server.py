@@ -6,9 +6,9 @@ from typing import Any
 
 import anyio
 from hypercorn.config import Config
+from tests.web.page_agent import make_agent
 
 from tether import web
-from tests.web.page_agent import make_agent
 
 __all__ = ()
 
@@ -18,7 +18,7 @@ async def serve(port: int, backend: str, folder: str) -> None:
     if backend == "trio":
         from hypercorn.trio import serve
     else:
-        from hypercorn.asyncio import serve
+        from hypercorn.asyncio import serve  # type: ignore[assignment]
     config = Config()
     config.bind = [f"127.0.0.1:{port}"]
     config.accesslog = None

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.web.browser import DESKTOP, PATIENCE, TELEPHONE, Eyes, Server, open_browser
 from tests.web.page_agent import PIXEL
 
@@ -111,7 +110,8 @@ def test_first_run(person: Person) -> None:
     person.eyes.keep(tab.page, "2-tour")
     tab.page.wait_for_selector("h1#title:has-text('tour')")
     assert tab.page.title() == "tour"
-    assert tab.count(".prose h1, .prose table, .prose pre code .hljs-keyword") >= 3
+    tab.page.wait_for_selector(".prose pre code .hljs-keyword")
+    assert tab.count(".prose h1, .prose table") == 2
     thoughts = tab.page.locator(".thoughts")
     assert not thoughts.get_by_text("So be it.").is_visible()
     thoughts.locator("summary").click()
@@ -183,7 +183,9 @@ def test_an_approval_is_answered_in_another_tab(person: Person) -> None:
     one.page.wait_for_selector(QUESTION)
     person.eyes.keep(one.page, "5-approval")
     assert one.page.title().startswith("\u25cf")
-    assert one.page.locator(".diff .new").first.inner_text().endswith("def greet(name: str) -> None:")
+    assert (
+        one.page.locator(".diff .new").first.inner_text().endswith("def greet(name: str) -> None:")
+    )
     two = person.open(one)
     two.page.get_by_role("button", name="Allow once").click()
     for tab in (one, two):
@@ -321,8 +323,8 @@ def test_hostile_markdown(person: Person) -> None:
         assert link.get_attribute("href").startswith(("http://evil.invalid/", "mailto:"))
     tab.page.mouse.move(600, 400)
     assert tab.page.evaluate("window.ran ?? null") is None
-    foreign = "iframe, script, style, svg, form, input, button:not(.button), link, base, math, object, [onerror], [style]"
-    assert tab.count(f".prose :is({foreign}):not(.icon)") == 0
+    foreign = "iframe, script, style, svg:not(.icon), form, input, button:not(.button), link, base, math, object"
+    assert tab.count(f".prose :is({foreign}, [onerror], [style])") == 0
     assert tab.count(".prose img") == 0
     assert not [url for url in set(person.eyes.requests) - before if "evil" in url]
     assert all(url.startswith((person.server.url, "data:")) for url in person.eyes.requests)
@@ -330,7 +332,9 @@ def test_hostile_markdown(person: Person) -> None:
 
 def test_trusted_types_hold(person: Person) -> None:
     tab = person.open()
-    refused = "() => { try { document.body.innerHTML = '<b>x</b>'; return false } catch { return true } }"
+    refused = (
+        "() => { try { document.body.innerHTML = '<b>x</b>'; return false } catch { return true } }"
+    )
     assert tab.page.evaluate(refused)
     person.eyes.problems[:] = [one for one in person.eyes.problems if "TrustedHTML" not in one]
 
@@ -419,7 +423,7 @@ def test_by_keyboard_and_by_ear(person: Person) -> None:
     page.keyboard.type("edit")
     page.keyboard.press("Enter")
     page.wait_for_selector(QUESTION)
-    page.get_by_role("alert").get_by_text("edit_file needs your approval").wait_for()
+    page.get_by_role("alert").get_by_text("Needs your approval: edit_file").wait_for()
     page.keyboard.press("Alt+a")
     assert page.evaluate("document.activeElement.textContent") == "Allow once"
     page.keyboard.press("Enter")
@@ -433,8 +437,10 @@ def test_by_keyboard_and_by_ear(person: Person) -> None:
         ("textbox", "Message"),
     ):
         assert page.get_by_role(role, name=name).first.is_visible(), (role, name)
-    unnamed = "[...document.querySelectorAll('button, input, textarea, a')].filter((e) => e.checkVisibility() && !(e.ariaLabel || e.textContent.trim() || e.labels?.length)).length"
-    assert page.evaluate(unnamed) == 0
+    unnamed = """() => [...document.querySelectorAll('button, input, textarea, a')]
+        .filter((one) => one.checkVisibility() && !(one.ariaLabel || one.textContent.trim() || one.labels?.length))
+        .map((one) => one.outerHTML)"""
+    assert page.evaluate(unnamed) == []
     page.keyboard.press("Control+/")
     page.get_by_role("dialog", name="Keyboard shortcuts").wait_for()
     person.eyes.keep(page, "15-keys")
@@ -457,7 +463,9 @@ def test_the_colours_can_be_chosen(person: Person) -> None:
 
 
 def test_a_telephone(browser: Any, server: Server, eyes: Eyes) -> None:
-    context = browser.new_context(viewport=TELEPHONE, is_mobile=True, has_touch=True)
+    context = browser.new_context(
+        viewport=TELEPHONE, is_mobile=True, has_touch=True, reduced_motion="reduce"
+    )
     context.set_default_timeout(PATIENCE * 1000)
     try:
         tab = Person(context, server, eyes).open()

@@ -100,7 +100,11 @@ export class Card {
   /** @returns {boolean} false if it has to be called again for the next frame */
   #drawBody() {
     const call = this.#call;
-    if (!call || !this.#details.open) return true;
+    if (!call) return true;
+    if (!this.#details.open) {
+      this.#body.replaceChildren();
+      return true;
+    }
     const given = this.#part("given", call.arguments ?? call.written, () => givenElement(call));
     const asked = this.#part("asked", call.state === "waiting", () => (call.state === "waiting" ? this.#question(call) : null));
     const answer = this.#part("answer", call.answer, () => answerElement(call));

@@ -31,9 +31,14 @@ const SLEPT = 20_000;
 const LOOKED_AT = 5000;
 
 export class Connection {
-  /** @param {string} id of the conversation @param {Listener} listener */
-  constructor(id, listener) {
+  /**
+   * @param {string} id of the conversation
+   * @param {boolean} isNew whether it was made just now, so that nothing of it is past
+   * @param {Listener} listener
+   */
+  constructor(id, isNew, listener) {
     this.#id = id;
+    this.#isNew = isNew;
     this.#listener = listener;
     const { signal } = this.#ended;
     document.addEventListener("visibilitychange", () => this.#look(), { signal });
@@ -46,6 +51,7 @@ export class Connection {
   }
 
   #id;
+  #isNew;
   #listener;
   #ended = new AbortController();
   /** @type {EventSource | null} */
@@ -118,7 +124,8 @@ export class Connection {
     if (epoch !== this.#epoch && this.#after === "0") this.#listener.begin();
     this.#isGreeted = true;
     this.#epoch = epoch;
-    this.#past = number;
+    this.#past = this.#isNew ? 0 : number;
+    this.#isNew = false;
     this.#wait = FIRST_WAIT;
     this.#listener.changed(hello);
     this.#listener.status("live");

@@ -75,34 +75,35 @@ export class Prose {
     const last = this.#whole ? blocks.length : lastBlock(blocks);
     if (last === 0 && this.#growsCode(blocks[0])) return;
     for (const node of this.#tail) /** @type {ChildNode} */ (node).remove();
-    for (const block of blocks.slice(0, last)) this.#settle(block);
+    for (const group of groups(blocks.slice(0, last))) this.#settle(group);
     this.#drawTail(blocks.slice(last).filter(({ type }) => type !== "space"));
   }
 
-  /** @param {Token} block */
-  #settle(block) {
-    this.#settled += block.raw.length;
-    const nodes = this.#drawn(block);
+  /** @param {Token[]} group */
+  #settle(group) {
+    for (const block of group) this.#settled += block.raw.length;
+    const nodes = this.#drawn(group);
     this.#chunk ??= /** @type {HTMLElement} */ (this.element.appendChild(el("div", { class: "chunk" })));
     if (this.#isSplit && !this.#chunk.firstChild) this.#chunk.classList.add("continued");
     this.#chunk.append(...nodes);
-    if (this.#chunk.childNodes.length >= CHUNK) this.#chunk = null;
-    this.#isSplit = Boolean(block.isSplit);
+    if (this.#chunk.childElementCount >= CHUNK) this.#chunk = null;
+    this.#isSplit = Boolean(group.at(-1)?.isSplit);
     for (const node of nodes) if (node instanceof Element) dress(node);
   }
 
   /** @param {Token[]} blocks */
   #drawTail(blocks) {
-    this.#tail = blocks.flatMap((block) => this.#drawn(block));
+    this.#tail = blocks.length ? this.#drawn(blocks) : [];
     this.element.append(...this.#tail);
     const [block] = blocks;
     this.#code = block?.type === "code" ? /** @type {HTMLElement} */ (this.#tail[0]) : null;
   }
 
-  /** @param {Token} block @returns {Node[]} */
-  #drawn(block) {
+  /** @param {Token[]} group @returns {Node[]} */
+  #drawn(group) {
+    const [block] = group;
     if (block.type === "code") return [codeFrame(block.lang ?? "", block.text)];
-    const nodes = elementsOf(block);
+    const nodes = elementsOf(group);
     if (this.#isSplit && nodes[0] instanceof Element) nodes[0].classList.add("continued");
     return nodes;
   }
@@ -123,6 +124,26 @@ function lastBlock(blocks) {
   let last = blocks.length - 1;
   while (last > 0 && blocks[last].type === "space") last -= 1;
   return Math.max(last, 0);
+}
+
+/**
+ * Blocks that are made elements together, which costs less than one by one. Code and pieces of lists stand alone.
+ *
+ * @param {Token[]} blocks
+ * @returns {Token[][]}
+ */
+function groups(blocks) {
+  /** @type {Token[][]} */
+  const all = [];
+  let isAlone = true;
+  for (const block of blocks) {
+    const last = all.at(-1);
+    const standsAlone = block.type === "code" || block.isSplit;
+    if (last && !isAlone && !standsAlone && last.length < CHUNK) last.push(block);
+    else all.push([block]);
+    isAlone = standsAlone;
+  }
+  return all;
 }
 
 /** Items of a list that are drawn anew at most. */

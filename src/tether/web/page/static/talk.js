@@ -14,13 +14,14 @@ import { EMPTY, fold, fromSnapshot } from "./state.js";
 export class Talk {
   /**
    * @param {string} id
+   * @param {boolean} isNew whether it was made just now, so that nothing of it is past
    * @param {{changed: () => void, deleted: () => void, happened: (event: any) => void}} listener `changed` is called after
    *   each change; `happened` for each event that is no replay of the past
    */
-  constructor(id, listener) {
+  constructor(id, isNew, listener) {
     this.id = id;
     this.#listener = listener;
-    this.#connection = new Connection(id, {
+    this.#connection = new Connection(id, isNew, {
       begin: () => this.#set({ view: EMPTY }),
       event: (event, at) => this.#take(event, at),
       snapshot: (snapshot) => this.#restart(snapshot),
