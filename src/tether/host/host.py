@@ -17,6 +17,7 @@ from tether.hooks import call_maybe_async
 from tether.host.conversation import Conversation
 from tether.host.errors import LimitReachedError, NotFoundError
 from tether.host.log import Log
+from tether.host.prices import Prices
 from tether.host.runs import Runs
 from tether.host.store import ConversationInfo, Store
 from tether.host.viewers import Ended, Feed
@@ -88,6 +89,7 @@ class Host:
         self._tasks = tasks
         # By owner and id; the one that was asked for last stands last.
         self._places: dict[_Key, _Place] = {}
+        self._prices = Prices()
         self._closed = False
 
     @property
@@ -287,13 +289,16 @@ class Host:
         """Make a conversation, and have its agent made."""
         owner, id_ = key
         feed = place.feed = Feed(Log(max_bytes=self._settings.max_log_bytes))
-        talk = Conversation(id_, owner, feed, session, self._fork)
+        talk = Conversation(
+            id_, owner, feed=feed, session=session, prices=self._prices, fork=self._fork
+        )
         agent = self._checked(await call_maybe_async(self._settings.make_agent, talk), session)
         if known := copied or (() if session is None else session.messages):
             agent.reset(repaired(known))
         if session is not None:
             _adopt(session, agent, owner)
         feed.log.keep(agent.messages)
+        await self._prices.load(agent)
         runs = Runs(agent, feed, grace=self._settings.grace, admit=self._admit)
         talk.begin(runs)
         return talk, runs
