@@ -15,7 +15,7 @@ from attrs import define, field, frozen
 from tether import Agent, Message, Session, UsageError
 from tether.hooks import call_maybe_async
 from tether.host.conversation import Conversation
-from tether.host.errors import LimitReachedError, NotFoundError
+from tether.host.errors import EndedError, LimitReachedError, NotFoundError
 from tether.host.log import Log
 from tether.host.prices import Prices
 from tether.host.runs import Runs
@@ -192,7 +192,6 @@ class Host:
         self._closed = True
         for place in self._places.values():
             place.end("closed")
-        self._tasks.cancel_scope.cancel()
 
     # How conversations come and go.
 
@@ -249,8 +248,8 @@ class Host:
         """Be the task that a conversation lives in."""
         session: Session | None = None
         try:
-            session = await self._session(key, create=create)
             with place.scope:
+                session = await self._session(key, create=create)
                 talk, runs = await self._made(key, place, session, copied)
                 async with runs.agent.opened():
                     if title:
@@ -261,6 +260,8 @@ class Host:
                         rests=lambda: self._is_kept(talk), rest_after=self._settings.rest_after
                     )
                     place.end("rest")
+            if place.conversation is None:
+                raise EndedError("this host was closed while the conversation was being opened")
         except Exception:
             if place.conversation is None:
                 raise  # to whoever asked for it
