@@ -235,7 +235,7 @@ class Host:
     def _is_kept(self, talk: Conversation) -> bool:
         return self._settings.store is not None and not talk.queued
 
-    async def _keep(
+    async def _keep(  # noqa: ASYNC114 - started in one place, and waited for
         self,
         key: _Key,
         place: _Place,
