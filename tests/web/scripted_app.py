@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 import tether
+from tether import TextDelta
 from tether.approvals import approval
 from tether.host import Conversation
 from tether.testing import Pause, ScriptedModel, call
@@ -42,7 +43,7 @@ def scripted_app() -> Starlette:
         script = _SCRIPTS.get(talk.id, _plain)(released[talk.id])
         tools = [delete_file, look]
         if talk.id == "inner":
-            model = ScriptedModel(["Let me."], call("delete_file", path="a.txt"), "Inner done.")
+            model = ScriptedModel(["Let me.", call("delete_file", path="a.txt")], "Inner done.")
             inner = tether.Agent(model, tools=tools, name="helper")
             inner.around_tool(_ask_about_deleting(talk))
             tools.append(inner.as_tool("ask_helper", "Ask a helper."))
@@ -83,7 +84,8 @@ def _asks(_: anyio.Event) -> Sequence[Any]:
 
 
 def _waits(released: anyio.Event) -> Sequence[Any]:
-    return [["The first half, ", Pause(released), "and the second."], "Faster now."]
+    whole = [TextDelta("The first half, "), Pause(released), TextDelta("and the second.")]
+    return [whole, "Faster now."]
 
 
 def _asks_a_helper(_: anyio.Event) -> Sequence[Any]:

@@ -18,7 +18,12 @@ from tether import Message, MessageEnd, UserMessage
 from tether.host import Conversation
 from tether.web.protocols.ag_ui_events import AgUiRun
 from tether.web.protocols.ag_ui_messages import messages_as_ag_ui
-from tether.web.protocols.ag_ui_requests import RunAgentInput, new_messages, verdicts_in
+from tether.web.protocols.ag_ui_requests import (
+    RunAgentInput,
+    gist_of,
+    new_messages,
+    verdicts_in,
+)
 from tether.web.protocols.content import Json
 from tether.web.protocols.telling import (
     LastRun,
@@ -91,7 +96,7 @@ def _joined(talk: Conversation, body: RunAgentInput, last: LastRun) -> Telling:
 
     def begun(run: LastRun) -> Opening:
         fold = _drained(body, run, settled)
-        chunks = [*fold.begin(_snapshot(run.messages, body))]
+        chunks = [*fold.begin(_whole(run.messages, body))]
         if run.is_over:
             return Opening(fold, [*chunks, *fold.end()], "end")
         return Opening(fold, chunks)
@@ -110,10 +115,20 @@ def _drained(body: RunAgentInput, run: LastRun, until: int) -> AgUiRun:
 
 
 def _snapshot(messages: Sequence[Message], body: RunAgentInput) -> list[Json] | None:
-    """The conversation, if it has messages that the client has not."""
+    """The conversation, if the client has another: some of it is missing, or was cut off when it left."""
     told = messages_as_ag_ui(messages)
-    known = {message.id for message in body.messages}
-    return told if {message["id"] for message in told} - known else None
+    known = {message.id: message.gist for message in body.messages}
+    same = all(known.get(message["id"]) == gist_of(message) for message in told)
+    return None if same else told
+
+
+def _whole(messages: Sequence[Message], body: RunAgentInput) -> list[Json]:
+    """The conversation, in which nothing is left of a reply that will be told from its beginning."""
+    told = messages_as_ag_ui(messages)
+    ids = {message["id"] for message in told}
+    # Clients keep reasoning that a snapshot does not mention.
+    cut_off = [m.id for m in body.messages if m.role == "reasoning" and m.id not in ids]
+    return [*told, *({"id": id_, "role": "reasoning", "content": ""} for id_ in cut_off)]
 
 
 def _known(talk: Conversation) -> Collection[str]:

@@ -9,7 +9,7 @@ from tether import Deny, UsageError, UserMessage, Verdict
 from tether.messages import Text, UserBlock
 from tether.web.protocols.said import file_block
 
-__all__ = ("RunAgentInput", "new_messages", "verdicts_in")
+__all__ = ("RunAgentInput", "gist_of", "new_messages", "verdicts_in")
 
 _MEDIA = {"image", "audio", "video", "document"}
 
@@ -36,6 +36,20 @@ class Message(msgspec.Struct, frozen=True):
     id: str
     role: str
     content: Any = None
+    tool_calls: Any = msgspec.field(default=None, name="toolCalls")
+
+    @property
+    def gist(self) -> object:
+        """What it says, to be compared with `gist_of`."""
+        return gist_of({"content": self.content, "toolCalls": self.tool_calls})
+
+
+def gist_of(message: Mapping[str, Any]) -> object:
+    """Return what a message of AG-UI says, without what a client may add to it."""
+    calls = message.get("toolCalls")
+    if not isinstance(calls, list):
+        return message.get("content")
+    return [call.get("function") if isinstance(call, Mapping) else call for call in calls]
 
 
 class ResumeEntry(msgspec.Struct, frozen=True):
