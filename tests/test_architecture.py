@@ -53,7 +53,7 @@ MODELS_KNOW = {
 }
 """All that the models know of the rest; and `_engine` knows nothing of them."""
 
-GUESTS = ("toolbox", "advice", "testing", "embedding", "export", "host", "web", "cli")
+GUESTS = ("toolbox", "advice", "testing", "embedding", "export", "host", "metrics", "web", "cli")
 """Many of a kind, made of the public face: the root and the public modules."""
 
 FACES = ("", "blocking", "session", "transport", "web.page", *GUESTS)
