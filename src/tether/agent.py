@@ -825,7 +825,7 @@ class Agent(Hookable):
 
         if costs_count():
             require_price(self._model)
-        conversation, inside = self._conversation, asked.inside
+        conversation, session, inside = self._conversation, self.session, asked.inside
         prompts = conversation.prompts(asked.prompt)
         parts = RunParts(
             transcript=conversation.transcript,
@@ -837,7 +837,8 @@ class Agent(Hookable):
             now=conversation.now,
             new_id=conversation.new_id,
             record=self._record,
-            session=self.session,
+            flush=None if session is None or not session.flushed_later else session.flush,
+            session=session,
             depth=0 if inside is None else inside.depth + 1,
             order=() if inside is None else inside.order,
             pause=nullcontext if inside is None else inside.paused,

@@ -6,6 +6,7 @@ from typing import Any
 from tether._engine.driver import Driver
 from tether._engine.inbox import message_of
 from tether._engine.interruption import RunControl
+from tether._engine.lease import keeping_claim
 from tether._engine.line import Place
 from tether._engine.parts import LiveRun, RunParts, RunServices
 from tether._engine.publisher import Publisher
@@ -86,7 +87,10 @@ class ActiveRun:
             waiting=parts.inbox.anything_waits,
         )
         try:
-            async with parts.background() as background:
+            async with (
+                parts.background() as background,
+                keeping_claim(parts.session, self.control),
+            ):
                 services = RunServices(
                     parts=parts,
                     control=self.control,
