@@ -22,7 +22,7 @@ FLOORS = {
     "what things are": (
         "media_types opening media messages errors _given limits deltas events transcript serialize result"
     ),
-    "what decides": "_schema model tools hooks loop",
+    "what decides": "_schema model tools hooks hookable loop",
     "scopes and streams": "_scopes _channel stream",
     "how models are reached": "models",
     "what happens": "_engine run pending iterator chat approvals session commands agent blocking",
@@ -52,10 +52,10 @@ MODELS_KNOW = {
 }
 """All that the models know of the rest; and `_engine` knows nothing of them."""
 
-GUESTS = ("toolbox", "advice", "testing", "embedding", "web", "cli")
+GUESTS = ("toolbox", "advice", "testing", "embedding", "host", "web", "cli")
 """Many of a kind, made of the public face: the root and the public modules."""
 
-FACES = ("", "blocking", "session", *GUESTS)
+FACES = ("", "blocking", "session", "web.page", *GUESTS)
 """Packages whose `__init__` exports what people use of them."""
 
 FORBIDDEN_IN_PURE = {"anyio", "httpx", "time", "random", "uuid", "socket", "subprocess"}

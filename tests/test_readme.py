@@ -46,7 +46,8 @@ from tether import (
 )
 from tether.cli.editor import KEYS
 from tether.cli.slash_commands import slash_commands
-from tether.hooks import Hookable, HookPoint
+from tether.hookable import Hookable
+from tether.hooks import HookPoint
 from tether.messages import FailureKind, Outcome
 from tether.models.catalogue import provider_keys
 from tether.toolbox.coding import coding_tools

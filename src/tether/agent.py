@@ -42,11 +42,11 @@ from tether.approvals import Approve, approval
 from tether.chat import Chat
 from tether.errors import UsageError
 from tether.events import Event
+from tether.hookable import Hookable
 from tether.hooks import (
     AfterTool,
     BeforeTool,
     Convert,
-    Hookable,
     HookPoint,
     Hooks,
     OnEvent,
@@ -839,7 +839,10 @@ class Agent(Hookable):
             record=self._record,
             flush=None if session is None or not session.flushed_later else session.flush,
             session=session,
+            agent=self.name,
             depth=0 if inside is None else inside.depth + 1,
+            call_id=None if inside is None else inside.call_id,
+            around_run=() if inside is None else inside.around_run,
             order=() if inside is None else inside.order,
             pause=nullcontext if inside is None else inside.paused,
             background=self._background,

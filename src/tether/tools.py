@@ -156,6 +156,7 @@ class ToolContext(Generic[Deps]):
         limits: what the run may spend.
         spent: what it has spent so far.
         price: what a reply costs, where the agent was given a `price`; else None.
+        around_run: the hooks around the run, which are around the runs of agents inside the call too.
     """
 
     __slots__ = (
@@ -164,6 +165,7 @@ class ToolContext(Generic[Deps]):
         "_spend",
         "_start",
         "_transcript",
+        "around_run",
         "call_id",
         "deps",
         "depth",
@@ -192,6 +194,7 @@ class ToolContext(Generic[Deps]):
         order: tuple[int, ...] = (),
         clock: CallClock | None = None,
         start: Callable[..., Awaitable[Any]] | None = None,
+        around_run: Sequence[Any] = (),
     ) -> None:
         self.call_id: str = call_id
         self.name: str = name
@@ -202,6 +205,7 @@ class ToolContext(Generic[Deps]):
         self.limits: Limits = limits or Limits()
         self.spent: Spent = spent or Spent()
         self.price: Callable[[AssistantMessage], float] | None = price
+        self.around_run: Sequence[Any] = around_run
         self._transcript = transcript
         self._clock = clock
         self._report = report

@@ -7,12 +7,12 @@ import anyio
 import anyio.from_thread
 import pytest
 
-from tether import Agent, MessageEnd, UserMessage
+from tether import Agent, CustomMessage, Message, MessageEnd, UserMessage
 from tether._engine import driver
 from tether.errors import LostClaimError
-from tether.hooks import OnEvent
+from tether.hooks import OnEvent, RequestContext
 from tether.session import Entry, Session
-from tether.testing import ScriptedModel, call, cancel_at_every_step, check_transcript
+from tether.testing import Backend, ScriptedModel, call, cancel_at_every_step, check_transcript
 
 
 class Store:
@@ -88,16 +88,14 @@ async def test_the_event_loop_goes_on_while_the_store_writes() -> None:
 
 
 async def test_a_message_that_a_hook_records_is_kept_before_it_is_announced() -> None:
-    from tether import CustomMessage
-
     store = Store()
     agent = _agent(store)
     announced: list[str] = []
     agent.subscribe(_checking(store, announced))
 
     @agent.hook("transform_context")
-    async def transform(messages: list[object], context: object) -> None:
-        await context.record(CustomMessage("note", {}))  # type: ignore[attr-defined]
+    async def transform(messages: list[Message], context: RequestContext) -> None:
+        await context.record(CustomMessage("note", {}))
 
     await agent.prompt("go")
     assert announced == store.messages
@@ -181,7 +179,7 @@ async def test_a_store_that_hangs_holds_up_no_cancellation(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_a_run_that_is_cancelled_anywhere_keeps_what_it_has_said(backend: str) -> None:
+def test_a_run_that_is_cancelled_anywhere_keeps_what_it_has_said(backend: Backend) -> None:
     def setup() -> tuple[Store, Agent]:
         store = Store()
         model = ScriptedModel(call("echo", text="a"), ["Do", "ne."])
@@ -202,7 +200,7 @@ def test_a_run_that_is_cancelled_anywhere_keeps_what_it_has_said(backend: str) -
         program,
         setup=setup,
         check=check,
-        backend=backend,  # type: ignore[arg-type]
+        backend=backend,
         limit=40,
     )
     assert report.points

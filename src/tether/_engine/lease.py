@@ -58,5 +58,5 @@ class _Keeper:
                 self.lost = error
                 self._control.end(End("error", error=as_failure(error)))
                 self._control.interrupt()
-            except Exception:  # noqa: BLE001, S110 - a server that is away now may be back before the lease is over
+            except Exception:  # noqa: BLE001 - a server that is away now may be back before the lease is over
                 pass

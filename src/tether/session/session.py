@@ -7,8 +7,8 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from threading import Lock
+from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
 import anyio
@@ -283,7 +283,7 @@ class Session:
                 await run_in_thread(self.catch_up, limiter=anyio.CapacityLimiter(1))
             else:
                 self.catch_up()
-        except Exception as failure:
+        except Exception as failure:  # noqa: BLE001 - it is raised, or handed on
             self._failed(failure)
 
     async def renew(self) -> None:
@@ -384,7 +384,7 @@ class Session:
     def _try_to_catch_up(self) -> None:
         try:
             self.catch_up()
-        except Exception as failure:
+        except Exception as failure:  # noqa: BLE001 - it is raised, or handed on
             self._failed(failure)
 
     def _write_all(self, store: BatchStore) -> None:
