@@ -52,7 +52,7 @@ MODELS_KNOW = {
 }
 """All that the models know of the rest; and `_engine` knows nothing of them."""
 
-GUESTS = ("toolbox", "advice", "testing", "embedding", "host", "web", "cli")
+GUESTS = ("toolbox", "advice", "testing", "embedding", "host", "web", "stores", "cli")
 """Many of a kind, made of the public face: the root and the public modules."""
 
 FACES = ("", "blocking", "session", "web.page", *GUESTS)
@@ -172,7 +172,11 @@ def _may_use(family: str) -> tuple[str, ...]:
     return _GUESTS_OF.get(family, ())
 
 
-_GUESTS_OF = {"cli": ("toolbox", "advice", "web"), "web": ("embedding",)}
+_GUESTS_OF = {
+    "cli": ("toolbox", "advice", "web"),
+    "stores": ("host",),
+    "web": ("embedding",),
+}
 
 
 def _is_pure(name: str) -> bool:

@@ -11,6 +11,8 @@ from tether.commands import Commands
 from tether.deltas import TextDelta, ThinkingDelta
 from tether.errors import (
     AgentBusyError,
+    BusyError,
+    LostClaimError,
     ModelError,
     NothingToContinueError,
     OutputError,
@@ -73,6 +75,7 @@ __all__ = (
     "Approve",
     "AssistantMessage",
     "Audio",
+    "BusyError",
     "Chat",
     "Commands",
     "CustomMessage",
@@ -83,6 +86,7 @@ __all__ = (
     "Image",
     "Invocation",
     "Limits",
+    "LostClaimError",
     "Message",
     "MessageEnd",
     "MessageStart",

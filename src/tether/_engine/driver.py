@@ -79,8 +79,8 @@ class Driver:
                 events that close it.
 
         Cancellation:
-            At every await. The run is closed without waiting: its transcript is complete, and
-            consumers that have room get the events that close it.
+            At every await. The run is closed without waiting, but for a store that takes a while: its transcript is
+            complete, and consumers that have room get the events that close it.
         """
         step = next(self._loop)
         performer = self._performer(step)
