@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -45,17 +46,15 @@ def _as_its_user(command: list[str]) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def postgres() -> Iterator[Server]:
     """A server of its own, on loopback."""
     programs = _programs()
     if programs is None:
         pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
     pytest.importorskip("psycopg_pool")
-    folder = tmp_path_factory.mktemp("postgres")
     is_root = os.getuid() == 0
+    folder = Path(tempfile.mkdtemp(prefix="tether-postgres-"))  # the path of which is short enough
     if is_root:
-        for one in (folder, *folder.parents[:2]):
-            one.chmod(0o755)
         os.chown(folder, 65534, 65534)
     run_as = _as_its_user if is_root else list
     with socket.socket() as free:
@@ -73,6 +72,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield f"postgresql://tether@127.0.0.1:{port}/postgres"
     finally:
         subprocess.run(run_as([*control, "-m", "immediate", "stop"]), check=True, cwd="/")
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

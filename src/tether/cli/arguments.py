@@ -27,6 +27,7 @@ examples:
   tether sessions [FOLDER]    list the conversations of this folder, or the session files in FOLDER
   tether models [PROVIDER]    list the providers and their keys, or the models of one provider
   tether config               show where init files and conversations are
+  tether schema               print the JSON Schema of the events that --json prints, and of messages
   tether help [GUIDE]         show a guide; without a name, the first one and a list of all
 
 Tools that only read always run. Tools that write files or run commands ask first. Where there is no terminal
