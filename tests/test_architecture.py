@@ -53,7 +53,7 @@ MODELS_KNOW = {
 }
 """All that the models know of the rest; and `_engine` knows nothing of them."""
 
-GUESTS = ("toolbox", "advice", "testing", "embedding", "host", "web", "stores", "cli")
+GUESTS = ("toolbox", "advice", "testing", "embedding", "export", "host", "stores", "web", "cli")
 """Many of a kind, made of the public face: the root and the public modules."""
 
 FACES = ("", "blocking", "session", "transport", "web.page", *GUESTS)
@@ -174,9 +174,9 @@ def _may_use(family: str) -> tuple[str, ...]:
 
 
 _GUESTS_OF = {
-    "cli": ("toolbox", "advice", "web"),
+    "cli": ("toolbox", "advice", "export", "web"),
     "stores": ("host",),
-    "web": ("embedding",),
+    "web": ("embedding", "export", "host"),
 }
 
 

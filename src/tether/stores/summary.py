@@ -66,7 +66,8 @@ class Summary:
 
     def _take_message(self, entry: Entry) -> None:
         self.messages += 1
-        self.updated = entry.time
+        spoken = entry.data.get("timestamp")
+        self.updated = spoken if isinstance(spoken, float) and spoken > 0 else entry.time
         if not self.said and isinstance(message := entry.message, UserMessage):
             self.said = " ".join(message.text.split())[:_LONGEST_TITLE]
 
