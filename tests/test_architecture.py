@@ -53,7 +53,18 @@ MODELS_KNOW = {
 }
 """All that the models know of the rest; and `_engine` knows nothing of them."""
 
-GUESTS = ("toolbox", "advice", "testing", "embedding", "export", "host", "stores", "web", "cli")
+GUESTS = (
+    "toolbox",
+    "advice",
+    "testing",
+    "embedding",
+    "export",
+    "host",
+    "stores",
+    "web",
+    "mcp",
+    "cli",
+)
 """Many of a kind, made of the public face: the root and the public modules."""
 
 FACES = ("", "blocking", "session", "transport", "web.page", *GUESTS)
@@ -174,7 +185,8 @@ def _may_use(family: str) -> tuple[str, ...]:
 
 
 _GUESTS_OF = {
-    "cli": ("toolbox", "advice", "export", "web"),
+    "cli": ("toolbox", "advice", "export", "web", "mcp"),
+    "mcp": ("toolbox",),
     "stores": ("host",),
     "web": ("embedding", "export", "host"),
 }
