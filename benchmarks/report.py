@@ -81,7 +81,7 @@ def read(path: Path) -> Mapping[str, float]:
             for one in whole["figures"]
         }
     except (OSError, ValueError, KeyError, TypeError) as error:
-        sys.exit(f"{path} is no record of `python -m benchmarks --json`: {error}")
+        sys.exit(f"{path} is not a record of `python -m benchmarks --json`: {error}")
 
 
 def compared(figures: Sequence[Figure], earlier: Mapping[str, float]) -> Iterator[str]:

@@ -15,7 +15,7 @@ from tests.waiting import failing_after
 SECONDS_FOR_A_TEST = 300
 """Far more than any test takes, also on a busy machine."""
 
-# A machine that is busy is no fault of the code.
+# A machine that is busy is not a fault of the code.
 for _profile, _examples in (("quick", 40), ("thorough", 400)):
     settings.register_profile(
         _profile,

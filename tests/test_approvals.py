@@ -25,7 +25,7 @@ from tether import (
     tool,
 )
 from tether.advice import time_limit
-from tether.approvals import approval
+from tether.approvals import AskAbout, approval, may_change
 from tether.testing import (
     ScriptedModel,
     call,
@@ -309,6 +309,35 @@ async def test_children_that_share_an_approval_are_asked_about_in_the_order_of_t
     await events_of(agent)
     assert asked[0] == (3,), "the children have to be asked first what they want"
     assert asked[1:] == [(1, 1), (1, 2), (2, 1), (2, 2)]
+
+
+@pytest.mark.parametrize(
+    ("tools", "asked_about"),
+    [
+        (None, ["look", "add", "other"]),
+        (["add"], ["add"]),
+        (may_change, ["add", "other"]),
+        (lambda tool: tool.kind == "search", ["look"]),
+    ],
+)
+async def test_which_tools_are_asked_about_is_said_by_names_or_by_what_is_known_of_them(
+    tools: AskAbout | None, asked_about: list[str]
+) -> None:
+    asked: list[str] = []
+
+    def ask(invocation: Invocation) -> Verdict:
+        asked.append(invocation.tool.name)
+        return True
+
+    agent = Agent(
+        ScriptedModel([call("look"), *adds("c"), call("other")], "ok"), tools=[add], sequential=True
+    )
+    agent.tool(name="other", description="")(lambda: "done")
+    agent.tool(name="look", description="", read_only=True, kind="search")(lambda: "seen")
+    agent.around_tool(approval(ask, tools=tools))
+    await events_of(agent)
+    assert asked == asked_about
+    assert outcomes(agent) == ["ok"] * 3
 
 
 # A question that nobody answers.

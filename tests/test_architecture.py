@@ -7,8 +7,10 @@ and from those above it, and no two rooms import each other, be it by way of oth
 import ast
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
@@ -20,7 +22,7 @@ FLOORS = {
     "what things are": (
         "media_types opening media messages errors _given limits deltas events transcript serialize result"
     ),
-    "what decides": "_schema model tools hooks loop",
+    "what decides": "_schema model tools hooks hookable loop",
     "scopes and streams": "_scopes _channel stream",
     "how models are reached": "models",
     "what happens": "_engine run pending iterator chat approvals session commands agent blocking",
@@ -50,10 +52,10 @@ MODELS_KNOW = {
 }
 """All that the models know of the rest; and `_engine` knows nothing of them."""
 
-GUESTS = ("toolbox", "advice", "testing", "embedding", "cli")
+GUESTS = ("toolbox", "advice", "testing", "embedding", "host", "web", "cli")
 """Many of a kind, made of the public face: the root and the public modules."""
 
-FACES = ("", "blocking", "session", *GUESTS)
+FACES = ("", "blocking", "session", "web.page", *GUESTS)
 """Packages whose `__init__` exports what people use of them."""
 
 FORBIDDEN_IN_PURE = {"anyio", "httpx", "time", "random", "uuid", "socket", "subprocess"}
@@ -68,9 +70,19 @@ def _name(path: Path) -> str:
 MODULES = {_name(path): path for path in sorted(SOURCE.rglob("*.py"))}
 
 
-def _imports(path: Path) -> Iterator[str]:
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@cache
+def _imports(path: Path) -> frozenset[str]:
     """The full names a module imports, wherever in it the import stands."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    return frozenset(_imported(path))
+
+
+def _imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -138,9 +150,8 @@ def test_the_engine_and_the_models_do_not_know_each_other() -> None:
     assert arrows["models"] - {"models"} <= MODELS_KNOW
 
 
-@pytest.mark.parametrize("name", SPINE)
-def test_the_spine_never_imports_the_root(name: str) -> None:
-    assert "tether" not in set(_imports(MODULES[name]))
+def test_the_spine_never_imports_the_root() -> None:
+    assert [name for name in SPINE if "tether" in _imports(MODULES[name])] == []
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if _is_guest(name)])
@@ -158,7 +169,10 @@ def _is_private(name: str) -> bool:
 
 
 def _may_use(family: str) -> tuple[str, ...]:
-    return ("toolbox", "advice") if family == "cli" else ()
+    return _GUESTS_OF.get(family, ())
+
+
+_GUESTS_OF = {"cli": ("toolbox", "advice", "web"), "web": ("embedding",)}
 
 
 def _is_pure(name: str) -> bool:
@@ -166,22 +180,24 @@ def _is_pure(name: str) -> bool:
     return _room(name) in PURE or (folder in WIRE_APIS and file != "api")
 
 
-@pytest.mark.parametrize("name", [name for name in SPINE if _is_pure(name)])
-def test_what_decides_does_no_io(name: str) -> None:
-    used = {imported.split(".")[0] for imported in _imports(MODULES[name])}
-    assert used & FORBIDDEN_IN_PURE == set()
+def _packages(name: str) -> set[str]:
+    """The packages that a module imports from, its own among them."""
+    return {imported.split(".")[0] for imported in _imports(MODULES[name])}
 
 
-@pytest.mark.parametrize("name", list(MODULES))
-def test_only_one_room_knows_httpx(name: str) -> None:
-    used = {imported.split(".")[0] for imported in _imports(MODULES[name])}
-    assert "httpx" not in used or name.startswith("models._http")
+def test_what_decides_does_no_io() -> None:
+    pure = [name for name in SPINE if _is_pure(name)]
+    assert [name for name in pure if _packages(name) & FORBIDDEN_IN_PURE] == []
 
 
-@pytest.mark.parametrize("name", list(MODULES))
-def test_backends_are_named_in_the_test_kit_alone(name: str) -> None:
-    used = {imported.split(".")[0] for imported in _imports(MODULES[name])}
-    assert used & {"asyncio", "trio"} == set() or name.startswith("testing")
+def test_only_one_room_knows_httpx() -> None:
+    knowing = [name for name in MODULES if "httpx" in _packages(name)]
+    assert [name for name in knowing if not name.startswith("models._http")] == []
+
+
+def test_backends_are_named_in_the_test_kit_alone() -> None:
+    naming = [name for name in MODULES if _packages(name) & {"asyncio", "trio"}]
+    assert [name for name in naming if not name.startswith("testing")] == []
 
 
 def test_every_folder_is_a_package() -> None:
@@ -190,27 +206,30 @@ def test_every_folder_is_a_package() -> None:
     assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []
 
 
-@pytest.mark.parametrize("name", list(MODULES))
-def test_no_module_is_a_bag(name: str) -> None:
-    assert not {part.strip("_") for part in name.split(".")} & BAGS
+def test_no_module_is_a_bag() -> None:
+    assert [name for name in MODULES if {p.strip("_") for p in name.split(".")} & BAGS] == []
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if MODULES[name].name == "__init__.py"])
-def test_packages_export_nothing_but_those_that_people_import(name: str) -> None:
-    body = ast.parse(MODULES[name].read_text()).body
-    if name not in FACES:
-        assert len(body) == 1, "a package's __init__ is a docstring"
+def test_packages_export_nothing_but_those_that_people_import() -> None:
+    """The `__init__` of any other package is a docstring."""
+    packages = [name for name in MODULES if MODULES[name].name == "__init__.py"]
+    exporting = [name for name in packages if len(_tree(MODULES[name]).body) > 1]
+    assert [name for name in exporting if name not in FACES] == []
 
 
-@pytest.mark.parametrize("name", list(MODULES))
-def test_every_module_says_what_it_is(name: str) -> None:
-    assert ast.get_docstring(ast.parse(MODULES[name].read_text()))
+def test_every_module_says_what_it_is() -> None:
+    assert [name for name in MODULES if not ast.get_docstring(_tree(MODULES[name]))] == []
 
 
-def _functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield node
+Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def _functions() -> Iterator[tuple[str, Function]]:
+    """All functions of the source, with their places."""
+    for name, path in MODULES.items():
+        for node in ast.walk(_tree(path)):
+            if isinstance(node, Function):
+                yield f"{name}.{node.name}", node
 
 
 def _own_nodes(function: ast.AST) -> Iterator[ast.AST]:
@@ -225,39 +244,47 @@ def _yields(node: ast.AST) -> bool:
     return any(isinstance(inner, ast.Yield | ast.YieldFrom) for inner in _own_nodes(node))
 
 
-@pytest.mark.parametrize("name", list(MODULES))
-def test_no_yield_stands_in_a_finally(name: str) -> None:
+def _yields_in_finally(function: Function) -> bool:
+    tries = (node for node in _own_nodes(function) if isinstance(node, ast.Try))
+    return any(_yields(ast.Module([last], [])) for node in tries for last in node.finalbody)
+
+
+def test_no_yield_stands_in_a_finally() -> None:
     """A generator that is closed while it yields in `finally` cannot be closed."""
-    for function in _functions(ast.parse(MODULES[name].read_text())):
-        for node in _own_nodes(function):
-            if isinstance(node, ast.Try):
-                assert not any(_yields(ast.Module([s], [])) for s in node.finalbody), function.name
+    assert [place for place, function in _functions() if _yields_in_finally(function)] == []
 
 
-def _is_context_manager(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+def _is_context_manager(function: Function) -> bool:
     return any("contextmanager" in ast.unparse(decorator) for decorator in function.decorator_list)
 
 
 SCOPES = ("create_task_group", "open_task_group", "CancelScope", "move_on_after", "fail_after")
 
 
-@pytest.mark.parametrize("name", list(MODULES))
-def test_no_scope_stands_round_a_yield_but_in_a_context_manager(name: str) -> None:
-    for function in _functions(ast.parse(MODULES[name].read_text())):
-        if _is_context_manager(function):
-            continue
-        for node in _own_nodes(function):
-            if isinstance(node, ast.With | ast.AsyncWith) and _yields(node):
-                opened = " ".join(ast.unparse(item) for item in node.items)
-                assert not any(scope in opened for scope in SCOPES), f"{name}.{function.name}"
+def _yields_in_a_scope(function: Function) -> bool:
+    for node in _own_nodes(function):
+        if isinstance(node, ast.With | ast.AsyncWith) and _yields(node):
+            opened = " ".join(ast.unparse(item) for item in node.items)
+            if any(scope in opened for scope in SCOPES):
+                return True
+    return False
 
 
-@pytest.mark.parametrize("name", list(MODULES))
-def test_shields_have_a_deadline(name: str) -> None:
+def test_no_scope_stands_round_a_yield_but_in_a_context_manager() -> None:
+    others = [(place, one) for place, one in _functions() if not _is_context_manager(one)]
+    assert [place for place, function in others if _yields_in_a_scope(function)] == []
+
+
+def _is_endless_shield(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Call) or all(key.arg != "shield" for key in node.keywords):
+        return False
+    return not ast.unparse(node.func).endswith(("move_on_after", "fail_after"))
+
+
+def test_shields_have_a_deadline() -> None:
     """A shielded clean-up that hangs would hang whoever cancelled it."""
-    for node in ast.walk(ast.parse(MODULES[name].read_text())):
-        if isinstance(node, ast.Call) and any(k.arg == "shield" for k in node.keywords):
-            assert ast.unparse(node.func).endswith(("move_on_after", "fail_after"))
+    trees = {name: _tree(path) for name, path in MODULES.items()}
+    assert [n for n, tree in trees.items() if any(map(_is_endless_shield, ast.walk(tree)))] == []
 
 
 def test_importing_tether_works_where_trio_is_missing() -> None:

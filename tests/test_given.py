@@ -139,7 +139,7 @@ async def test_a_run_that_cannot_be_is_refused_and_leaves_the_agent_idle(given: 
 @pytest.mark.parametrize("say", ["steer", "follow_up"])
 def test_what_cannot_be_said_is_refused(say: str) -> None:
     one = agent()
-    with pytest.raises(UsageError, match="3 is no prompt: expected a string, a Path, Text"):
+    with pytest.raises(UsageError, match="3 is not a prompt: expected a string, a Path, Text"):
         getattr(one, say)(3)
     assert one.clear_queues() == ()
 

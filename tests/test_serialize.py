@@ -91,6 +91,21 @@ class TestRoundTrip:
         name, tag = next(iter(to_builtins(value).items()))
         assert getattr(type(value), name) == tag
 
+    @given(st.lists(some.messages, max_size=4), st.sampled_from([list, tuple]))
+    def test_sequences_are_lists(self, messages: list[Message], kind: Any) -> None:
+        """What a page needs that is loaded again: the whole conversation, as one value."""
+        written = to_json(kind(messages))
+        assert json.loads(written) == [to_builtins(message) for message in messages]
+        assert from_json(written, Sequence[Message]) == tuple(messages)
+        assert from_json(written, tuple[Message, ...]) == tuple(messages)
+        assert from_json(written, list[Message]) == messages
+        assert from_builtins(to_builtins(kind(messages)), Sequence[Message]) == tuple(messages)
+
+    def test_an_empty_sequence_and_a_mixed_one_are_sequences_too(self) -> None:
+        assert from_json(to_json([]), Sequence[Message]) == ()
+        mixed: list[Serializable] = [AgentStart(), UserMessage("hi"), TextDelta("h"), Text("hi")]
+        assert from_json(to_json(mixed), list[EVERYTHING]) == mixed
+
     def test_nothing_is_shared_with_what_was_written(self) -> None:
         message = CustomMessage("note", {"list": [1]})
         written = to_builtins(message)
@@ -110,6 +125,9 @@ class TestRoundTrip:
         assert_type(from_json(message, Message), Message)
         assert_type(from_json(message, UserMessage), UserMessage)
         assert_type(from_builtins(to_builtins(TextDelta("hi")), Delta, path="$.delta"), Delta)
+        assert_type(from_json(b"[]", Sequence[Message]), Sequence[Message])
+        assert_type(from_json(b"[]", tuple[Event, ...]), tuple[Event, ...])
+        assert_type(to_builtins([UserMessage("hi")]), list[dict[str, Any]])
 
 
 class TestForm:
@@ -370,7 +388,15 @@ class TestRefusedToRead:
             from_json(deep(depth))
         assert caught.value.path == "$"
 
-    @pytest.mark.parametrize("expected", [dict, list[str], tuple[int, str], Usage | Failure])
+    @pytest.mark.parametrize("text", ['[{"role":"user","content":[]},{"role":"bot"}]', "{}", '"x"'])
+    def test_of_a_sequence_the_place_is_named(self, text: str) -> None:
+        with pytest.raises(DecodeError) as caught:
+            from_json(text, Sequence[Message])
+        assert caught.value.path == ("$[1].role" if text.startswith("[") else "$")
+
+    @pytest.mark.parametrize(
+        "expected", [dict, list[str], Sequence[int], tuple[int, str], Usage | Failure]
+    )
     def test_what_cannot_be_expected_is_the_callers_error(self, expected: Any) -> None:
         with pytest.raises(UsageError, match="is not one of the types that can be written or read"):
             from_json("{}", expected)
@@ -515,7 +541,17 @@ class TestRefusedToWrite:
                 ToolExecutionUpdate("c", "n", "text"),  # type: ignore[arg-type] # on purpose
                 "$.content: expected a list, got a string",
             ),
-            ({}, "expected a message, event, delta or block, got an object"),
+            ({}, "$: expected a message, event, delta or block, got an object"),
+            ("text", "$: expected a message, event, delta or block, got a string"),
+            (
+                [UserMessage("x"), "x"],
+                "$[1]: expected a message, event, delta or block, got a string",
+            ),
+            (
+                [UserMessage("x"), CustomMessage("k", {1})],
+                "$[1].data: JSON cannot hold a value of type set",
+            ),
+            ([[UserMessage("x")]], "$[0]: expected a message, event, delta or block, got a list"),
         ],
     )
     def test_the_text_says_what_is_wrong_and_where(self, value: Any, message: str) -> None:

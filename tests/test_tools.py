@@ -323,10 +323,22 @@ async def generator() -> Any:
         (opaque, {"name": "a b"}, "'a b' cannot be the name of a tool"),
         (starred, {"timeout": 0}, "starred: timeout must be more than 0 seconds, not 0"),
         (starred, {"max_concurrency": 0}, "starred: max_concurrency must be at least 1, not 0"),
+        (starred, {"kind": "write"}, "starred: kind must be one of read, edit, execute, search,"),
+        (starred, {"kind": ["read"]}, "starred: kind must be a string, not ['read']"),
+        (starred, {"title": 5}, "starred: title must be a string or None, not 5"),
+        (starred, {"read_only": "no"}, "starred: read_only must be True or False, not 'no'"),
+        (starred, {"idempotent": None}, "starred: idempotent must be True or False, not None"),
+        (starred, {"destructive": 1}, "starred: destructive must be True, False or None, not 1"),
+        (starred, {"sequential": 1}, "starred: sequential must be True or False, not 1"),
+        (
+            starred,
+            {"read_only": True, "destructive": True},
+            "starred: a tool that is read_only changes nothing, so it cannot be destructive",
+        ),
         (
             starred,
             {"parameters": {"type": "strng"}},
-            "starred: `parameters` is no JSON Schema: 'strng' is not",
+            "starred: `parameters` is not a JSON Schema: 'strng' is not",
         ),
         (
             starred,

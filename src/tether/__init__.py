@@ -34,7 +34,7 @@ from tether.events import (
     TurnEnd,
     TurnStart,
 )
-from tether.hooks import Deny, Invocation, ProceedTool
+from tether.hooks import Deny, Invocation, ProceedTool, RunContext
 from tether.iterator import RunIterator
 from tether.limits import Limits
 from tether.media import Audio, Document, Image, Video
@@ -101,6 +101,7 @@ __all__ = (
     "Queued",
     "RetryPolicy",
     "Run",
+    "RunContext",
     "RunIterator",
     "RunResult",
     "Session",

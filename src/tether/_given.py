@@ -1,7 +1,7 @@
 """Checks of what a program gives: what cannot be is refused at once, by a `UsageError` that says what would be right.
 
 A check is a function of a name and a value, that returns the value. `field_check` makes an attrs validator of one, and
-`Checked` an attribute of a class that is no attrs class.
+`Checked` an attribute of a class that is not an attrs class.
 
 No I/O.
 """
@@ -87,7 +87,7 @@ def number(name: str, value: Any) -> float:
 
 
 def seconds(name: str, value: Any) -> float:
-    """Check for a time, for which infinity is no limit."""
+    """Check for a time, for which infinity means no limit."""
     if not _is_number(value) or not value >= 0:
         raise refuse(name, "seconds from 0 on, or math.inf", value)
     return cast("float", value)

@@ -42,11 +42,11 @@ from tether.approvals import Approve, approval
 from tether.chat import Chat
 from tether.errors import UsageError
 from tether.events import Event
+from tether.hookable import Hookable
 from tether.hooks import (
     AfterTool,
     BeforeTool,
     Convert,
-    Hookable,
     HookPoint,
     Hooks,
     OnEvent,
@@ -74,7 +74,7 @@ from tether.run import Run
 from tether.serialize import to_builtins
 from tether.session import Session
 from tether.stream import open_event_stream
-from tether.tools import Tool, ToolContext, ToolResult, tool
+from tether.tools import Tool, ToolContext, ToolKind, ToolResult, tool
 
 __all__ = ("Agent", "AgentState")
 
@@ -127,7 +127,7 @@ class Agent(Hookable):
             is announced. What it holds already comes before `messages`. A session that was opened by its path is
             closed with `agent.session.close()`, at the latest when nobody holds the agent any more.
         sequential: run the calls of a reply one after the other.
-        tool_timeout: seconds that a tool without a timeout of its own may run; `math.inf` is no limit.
+        tool_timeout: seconds that a tool without a timeout of its own may run; `math.inf` means no limit.
         steering: how many waiting messages enter at each turn.
         follow_up: how many waiting messages enter when the agent would stop.
         transform_context: a hook, see `tether.hooks`; so are the next four.
@@ -146,7 +146,7 @@ class Agent(Hookable):
         ToolDefinitionError: a function cannot be made a tool.
         UsageError: something that is given is not what it must be, two tools have the same name, or another session has
             the file open.
-        DecodeError: the file is no session.
+        DecodeError: the file is not a session.
         OSError: the file cannot be opened.
     """
 
@@ -257,6 +257,11 @@ class Agent(Hookable):
         timeout: float | None = None,
         sequential: bool = False,
         max_concurrency: int | None = None,
+        title: str | None = None,
+        kind: ToolKind = "other",
+        read_only: bool = False,
+        destructive: bool | None = None,
+        idempotent: bool = False,
     ) -> Callable[[Callable[..., Any]], Tool]: ...
     def tool(
         self,
@@ -269,6 +274,11 @@ class Agent(Hookable):
         timeout: float | None = None,
         sequential: bool = False,
         max_concurrency: int | None = None,
+        title: str | None = None,
+        kind: ToolKind = "other",
+        read_only: bool = False,
+        destructive: bool | None = None,
+        idempotent: bool = False,
     ) -> Tool | Callable[[Callable[..., Any]], Tool]:
         """Make a tool of the decorated function and give it to this agent: `@agent.tool`, or `@agent.tool(...)`.
 
@@ -280,6 +290,11 @@ class Agent(Hookable):
             timeout: seconds it may run.
             sequential: calls of a reply run one after the other, if it is among them.
             max_concurrency: how many calls of it may run at once.
+            title: its name for people.
+            kind: what it does, roughly.
+            read_only: it changes nothing.
+            destructive: whether it may change or end what was there before.
+            idempotent: a second call with the same arguments changes nothing more.
 
         Returns:
             The tool; without a function, a decorator that makes it.
@@ -295,6 +310,11 @@ class Agent(Hookable):
             timeout=timeout,
             sequential=sequential,
             max_concurrency=max_concurrency,
+            title=title,
+            kind=kind,
+            read_only=read_only,
+            destructive=destructive,
+            idempotent=idempotent,
         )
 
         def add(function: Callable[..., Any]) -> Tool:
@@ -718,7 +738,7 @@ class Agent(Hookable):
                 if run is not None and limits != "shared":
                     context.spend(run.usage, run.cost)
             details = {
-                "messages": [to_builtins(message) for message in child.messages],
+                "messages": to_builtins(child.messages),
                 "stop_reason": result.stop_reason,
             }
             return ToolResult(result.text, details=details)
@@ -818,7 +838,10 @@ class Agent(Hookable):
             new_id=conversation.new_id,
             record=self._record,
             session=self.session,
+            agent=self.name,
             depth=0 if inside is None else inside.depth + 1,
+            call_id=None if inside is None else inside.call_id,
+            around_run=() if inside is None else inside.around_run,
             order=() if inside is None else inside.order,
             pause=nullcontext if inside is None else inside.paused,
             background=self._background,

@@ -1,8 +1,8 @@
 """Approval of tool calls, by a person or by a program. No I/O of its own.
 
 Approval is a hook around tools, which runs in the task of the call: several calls can wait for approval at the same
-time, in any order, or one after the other, and the rest of the run goes on. The time that a person thinks is no part of
-a call's duration and timeout, and a cancellation ends the wait at once.
+time, in any order, or one after the other, and the rest of the run goes on. The time that a person thinks is not part
+of a call's duration and timeout, and a cancellation ends the wait at once.
 
 Each question is an `ApprovalRequested` in the events of the run, and its end an `ApprovalAnswered`.
 """
@@ -23,9 +23,9 @@ from attrs import field, frozen
 from tether._scopes.threads import run_in_thread
 from tether.events import ApprovalAnswered, ApprovalRequested
 from tether.hooks import AroundTool, Deny, Invocation, ProceedTool, call_maybe_async
-from tether.tools import ToolResult
+from tether.tools import Tool, ToolResult
 
-__all__ = ("Approve", "Verdict", "approval", "asked_in_thread")
+__all__ = ("Approve", "AskAbout", "Verdict", "approval", "asked_in_thread", "may_change")
 
 Verdict: TypeAlias = Literal["once", "always"] | Deny | bool
 """`once` or True lets the call run, `always` also those to come of the same tool; `Deny(reason)` or False do not."""
@@ -33,18 +33,21 @@ Verdict: TypeAlias = Literal["once", "always"] | Deny | bool
 Approve: TypeAlias = Callable[[Invocation], Verdict | Awaitable[Verdict]]
 """Is asked about a call."""
 
+AskAbout: TypeAlias = Collection[str] | Callable[[Tool], bool]
+"""Which tools are asked about: their names, or a function that says so of a tool, such as `may_change`."""
+
 _REFUSED = Deny("the user does not want it")
 
 
 def approval(
-    ask: Approve, *, tools: Collection[str] | None = None, one_at_a_time: bool = False
+    ask: Approve, *, tools: AskAbout | None = None, one_at_a_time: bool = False
 ) -> AroundTool:
     """Make an `around_tool` hook that asks before a call runs.
 
     Args:
         ask: plain or async. What it raises ends the run. Consumers of the run's events that keep up have got the call's
             `ToolExecutionStart` and `ApprovalRequested` before.
-        tools: whose calls are asked about; all, if None.
+        tools: whose calls are asked about; all, if None. With `may_change`, tools that are `read_only` run unasked.
         one_at_a_time: whether calls that run at once are asked about one after the other, in the order of the calls;
             else all at once.
 
@@ -54,12 +57,13 @@ def approval(
     Cancellation:
         Ends the wait; the question is withdrawn, which the events say.
     """
+    is_asked_about = _asking(tools)
     allowed: set[str] = set()
     turns = _Turns()
 
     async def approval(invocation: Invocation, proceed: ProceedTool) -> ToolResult:
         name = invocation.call.name
-        if name in allowed or (tools is not None and name not in tools):
+        if name in allowed or not is_asked_about(invocation.tool):
             return await proceed(invocation)
         with invocation.context.paused():
             async with turns.turn(invocation.context.order) if one_at_a_time else _AT_ONCE:
@@ -70,6 +74,11 @@ def approval(
         return verdict.result() if isinstance(verdict, Deny) else await proceed(invocation)
 
     return approval
+
+
+def may_change(tool: Tool) -> bool:
+    """Say whether a tool may change something: whether it is not marked as `read_only`."""
+    return not tool.read_only
 
 
 async def asked_in_thread(ask: Callable[[str], str], question: str) -> str:
@@ -87,6 +96,12 @@ async def asked_in_thread(ask: Callable[[str], str], question: str) -> str:
     """
     limiter = anyio.to_thread.current_default_thread_limiter()
     return await run_in_thread(partial(ask, question), limiter=limiter)
+
+
+def _asking(tools: AskAbout | None) -> Callable[[Tool], bool]:
+    if tools is None:
+        return lambda _: True
+    return tools if callable(tools) else lambda tool: tool.name in tools
 
 
 async def _asked(ask: Approve, invocation: Invocation) -> Literal["once", "always"] | Deny:

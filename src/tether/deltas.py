@@ -265,7 +265,7 @@ class PartialReply:
     def incomplete(self, stop_reason: StopReason, error: Failure | None = None) -> AssistantMessage:
         """Make a message of a reply that ends here.
 
-        A call whose arguments were still arriving is no call: it moves to
+        A call whose arguments were still arriving is not a call: it moves to
         `details["unfinished_calls"]`, so that it is neither run nor sent to a model again.
 
         Args:

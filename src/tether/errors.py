@@ -6,7 +6,7 @@
     |   |-- NothingToContinueError a run without a prompt, and nothing to continue from
     |   |-- ToolDefinitionError    a function or schema that cannot be a tool
     |   `-- UnknownModelError      a model name that names nothing
-    |-- DecodeError                the data's: JSON that is no message or event, with the path
+    |-- DecodeError                the data's: JSON that is not a message or event, with the path
     |-- ModelError                 the provider's, or the wire's: `kind` says which
     |-- ArgumentsError             the model's: arguments that do not fit; it reads why, and may repair
     |-- OutputError                the model's: no result of the type that was asked for
@@ -74,7 +74,7 @@ class UnknownModelError(UsageError):
 
 
 class DecodeError(TetherError):
-    """JSON that is no message, event or entry; the text names the path that is wrong.
+    """JSON that is not a message, event or entry; the text names the path that is wrong.
 
     Attributes:
         path: where in the document, such as `$.content[0].text`.

@@ -1,4 +1,4 @@
-"""Named points at which a program changes what an agent does, and hooks around the two things it does.
+"""Named points at which a program changes what an agent does, and hooks around the things it does.
 
     point               is given                       may return
     transform_context   the list of messages, and,     a list of messages to go on with
@@ -12,15 +12,21 @@
     around_tool         the invocation, proceed        a result (see `AroundTool`)
     after_tool          the invocation, the result     a result to record instead
     should_stop         the turn's end                 True to end the run
+    around_run          a `RunContext`                 a context manager (see `AroundRun`)
     on_event            the event                      anything: it is not looked at
     agent_opened        the agent                      anything
     agent_closed        the agent                      anything
 
 The last two belong to `Agent.opened`: they run when its block is entered, and when it is left, however that is.
 
-A hook is a plain function or an async one. None as its answer changes nothing, except at the two `around_` points,
+A hook is a plain function or an async one. None as its answer changes nothing, except at the `around_` points,
 which must answer. Any other answer is a TypeError that names the hook, so that no answer is overlooked: a
 `before_tool` hook that returns False by mistake ends the run, and the tool does not run.
+
+What is at `around_run` is around the runs of the agent, and around those of agents that run inside its tools, however
+deep: it is entered before the first task of a run starts, and left after the last has ended, however that is, in the
+task of the run. It sees an exception or a cancellation of the run, and cannot hold it back. What it sets in context
+variables is set for the run and its tools, and not for who reads the events.
 
 Several hooks on one point run in the order of their depth, lowest first, then in the order in which they were added;
 each is given what the one before it made. Around hooks nest in the same order: the lowest depth is outermost.
@@ -34,23 +40,27 @@ No I/O.
 import inspect
 import reprlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args, overload
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
 
-from attrs import evolve, frozen
+from attrs import define, evolve, field, frozen, setters
 
 from tether.errors import UsageError
 from tether.events import Event, TurnEnd
+from tether.limits import Spent
 from tether.messages import (
     AssistantMessage,
     CustomMessage,
     JsonObject,
     Message,
+    Queued,
     ToolCall,
+    Usage,
     UserBlock,
     unique,
 )
 from tether.model import DeltaStream, Model, ModelMessage, ModelRequest, ToolSpec
+from tether.result import RunResult
 from tether.tools import Tool, ToolContext, ToolResult
 
 __all__ = (
@@ -58,6 +68,7 @@ __all__ = (
     "AfterTool",
     "AgentHook",
     "AroundModel",
+    "AroundRun",
     "AroundTool",
     "BeforeModel",
     "BeforeTool",
@@ -65,17 +76,18 @@ __all__ = (
     "Deny",
     "Hook",
     "HookPoint",
-    "Hookable",
     "Hooks",
     "Invocation",
     "OnEvent",
     "ProceedModel",
     "ProceedTool",
     "RequestContext",
+    "RunContext",
     "ShouldStop",
     "TransformContext",
     "call_hook",
     "call_maybe_async",
+    "check_point",
     "checked",
     "takes_two",
 )
@@ -90,6 +102,7 @@ HookPoint: TypeAlias = Literal[
     "around_tool",
     "after_tool",
     "should_stop",
+    "around_run",
     "on_event",
     "agent_opened",
     "agent_closed",
@@ -137,9 +150,45 @@ class RequestContext:
     system: str | None
     tools: Sequence[ToolSpec]
     ask: Callable[[ModelRequest], Awaitable[AssistantMessage]]
-    """Make a request that is no part of the conversation. What it spends counts for the run; raises `ModelError`."""
+    """Make a request that is not part of the conversation. What it spends counts for the run; raises `ModelError`."""
     record: Callable[[CustomMessage], Awaitable[None]]
     """Put a message of the application's own into the transcript, and announce it."""
+
+
+@define(kw_only=True, eq=False, on_setattr=setters.frozen)
+class RunContext:
+    """One run, as a hook at `around_run` sees it. Made for the run, and the same for all its hooks."""
+
+    agent: str
+    """The agent's name."""
+    model: Model
+    """The agent's model as the run begins; it may change from turn to turn."""
+    system: str | None
+    prompts: tuple[Queued, ...]
+    """What the run begins with, usually one message; empty where it continues from the conversation."""
+    conversation_id: str
+    """The id of the first message of the conversation: the same in each run that continues it."""
+    depth: int = 0
+    """How many agents stand above this one: 0 unless it runs inside a tool call of another."""
+    call_id: str | None = None
+    """The id of the call that the run is part of, if it is."""
+    session: Any = None
+    """Where the conversation is kept (a `Session`), or None."""
+    hooks: "Hooks"
+    """The hooks of the agent. Those of a child agent are made for each call: what is added to them ends with it."""
+    result: RunResult | None = field(default=None, init=False, on_setattr=setters.NO_OP)
+    """How the run has ended; None before, and where it ends by an exception, which the hook then sees."""
+    _spent: Spent = field(factory=Spent, alias="spent", repr=False)
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens spent so far, those of child agents included."""
+        return self._spent.usage
+
+    @property
+    def cost(self) -> float:
+        """The cost so far, in the currency of the prices; 0 without a price (see `Agent`)."""
+        return self._spent.cost
 
 
 # What a type checker holds a hook to, point by point. At run time, `checked` does.
@@ -169,17 +218,11 @@ ProceedTool: TypeAlias = Callable[[Invocation], Awaitable[ToolResult]]
 AroundTool: TypeAlias = Callable[[Invocation, ProceedTool], Awaitable[ToolResult]]
 """A hook around a tool: it returns a result, and may get one from `proceed`, once, twice or not at all."""
 
-_TransformContext = TypeVar("_TransformContext", bound=TransformContext)
-_Convert = TypeVar("_Convert", bound=Convert)
-_BeforeModel = TypeVar("_BeforeModel", bound=BeforeModel)
-_AroundModel = TypeVar("_AroundModel", bound=AroundModel)
-_AfterModel = TypeVar("_AfterModel", bound=AfterModel)
-_BeforeTool = TypeVar("_BeforeTool", bound=BeforeTool)
-_AroundTool = TypeVar("_AroundTool", bound=AroundTool)
-_AfterTool = TypeVar("_AfterTool", bound=AfterTool)
-_ShouldStop = TypeVar("_ShouldStop", bound=ShouldStop)
-_OnEvent = TypeVar("_OnEvent", bound=OnEvent)
-_AgentHook = TypeVar("_AgentHook", bound=AgentHook)
+AroundRun: TypeAlias = Callable[
+    [RunContext], AbstractAsyncContextManager[object] | AbstractContextManager[object]
+]
+"""A hook around a run: a function decorated with `contextlib.asynccontextmanager` or `contextlib.contextmanager`, say.
+After its `yield` the context has the run's `result`; a run that fails or is cancelled raises there."""
 
 
 @frozen
@@ -216,9 +259,9 @@ class Hooks:
             The function.
 
         Raises:
-            UsageError: there is no such point, or it is no function.
+            UsageError: there is no such point, or it is not a function.
         """
-        _check_point(point)
+        check_point(point)
         if not callable(function):
             raise UsageError(f"a hook at {point} must be a function, not {function!r}")
         own_name = unique(_name_of(function), {hook.name for hook in self.at(point)})
@@ -233,7 +276,7 @@ class Hooks:
         Raises:
             UsageError: it is not at that point; the text names those that are.
         """
-        _check_point(point)
+        check_point(point)
         present = self.at(point)
         left = tuple(hook for hook in present if which not in {hook.name, hook.function})
         if len(left) == len(present):
@@ -261,87 +304,6 @@ class Hooks:
     def __iter__(self) -> Iterator[Hook]:
         for point in HOOK_POINTS:
             yield from self.at(point)
-
-
-class Hookable:
-    """Something that has hooks: the decorators that put functions at its points."""
-
-    hooks: Hooks
-
-    @overload
-    def hook(
-        self, point: Literal["transform_context"], *, name: str | None = None, depth: int = 0
-    ) -> Callable[[_TransformContext], _TransformContext]: ...
-    @overload
-    def hook(
-        self, point: Literal["convert"], *, name: str | None = None, depth: int = 0
-    ) -> Callable[[_Convert], _Convert]: ...
-    @overload
-    def hook(
-        self, point: Literal["before_model"], *, name: str | None = None, depth: int = 0
-    ) -> Callable[[_BeforeModel], _BeforeModel]: ...
-    @overload
-    def hook(
-        self, point: Literal["around_model"], *, name: str | None = None, depth: int = 0
-    ) -> Callable[[_AroundModel], _AroundModel]: ...
-    @overload
-    def hook(
-        self, point: Literal["after_model"], *, name: str | None = None, depth: int = 0
-    ) -> Callable[[_AfterModel], _AfterModel]: ...
-    @overload
-    def hook(
-        self, point: Literal["before_tool"], *, name: str | None = None, depth: int = 0
-    ) -> Callable[[_BeforeTool], _BeforeTool]: ...
-    @overload
-    def hook(
-        self, point: Literal["around_tool"], *, name: str | None = None, depth: int = 0
-    ) -> Callable[[_AroundTool], _AroundTool]: ...
-    @overload
-    def hook(
-        self, point: Literal["after_tool"], *, name: str | None = None, depth: int = 0
-    ) -> Callable[[_AfterTool], _AfterTool]: ...
-    @overload
-    def hook(
-        self, point: Literal["should_stop"], *, name: str | None = None, depth: int = 0
-    ) -> Callable[[_ShouldStop], _ShouldStop]: ...
-    @overload
-    def hook(
-        self, point: Literal["on_event"], *, name: str | None = None, depth: int = 0
-    ) -> Callable[[_OnEvent], _OnEvent]: ...
-    @overload
-    def hook(
-        self,
-        point: Literal["agent_opened", "agent_closed"],
-        *,
-        name: str | None = None,
-        depth: int = 0,
-    ) -> Callable[[_AgentHook], _AgentHook]: ...
-    def hook(
-        self, point: HookPoint, *, name: str | None = None, depth: int = 0
-    ) -> Callable[[Any], Any]:
-        """Put the decorated function at a point.
-
-        Args:
-            point: where.
-            name: how to find it again; the function's own name if None.
-            depth: its place in the order, lowest first.
-
-        Returns:
-            A decorator that leaves the function as it is.
-
-        Raises:
-            UsageError: there is no such point.
-        """
-        _check_point(point)
-        return lambda function: self.hooks.add(point, function, name=name, depth=depth)
-
-    def around_tool(self, function: AroundTool) -> AroundTool:
-        """Put the decorated function around every tool call; see `tether.hooks.AroundTool`."""
-        return self.hooks.add("around_tool", function)
-
-    def around_model(self, function: AroundModel) -> AroundModel:
-        """Put the decorated function around every request; see `tether.hooks.AroundModel`."""
-        return self.hooks.add("around_model", function)
 
 
 async def call_hook(hook: Hook, *arguments: object) -> Any:
@@ -408,6 +370,11 @@ _MAY_RETURN: Final[Mapping[HookPoint, tuple[Callable[[object], bool], str]]] = {
         "an async context manager, such as `proceed(request)` or what a function decorated with "
         "contextlib.asynccontextmanager returns",
     ),
+    "around_run": (
+        lambda answer: isinstance(answer, AbstractAsyncContextManager | AbstractContextManager),
+        "a context manager, such as what a function decorated with contextlib.asynccontextmanager or "
+        "contextlib.contextmanager returns",
+    ),
     "after_model": (
         lambda answer: isinstance(answer, AssistantMessage | None),
         "an AssistantMessage, or None to leave the reply as it is",
@@ -446,6 +413,11 @@ def _name_of(function: Callable[..., Any]) -> str:
     return name
 
 
-def _check_point(point: str) -> None:
+def check_point(point: str) -> None:
+    """Refuse a point that there is not.
+
+    Raises:
+        UsageError: the text names those that there are.
+    """
     if point not in HOOK_POINTS:
         raise UsageError(f"there is no hook point {point!r}; there are: {', '.join(HOOK_POINTS)}")

@@ -293,7 +293,7 @@ def require_scope(name: str, scope: RunScope | None) -> RunScope:
     """
     if hasattr(scope, "start_soon") or hasattr(scope, "create_task"):
         return cast("RunScope", scope)
-    what = "the task group is missing" if scope is None else f"{scope!r} is no task group"
+    what = "the task group is missing" if scope is None else f"{scope!r} is not a task group"
     raise UsageError(
         f"{what}: write `async with anyio.create_task_group() as tasks:` and in it `agent.{name}(prompt, tasks)`. "
         "The run is tied to that group; in a web application it is one that the lifespan opens. Where the run can have "

@@ -25,13 +25,13 @@ _TIME: Final = field_check(optional(seconds))
 
 @frozen(kw_only=True)
 class Limits:
-    """What a run may spend; None is no limit.
+    """What a run may spend; None means no limit.
 
     The run ends in order when a limit is reached and more would be needed: its transcript is valid, its
     `stop_reason` is `limit`, and it can be continued.
 
     Raises:
-        UsageError: a limit is no number, or a negative one.
+        UsageError: a limit is not a number, or a negative one.
     """
 
     turns: int | None = field(default=None, validator=_COUNT)

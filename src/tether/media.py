@@ -142,7 +142,7 @@ def media_or_text(path: Path) -> Media | str:
         The block for what its bytes show it to be; a text as a string, under its name.
 
     Raises:
-        ValueError: it is no regular file, too large, or neither a text nor of a known type.
+        ValueError: it is not a regular file, too large, or neither a text nor of a known type.
         OSError: it cannot be read.
     """
     with open_regular(path, str(path)) as file:

@@ -134,7 +134,7 @@ UserContent: TypeAlias = str | Path | UserBlock | Iterable[str | Path | UserBloc
 
 _USER_BLOCKS: Final = frozenset(get_args(UserBlock))
 _ASSISTANT_BLOCKS: Final = frozenset(get_args(AssistantBlock))
-# A mapping is no block, but to iterate over it would take its keys for texts.
+# A mapping is not a block, but to iterate over it would take its keys for texts.
 _SINGLE: Final = (str, Path, *get_args(Block), Mapping)
 
 

@@ -72,7 +72,7 @@ class ToolSpec:
 
 
 def _as_strings(strings: Iterable[str]) -> tuple[str, ...]:
-    # What is no list is left to the validator; a string would be taken for its characters.
+    # What is not a list is left to the validator; a string would be taken for its characters.
     return tuple(strings) if isinstance(strings, list | tuple) else cast("Any", strings)
 
 
@@ -169,7 +169,7 @@ PASSING_FAILURES: Final[frozenset[FailureKind]] = frozenset(
 
 
 def _as_kinds(kinds: Iterable[Any]) -> frozenset[FailureKind]:
-    # What is no set of strings is left to the validator; a string would be taken for its characters.
+    # What is not a set of strings is left to the validator; a string would be taken for its characters.
     named = isinstance(kinds, list | tuple | AbstractSet) and all(isinstance(k, str) for k in kinds)
     return frozenset(kinds) if named else cast("Any", kinds)
 

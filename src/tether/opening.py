@@ -41,7 +41,7 @@ def open_regular(path: str | os.PathLike[str], name: str) -> BinaryIO:
         ValueError: it is a FIFO, a device or a socket.
         OSError: it cannot be opened.
     """
-    # Sockets cannot be opened, and some devices act when they are: what is no file now is left alone.
+    # Sockets cannot be opened, and some devices act when they are: what is not a file now is left alone.
     _check(os.stat(path).st_mode, name)
     descriptor = os.open(path, _FLAGS)
     try:
@@ -67,7 +67,7 @@ def read_at_most(file: BinaryIO, size: int) -> bytes | None:
 
 
 def is_binary(head: bytes) -> bool:
-    """Say whether the beginning of a file shows that it is no text.
+    """Say whether the beginning of a file shows that it is not text.
 
     Args:
         head: the first bytes; 8,192 of them are looked at.
@@ -80,4 +80,4 @@ def _check(mode: int, name: str) -> None:
         raise IsADirectoryError(f"{name} is a folder, not a file")
     if not stat.S_ISREG(mode):
         kind = _KINDS.get(stat.S_IFMT(mode), "something else")
-        raise ValueError(f"{name} is no regular file but {kind}; only regular files are used")
+        raise ValueError(f"{name} is not a regular file but {kind}; only regular files are used")

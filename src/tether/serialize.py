@@ -3,6 +3,8 @@
     to_json, from_json             one line of text, without a line break in it: fit for a log
     to_builtins, from_builtins     the same as objects and lists, for those who put it into something larger
 
+Sequences of them are written as lists, and read back: `from_json(to_json(agent.messages), Sequence[Message])`.
+
 An object begins with its tag (`role` for a message, `type` for everything else), and then has every field
 under its own name. Tuples are lists, bytes are base64.
 
@@ -12,7 +14,7 @@ What is written can be read back, and equals what was written:
   known, a tag or a word that is not known, and a value that JSON cannot hold are errors which name the path.
 - Free data (`details`, `arguments`, `data`) passes through. JSON has only one kind of list: a tuple in it
   comes back as a list.
-- Half of a surrogate pair, which a reply that was cut inside a character may leave, is no text that could
+- Half of a surrogate pair, which a reply that was cut inside a character may leave, is not text that could
   be written as UTF-8: two halves that meet become their character, a lone one becomes U+FFFD.
 
 No I/O.
@@ -65,11 +67,11 @@ _TAG_NAMES: Final = ("role", "type")
 _TOO_DEEP: Final = "nested too deeply, or holding itself"
 
 
-def to_json(value: Serializable) -> bytes:
+def to_json(value: Serializable | Sequence[Serializable]) -> bytes:
     """Write as JSON.
 
     Args:
-        value: a message, event, delta or block.
+        value: a message, event, delta or block; or a sequence of them, such as `agent.messages`.
 
     Returns:
         UTF-8, compact, on one line, without a newline at its end.
@@ -93,10 +95,11 @@ def from_json(data: bytes | str, expected: Any = Message | Event) -> Any:
 
     Args:
         data: JSON text.
-        expected: one of the classes that can be written, or a union of them, such as `Message` or `Delta`.
+        expected: one of the classes that can be written, a union of them, such as `Message` or `Delta`, or
+            `Sequence[...]`, `tuple[..., ...]` or `list[...]` of one of these.
 
     Returns:
-        The message or event, or what was expected.
+        The message or event, or what was expected; a tuple for a `Sequence`.
 
     Raises:
         DecodeError: it is something else; `path` says where.
@@ -108,27 +111,30 @@ def from_json(data: bytes | str, expected: Any = Message | Event) -> Any:
     return from_builtins(value, expected)
 
 
-def to_builtins(value: Serializable) -> dict[str, Any]:
+@overload
+def to_builtins(value: Serializable) -> dict[str, Any]: ...
+@overload
+def to_builtins(value: Sequence[Serializable]) -> list[dict[str, Any]]: ...
+def to_builtins(value: Serializable | Sequence[Serializable]) -> Any:
     """Write as the objects and lists that a JSON library takes.
 
     Args:
-        value: a message, event, delta or block.
+        value: a message, event, delta or block; or a sequence of them, such as `agent.messages`.
 
     Returns:
-        A new object, which shares nothing with the value.
+        A new object, or a list of objects, which shares nothing with the value.
 
     Raises:
         UsageError: there is something in it that JSON cannot hold; the text names the path.
     """
-    if not attrs.has(type(value)):
-        raise UsageError(f"expected a message, event, delta or block, got {_kind_of(value)}")
     try:
-        written: dict[str, Any] = _converter().unstructure(value)
+        if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+            return _each(_write, tuple(value))
+        return _write(value)
     except _Misfit as misfit:
         raise UsageError(f"{misfit.path('$')}: {misfit.reason}") from None
     except RecursionError:
         raise UsageError(f"$: {_TOO_DEEP}") from None
-    return written
 
 
 @overload
@@ -140,11 +146,12 @@ def from_builtins(value: object, expected: Any = Message | Event, *, path: str =
 
     Args:
         value: objects, lists and so on.
-        expected: one of the classes that can be written, or a union of them, such as `Message` or `Delta`.
+        expected: one of the classes that can be written, a union of them, such as `Message` or `Delta`, or
+            `Sequence[...]`, `tuple[..., ...]` or `list[...]` of one of these.
         path: where the value stands in what it was taken from, for the errors.
 
     Returns:
-        The message or event, or what was expected. It shares nothing with the value.
+        The message or event, or what was expected; a tuple for a `Sequence`. It shares nothing with the value.
 
     Raises:
         DecodeError: it is something else; its `path` begins with the one given.
@@ -155,6 +162,12 @@ def from_builtins(value: object, expected: Any = Message | Event, *, path: str =
         raise DecodeError(misfit.reason, path=misfit.path(path)) from None
     except RecursionError:
         raise DecodeError(_TOO_DEEP, path=path) from None
+
+
+def _write(value: object) -> Any:
+    if not attrs.has(type(value)):
+        raise _Misfit(f"expected a message, event, delta or block, got {_kind_of(value)}")
+    return _converter().unstructure(value)
 
 
 class _Misfit(Exception):  # noqa: N818 - it never leaves this module
@@ -193,6 +206,7 @@ def _converter() -> "Converter":
     for is_shape, reader, writer in (
         (_is_anything, _refuse, _refuse),
         (_has_origin(Literal), _literal_reader, _literal_writer),
+        (_has_origin(list, Sequence), _several_reader, _tuple_writer),
         (_is_tuple_of_any_length, _tuple_reader, _tuple_writer),
         (_has_origin(Union, UnionType), _union_reader, _union_writer),
         (attrs.has, _class_reader, _class_writer),
@@ -365,6 +379,14 @@ def _word(value: object, known: Collection[str]) -> str:
     if text not in known:
         raise _Misfit(f"expected one of {_listed(known)}; got {text!r}")
     return text
+
+
+def _several_reader(type_: Any, converter: "Converter") -> _ReadHook:
+    of = get_args(type_)[0]
+    if not (attrs.has(of) or _has_origin(Union, UnionType)(of)):
+        _refuse(type_)
+    read = _tuple_reader(type_, converter)
+    return (lambda value, _: list(read(value, _))) if get_origin(type_) is list else read
 
 
 def _tuple_reader(type_: Any, converter: "Converter") -> _ReadHook:

@@ -414,7 +414,7 @@ async def _produce(
         broadcast.fail(anyio.ClosedResourceError(left), heard=True)
         if failure is None:
             raise
-        # The end of the program, which is no matter of the consumers. It is raised where the stream is left: asyncio
+        # The end of the program, which is not a matter of the consumers. It is raised where the stream is left: asyncio
         # stops its event loop at once where a task raises it, and nothing could be cleaned up.
         broadcast.failures.append(Failure(failure))
         scope.cancel()

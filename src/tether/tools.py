@@ -13,16 +13,16 @@ No I/O.
 
 import functools
 import inspect
-import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Generic, Protocol, TypeVar, overload
+from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, get_args, overload
 
 from attrs import field, frozen
 
 from tether._schema.callables import is_kind, name_of, refuse_what_cannot_run
 from tether._schema.docstrings import documentation_of
 from tether._schema.given import parameters_from_schema
+from tether._schema.options import check_definition, check_options
 from tether._schema.parameters import parameters_of
 from tether._schema.results import as_json_text
 from tether.errors import ToolDefinitionError, UsageError
@@ -50,6 +50,7 @@ __all__ = (
     "HasDeadline",
     "Tool",
     "ToolContext",
+    "ToolKind",
     "ToolResult",
     "as_tool_result",
     "tool",
@@ -57,8 +58,8 @@ __all__ = (
 
 Deps = TypeVar("Deps")
 
-_VALID_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-"""What every provider accepts."""
+ToolKind: TypeAlias = Literal["read", "edit", "execute", "search", "fetch", "think", "other"]
+"""What a tool does, roughly: for the icon and the words that a person sees."""
 
 
 @frozen
@@ -84,11 +85,20 @@ class Tool:
     """JSON Schema of an object."""
     function: Callable[..., Any]
     timeout: float | None = field(default=None, kw_only=True)
-    """Seconds it may run; None leaves it to the agent, `math.inf` is no limit."""
+    """Seconds it may run; None leaves it to the agent, `math.inf` means no limit."""
     sequential: bool = field(default=False, kw_only=True)
     """The calls of a reply run one after the other, if it is among them."""
     max_concurrency: int | None = field(default=None, kw_only=True)
     """How many calls of it may run at once."""
+    title: str | None = field(default=None, kw_only=True)
+    """Its name for people, who see `name` if this is None."""
+    kind: ToolKind = field(default="other", kw_only=True)
+    read_only: bool = field(default=False, kw_only=True)
+    """It changes nothing; False where that is not known."""
+    destructive: bool | None = field(default=None, kw_only=True)
+    """Whether it may change or end what was there before, or only adds; None where that is not known."""
+    idempotent: bool = field(default=False, kw_only=True)
+    """A second call with the same arguments changes nothing more; False where that is not known."""
     is_async: bool = field(default=True, kw_only=True)
     """False for a plain function, which runs in a worker thread."""
     context_parameter: str | None = field(default=None, kw_only=True)
@@ -146,6 +156,7 @@ class ToolContext(Generic[Deps]):
         limits: what the run may spend.
         spent: what it has spent so far.
         price: what a reply costs, where the agent was given a `price`; else None.
+        around_run: the hooks around the run, which are around the runs of agents inside the call too.
     """
 
     __slots__ = (
@@ -154,6 +165,7 @@ class ToolContext(Generic[Deps]):
         "_spend",
         "_start",
         "_transcript",
+        "around_run",
         "call_id",
         "deps",
         "depth",
@@ -182,6 +194,7 @@ class ToolContext(Generic[Deps]):
         order: tuple[int, ...] = (),
         clock: CallClock | None = None,
         start: Callable[..., Awaitable[Any]] | None = None,
+        around_run: Sequence[Any] = (),
     ) -> None:
         self.call_id: str = call_id
         self.name: str = name
@@ -192,6 +205,7 @@ class ToolContext(Generic[Deps]):
         self.limits: Limits = limits or Limits()
         self.spent: Spent = spent or Spent()
         self.price: Callable[[AssistantMessage], float] | None = price
+        self.around_run: Sequence[Any] = around_run
         self._transcript = transcript
         self._clock = clock
         self._report = report
@@ -309,6 +323,11 @@ def tool(
     timeout: float | None = None,
     sequential: bool = False,
     max_concurrency: int | None = None,
+    title: str | None = None,
+    kind: ToolKind = "other",
+    read_only: bool = False,
+    destructive: bool | None = None,
+    idempotent: bool = False,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(
     function: Callable[..., Any] | None = None,
@@ -320,6 +339,11 @@ def tool(
     timeout: float | None = None,
     sequential: bool = False,
     max_concurrency: int | None = None,
+    title: str | None = None,
+    kind: ToolKind = "other",
+    read_only: bool = False,
+    destructive: bool | None = None,
+    idempotent: bool = False,
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """Make a tool of a function: `@tool`, or `@tool(...)`.
 
@@ -335,9 +359,15 @@ def tool(
         parameters: a JSON Schema to use in place of the signature. The function gets the arguments as
             keyword arguments; or all as one mapping, if it has just one parameter that is none of
             the schema's properties.
-        timeout: seconds it may run; None leaves it to the agent, `math.inf` is no limit.
+        timeout: seconds it may run; None leaves it to the agent, `math.inf` means no limit.
         sequential: calls of a reply run one after the other, if it is among them.
         max_concurrency: how many calls of it may run at once.
+        title: its name for people.
+        kind: what it does, roughly: read, edit, execute, search, fetch, think or other.
+        read_only: it changes nothing, so that a person need not be asked about it.
+        destructive: whether it may change or end what was there before; False if it only adds. The terminal asks a
+            person about tools that are destructive.
+        idempotent: a second call with the same arguments changes nothing more.
 
     Returns:
         The tool; without a function, a decorator that makes it.
@@ -353,6 +383,11 @@ def tool(
         timeout=timeout,
         sequential=sequential,
         max_concurrency=max_concurrency,
+        title=title,
+        kind=kind,
+        read_only=read_only,
+        destructive=destructive,
+        idempotent=idempotent,
     )
     return make if function is None else make(function)
 
@@ -394,15 +429,14 @@ def _tool(
     name: str | None,
     description: str | None,
     schema: JsonObject | None,
-    timeout: float | None,
-    sequential: bool,
-    max_concurrency: int | None,
+    **options: Any,
 ) -> Tool:
     if isinstance(function, Tool):
         raise ToolDefinitionError(f"{function.name}: it is a tool already")
     refuse_what_cannot_run(function)
     name = name or name_of(function)
-    _check(function, name, timeout, max_concurrency)
+    check_definition(function, name)
+    check_options(name, options, get_args(ToolKind))
     documentation = documentation_of(function)
     parameters = (
         parameters_of(function, documentation, ToolContext)
@@ -414,33 +448,8 @@ def _tool(
         documentation.description if description is None else description,
         parameters.schema,
         function,
-        timeout=timeout,
-        sequential=sequential,
-        max_concurrency=max_concurrency,
         is_async=is_kind(inspect.iscoroutinefunction, function),
         context_parameter=parameters.context,
         bind=parameters.bind,
+        **options,
     )
-
-
-def _check(function: Callable[..., Any], name: str, timeout: Any, max_concurrency: Any) -> None:
-    if not _VALID_NAME.fullmatch(name):
-        raise ToolDefinitionError(
-            f"{name!r} cannot be the name of a tool: use 1 to 64 letters, digits, _ and -; "
-            'give it one with @tool(name="...")'
-        )
-    if is_kind(inspect.isasyncgenfunction, function) or is_kind(
-        inspect.isgeneratorfunction, function
-    ):
-        raise ToolDefinitionError(
-            f"{name}: a generator cannot be a tool; report progress with ToolContext.update "
-            "and return the result"
-        )
-    if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
-        raise ToolDefinitionError(f"{name}: timeout must be more than 0 seconds, not {timeout!r}")
-    if max_concurrency is not None and not (
-        isinstance(max_concurrency, int) and max_concurrency >= 1
-    ):
-        raise ToolDefinitionError(
-            f"{name}: max_concurrency must be at least 1, not {max_concurrency!r}"
-        )

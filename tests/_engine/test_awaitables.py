@@ -32,7 +32,7 @@ def timed(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Promise:
-    """An awaitable that is no coroutine."""
+    """An awaitable that is not a coroutine."""
 
     def __init__(self, name: str) -> None:
         self.name = name

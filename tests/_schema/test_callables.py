@@ -240,8 +240,8 @@ async def kept(name: str) -> str:
         (listed, "listed: parameter 'contexts' cannot be described to a model: JSON cannot hold"),
         (kept, "kept: a cache of an async function keeps its coroutines"),
         (tool(fetch), "fetch: it is a tool already"),
-        (Root, "Root: its instances are no objects in JSON"),
-        (3, "3 is no function"),
+        (Root, "Root: its instances are not objects in JSON"),
+        (3, "3 is not a function"),
     ],
     ids=stable_name,
 )

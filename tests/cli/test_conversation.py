@@ -16,10 +16,11 @@ from tether.cli.display import Screen
 from tether.cli.door import printable
 from tether.cli.editor import KEYS, completions
 from tether.cli.extensions import App
-from tether.cli.permission import permission
+from tether.cli.permission import is_asked_about, permission
 from tether.cli.slash_commands import slash_commands
 from tether.hooks import HookPoint
 from tether.testing import Pause, ScriptedModel, call, check_transcript
+from tether.toolbox import coding_tools
 
 GUARD = 10
 
@@ -179,6 +180,13 @@ async def test_a_person_is_asked_and_their_next_words_are_the_answer() -> None:
         "2",
         "3",
     ]
+
+
+def test_a_person_is_asked_about_what_may_destroy_something(tmp_path: Path) -> None:
+    asked_about = [one.name for one in coding_tools(tmp_path) if is_asked_about(one)]
+    assert asked_about == ["write_file", "edit_file", "run_command"]
+    assert is_asked_about(tool(name="drop", destructive=True)(lambda: None))
+    assert not is_asked_about(tool(name="ours", description="")(lambda: None))
 
 
 async def test_files_and_images_are_attached(

@@ -11,11 +11,11 @@ import anyio
 from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.responses import JSONResponse
 from tests.embedding.agents import new_agent
-from tests.embedding.run_response import RunResponse
 
 import tether
 from tether.embedding.disconnect import until_disconnect
 from tether.embedding.lifespan import GracefulStop
+from tether.web import EventStreamResponse
 
 
 @asynccontextmanager
@@ -29,20 +29,15 @@ app.add_middleware(GracefulStop, grace=1)
 
 
 @app.get("/chat")
-async def chat(prompt: str) -> RunResponse:
+async def chat(prompt: str) -> EventStreamResponse:
     """Have an agent for each request."""
-    return RunResponse(new_agent(), prompt)
+    return EventStreamResponse(new_agent(), prompt)
 
 
 @app.get("/shared")
-async def shared(prompt: str) -> RunResponse:
+async def shared(prompt: str) -> EventStreamResponse:
     """Have one agent for all, which does one thing at a time."""
-    return RunResponse(app.state.agent, prompt)
-
-
-@app.exception_handler(tether.AgentBusyError)
-async def busy(_: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": str(error)}, status_code=409)
+    return EventStreamResponse(app.state.agent, prompt)
 
 
 @app.get("/ask")

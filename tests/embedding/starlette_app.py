@@ -16,11 +16,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 from tests.embedding.agents import new_agent
-from tests.embedding.run_response import RunResponse
 
 import tether
 from tether.embedding.disconnect import until_disconnect
 from tether.embedding.lifespan import GracefulStop
+from tether.web import EventStreamResponse
 
 
 class State(TypedDict):
@@ -33,16 +33,12 @@ async def lifespan(_: Starlette) -> AsyncIterator[State]:
         yield {"agent": agent}
 
 
-async def chat(request: Request) -> RunResponse:
-    return RunResponse(new_agent(), request.query_params["prompt"])
+async def chat(request: Request) -> EventStreamResponse:
+    return EventStreamResponse(new_agent(), request.query_params["prompt"])
 
 
-async def shared(request: Request) -> RunResponse:
-    return RunResponse(request.state.agent, request.query_params["prompt"])
-
-
-async def busy(_: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": str(error)}, status_code=409)
+async def shared(request: Request) -> EventStreamResponse:
+    return EventStreamResponse(request.state.agent, request.query_params["prompt"])
 
 
 async def ask(request: Request) -> Response:
@@ -75,7 +71,6 @@ app = Starlette(
         Route("/ask", ask),
         WebSocketRoute("/talk", talk),
     ],
-    exception_handlers={tether.AgentBusyError: busy},
     middleware=[Middleware(GracefulStop, grace=1)],
     lifespan=lifespan,
 )

@@ -323,7 +323,7 @@ def test_an_application_streams_and_answers(application: Any, backend: str) -> N
     with client_of(application, backend) as client:
         streamed = client.get("/chat", params={"prompt": "hi"})
         assert streamed.headers["content-type"].startswith("text/event-stream")
-        assert streamed.text.startswith('data: {"type":"agent_start"')
+        assert streamed.text.startswith('id: 1\ndata: {"type":"agent_start"')
         assert client.get("/ask", params={"prompt": "hi"}).json() == {"text": "Hello, browser."}
 
 
@@ -337,7 +337,7 @@ def test_a_second_request_to_one_agent_is_a_conflict(application: Any, backend: 
             client.portal.call(anyio.sleep, 0)
         second = client.get("/shared", params={"prompt": "hi"})
         assert second.status_code == 409
-        assert "a run of this agent is going" in second.json()["detail"]
+        assert "a run of this agent is going" in second.json()["error"]["message"]
         client.portal.call(held.abort)
         first.result(60)
         assert client.get("/shared", params={"prompt": "hi"}).status_code == 200

@@ -13,41 +13,41 @@ from attrs import frozen
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Route
-from tests.embedding.run_response import RunResponse
 
 import tether
 from tether.testing import Pause, ScriptedModel, call, check_transcript
 from tether.toolbox.coding import changing_tools
+from tether.web import EventStreamResponse
 
 
-async def chat(request: Request) -> RunResponse:
+async def chat(request: Request) -> EventStreamResponse:
     """Answer `/chat?prompt=...`."""
     agent = tether.Agent(ScriptedModel("Hello, browser."))
-    return RunResponse(agent, request.query_params["prompt"])
+    return EventStreamResponse(agent, request.query_params["prompt"])
 
 
 async def think(_: Request) -> "Logged":
     """Wait for a model that says one word and no more."""
-    return Logged(RunResponse(tether.Agent(ScriptedModel(["Hm", Pause()])), "Think."))
+    return Logged(EventStreamResponse(tether.Agent(ScriptedModel(["Hm", Pause()])), "Think."))
 
 
 async def work(_: Request) -> "Logged":
     """Have a tool run a command that takes for ever."""
     model = ScriptedModel(call("run_command", command="sleep 1000 & echo $$ $!; wait"))
-    return Logged(RunResponse(tether.Agent(model, tools=changing_tools(".")), "Work."))
+    return Logged(EventStreamResponse(tether.Agent(model, tools=changing_tools(".")), "Work."))
 
 
 async def pour(request: Request) -> "Logged":
     """Pass on what the model at `url` says."""
     model = tether.model_from_name("openai-chat:m", base_url=request.query_params["url"])
-    return Logged(RunResponse(tether.Agent(model), "Pour."))
+    return Logged(EventStreamResponse(tether.Agent(model), "Pour."))
 
 
 @frozen
 class Logged:
     """A response that says on standard output what it left behind."""
 
-    response: RunResponse
+    response: EventStreamResponse
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:

@@ -21,7 +21,7 @@ from tether.testing import ScriptedModel, call, check_transcript
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_tool_that_exits_the_program_does(backend: str) -> None:
-    """SystemExit and the like are no results for a model to read, and come in no group."""
+    """SystemExit and the like are not results for a model to read, and come in no group."""
 
     @tool
     async def leave() -> None:

@@ -42,7 +42,7 @@ def test_an_unknown_name_is_told_with_the_closest_known_ones(name: str, hint: st
 def test_a_base_url_must_be_one() -> None:
     with pytest.raises(UsageError, match="must begin with http:// or https://, not 'localhost:1'"):
         model_from_name("vllm:m", base_url="localhost:1")
-    with pytest.raises(UsageError, match="base_url is no URL"):
+    with pytest.raises(UsageError, match="base_url is not a URL"):
         model_from_name("openai-chat:m", base_url="http://[::1")
 
 

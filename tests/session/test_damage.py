@@ -1,4 +1,4 @@
-"""What is no session is left alone; a session with damaged lines is refused with the line, or mended."""
+"""What is not a session is left alone; a session with damaged lines is refused with the line, or mended."""
 
 import json
 import os

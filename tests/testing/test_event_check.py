@@ -196,7 +196,7 @@ def test_neighbours_change_places_only_where_tools_or_blocks_interleave() -> Non
         (
             replaced(SHOWN[8]),
             """event 15: block 2 ends as ToolCall(id='c1', name='add', arguments={'x': 1}, malformed=None"""
-            """, details=None), but its deltas are no JSON: '{"x"'""",
+            """, details=None), but its deltas are not JSON: '{"x"'""",
         ),
         (
             replaced(SHOWN[4]),

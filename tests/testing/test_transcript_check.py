@@ -112,5 +112,5 @@ def test_a_fault_is_found_exactly_where_there_is_one(messages: list[Message]) ->
 
 @pytest.mark.parametrize("given", ["text", [1], [HI, None]], ids=repr)
 def test_what_is_no_message_is_a_fault(given: Any) -> None:
-    with pytest.raises(AssertionError, match=r"message \d: .* is no message"):
+    with pytest.raises(AssertionError, match=r"message \d: .* is not a message"):
         check_transcript(given)

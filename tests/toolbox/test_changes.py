@@ -153,7 +153,7 @@ async def test_latin_1_is_edited_as_latin_1(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"a\0b", "a".encode("utf-16")])
 async def test_what_is_no_text_is_not_edited(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a").write_bytes(content)
-    with pytest.raises(ValueError, match="is no text"):
+    with pytest.raises(ValueError, match="is not text"):
         await tools_of(tmp_path)("edit_file", path="a", old="a", new="b")
     assert (tmp_path / "a").read_bytes() == content
 

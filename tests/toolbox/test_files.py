@@ -52,7 +52,7 @@ async def test_no_path_leads_out_of_the_root(root: Path, path: str) -> None:
 
 @pytest.mark.parametrize("path", ["a\0b", "\ud800"])
 async def test_what_can_be_no_path_is_refused_in_words(root: Path, path: str) -> None:
-    with pytest.raises(ValueError, match="is no path: it has a NUL or half of a surrogate pair"):
+    with pytest.raises(ValueError, match="is not a path: it has a NUL or half of a surrogate pair"):
         await text(named(root, "read_file"), path=path)
 
 
@@ -110,7 +110,7 @@ async def test_what_is_no_text_is_refused_or_shown(root: Path) -> None:
     (root / "x.bin").write_bytes(b"\0\1\2")
     (root / "x.png").write_bytes(b"\x89PNG")
     read = named(root, "read_file")
-    with pytest.raises(ValueError, match="is no text"):
+    with pytest.raises(ValueError, match="is not text"):
         await read(path="x.bin")
     with pytest.raises(IsADirectoryError, match="list_files lists it"):
         await read(path="src")
@@ -138,7 +138,7 @@ async def test_searches_take_expressions_and_names_and_are_bounded(root: Path) -
     found = (await text(search, pattern="h.t", regex=True, files="*.log")).splitlines()
     assert len(found) == 201
     assert "there are more" in found[-1]
-    with pytest.raises(ValueError, match="is no regular expression"):
+    with pytest.raises(ValueError, match="is not a regular expression"):
         await search(pattern="(", regex=True)
 
 

@@ -1,4 +1,4 @@
-"""What is no regular file is left alone at once, and big files cost only what is asked of them."""
+"""What is not a regular file is left alone at once, and big files cost only what is asked of them."""
 
 import os
 import resource
@@ -53,7 +53,7 @@ async def test_only_regular_files_are_opened(tmp_path: Path, kind: str) -> None:
             "write_file": {"content": "x"},
             "search_text": {"pattern": "x"},
         }.items():
-            with pytest.raises(ValueError, match=f"{kind} is no regular file"):
+            with pytest.raises(ValueError, match=f"{kind} is not a regular file"):
                 await call(name, path=kind, **arguments)
         assert "0 files" in await call("search_text", pattern="x")
         assert await call("list_files", recursive=True) == kind
@@ -93,7 +93,7 @@ async def test_a_sparse_file_of_gigabytes_is_refused_at_once(tmp_path: Path) -> 
         file.truncate(3 * GIGABYTE)
     call = tools_of(tmp_path)
     before = peak_memory()
-    with pytest.raises(ValueError, match="is no text: it has 3,221,225,472 bytes"):
+    with pytest.raises(ValueError, match="is not text: it has 3,221,225,472 bytes"):
         await call("read_file", path="sparse")
     with pytest.raises(ValueError, match="more than the"):
         await call("edit_file", path="sparse", old="a", new="b")

@@ -35,7 +35,7 @@ class Failure:
         try:
             raise self.exception.with_traceback(self._traceback)
         finally:
-            # Who asks while it handles another exception is no context of this one.
+            # Who asks while it handles another exception is not a context of this one.
             self.exception.__context__ = self._context
 
 

@@ -11,6 +11,7 @@ outlasts the run, the transcript and the inbox, is the agent's.
     conversation    what an agent has said and heard, and the run that continues it now
     line            one run at a time: the others wait in line
     active_run      a run from when it is asked for until it is over
+    around          the hooks around a run
     driver          resumes the loop, publishes its events, has its requests performed, closes the run
     model_call      one request to the model: hooks, retries, alternatives, the reply as far as it has arrived
     tool_calls      the calls of one reply: a scope each, deadlines, threads, results in order

@@ -1,8 +1,12 @@
 """A run from when it is asked for until it is over."""
 
 from collections.abc import Callable, Sequence
+from inspect import GEN_CREATED, getgeneratorstate
 from typing import Any
 
+from attrs import evolve
+
+from tether._engine.around import hooks_around, within_hooks
 from tether._engine.driver import Driver
 from tether._engine.inbox import message_of
 from tether._engine.interruption import RunControl
@@ -11,9 +15,10 @@ from tether._engine.parts import LiveRun, RunParts, RunServices
 from tether._engine.publisher import Publisher
 from tether.errors import UsageError
 from tether.events import Event
+from tether.hooks import RunContext
 from tether.limits import Spent
-from tether.loop import End, agent_loop
-from tether.messages import Prompt, Queued
+from tether.loop import End, Loop, agent_loop
+from tether.messages import Message, Prompt, Queued
 from tether.result import OutputResult, RunResult
 from tether.stream import EventSink
 
@@ -74,10 +79,38 @@ class ActiveRun:
         Cancellation:
             Closes the run, whose transcript is then complete, and passes on.
         """
-        self.control.start()
+        parts, first = self._parts, len(self._parts.transcript)
+        services = RunServices(
+            parts=parts,
+            control=self.control,
+            live=self.live,
+            publisher=Publisher(sink, parts.hooks, self.control),
+            around_run=hooks_around(parts.around_run, parts.hooks.at("around_run")),
+        )
+        loop = self._loop()
+
+        async def carry_out() -> RunResult:
+            self.control.start()
+            async with parts.background() as background:
+                end = await Driver(loop, evolve(services, background=background)).drive()
+            if end.stop_reason == "error" and self.live.error is not None:
+                raise self.live.error
+            return self._result(end, first)
+
+        try:
+            if not services.around_run:
+                return await carry_out()
+            return await within_hooks(services.around_run, self._context(), carry_out)
+        except BaseException as error:
+            if getgeneratorstate(loop) == GEN_CREATED:  # by a hook, before the run began
+                await Driver(loop, services).drive(error)  # noqa: ASYNC102 - of a cancellation it waits for nothing
+            raise
+        finally:
+            self.over()
+
+    def _loop(self) -> Loop:
         parts, ledger = self._parts, self._parts.ledger
-        first = len(parts.transcript)
-        loop = agent_loop(
+        return agent_loop(
             parts.transcript,
             self._prompts,
             limits=ledger.limits,
@@ -85,21 +118,23 @@ class ActiveRun:
             price=ledger.price,
             waiting=parts.inbox.anything_waits,
         )
-        try:
-            async with parts.background() as background:
-                services = RunServices(
-                    parts=parts,
-                    control=self.control,
-                    live=self.live,
-                    publisher=Publisher(sink, parts.hooks, self.control),
-                    background=background,
-                )
-                end = await Driver(loop, services).drive()
-            if end.stop_reason == "error" and self.live.error is not None:
-                raise self.live.error
-            return self._result(end, first)
-        finally:
-            self.over()
+
+    def _context(self) -> RunContext:
+        parts, prompts = self._parts, tuple(self._prompts)
+        settings = parts.settings()
+        said: Sequence[Message] = (*parts.transcript.messages[:1], *prompts)
+        return RunContext(
+            agent=parts.agent,
+            model=settings.model,
+            system=settings.system,
+            prompts=prompts,
+            conversation_id=said[0].id if said else "",
+            depth=parts.depth,
+            call_id=parts.call_id,
+            session=parts.session,
+            hooks=parts.hooks,
+            spent=self.spent,
+        )
 
     def over(self) -> None:
         """Note that it is over; a second time it does nothing."""

@@ -47,7 +47,7 @@ class Conversation:
 
         Raises:
             AgentBusyError: a run is going.
-            UsageError: something among them is no message.
+            UsageError: something among them is not a message.
         """
         if self.line.occupied:
             raise _busy("reset")

@@ -62,8 +62,11 @@ class Driver:
         self._loop = loop
         self._services = services
 
-    async def drive(self) -> End:
+    async def drive(self, failure: BaseException | None = None) -> End:
         """Carry the run out.
+
+        Args:
+            failure: what keeps the run from beginning, if something does: it is closed, and this is raised.
 
         Returns:
             How it ended.
@@ -79,6 +82,8 @@ class Driver:
         step = next(self._loop)
         performer = self._performer(step)
         try:
+            if failure is not None:
+                raise failure
             async with self._services.connections:
                 while True:
                     step = self._resume(step, await performer.perform())

@@ -65,7 +65,7 @@ def message_of(prompt: Prompt) -> Queued:
     try:
         return as_message(prompt)
     except TypeError as error:
-        raise UsageError(f"{prompt!r} is no prompt: {error}") from error
+        raise UsageError(f"{prompt!r} is not a prompt: {error}") from error
 
 
 def optional_message(prompt: Prompt | None) -> Queued | None:

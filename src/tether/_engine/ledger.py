@@ -29,6 +29,6 @@ class Ledger:
     """Shared with the run that calls, where that shares its limits."""
 
     def count(self, reply: AssistantMessage) -> None:
-        """Count a reply that is no part of the conversation; the loop counts the others."""
+        """Count a reply that is not part of the conversation; the loop counts the others."""
         self.spent.usage += reply.usage
         self.spent.cost += self.price(reply)

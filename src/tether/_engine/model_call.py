@@ -182,7 +182,7 @@ class ModelCall:
         return await build_request(self._parts, self._settings, context)
 
     async def _side_request(self, request: ModelRequest) -> AssistantMessage:
-        """Make a request that is no part of the conversation."""
+        """Make a request that is not part of the conversation."""
         partial = PartialReply()
         model = await self._services.connections.connected(self._settings.model)
         with plain_model_errors():

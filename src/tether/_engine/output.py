@@ -99,7 +99,7 @@ class Output:
                 self.value, self.given = result, True
             return ToolResult("The result was taken.", terminate=True)
 
-        return Tool(_NAME, _DESCRIPTION, self.spec.schema, take, bind=self._bind)
+        return Tool(_NAME, _DESCRIPTION, self.spec.schema, take, bind=self._bind, read_only=True)
 
     def _bind(self, arguments: JsonObject) -> dict[str, Any]:
         try:

@@ -4,7 +4,7 @@
 of its requests share it. `LiveRun` is what can be seen of the run from outside.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ from tether._engine.publisher import Publisher
 from tether._engine.turn_settings import TurnSettings
 from tether.deltas import PartialReply
 from tether.errors import ModelError
-from tether.hooks import Hooks
+from tether.hooks import Hook, Hooks
 from tether.messages import CustomMessage, Message, Usage, UserMessage
 from tether.transcript import Transcript
 
@@ -55,8 +55,14 @@ class RunParts:
     """Enters the place for tasks that outlive the calls which start them."""
     session: Any = None
     """Where the conversation is kept, for tools that keep something too."""
+    agent: str = "agent"
+    """The name of the agent."""
     depth: int = 0
     """How many agents stand above this one."""
+    call_id: str | None = None
+    """The call that this run is part of, if it is."""
+    around_run: Sequence[Hook] = ()
+    """The hooks around the run that this one is part of."""
     order: tuple[int, ...] = ()
     """The place of the call that this run is part of, if it is; see `ToolContext.order`."""
     pause: Callable[[], AbstractContextManager[None]] = nullcontext
@@ -96,6 +102,9 @@ class RunServices:
     control: RunControl
     live: LiveRun
     publisher: Publisher
-    background: Background
+    background: Background | None = None
+    """Where tools start what outlives them; None before the run has begun."""
+    around_run: Sequence[Hook] = ()
+    """The hooks around the run."""
     connections: Connections = field(factory=Connections)
     threads: anyio.CapacityLimiter = field(factory=lambda: anyio.CapacityLimiter(_THREADS))

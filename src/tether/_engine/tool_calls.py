@@ -330,6 +330,7 @@ class ToolBatch:
                 call.usage += usage
                 call.cost += cost
 
+        background = self._services.background
         return ToolContext(
             call_id=call.call.id,
             name=call.call.name,
@@ -344,7 +345,8 @@ class ToolBatch:
             spend=spend,
             order=call.order,
             clock=call.clock,
-            start=self._services.background.start,
+            start=None if background is None else background.start,
+            around_run=self._services.around_run,
         )
 
 

@@ -76,7 +76,7 @@ def refuse_what_cannot_run(function: Any) -> None:
             f"`tool(TheClass.{name})`"
         )
     if not callable(function):
-        raise ToolDefinitionError(f"{function!r} is no function")
+        raise ToolDefinitionError(f"{function!r} is not a function")
     if isinstance(function, _CACHED) and inspect.iscoroutinefunction(underlying(function)):
         raise ToolDefinitionError(
             f"{name_of(function)}: a cache of an async function keeps its coroutines, and each can be "

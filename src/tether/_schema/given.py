@@ -33,7 +33,7 @@ def parameters_from_schema(
         The parameters.
 
     Raises:
-        ToolDefinitionError: it is no JSON Schema of an object, or does not fit the function.
+        ToolDefinitionError: it is not a JSON Schema of an object, or does not fit the function.
     """
     checked = _checker(function, schema)
     context = context_in(function, hints_of(function), context_type)
@@ -59,7 +59,7 @@ def _checker(
         kind.check_schema(dict(schema))
     except jsonschema.SchemaError as error:
         raise ToolDefinitionError(
-            f"{name_of(function)}: `parameters` is no JSON Schema: {error.message}"
+            f"{name_of(function)}: `parameters` is not a JSON Schema: {error.message}"
         ) from error
     if schema.get("type") != "object":
         raise ToolDefinitionError(

@@ -103,7 +103,7 @@ def variables_of(kind: Any, arguments: Sequence[Any]) -> dict[Any, Any]:
 
 
 def alias_value(hint: Any) -> Any:
-    """The type that an alias (`type X = ...`) stands for; None if it is no alias."""
+    """The type that an alias (`type X = ...`) stands for; None if it is not an alias."""
     alias = get_origin(hint) or hint
     if type(alias).__name__ != "TypeAliasType":
         return None

@@ -138,7 +138,7 @@ class Choice:
 
 
 def _carelessly(value: object, plain: object) -> bool:
-    """Whether a value was written for another that is no text: "1" or 1.0 for 1."""
+    """Whether a value was written for another that is not text: "1" or 1.0 for 1."""
     if isinstance(value, str):
         return not isinstance(plain, str) and value == json.dumps(plain)
     return type(value) is not bool and type(plain) is not bool and value == plain

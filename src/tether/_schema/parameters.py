@@ -44,7 +44,7 @@ def parameters_of(
     Args:
         function: typed throughout; what it is annotated with decides.
         documentation: where descriptions come from that no annotation gives.
-        context_type: a parameter annotated with it takes the context, and is no parameter of the tool.
+        context_type: a parameter annotated with it takes the context, and is not a parameter of the tool.
 
     Returns:
         Its parameters.
@@ -117,7 +117,7 @@ def _of_model(model: Any) -> Parameters:
         schema = {**schema["$defs"][reference.removeprefix(DEFINITIONS)], **schema}
     if schema.get("type") != "object":
         raise ToolDefinitionError(
-            f"{model.__name__}: its instances are no objects in JSON; write a function that takes one"
+            f"{model.__name__}: its instances are not objects in JSON; write a function that takes one"
         )
 
     def bind(arguments: JsonObject) -> dict[str, Any]:

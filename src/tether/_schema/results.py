@@ -65,7 +65,7 @@ def to_json_types(value: object) -> object:
 
 
 def _unseen_within(value: object, result: type) -> str:
-    """The path of a block in a value that is no text, or of a whole result; "" if there is none."""
+    """The path of a block in a value that is not text, or of a whole result; "" if there is none."""
     kinds = (result, *_MEDIA)
     waiting: list[tuple[str, object]] = [("", value)]
     seen: set[int] = set()

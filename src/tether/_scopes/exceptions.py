@@ -23,7 +23,7 @@ def in_words(error: BaseException) -> str:
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
-    """Go through the exceptions in a group that are no groups, those of groups within it included."""
+    """Go through the exceptions in a group that are not groups, those of groups within it included."""
     if isinstance(error, BaseExceptionGroup):
         for member in error.exceptions:
             yield from leaves(member)
@@ -74,7 +74,7 @@ def _model_error_in(group: BaseExceptionGroup[BaseException]) -> ModelError | No
     failures = [
         leaf
         for leaf in leaves(group)
-        # What else is no Exception is a cancellation: that comes again by itself.
+        # What else is not an Exception is a cancellation: that comes again by itself.
         if isinstance(leaf, Exception | KeyboardInterrupt | SystemExit)
     ]
     errors = [leaf for leaf in failures if isinstance(leaf, ModelError)]

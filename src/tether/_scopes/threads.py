@@ -230,7 +230,7 @@ class _Question:
             result = await self._function()
         except Exception as error:  # noqa: BLE001 - it is the thread's
             self.answer.set_exception(error)
-        except BaseException as error:  # noqa: ASYNC103 - what is not raised again is no cancellation
+        except BaseException as error:  # noqa: ASYNC103 - what is not raised again is not a cancellation
             failure = failure_in(error)
             self.answer.set_exception(failure or CancelledError(_GIVEN_UP))
             if failure is None:

@@ -1,11 +1,11 @@
 """Ask a person before a tool runs."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from typing import TypeAlias, cast
 
 from tether import Deny, Invocation, Verdict
-from tether.approvals import approval, asked_in_thread
+from tether.approvals import AskAbout, approval, asked_in_thread
 from tether.hooks import AroundTool
 
 __all__ = ("Ask", "approval_by_person", "verdict_of")
@@ -14,11 +14,12 @@ Ask: TypeAlias = Callable[[str], str] | Callable[[str], Awaitable[str]]
 """Puts a question to a person and returns the answer: an `async def`, or a function that runs in a worker thread."""
 
 
-def approval_by_person(*, tools: Collection[str] | None = None, ask: Ask = input) -> AroundTool:
+def approval_by_person(*, tools: AskAbout | None = None, ask: Ask = input) -> AroundTool:
     """Make a hook around tools that asks a person, one question at a time, in the order of the calls.
 
     Args:
-        tools: the names of the tools to ask about; all tools if None.
+        tools: the names of the tools to ask about, or a function that says so of a tool, such as
+            `tether.approvals.may_change`; all tools if None.
         ask: plain or async; puts the question and returns the answer.
 
     Returns:

@@ -78,7 +78,7 @@ def _attached(path: Path, name: str) -> UserBlock:
 
 
 def _decoded(content: bytes, *, cut: bool) -> str:
-    """Decode a text, or the beginning of one; what is no UTF-8 is taken for Latin-1."""
+    """Decode a text, or the beginning of one; what is not UTF-8 is taken for Latin-1."""
     try:
         # The last character of a beginning may be cut in two.
         return codecs.getincrementaldecoder("utf-8")().decode(content, final=not cut)

@@ -234,7 +234,7 @@ class Conversation:
     async def ask(self, question: str | Question) -> str:
         """Ask the person something; the next line that they type is the answer.
 
-        Several questions are asked one after the other. What was typed before the question was drawn is no answer.
+        Several questions are asked one after the other. What was typed before the question was drawn is not an answer.
 
         Args:
             question: what to ask; its last line stands where the prompt does.

@@ -222,5 +222,5 @@ def _in_place_of(stream: TextIO) -> TextIO:
 
 
 def notes() -> TextIO:
-    """Return where all goes that is no answer: standard output if that is a terminal, else standard error."""
+    """Return where all goes that is not an answer: standard output if that is a terminal, else standard error."""
     return sys.stdout if sys.stdout.isatty() else sys.stderr

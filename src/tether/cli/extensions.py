@@ -38,7 +38,7 @@ from tether import (
 from tether.cli.default_model import address_from
 from tether.cli.session_files import make_private, make_private_folder, open_private
 from tether.commands import Complete
-from tether.hooks import AroundModel, AroundTool, HookPoint
+from tether.hooks import AroundModel, AroundRun, AroundTool, HookPoint
 
 __all__ = ("App",)
 
@@ -111,6 +111,10 @@ class App:
             return function
 
         return add
+
+    def around_run(self, function: AroundRun) -> AroundRun:
+        """Wrap every run, those of child agents included, in the decorated function."""
+        return self.hook("around_run")(function)
 
     def around_tool(self, function: AroundTool) -> AroundTool:
         """Wrap every tool call in the decorated function."""

@@ -34,7 +34,7 @@ def keyboard() -> "Input":
     class Keyboard(Vt100Input):
         def __init__(self, stdin: TextIO) -> None:
             super().__init__(stdin)
-            # Bytes that are no text would come as surrogates, which can be neither kept nor sent.
+            # Bytes that are not text would come as surrogates, which can be neither kept nor sent.
             self.stdin_reader = PosixStdinReader(stdin.fileno(), "replace", stdin.encoding)
 
         def cooked_mode(self) -> AbstractContextManager[None]:
@@ -53,7 +53,7 @@ def forget_typed() -> None:
     else:
         import termios  # noqa: PLC0415 - where there is one
 
-        with suppress(OSError, ValueError, termios.error):  # it is no terminal
+        with suppress(OSError, ValueError, termios.error):  # it is not a terminal
             termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
 
 

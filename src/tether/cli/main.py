@@ -24,14 +24,14 @@ from tether.cli.extensions import App, configuration_folder, load_extensions, un
 from tether.cli.info_commands import INFO_COMMANDS
 from tether.cli.keyboard import forget_typed
 from tether.cli.live import Live
-from tether.cli.permission import Ask, ask_at_terminal, permission
+from tether.cli.permission import Ask, ask_at_terminal, is_asked_about, permission
 from tether.cli.session_files import Unkept, find_session, new_session_path
 from tether.cli.signals import INTERRUPTED, EndSignals, interrupted
 from tether.cli.slash_commands import slash_commands
 from tether.cli.streams import failure_of, has_no_reader, in_utf8, standard_streams, warn
 from tether.cli.terminal import is_dumb, plain_lines
 from tether.errors import DecodeError
-from tether.toolbox import changing_tools, coding_tools
+from tether.toolbox import coding_tools
 
 __all__ = ()
 
@@ -280,10 +280,8 @@ def _agent(arguments: Arguments, session: Session | None) -> Agent:
 
 
 def _add_permission(agent: Agent, ask: Ask | None) -> None:
-    # Whoever allowed a command in the background is not asked about reading and stopping it.
-    names = {tool.name for tool in changing_tools(".")} - {"read_output", "stop"}
     # Innermost, so that the person is asked about the call as other hooks have left it.
-    agent.hooks.add("around_tool", permission(names, ask), depth=_INNERMOST)
+    agent.hooks.add("around_tool", permission(is_asked_about, ask), depth=_INNERMOST)
 
 
 def _display(arguments: Arguments) -> Display:

@@ -1,14 +1,14 @@
 """Ask a person before a tool changes anything."""
 
 import sys
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 import anyio
 
-from tether import Deny, Invocation, Verdict
+from tether import Deny, Invocation, Tool, Verdict
 from tether.advice.approval import verdict_of
-from tether.approvals import approval
+from tether.approvals import AskAbout, approval
 from tether.cli.keyboard import forget_typed
 from tether.cli.question import Question, question_about
 from tether.hooks import AroundTool
@@ -19,11 +19,11 @@ Ask: TypeAlias = Callable[[Question], Awaitable[str]]
 """Puts a question to the person, and returns the answer."""
 
 
-def permission(tools: Collection[str], ask: Ask | None) -> AroundTool:
+def permission(tools: AskAbout, ask: Ask | None) -> AroundTool:
     """Make the hook around tools that decides which calls may run.
 
     Args:
-        tools: the names of the tools to ask about.
+        tools: the names of the tools to ask about, or a function that says so of a tool.
         ask: puts a question to the person; None where there is nobody to ask, which denies the calls.
 
     Returns:
@@ -39,8 +39,13 @@ def permission(tools: Collection[str], ask: Ask | None) -> AroundTool:
     return approval(person, tools=tools, one_at_a_time=True)
 
 
+def is_asked_about(tool: Tool) -> bool:
+    """Say whether a person is asked about a tool: it may destroy something."""
+    return bool(tool.destructive)
+
+
 async def ask_at_terminal(question: Question) -> str:
-    """Ask, and wait for a line without a thread. What was typed before is no answer.
+    """Ask, and wait for a line without a thread. What was typed before is not an answer.
 
     Cancellation:
         Stops waiting at once; the question stays on the screen.

@@ -1,5 +1,5 @@
 """The slash commands of a conversation. They are registered like those of extensions, which may replace them."""
-# ruff: noqa: D417 - the conversation is no argument of the command
+# ruff: noqa: D417 - the conversation is not an argument of the command
 
 import ast
 import inspect

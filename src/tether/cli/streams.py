@@ -59,7 +59,7 @@ def _there(stream: TextIO | None, mode: str, opened: ExitStack) -> TextIO:
 def _own(stream: TextIO, mode: str, errors: str) -> Iterator[TextIO]:
     descriptor = descriptor_of(stream)
     if descriptor is None or (sys.platform == "win32" and stream.isatty()):
-        yield stream  # a console of Windows is no file
+        yield stream  # a console of Windows is not a file
         return
     with suppress(OSError):
         stream.flush()
@@ -75,7 +75,7 @@ def _own(stream: TextIO, mode: str, errors: str) -> Iterator[TextIO]:
 
 
 def descriptor_of(stream: TextIO) -> int | None:
-    """Return the descriptor of a stream; None if it is no file of the operating system, as in a notebook."""
+    """Return the descriptor of a stream; None if it is not a file of the operating system, as in a notebook."""
     try:
         return stream.fileno() if isinstance(stream, io.TextIOWrapper) else None
     except (OSError, ValueError):

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 
 import anyio
 
-from tether.embedding._task_group import open_task_group
 from tether.embedding.asgi import Receive
+from tether.embedding.task_group import open_task_group
 
 __all__ = ("until_disconnect",)
 

@@ -16,8 +16,8 @@ import anyio
 from attrs import define, field
 
 from tether.embedding._signals import overheard
-from tether.embedding._task_group import open_task_group
 from tether.embedding.asgi import ASGIApp, Message, Receive, Send
+from tether.embedding.task_group import open_task_group
 
 __all__ = ("GracefulStop",)
 

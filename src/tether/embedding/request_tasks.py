@@ -10,8 +10,8 @@ from typing import Final
 
 from anyio.abc import TaskGroup
 
-from tether.embedding._task_group import open_task_group
 from tether.embedding.asgi import ASGIApp, Message, Receive, Send
+from tether.embedding.task_group import open_task_group
 from tether.errors import UsageError
 
 __all__ = ("RequestTasks", "tasks_of")

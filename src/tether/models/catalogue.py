@@ -157,7 +157,7 @@ def model_from_name(
 
     Raises:
         UnknownModelError: there is no such provider, or no model is named; the message has the closest names.
-        UsageError: something that a cloud needs is missing, or an extra is not installed; the base URL is no URL,
+        UsageError: something that a cloud needs is missing, or an extra is not installed; the base URL is not a URL,
             or the key or a header cannot be sent; or `think_tags` is given for another API than chat completions.
     """
     if name == "offline":
@@ -254,7 +254,7 @@ def _is_at_openai(url: str) -> bool:
         return (urlsplit(url).hostname or "").endswith(_OWN_HOSTS)
     except ValueError as error:
         told = f" ({error})" if _printable(url) == url else ""
-    raise UsageError(f"base_url is no URL: {_printable(url)!r}{told}")
+    raise UsageError(f"base_url is not a URL: {_printable(url)!r}{told}")
 
 
 def _printable(url: str) -> str:

@@ -1,4 +1,4 @@
-"""Logs in files: opened without harm to anything that is no session, written to by one, mended on request."""
+"""Logs in files: opened without harm to anything that is not a session, written to by one, mended on request."""
 
 import os
 import stat
@@ -29,7 +29,7 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> BinaryIO:
     """Open a file, without waiting; where it is made, for its owner alone.
 
     Raises:
-        UsageError: it is no regular file.
+        UsageError: it is not a regular file.
         OSError: it cannot be opened.
     """
     # Without O_NONBLOCK the opening of a pipe would wait for its other end.
@@ -64,7 +64,7 @@ def _read(file: BinaryIO, path: Path) -> _Content:
     """Read a log to its end.
 
     Raises:
-        DecodeError: this is no session.
+        DecodeError: this is not a session.
     """
     reader = Reader()
     file.seek(0)
@@ -179,8 +179,8 @@ class LogFile:
                 beside it.
 
         Raises:
-            UsageError: another process or session has it open for writing, or it is no regular file.
-            DecodeError: it is no session, or of a newer format, or damaged.
+            UsageError: another process or session has it open for writing, or it is not a regular file.
+            DecodeError: it is not a session, or of a newer format, or damaged.
             OSError: the file cannot be opened.
         """
         file = create_private(path, 0)
@@ -248,7 +248,7 @@ def _make_private(file: BinaryIO) -> None:
 
 
 def _set_aside(path: Path, suffix: str, lines: Iterable[bytes]) -> None:
-    """Keep what is no entry in a file beside the log."""
+    """Keep what is not an entry in a file beside the log."""
     with create_private(path.with_name(f"{path.name}.{suffix}"), 0) as aside:
         _make_private(aside)
         for line in lines:

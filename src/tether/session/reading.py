@@ -65,7 +65,7 @@ class Reader:
             Its entry; None for a header.
 
         Raises:
-            DecodeError: this is no session, or one of a newer format.
+            DecodeError: this is not a session, or one of a newer format.
         """
         fields = _object(line, 1)
         if "format" not in fields:
@@ -76,7 +76,7 @@ class Reader:
             raise DecodeError(f"format {version!r} is not known; up to {FORMAT} is", path="line 1")
         if "id" not in fields and not fields.keys() <= _FIELDS_OF_A_HEADER:
             raise DecodeError(
-                "the object has a format, but is no header of a session", path="line 1"
+                "the object has a format, but is not a header of a session", path="line 1"
             )
         return None
 

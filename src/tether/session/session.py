@@ -54,8 +54,8 @@ class Session:
             conversation goes on, unkept for now.
 
     Raises:
-        UsageError: another process or session has the file open for writing, or it is no regular file.
-        DecodeError: the file is no session, of a newer format, or damaged; or the entries of the store do not hang
+        UsageError: another process or session has the file open for writing, or it is not a regular file.
+        DecodeError: the file is not a session, of a newer format, or damaged; or the entries of the store do not hang
             together.
         OSError: the file cannot be opened.
     """
@@ -107,8 +107,8 @@ class Session:
             to last.
 
         Raises:
-            UsageError: another process or session has it open for writing, or it is no regular file.
-            DecodeError: it is no session, of a newer format, or damaged. The text names the line and the file, which
+            UsageError: another process or session has it open for writing, or it is not a regular file.
+            DecodeError: it is not a session, of a newer format, or damaged. The text names the line and the file, which
                 is as it was.
             OSError: the file cannot be opened.
         """
@@ -122,8 +122,8 @@ class Session:
         """Open a log to read it, also while another session writes to it.
 
         Raises:
-            UsageError: it is no regular file.
-            DecodeError: it is no session, of a newer format, or damaged.
+            UsageError: it is not a regular file.
+            DecodeError: it is not a session, of a newer format, or damaged.
             OSError: the file cannot be opened.
         """
         return cls(Snapshot(Path(path)))

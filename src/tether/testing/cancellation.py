@@ -141,7 +141,7 @@ def cancel_at_every_step(
         AssertionError: a run left something behind, or the check failed; the text names the point and shows
             where the program's tasks stood when the cancellation came.
         ValueError: there is no such backend or kind, or not on this backend; or a number makes no sense.
-        TypeError: what is to be called is no function, or `program` is no async one.
+        TypeError: what is to be called is not a function, or `program` is not an async one.
         Exception: what the program raised without being cancelled.
     """
     _refuse_what_cannot_be(backend, kind, eager=eager)

@@ -386,7 +386,7 @@ def _mismatch(block: AssistantBlock, streamed: str) -> str | None:
             try:
                 return None if json.loads(streamed) == arguments else f"made {streamed}"
             except ValueError:
-                return f"are no JSON: {streamed!r}"
+                return f"are not JSON: {streamed!r}"
         case _:
             return None
 

@@ -33,7 +33,7 @@ def check_transcript(messages: Iterable[Message]) -> None:
     shown = tuple(messages)
     for place, message in enumerate(shown):
         if not _is_message(message):
-            raise AssertionError(f"message {place}: {message!r} is no message")
+            raise AssertionError(f"message {place}: {message!r} is not a message")
     owed: deque[ToolCall] = deque()
     for place, message in enumerate(shown):
         fault = _fault(message, owed)

@@ -56,7 +56,7 @@ class Root:
             raise ValueError(f"{path} cannot be found: {why}") from error
         except ValueError as error:
             raise ValueError(
-                f"{path!r} is no path: it has a NUL or half of a surrogate pair"
+                f"{path!r} is not a path: it has a NUL or half of a surrogate pair"
             ) from error
         if not located.is_relative_to(self.path):
             raise OutsideRootError(

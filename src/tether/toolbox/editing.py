@@ -63,7 +63,7 @@ def _content(located: Path, path: str) -> bytes:
             "use a command that edits streams, such as sed"
         )
     if is_binary(content):
-        raise ValueError(f"{path} is no text: it has {size:,} bytes, some of them zero")
+        raise ValueError(f"{path} is not text: it has {size:,} bytes, some of them zero")
     return content
 
 
@@ -83,7 +83,7 @@ def _encoded(text: str, argument: str, path: str, encoding: str) -> bytes:
         wrong = text[error.start]
         why = f"{path} is not UTF-8 and is edited as Latin-1, in which there is no {wrong!r}"
         if wrong == "\ufffd":
-            why += "; read_file shows that where a byte is no UTF-8: name the character itself"
+            why += "; read_file shows that where a byte is not UTF-8: name the character itself"
         raise ValueError(f"`{argument}` cannot be used: {why}") from error
 
 

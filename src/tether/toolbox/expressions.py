@@ -139,4 +139,4 @@ def _complaint(pattern: str, reason: str) -> str:
     lacking = next((name for how, name in _LACKING if how.search(without_backslashes)), None)
     if lacking is not None:
         return f"{pattern!r} needs {lacking}, which the engine lacks (RE2: it does not backtrack)"
-    return f"{pattern!r} is no regular expression: {reason}"
+    return f"{pattern!r} is not a regular expression: {reason}"

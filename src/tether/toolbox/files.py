@@ -37,7 +37,7 @@ _IMAGES: Final = {
 def read_tool(root: Root) -> Tool:
     """Make `read_file`, confined to a root."""
 
-    @tool
+    @tool(title="Read a file", kind="read", read_only=True, idempotent=True)
     async def read_file(path: str, offset: int = 1, limit: int = MAX_LINES) -> ToolResult:
         """Read a text file, or look at an image.
 
@@ -59,7 +59,7 @@ def read_tool(root: Root) -> Tool:
 def list_tool(root: Root) -> Tool:
     """Make `list_files`, confined to a root."""
 
-    @tool
+    @tool(title="List files", kind="search", read_only=True, idempotent=True)
     async def list_files(path: str = ".", pattern: str = "*", recursive: bool = False) -> str:
         """List files and folders; folders end with a slash.
 
@@ -78,7 +78,7 @@ def list_tool(root: Root) -> Tool:
 def write_tool(root: Root) -> Tool:
     """Make `write_file`, confined to a root."""
 
-    @tool
+    @tool(title="Write a file", kind="edit", destructive=True, idempotent=True)
     async def write_file(path: str, content: str) -> str:
         """Write a text file, in place of the one that may be there. Missing folders are made.
 
@@ -98,7 +98,7 @@ def write_tool(root: Root) -> Tool:
 def edit_tool(root: Root) -> Tool:
     """Make `edit_file`, confined to a root."""
 
-    @tool(sequential=True)
+    @tool(sequential=True, title="Edit a file", kind="edit", destructive=True)
     async def edit_file(path: str, old: str, new: str, all_places: bool = False) -> str:
         """Replace text in a file.
 
@@ -141,7 +141,7 @@ def _folder(root: Root, path: str, pattern: str) -> tuple[Path, str]:
     if not os.path.lexists(located):
         raise FileNotFoundError(f"there is no folder {path}")
     if not located.is_dir():
-        raise NotADirectoryError(f"{path} is no folder; read_file reads a file")
+        raise NotADirectoryError(f"{path} is not a folder; read_file reads a file")
     return located, pattern
 
 

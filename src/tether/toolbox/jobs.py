@@ -75,7 +75,7 @@ class Jobs:
             running: what starts the command when it is entered, and ends it when it is left.
 
         Raises:
-            UsageError: the call is no part of a run.
+            UsageError: the call is not part of a run.
             Exception: the command cannot be started.
         """
         job: Job = await context.start(self._keep, running)

@@ -49,7 +49,7 @@ def read_piece(file: BinaryIO, path: str, size: int, offset: int, limit: int) ->
         The lines, with a last line that says how to read on where they are not all.
 
     Raises:
-        ValueError: it is no text, or has no such line.
+        ValueError: it is not text, or has no such line.
 
     Cancellation:
         Heard between two chunks.
@@ -57,7 +57,7 @@ def read_piece(file: BinaryIO, path: str, size: int, offset: int, limit: int) ->
     chunks = _chunks(file)
     first = next(chunks, b"")
     if is_binary(first):
-        raise ValueError(f"{path} is no text: it has {size:,} bytes, some of them zero")
+        raise ValueError(f"{path} is not text: it has {size:,} bytes, some of them zero")
     piece = _Piece(offset, limit)
     for chunk in _with_first(first, chunks):
         piece.take(chunk)

@@ -31,7 +31,7 @@ def check_writable(path: Path, name: str) -> os.stat_result | None:
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(f"{name} is a folder")
     if not stat.S_ISREG(status.st_mode):
-        raise ValueError(f"{name} is no regular file; only regular files are written")
+        raise ValueError(f"{name} is not a regular file; only regular files are written")
     # The superuser may write anything: the mode shows what the owner wants.
     if not status.st_mode & 0o222 or not os.access(path, os.W_OK):
         raise PermissionError(f"{name} is read-only; whoever owns it must allow writing first")

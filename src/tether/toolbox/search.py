@@ -28,7 +28,7 @@ _SECONDS: Final = 55.0
 def search_tool(root: Root) -> Tool:
     """Make `search_text`, confined to a root."""
 
-    @tool(timeout=60)
+    @tool(timeout=60, title="Search in files", kind="search", read_only=True, idempotent=True)
     async def search_text(
         pattern: str, path: str = ".", files: str = "*", regex: bool = False
     ) -> str:
@@ -113,9 +113,9 @@ class _Search:
 
 
 def _matches(file: BinaryIO, expression: Expression, end: float) -> Iterator[str]:
-    """Search a file piece by piece; one that is no text has no lines."""
+    """Search a file piece by piece; one that is not text has no lines."""
     number = 1
-    # Not by the first piece: that may end before the bytes that are no text.
+    # Not by the first piece: that may end before the bytes that are not text.
     if is_binary(file.read(_HEAD)):
         return
     file.seek(0)

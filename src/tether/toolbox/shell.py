@@ -53,7 +53,7 @@ def command_tool(root: Root, *, grace: float = GRACE, keep_env: Iterable[str] = 
         raise TypeError(f"keep_env is a list of names, such as [{keep_env!r}]")
     kept = tuple(keep_env)
 
-    @tool(timeout=MAX_TIMEOUT + 60)
+    @tool(timeout=MAX_TIMEOUT + 60, title="Run a command", kind="execute", destructive=True)
     async def run_command(
         command: str, context: ToolContext[Any], timeout: float = 120, background: bool = False
     ) -> ToolResult:
@@ -90,7 +90,7 @@ def output_tool(root: Root) -> Tool:
         The tool.
     """
 
-    @tool(timeout=MAX_TIMEOUT + 60)
+    @tool(timeout=MAX_TIMEOUT + 60, title="Read a command's output", kind="read", read_only=True)
     async def read_output(id: str, wait: float = 0) -> ToolResult:
         """Read what a command in the background has printed since it was last read, and whether it still runs.
 
@@ -115,7 +115,8 @@ def stop_tool(root: Root) -> Tool:
         The tool.
     """
 
-    @tool
+    # It ends what this conversation has started, and nothing else.
+    @tool(title="Stop a command", kind="execute", destructive=False, idempotent=True)
     async def stop(id: str) -> ToolResult:
         """End a command in the background, with every process it has started, and read the rest of its output.
 

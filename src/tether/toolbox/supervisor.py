@@ -46,7 +46,7 @@ _KILLING = 2.0
 """Seconds after which a process that was killed is given up: another user's, or one that waits for a device."""
 _TICK = 0.05
 _LONG_TICK = 1.0
-"""Seconds between two looks at processes that are no children, while they are being ended and while they run."""
+"""Seconds between two looks at processes that are not children, while they are being ended and while they run."""
 _SHOWN = 20
 _WIDTH = 100
 _SET_CHILD_SUBREAPER = 36
@@ -114,7 +114,7 @@ class Supervisor:
             left = None if end is None else end - time.monotonic()
             if left is not None and left <= 0:
                 return
-            # Nothing tells of the end of a process that is no child.
+            # Nothing tells of the end of a process that is not a child.
             tick = _LONG_TICK if left is None else min(left, _TICK)
             self._take_in(left if self._adopts or not self._shell_ended else tick)
 

@@ -58,7 +58,7 @@ def test_too_long_a_conversation_is_told_from_other_mistakes(body: Any) -> None:
             openai("Request exceeds the maximum size", type="request_too_large"),
             "context_overflow",
         ),
-        # Limits per minute are no overflow, whatever they speak of.
+        # Limits per minute are not overflow, whatever they speak of.
         (
             413,
             openai("Request too large: tokens per minute", code="rate_limit_exceeded"),

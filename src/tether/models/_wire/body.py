@@ -77,7 +77,7 @@ def decode_unasked(decoder: Decoder, describe: Callable[[bytes], ModelError]) ->
 
     Args:
         decoder: reads the reply, if it is one.
-        describe: makes an error of an answer in one piece that is no reply.
+        describe: makes an error of an answer in one piece that is not a reply.
 
     Returns:
         A decoder; see `Decoder`.

@@ -156,7 +156,7 @@ def _match(patterns: Sequence[tuple[str, FailureKind]], text: str) -> FailureKin
 def error_from_response(
     status: int, headers: Mapping[str, str], body: bytes, *, now: datetime | None = None
 ) -> ModelError:
-    """Make an exception from an answer that is no stream.
+    """Make an exception from an answer that is not a stream.
 
     Args:
         status: the HTTP status.

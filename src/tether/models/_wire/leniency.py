@@ -44,7 +44,7 @@ _PATH: Final = re.compile(r" - at `\$(\S+)`$")
 _STEP: Final = re.compile(r"\.(\w+)|\[(\d+)\]")
 
 _HALF: Final = re.compile(r"\\u[dD][89a-fA-F]")
-"""An escape of half a surrogate pair, which is no JSON unless the other half stands beside it."""
+"""An escape of half a surrogate pair, which is not JSON unless the other half stands beside it."""
 
 _FRAGMENTS: Final = frozenset(
     {
@@ -61,7 +61,7 @@ _MOST_MISFITS: Final = 32
 def tolerant(*shapes: Any) -> Callable[[ServerSentEvent], Any]:
     """Make a reader of events that reads whatever can be understood.
 
-    An event that fits a shape is read as it stands. Otherwise bytes that are no UTF-8 are replaced, as the standard
+    An event that fits a shape is read as it stands. Otherwise bytes that are not UTF-8 are replaced, as the standard
     for event streams demands, and so is half a surrogate pair, unless it stands at the edge of a fragment: some servers
     cut a text between its halves. An event without a type takes its name for it; numbers are read from texts; and
     fields that still do not fit are left out.
@@ -71,7 +71,7 @@ def tolerant(*shapes: Any) -> Callable[[ServerSentEvent], Any]:
 
     Returns:
         The reader. It returns None for an event that says nothing: the mark of the end, one without data, a
-        keep-alive, JSON that is no object, an object of which nothing fits, words under an unknown name. It
+        keep-alive, JSON that is not an object, an object of which nothing fits, words under an unknown name. It
         raises `ModelError` for an event that is named an error; of the kind `malformed` for data that is not JSON.
     """
     *fast, last = (msgspec.json.Decoder(shape).decode for shape in shapes)
@@ -141,7 +141,7 @@ def _repaired(data: bytes) -> Any:
 
 
 def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _mended_within(value: Any, key: str = "") -> Any:

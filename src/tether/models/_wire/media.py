@@ -82,7 +82,7 @@ def unsupported(api: str, media: Media, takes: str) -> UsageError:
 
 
 def image_from_base64(data: str, media_type: str) -> Image | None:
-    """Read an image; None if the text is no base64, or no picture."""
+    """Read an image; None if the text is not base64, or no picture."""
     try:
         return Image(base64.b64decode(data, validate=True), media_type)
     except ValueError:

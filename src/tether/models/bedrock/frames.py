@@ -39,7 +39,7 @@ def frame_messages() -> Frames:
     """Cut a body into events.
 
     Returns:
-        A generator; see `Frames`. A body that is no event stream, such as a reply in one piece, is read by
+        A generator; see `Frames`. A body that is not an event stream, such as a reply in one piece, is read by
         `frame_body`.
 
     Raises:

@@ -67,13 +67,13 @@ class _Block:
     kind: str
     open: OpenBlock
     fields: dict[str, Any] = field(factory=dict[str, Any])
-    """Its beginning, and what is no text of it."""
+    """Its beginning, and what is not text of it."""
     citations: list[Any] = field(factory=list[Any])
     _pieces: dict[str, list[Any]] = field(factory=dict[str, list[Any]])
     """Of the fields that are texts or lists, which come in pieces."""
 
     def append(self, more: Mapping[str, Any]) -> None:
-        """Take in more of the fields: of what is no text and no list, the last one counts."""
+        """Take in more of the fields: of what is not text and no list, the last one counts."""
         for key, value in more.items():
             pieces = self._pieces.get(key, [self.fields.get(key)])
             if isinstance(value, str | list) and type(value) is type(pieces[0]):

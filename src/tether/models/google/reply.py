@@ -133,7 +133,7 @@ class _Reply:
             _refuse_blocked(chunk.promptFeedback)
         return self.built.new_deltas()
 
-    def close(self, *, marked: bool) -> None:  # `[DONE]` is no mark of this API
+    def close(self, *, marked: bool) -> None:  # `[DONE]` is not a mark of this API
         """Close what is still open."""
         if self.built.stop_reason is None:
             raise cut_short()

@@ -1,0 +1,95 @@
+"""Serve the files of the page: with their types, with a strict content policy, and only where they are new."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Final
+
+from attrs import frozen
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+__all__ = ("CONTENT_POLICY", "routes")
+
+CONTENT_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types dompurify"
+)
+"""Nothing runs and nothing loads but what the page itself brings; what a model wrote cannot change that."""
+
+_TYPES: Final = {
+    "html": "text/html; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "mjs": "text/javascript; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "svg": "image/svg+xml",
+    "json": "application/json",
+}
+_PLAIN: Final = "text/plain; charset=utf-8"
+_HEADERS: Final = {
+    "content-security-policy": CONTENT_POLICY,
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    # Links in what a model wrote would be looked up before anybody follows them: a host's name can hold a secret.
+    "x-dns-prefetch-control": "off",
+    # Asked about each time, and sent only where they differ: a new version is seen at once.
+    "cache-control": "no-cache",
+}
+
+
+@frozen
+class _File:
+    content: bytes
+    media_type: str
+    tag: str
+
+
+def routes() -> Sequence[BaseRoute]:
+    """Make the routes of the page: `/` and `/static/...`, relative to where they are mounted.
+
+    Returns:
+        Routes for Starlette. The files are read now, and held in memory.
+    """
+    page = files("tether.web.page")
+    index = _read(page / "index.html")
+    static = dict(_found(page / "static", ""))
+
+    async def show(request: Request) -> Response:
+        return _response(request, index)
+
+    async def serve(request: Request) -> Response:
+        return _response(request, static.get(request.path_params["path"]))
+
+    return [Route("/", show, methods=["GET"]), Route("/static/{path:path}", serve, methods=["GET"])]
+
+
+def _found(folder: Traversable, above: str) -> Sequence[tuple[str, _File]]:
+    """The files of a folder and of those in it, by their path."""
+    found: list[tuple[str, _File]] = []
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if entry.is_dir():
+            found += _found(entry, f"{above}{entry.name}/")
+        else:
+            found.append((above + entry.name, _read(entry)))
+    return found
+
+
+def _read(entry: Traversable) -> _File:
+    content = entry.read_bytes()
+    media_type = _TYPES.get(entry.name.rpartition(".")[2], _PLAIN)
+    return _File(content, media_type, f'"{hashlib.sha256(content).hexdigest()[:32]}"')
+
+
+def _response(request: Request, file: _File | None) -> Response:
+    if file is None:
+        return Response("not found", 404, media_type=_PLAIN)
+    headers: Mapping[str, str] = {**_HEADERS, "etag": file.tag}
+    known = request.headers.get("if-none-match", "")
+    if file.tag in (tag.strip().removeprefix("W/") for tag in known.split(",")):
+        return Response(status_code=304, headers=headers)
+    return Response(file.content, media_type=file.media_type, headers=headers)

@@ -1,0 +1,49 @@
+/**
+ * What a screen reader says: whole replies and questions, never single words of a text that arrives.
+ *
+ * @module
+ */
+
+import { visible } from "./arguments.js";
+import { textOf } from "./calls.js";
+import { el } from "./dom.js";
+
+export class Announcer {
+  constructor() {
+    this.#polite = el("div", { role: "status", "aria-live": "polite" });
+    this.#urgent = el("div", { role: "alert", "aria-live": "assertive" });
+    this.element = el("div", { class: "spoken" }, this.#polite, this.#urgent);
+  }
+
+  #polite;
+  #urgent;
+
+  /** @param {any} event that happened just now */
+  tell(event) {
+    switch (event.type) {
+      case "message_end":
+        if (event.message.role === "assistant") this.#say(textOf(event.message.content));
+        break;
+      case "tool_execution_start":
+        this.#say(`Running ${visible(event.name)}`);
+        break;
+      case "approval_requested":
+        this.#urgent.textContent = `${visible(event.name)} needs your approval. Press Alt and A to go to it.`;
+        break;
+      case "approval_answered":
+        this.#urgent.textContent = "";
+        break;
+      case "tool_execution_update":
+        if (event.event?.type.startsWith("approval")) this.tell(event.event);
+        break;
+      case "agent_end":
+        this.#say(event.stop_reason === "stop" ? "" : `The run ended: ${event.stop_reason}`);
+        break;
+    }
+  }
+
+  /** @param {string} text */
+  #say(text) {
+    if (text) this.#polite.textContent = text;
+  }
+}

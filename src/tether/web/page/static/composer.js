@@ -1,0 +1,184 @@
+/**
+ * Where a person writes: a message begins a run, or steers the one that goes.
+ *
+ * @module
+ */
+
+import { Attachments } from "./attachments.js";
+import { button, el } from "./dom.js";
+
+/**
+ * @typedef {object} Wishes
+ * @property {(text: string, uploads: string[], when: string) => Promise<void>} say rejects where it did not arrive
+ * @property {() => Promise<void>} stop
+ * @property {() => Promise<string>} conversation its id, made if there is none yet
+ * @property {(message: string) => void} complain
+ */
+
+/** When a message enters a run that goes. */
+const WHEN = [
+  { value: "steer", label: "Steer", hint: "Enters before the next step of the run" },
+  { value: "interrupt", label: "Interrupt", hint: "Cuts the current step short" },
+  { value: "follow_up", label: "Follow up", hint: "Waits until the run is done" },
+];
+
+export class Composer {
+  /** @param {Wishes} wishes */
+  constructor(wishes) {
+    this.#wishes = wishes;
+    this.attachments = new Attachments(wishes.conversation, () => this.#update(), wishes.complain);
+    this.#field = /** @type {HTMLTextAreaElement} */ (
+      el("textarea", { id: "message", rows: "1", "aria-label": "Message", enterkeyhint: "send", placeholder: ASK })
+    );
+    this.#files = /** @type {HTMLInputElement} */ (el("input", { type: "file", multiple: true, hidden: true }));
+    this.#attach = button({ label: "Attach files", icon: "attach", class: "quiet", press: () => this.#files.click() });
+    this.#send = button({ label: "Send", icon: "send", class: "primary round", press: () => void this.#say() });
+    this.#stop = button({ label: "Stop", icon: "stop", class: "round stop", press: () => void this.#halt() });
+    this.#when = this.#choice();
+    const row = el("div", { class: "row" }, this.#attach, this.#when, el("span", { class: "space" }), this.#stop, this.#send);
+    this.element = el("div", { class: "composer" }, this.attachments.element, this.#field, row, this.#files);
+    this.#listen();
+    this.#update();
+  }
+
+  attachments;
+  #wishes;
+  #field;
+  #files;
+  #attach;
+  #send;
+  #stop;
+  #when;
+  #isRunning = false;
+  #isSending = false;
+
+  /** What is written, and not said yet. */
+  get draft() {
+    return this.#field.value;
+  }
+
+  set draft(text) {
+    this.#field.value = text;
+    this.#grow();
+    this.#update();
+  }
+
+  /** @param {boolean} isRunning whether a message would steer a run */
+  show(isRunning) {
+    if (isRunning === this.#isRunning) return;
+    this.#isRunning = isRunning;
+    this.#field.placeholder = isRunning ? STEER : ASK;
+    this.#update();
+  }
+
+  /** @param {string[]} types media types that the model takes @param {number} largest bytes of a file */
+  allow(types, largest) {
+    this.attachments.accepts = types;
+    this.attachments.largest = largest;
+    this.#files.accept = [...types, "text/*"].join(",");
+  }
+
+  focus() {
+    this.#field.focus();
+  }
+
+  #listen() {
+    this.#field.addEventListener("input", () => {
+      this.#grow();
+      this.#update();
+    });
+    this.#field.addEventListener("keydown", (event) => this.#key(event));
+    this.#field.addEventListener("paste", (event) => this.#paste(event));
+    this.#files.addEventListener("change", () => {
+      this.attachments.add(this.#files.files ?? []);
+      this.#files.value = "";
+      this.focus();
+    });
+  }
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    if (event.isComposing) return;
+    if (event.key === "Enter" && !event.shiftKey && !event.altKey) {
+      event.preventDefault();
+      void this.#say();
+    } else if (event.key === "Escape" && this.#isRunning) {
+      event.preventDefault();
+      void this.#halt();
+    }
+  }
+
+  /** @param {ClipboardEvent} event */
+  #paste(event) {
+    const files = event.clipboardData?.files;
+    if (!files?.length) return;
+    event.preventDefault();
+    this.attachments.add(files);
+  }
+
+  async #say() {
+    const text = this.#field.value;
+    const { ids, areArriving } = this.attachments;
+    if (this.#isSending || areArriving || (!text.trim() && !ids.length)) return;
+    this.#isSending = true;
+    this.#update();
+    try {
+      await this.#wishes.say(text, ids, this.#isRunning ? this.#chosen() : "steer");
+      if (this.#field.value === text) this.draft = "";
+      this.attachments.clear();
+    } catch (error) {
+      this.#wishes.complain(`Not sent: ${/** @type {Error} */ (error).message}`);
+    } finally {
+      this.#isSending = false;
+      this.#update();
+      this.focus();
+    }
+  }
+
+  async #halt() {
+    this.#stop.disabled = true;
+    try {
+      await this.#wishes.stop();
+    } catch (error) {
+      this.#wishes.complain(`Not stopped: ${/** @type {Error} */ (error).message}`);
+    } finally {
+      this.#stop.disabled = false;
+      this.focus();
+    }
+  }
+
+  #choice() {
+    const options = WHEN.map(({ value, label, hint }, index) =>
+      el(
+        "label",
+        { title: hint },
+        el("input", { type: "radio", name: "when", value, checked: index === 0 }),
+        el("span", { text: label }),
+      ),
+    );
+    return el("div", { class: "switch", role: "radiogroup", "aria-label": "When the message enters the run" }, ...options);
+  }
+
+  #chosen() {
+    return /** @type {HTMLInputElement} */ (this.#when.querySelector(":checked")).value;
+  }
+
+  #update() {
+    const { ids, areArriving } = this.attachments;
+    const isEmpty = !this.#field.value.trim() && !ids.length;
+    this.#send.disabled = this.#isSending || areArriving || isEmpty;
+    this.#stop.hidden = !this.#isRunning;
+    this.#send.hidden = this.#isRunning && isEmpty;
+    this.#when.hidden = !this.#isRunning;
+  }
+
+  /** As high as its text, where the browser does not do it by itself. */
+  #grow() {
+    if (CSS.supports("field-sizing", "content")) return;
+    this.#field.style.height = "auto";
+    this.#field.style.height = `${this.#field.scrollHeight}px`;
+  }
+}
+
+const ASK = "Ask something, or attach a file";
+const STEER = "Say what the run should take into account";

@@ -1,0 +1,88 @@
+/**
+ * Markdown that a model wrote, as elements that run nothing and load nothing.
+ *
+ * HTML in it is text, pictures from elsewhere are links, and links lead to the web or to a mail program only. What is
+ * left then passes through DOMPurify, whose allow-list is the second wall, as the page's content policy is the third.
+ *
+ * @module
+ */
+
+import { Marked } from "./vendor/marked.esm.js";
+import DOMPurify from "./vendor/purify.es.mjs";
+
+/** @typedef {import("./vendor/marked.esm.js").Token} Token */
+
+const marked = new Marked({
+  gfm: true,
+  renderer: {
+    html: ({ text }) => escaped(text),
+    image: ({ href, text }) => (isPicture(href) ? pictureOf(href, text) : linkTo(href, escaped(text || href))),
+    link({ href, tokens }) {
+      return linkTo(href, this.parser.parseInline(tokens));
+    },
+    checkbox: ({ checked }) => (checked ? "\u2611 " : "\u2610 "),
+  },
+});
+
+/**
+ * Cut a text into its blocks: paragraphs, lists, code and so on.
+ *
+ * @param {string} text
+ * @returns {Token[]}
+ */
+export const blocksOf = (text) => marked.lexer(text);
+
+/**
+ * Make the elements of one block.
+ *
+ * @param {Token} block
+ * @returns {Node[]}
+ */
+export function elementsOf(block) {
+  const html = marked.parser([block]);
+  const made = DOMPurify.sanitize(html, ALLOWED);
+  for (const table of made.querySelectorAll("table")) table.replaceWith(scrolling(table));
+  return [...made.childNodes];
+}
+
+const ALLOWED = {
+  ALLOWED_TAGS: [
+    ..."a b blockquote br code del em h1 h2 h3 h4 h5 h6 hr i img li ol p pre s strong".split(" "),
+    ..."table tbody td th thead tr ul".split(" "),
+  ],
+  ALLOWED_ATTR: ["align", "alt", "class", "href", "rel", "src", "start", "target", "title"],
+  ALLOW_DATA_ATTR: false,
+  ALLOW_ARIA_ATTR: false,
+  ADD_URI_SAFE_ATTR: ["target"],
+  RETURN_DOM_FRAGMENT: /** @type {const} */ (true),
+};
+
+const PICTURE = /^data:image\/(?:png|jpeg|gif|webp);base64,[a-z0-9+/=]+$/i;
+const WEB = /^(?:https?:\/\/|mailto:)/i;
+
+/** @param {string} address */
+const isPicture = (address) => PICTURE.test(address);
+
+/** @param {string} address @param {string} text */
+const pictureOf = (address, text) => `<img src="${escaped(address)}" alt="${escaped(text)}">`;
+
+/** @param {string} address @param {string} html */
+function linkTo(address, html) {
+  if (!WEB.test(address)) return html;
+  const href = escaped(address);
+  return `<a href="${href}" title="${href}" target="_blank" rel="noopener noreferrer nofollow">${html}</a>`;
+}
+
+/** @param {string} text */
+function escaped(text) {
+  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+}
+
+/** A table that is wider than the page scrolls by itself. @param {Element} table */
+function scrolling(table) {
+  const frame = document.createElement("div");
+  frame.className = "table";
+  frame.tabIndex = 0;
+  frame.append(table.cloneNode(true));
+  return frame;
+}
