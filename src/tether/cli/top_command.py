@@ -5,16 +5,15 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import anyio
 from attrs import frozen
 
-from tether import UsageError
-from tether.cli.door import as_door, printable
+from tether.cli.door import as_door
 from tether.cli.keyboard import keyboard
-from tether.cli.streams import in_utf8, warn
+from tether.cli.streams import in_utf8
 from tether.cli.terminal import is_dumb
 from tether.top.endpoint import Endpoint, endpoint, headers_of
 from tether.top.pipes import CSV_TITLES, csv_lines, json_lines, text_lines
@@ -64,7 +63,15 @@ def parse_top(words: Sequence[str]) -> TopArguments:
     """
     parser = _parser()
     options = parser.parse_args(words)
-    form = "json" if options.json else "csv" if options.csv else "text" if options.once or is_dumb() else "screen"
+    form = (
+        "json"
+        if options.json
+        else "csv"
+        if options.csv
+        else "text"
+        if options.once or is_dumb()
+        else "screen"
+    )
     window = options.window
     if window is None and form == "screen":
         window = 10.0
@@ -101,17 +108,63 @@ def _parser() -> argparse.ArgumentParser:
     add("url", nargs="+", help="http://, https:// or unix: addresses; a host and a port; or :PORT")
     add("--once", action="store_true", help="print the table once, after two scrapes, and end")
     forms = parser.add_mutually_exclusive_group()
-    forms.add_argument("--json", action="store_true", help="print each label set as a line of JSON, again and again")
-    forms.add_argument("--csv", action="store_true", help="print each label set as a line of CSV, again and again")
-    add("--every", metavar="SECONDS", type=_seconds, default=1.0, help="time between scrapes; 1 by default")
-    add("--window", metavar="SECONDS", type=_seconds, help="time that rates and quantiles are about; 10 by default")
-    add("--timeout", metavar="SECONDS", type=_seconds, default=10.0, help="time for one scrape; 10 by default")
-    add("--header", metavar="LINE", action="append", default=[], help="send a header, such as 'X-Key: abc'")
-    add("--bearer-file", metavar="FILE", help="send the token in FILE, which is read for each scrape")
+    forms.add_argument(
+        "--json",
+        action="store_true",
+        help="print each label set as a line of JSON, again and again",
+    )
+    forms.add_argument(
+        "--csv", action="store_true", help="print each label set as a line of CSV, again and again"
+    )
+    add(
+        "--every",
+        metavar="SECONDS",
+        type=_seconds,
+        default=1.0,
+        help="time between scrapes; 1 by default",
+    )
+    add(
+        "--window",
+        metavar="SECONDS",
+        type=_seconds,
+        help="time that rates and quantiles are about; 10 by default",
+    )
+    add(
+        "--timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        default=10.0,
+        help="time for one scrape; 10 by default",
+    )
+    add(
+        "--header",
+        metavar="LINE",
+        action="append",
+        default=[],
+        help="send a header, such as 'X-Key: abc'",
+    )
+    add(
+        "--bearer-file",
+        metavar="FILE",
+        help="send the token in FILE, which is read for each scrape",
+    )
     add("--insecure", action="store_true", help="accept any certificate")
-    add("--sum", action="store_true", help="add several servers up, rather than show them side by side")
-    add("--sort", choices=SORTS, help="the order: activity on a screen and name on pipes, by default")
-    add("--find", metavar="WORDS", default="", help="only rows whose name or labels have all these words")
+    add(
+        "--sum",
+        action="store_true",
+        help="add several servers up, rather than show them side by side",
+    )
+    add(
+        "--sort",
+        choices=SORTS,
+        help="the order: activity on a screen and name on pipes, by default",
+    )
+    add(
+        "--find",
+        metavar="WORDS",
+        default="",
+        help="only rows whose name or labels have all these words",
+    )
     add("--active", action="store_true", help="only what moves")
     add("--backend", choices=("asyncio", "trio"), default="asyncio", help="the event loop")
     return parser
@@ -122,7 +175,7 @@ def _seconds(text: str) -> float:
         number = float(text)
     except ValueError:
         number = math.nan
-    if not 0.05 <= number <= 86_400:  # noqa: PLR2004 - a day
+    if not 0.05 <= number <= 86_400:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0.05 to 86400")
     return number
 
@@ -156,7 +209,9 @@ async def _on_screen(arguments: TopArguments) -> None:
 
     window = arguments.window
     if window not in WINDOWS:
-        window = min((one for one in WINDOWS if one), key=lambda one: abs(one - (arguments.window or 10)))
+        window = min(
+            (one for one in WINDOWS if one), key=lambda one: abs(one - (arguments.window or 10))
+        )
     # It draws on the terminal itself: what others wrote is made visible before it gets there.
     output = create_output(as_door(sys.stdout).stream)
     display = Display(_view(arguments, window), keyboard(), output)
@@ -172,7 +227,9 @@ async def _on_pipe(arguments: TopArguments) -> int:
     view.folded = arguments.form == "text"
     write = _writer(arguments.form, view)
     counts = [0] * len(view.sources)
-    needed = 2 if arguments.window is None else math.ceil(arguments.window / arguments.options.every) + 1
+    needed = (
+        2 if arguments.window is None else math.ceil(arguments.window / arguments.options.every) + 1
+    )
     ready = anyio.Event()
 
     def take(server: int, outcome: Outcome) -> None:

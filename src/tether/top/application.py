@@ -73,10 +73,11 @@ class Display:
 
     def __attrs_post_init__(self) -> None:
         from prompt_toolkit import Application  # noqa: PLC0415 - only at a terminal
+        from prompt_toolkit.formatted_text import FormattedText  # noqa: PLC0415
         from prompt_toolkit.layout import FormattedTextControl, Layout, Window  # noqa: PLC0415
         from prompt_toolkit.styles import Style  # noqa: PLC0415
 
-        text = FormattedTextControl(self._drawn, show_cursor=False)
+        text = FormattedTextControl(lambda: FormattedText(self._drawn()), show_cursor=False)
         self._application = Application(
             Layout(Window(text, always_hide_cursor=True)),
             key_bindings=self._keys(),
@@ -104,8 +105,7 @@ class Display:
         finally:
             self._close()
             with anyio.move_on_after(_SECONDS_TO_END, shield=True):
-                while not self._ended.is_set():
-                    await anyio.sleep(0.01)
+                await anyio.to_thread.run_sync(self._ended.wait, _SECONDS_TO_END)
 
     def _run(self) -> None:
         try:

@@ -204,7 +204,3 @@ def _enter(label_set: LabelSet, role: Role, column: int, series: str) -> None:
             label_set.sum = column
         case "created":
             label_set.created = column
-
-
-def _without_bound(labels: str) -> str:
-    return _BOUND.sub("", labels, count=1).replace("{,", "{", 1).removesuffix("{}")

@@ -37,6 +37,7 @@ _SIDE_BY_SIDE: Final[tuple[tuple[Field, ...], ...]] = (
 _WIDE: Final = 120
 """Columns of a terminal from which on the table is laid out with more room."""
 _LEAST_NAME: Final = 24
+_SHARES: Final[tuple[Field, ...]] = ("p50", "p90", "p99")
 _QUANTILES: Final = (0.5, 0.9, 0.99)
 
 
@@ -61,24 +62,27 @@ class Layout:
     """How many servers stand side by side; fewer than there are where the others do not fit."""
 
 
-def layout(width: int, servers: int) -> Layout:
+def layout(width: int, servers: int, *, pictures: bool = True) -> Layout:
     """Choose columns that fit.
 
     Args:
         width: cells of the screen.
         servers: how many stand side by side; 1 where figures are of one, or of all.
+        pictures: whether there may be sparklines.
     """
     roomy = width >= _WIDE
     if servers == 1:
         columns = [Column(one, _width_of(one, roomy)) for one in _ONE]
         rest = width - sum(one.width + 1 for one in columns)
         spark = min(24 if roomy else 8, rest - _LEAST_NAME - 4)
-        if spark > 3:  # noqa: PLR2004 - less is no picture
+        if pictures and spark > 3:
             columns.append(Column("spark", spark - 1))
     else:
         fields, servers = _fields(width, servers, roomy)
         columns = [
-            Column(one, _width_of(one, roomy), server) for server in range(servers) for one in fields
+            Column(one, _width_of(one, roomy), server)
+            for server in range(servers)
+            for one in fields
         ]
     name = width - sum(one.width + 1 for one in columns)
     return Layout(max(name, 1), tuple(columns), servers)
@@ -127,7 +131,9 @@ def row_line(
     """
     parts = row.parts(spans)
     style = "class:gone" if parts and is_gone(parts) else ""
-    line: Line = [(style or "class:name", fitted(middle_cut(visible(name), chosen.name), chosen.name))]
+    line: Line = [
+        (style or "class:name", fitted(middle_cut(visible(name), chosen.name), chosen.name))
+    ]
     figures: dict[int | None, dict[Field, str]] = {}
     for one in chosen.columns:
         of_server = parts if one.server is None else row.parts(spans, one.server)
@@ -138,9 +144,7 @@ def row_line(
             continue
         if one.server not in figures:
             lately = None if recent is None else row.parts(recent, one.server)
-            figures[one.server] = figures_of(
-                row, of_server, difference=difference, lately=lately
-            )
+            figures[one.server] = figures_of(row, of_server, difference=difference, lately=lately)
         cell = fitted(figures[one.server].get(one.field, ""), one.width, right=True)
         line.append((style or f"class:{one.field}", f" {cell}"))
     return line
@@ -167,13 +171,14 @@ def figures_of(
             "mean": _observed(mean(parts), unit),
         }
         shares = quantiles(parts, _QUANTILES)
-        for name, share in zip(("p50", "p90", "p99"), shares, strict=True):
-            found[name] = _observed(share, unit)
+        found |= zip(_SHARES, (_observed(share, unit) for share in shares), strict=True)
         return found
     if unit == "time":
         return {"value": "gone" if math.isnan(highest) else amount(highest, unit, now)}
     speed, whole = rate(parts if lately is None else lately), value(parts, difference=difference)
-    written = "" if kind == "gauge" and not speed else _written(speed, "bytes" if unit == "bytes" else "")
+    written = _written(speed, "bytes" if unit == "bytes" else "")
+    if kind == "gauge":  # of which a fall is no mistake
+        written = "" if not speed else f"+{written}" if speed > 0 else written
     if math.isnan(whole) and is_gone(parts):
         return {"rate": written, "value": "gone"}
     return {"rate": written, "value": _value(whole, unit, difference)}

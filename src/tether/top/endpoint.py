@@ -32,8 +32,8 @@ def endpoint(text: str) -> Endpoint:
     """Read an address.
 
     Args:
-        text: a URL, such as `http://127.0.0.1:9100/metrics`; a host and a port, or `:9100`; or `unix:/run/app.sock`, with
-            `:/path` behind it for another path than `/metrics`.
+        text: a URL, such as `http://127.0.0.1:9100/metrics`; a host and a port, or `:9100`; or `unix:/run/app.sock`,
+            with `:/path` behind it for another path than `/metrics`.
 
     Raises:
         UsageError: it is none of these.
@@ -43,7 +43,11 @@ def endpoint(text: str) -> Endpoint:
     scheme = _SCHEME.match(text)
     if scheme is not None and scheme[1].lower() not in {"http", "https"}:
         raise UsageError(f"{text!r} is not an address: it begins with http://, https:// or unix:")
-    full = text if scheme is not None else f"http://{'127.0.0.1' if text.startswith(':') else ''}{text}"
+    full = (
+        text
+        if scheme is not None
+        else f"http://{'127.0.0.1' if text.startswith(':') else ''}{text}"
+    )
     try:
         parts = urlsplit(full)
         port = parts.port
@@ -61,7 +65,9 @@ def _at_socket(text: str) -> Endpoint:
     socket, colon, path = text.removeprefix("unix:").partition(":")
     socket = f"/{socket.lstrip('/')}" if socket.startswith("//") else socket
     if not socket or (colon and not path.startswith("/")):
-        raise UsageError(f"{text!r} is not an address, such as unix:/run/app.sock or unix:/run/app.sock:/metrics")
+        raise UsageError(
+            f"{text!r} is not an address, such as unix:/run/app.sock or unix:/run/app.sock:/metrics"
+        )
     return Endpoint(text, f"http://localhost{path or _PATH}", socket)
 
 

@@ -1,7 +1,7 @@
 """Pages of metrics: the Prometheus text format (0.0.4 and 1.0.0) and OpenMetrics 1.0, to samples. No I/O.
 
 A page comes from a server that nobody vouches for. A line that breaks the format is a fault with its number, and the
-other lines are still read. Labels stay the text that the server wrote: `labels_of` reads them where somebody needs them.
+other lines are still read. Labels stay the text that the server wrote: `labels_of` reads them where they are needed.
 """
 
 import re
@@ -175,7 +175,7 @@ class _Reader:
 
 def _labels_differ(series: str) -> bool:
     """Say whether each label stands in a series once; those with one label need no look."""
-    if series.count('="') < 2:  # noqa: PLR2004 - two are needed to be equal
+    if series.count('="') < 2:
         return True
     names = [_unquoted(name) for name, _ in _ONE_LABEL.findall(series, _start_of_labels(series))]
     return len(names) == len(set(names))

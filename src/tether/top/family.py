@@ -100,7 +100,12 @@ def _bars(row: Row, found: Sequence[Bucket], width: int) -> list[Line]:
 def _quantiles(row: Row, parts: Sequence[Part]) -> list[Line]:
     unit = unit_of(row.family.name, row.family.about.unit, row.family.kind, 0)
     return [
-        [("", f"{fitted(f'{q * 100:g}%', 8, right=True)}  {amount(part.span.value(column), unit, 0)}")]
+        [
+            (
+                "",
+                f"{fitted(f'{q * 100:g}%', 8, right=True)}  {amount(part.span.value(column), unit, 0)}",
+            )
+        ]
         for part in parts
         for q, column in sorted(part.label_set.quantiles.items())
     ]

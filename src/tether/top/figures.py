@@ -65,7 +65,7 @@ def newest(parts: Iterable[Part]) -> float:
 def _sum(numbers: Iterable[float]) -> float:
     total, some = 0.0, False
     for one in numbers:
-        if one == one:  # noqa: PLR0124 - it is a number
+        if one == one:
             total, some = total + one, True
     return total if some else math.nan
 
@@ -73,7 +73,9 @@ def _sum(numbers: Iterable[float]) -> float:
 def is_gone(parts: Iterable[Part]) -> bool:
     """Say whether the servers no longer have any of the series."""
     return all(
-        is_absent(part.span.now.value(column)) for part in parts for column in _columns(part.label_set)
+        is_absent(part.span.now.value(column))
+        for part in parts
+        for column in _columns(part.label_set)
     )
 
 

@@ -31,7 +31,9 @@ def _process(span: Span) -> Iterator[str]:
         yield f"cpu {_percent(cpu)}"
     yield from _said("rss", _value(span, "process_resident_memory_bytes"), byte_count)
     yield from _said("fds", _value(span, "process_open_fds"), number)
-    yield from _said("threads", _first(span, "process_threads", "go_threads", "jvm_threads_current"), number)
+    yield from _said(
+        "threads", _first(span, "process_threads", "go_threads", "jvm_threads_current"), number
+    )
     started = _value(span, "process_start_time_seconds")
     if started > 0:
         yield f"up {age(max(span.now.time - started, 0))}"
@@ -39,9 +41,17 @@ def _process(span: Span) -> Iterator[str]:
 
 def _runtime(span: Span) -> Iterator[str]:
     yield from _said("goroutines", _value(span, "go_goroutines"), number)
-    yield from _said("heap", _first(span, "go_memstats_heap_alloc_bytes", "nodejs_heap_size_used_bytes"), byte_count)
-    yield from _said("gc", _rate(span, "python_gc_collections_total"), lambda one: f"{number(one)}/s")
-    yield from _said("lag", _value(span, "nodejs_eventloop_lag_seconds"), lambda one: f"{one * 1000:.1f}ms")
+    yield from _said(
+        "heap",
+        _first(span, "go_memstats_heap_alloc_bytes", "nodejs_heap_size_used_bytes"),
+        byte_count,
+    )
+    yield from _said(
+        "gc", _rate(span, "python_gc_collections_total"), lambda one: f"{number(one)}/s"
+    )
+    yield from _said(
+        "lag", _value(span, "nodejs_eventloop_lag_seconds"), lambda one: f"{one * 1000:.1f}ms"
+    )
     for name, label, prefix in (
         ("python_info", "version", "python "),
         ("go_info", "version", ""),
@@ -59,7 +69,9 @@ def _machine(span: Span) -> Iterator[str]:
     free = _value(span, "node_memory_MemAvailable_bytes")
     if total > 0 and not math.isnan(free):
         yield f"mem {byte_count(total - free)}/{byte_count(total)}"
-    idle = [one for one in _label_sets(span, "node_cpu_seconds_total") if 'mode="idle"' in one.labels]
+    idle = [
+        one for one in _label_sets(span, "node_cpu_seconds_total") if 'mode="idle"' in one.labels
+    ]
     spent = rate([Part(span, one) for one in idle])
     if idle and not math.isnan(spent):
         yield f"busy {_percent(max(len(idle) - spent, 0))} of {len(idle)} cpus"
@@ -72,7 +84,7 @@ def _said(name: str, value: float, write: Callable[[float], str]) -> Iterator[st
 
 def _percent(share: float) -> str:
     percent = share * 100
-    return f"{percent:.1f}%" if percent < 10 else f"{percent:.0f}%"  # noqa: PLR2004 - two digits
+    return f"{percent:.1f}%" if percent < 10 else f"{percent:.0f}%"
 
 
 def _label_sets(span: Span, name: str) -> list[LabelSet]:

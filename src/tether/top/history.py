@@ -1,8 +1,8 @@
 """What the series of a server were, for half an hour. No I/O, no clock.
 
-Each scrape is a moment: what each series was, and how far it has moved since it came; a series is a column. A counter that
-falls has begun again from 0, and so has every counter of a server that was started again. The increase between any two
-moments takes one subtraction.
+Each scrape is a moment: what each series was, and how far it has moved since it came; a series is a column. A counter
+that falls has begun again from 0, and so has every counter of a server that was started again. The increase between
+any two moments takes one subtraction.
 
 What is kept is bounded: by time, and by the numbers in all moments, of which older ones are thinned out.
 """
@@ -116,7 +116,7 @@ class History:
                 column = self._new(sample, page, time)
                 values.append(ABSENT)
             value = sample.value
-            values[column] = value if value == value else math.nan  # noqa: PLR0124 - `-nan` too
+            values[column] = value if value == value else math.nan
             if sample.native is not None:
                 values[column] = self._add_native(column, time, sample.native)
         self._present = len(page.samples)
@@ -159,10 +159,10 @@ class History:
         self.restarts += restarted
         for column, value in enumerate(values):
             last = latest[column]
-            if (value == last and not restarted) or value != value:  # noqa: PLR0124 - it is no number
+            if (value == last and not restarted) or value != value:
                 continue
             latest[column] = value
-            if last != last:  # noqa: PLR0124 - it has just come
+            if last != last:
                 continue
             step = abs(value - last)
             if counts[column] and (restarted or value < last):
@@ -175,5 +175,5 @@ class History:
         moments = self.moments
         while moments[0].time < now - self.seconds:
             del moments[0]
-        while len(moments) > 4 and 2 * len(moments) * len(self._names) > self.numbers:  # noqa: PLR2004
+        while len(moments) > 4 and 2 * len(moments) * len(self._names) > self.numbers:
             del moments[1 : len(moments) // 2 + 1 : 2]

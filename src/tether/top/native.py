@@ -1,4 +1,4 @@
-"""Native histograms in the text form of OpenMetrics 2.0: `{count:24,sum:100,schema:0,positive_spans:[0:2],...}`. No I/O."""
+"""Native histograms in the text form of OpenMetrics 2.0: `{count:24,sum:100,schema:0,...}`. No I/O."""
 
 import math
 import re
@@ -52,8 +52,7 @@ def read_native(text: str) -> NativeHistogram:
         raise ValueError(f"schema {schema} is not known; known are -4 to 8, and {_CUSTOM}")
     custom = [float(one) for one in _listed(fields, "custom_values")]
     positive = [
-        Bucket(*_bounds(index, schema, custom), count)
-        for index, count in _side(fields, "positive")
+        Bucket(*_bounds(index, schema, custom), count) for index, count in _side(fields, "positive")
     ]
     negative = [
         Bucket(-upper, -lower, count)
@@ -79,16 +78,16 @@ def _side(fields: dict[str, str], side: str) -> Iterator[tuple[int, float]]:
     spans = [tuple(map(int, one.split(":"))) for one in _listed(fields, f"{side}_spans")]
     deltas = [int(one) for one in _listed(fields, f"{side}_deltas")]
     counts = [float(one) for one in _listed(fields, f"{side}_counts")] or [*accumulate(deltas)]
-    if any(len(span) != 2 or span[1] < 0 for span in spans):  # noqa: PLR2004 - an offset and a length
+    if any(len(span) != 2 or span[1] < 0 for span in spans):
         raise ValueError(f"{side}_spans are not pairs such as 0:2")
     if sum(length for _, length in spans) != len(counts) or len(counts) > _MOST_BUCKETS:
         raise ValueError(f"{side}_spans do not fit the {len(counts)} counts")
     values, index = iter(counts), 0
     for offset, length in spans:
         index += offset
-        for index in range(index, index + length):
+        for _ in range(length):
             yield index, next(values)
-        index += 1 if length else 0
+            index += 1
 
 
 def _bounds(index: int, schema: int, custom: list[float]) -> tuple[float, float]:
@@ -104,6 +103,6 @@ def _bounds(index: int, schema: int, custom: list[float]) -> tuple[float, float]
 
 def _power(exponent: float) -> float:
     try:
-        return 2.0**exponent
+        return math.pow(2.0, exponent)
     except OverflowError:
         return math.inf

@@ -18,7 +18,19 @@ from tether.top.view import View
 
 __all__ = ("CSV_TITLES", "csv_lines", "json_lines", "text_lines")
 
-CSV_TITLES = ("time", "server", "name", "labels", "type", "value", "rate", "mean", "p50", "p90", "p99")
+CSV_TITLES = (
+    "time",
+    "server",
+    "name",
+    "labels",
+    "type",
+    "value",
+    "rate",
+    "mean",
+    "p50",
+    "p90",
+    "p99",
+)
 _QUANTILES = (0.5, 0.9, 0.99)
 
 
@@ -26,16 +38,19 @@ def text_lines(view: View, width: int, now: float) -> Iterator[str]:
     """Write the table, all of its rows.
 
     Args:
-        view: which rows, and in which order. Without a window, means and quantiles are of all time, and rates are recent.
+        view: which rows, and in which order. Without a window, means and quantiles are of all time, and rates are
+            recent.
         width: cells.
         now: seconds since 1970.
     """
     for line in head_lines(view, now):
         yield cut(plain(line), width)
-    chosen = layout(width, len(view.sources) if view.side_by_side else 1)
+    chosen = layout(width, len(view.sources) if view.side_by_side else 1, pictures=False)
     yield plain(title_line(chosen, "NAME")).rstrip()
     for row in view.rows():
-        line = row_line(row, f"{row.family.name}{row.labels}", chosen, view.spans, recent=view.recent)
+        line = row_line(
+            row, f"{row.family.name}{row.labels}", chosen, view.spans, recent=view.recent
+        )
         yield plain(line).rstrip()
 
 
@@ -46,7 +61,11 @@ def json_lines(view: View) -> Iterator[str]:
     """
     for source in view.sources:
         if source.failure is not None:
-            failed = {"time": source.failure.time, "server": source.name, "error": source.failure.reason}
+            failed = {
+                "time": source.failure.time,
+                "server": source.name,
+                "error": source.failure.reason,
+            }
             yield json.dumps(failed)
     for server, row, parts in _records(view):
         figures = {name: _in_json(one) for name, one in _figures(view, server, row, parts).items()}
@@ -71,7 +90,10 @@ def csv_lines(view: View) -> Iterator[str]:
             row.family.name,
             row.labels,
             row.family.about.type or row.family.kind,
-            *("" if math.isnan(one) else repr(one) for one in (figures.get(name, math.nan) for name in CSV_TITLES[5:])),
+            *(
+                "" if math.isnan(one) else repr(one)
+                for one in (figures.get(name, math.nan) for name in CSV_TITLES[5:])
+            ),
         ]
         line = io.StringIO()
         csv.writer(line, lineterminator="").writerow(record)
@@ -88,7 +110,10 @@ def _records(view: View) -> Iterator[tuple[int, Row, list[Part]]]:
 
 def _figures(view: View, server: int, row: Row, parts: Sequence[Part]) -> dict[str, float]:
     recent: Sequence[Span | None] = view.recent
-    found = {"value": parts[0].span.value(parts[0].label_set.main), "rate": rate(row.parts(recent, server))}
+    found = {
+        "value": parts[0].span.value(parts[0].label_set.main),
+        "rate": rate(row.parts(recent, server)),
+    }
     if row.family.kind in {"histogram", "summary"}:
         shares = quantiles(parts, _QUANTILES)
         found |= {"mean": mean(parts), "p50": shares[0], "p90": shares[1], "p99": shares[2]}

@@ -80,7 +80,7 @@ def _within(bucket: Bucket, share: float) -> float:
     if math.isinf(lower) or math.isinf(upper):
         return upper if math.isinf(lower) else lower
     if lower > 0:
-        return lower * (upper / lower) ** share
+        return lower * math.pow(upper / lower, share)
     if upper < 0:
-        return -(-lower * (upper / lower) ** share)
+        return lower * math.pow(upper / lower, share)
     return lower + (upper - lower) * share

@@ -44,8 +44,24 @@ def runs_lines(view: View, width: int, room: int) -> list[Line]:
         _fact("RETRIES", _by_label(seen, "tether_model_retries_total", "kind")),
         [("", "")],
     ]
-    models = _block(seen, width, "MODELS", "model", "tether_model_requests_total", _MODEL_TIMES, "tether_model_requests_active")
-    tools = _block(seen, width, "TOOLS", "tool", "tether_tool_calls_total", _TOOL_TIMES, "tether_tool_calls_active")
+    models = _block(
+        seen,
+        width,
+        "MODELS",
+        "model",
+        "tether_model_requests_total",
+        _MODEL_TIMES,
+        "tether_model_requests_active",
+    )
+    tools = _block(
+        seen,
+        width,
+        "TOOLS",
+        "tool",
+        "tether_tool_calls_total",
+        _TOOL_TIMES,
+        "tether_tool_calls_active",
+    )
     rest = max(room - len(lines) - 1, 2)
     models = models[: max(rest - len(tools), min(len(models), rest // 2))]
     return [clipped(one, width) for one in [*lines, *models, [("", "")], *tools]][:room]
@@ -59,7 +75,7 @@ def _fact(title: str, pieces: Iterator[tuple[str, str]]) -> Line:
     line: Line = [("class:title", fitted(title, 10)), ("", " ")]
     for what, amount in pieces:
         line += [("", f" {what} "), ("class:value", amount), ("", " ")]
-    return line if len(line) > 2 else [*line, ("class:dim", " -")]  # noqa: PLR2004 - the title alone
+    return line if len(line) > 2 else [*line, ("class:dim", " -")]
 
 
 @frozen
@@ -110,7 +126,9 @@ def _approvals(seen: _Seen) -> Iterator[tuple[str, str]]:
     waiting = value(seen.parts("tether_approvals_waiting"))
     yield "waiting", _number(waiting)
     yield from _by_label(seen, "tether_approvals_total", "verdict")
-    yield from _times(seen.first("tether_approval_wait_seconds", "tether_approval_duration_seconds"))
+    yield from _times(
+        seen.first("tether_approval_wait_seconds", "tether_approval_duration_seconds")
+    )
 
 
 def _tokens(seen: _Seen) -> Iterator[tuple[str, str]]:
@@ -147,7 +165,10 @@ def _block(
         cells = _cells(counted[name], timed.get(name, []), now.get(name, []))
         failed = _failed(counted[name])
         line: Line = [("class:name", fitted(middle_cut(visible(name), name_width), name_width))]
-        line += [("", f" {fitted(one, room, right=True)}") for one, room in zip(cells, _WIDTHS, strict=True)]
+        line += [
+            ("", f" {fitted(one, room, right=True)}")
+            for one, room in zip(cells, _WIDTHS, strict=True)
+        ]
         lines.append(line)
         if failed:
             lines.append([("class:dim", f"  {failed}")])

@@ -87,12 +87,16 @@ class Scraper:
         at_home = True
         for _ in range(_MOST_REDIRECTS + 1):
             request = self._client.build_request(
-                "GET", url, headers=[(b"Accept", _ACCEPT.encode()), (b"Accept-Encoding", b"gzip"), *headers]
+                "GET",
+                url,
+                headers=[(b"Accept", _ACCEPT.encode()), (b"Accept-Encoding", b"gzip"), *headers],
             )
             response = await self._client.send(request, stream=True)
             try:
                 if not response.has_redirect_location:
-                    return await self._body(response, at_home=at_home), response.headers.get("content-type", "")
+                    return await self._body(response, at_home=at_home), response.headers.get(
+                        "content-type", ""
+                    )
                 target = url.join(response.headers["location"])
             finally:
                 with anyio.move_on_after(1, shield=True):
@@ -147,7 +151,9 @@ class Scraper:
         text = body.decode(errors="replace").removeprefix("\ufeff")
         page = parse(text, openmetrics="openmetrics" in kind.lower(), known=self._known)
         if not page.samples and page.faults:
-            raise _Refused(f"its answer is not metrics; it begins with {page.faults[0].text[:40]!r}")
+            raise _Refused(
+                f"its answer is not metrics; it begins with {page.faults[0].text[:40]!r}"
+            )
         return page
 
 
@@ -165,7 +171,7 @@ def _refusal(response: httpx.Response, *, at_home: bool) -> str:
         if not at_home:
             hint = f"{response.url.host} is another host, to which credentials do not travel"
         return f"{said}; {hint}"
-    return f"{said}; is the path right?" if response.status_code == 404 else said  # noqa: PLR2004
+    return f"{said}; is the path right?" if response.status_code == 404 else said
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
@@ -182,11 +188,9 @@ def _in_words(error: Exception) -> str:
         if isinstance(one, ssl.SSLError):
             return f"TLS failed: {one.reason or one}"
         if isinstance(one, OSError) and one.strerror:
-            return one.strerror.lower() if one.strerror[:2].istitle() else one.strerror
-        if isinstance(one, BaseExceptionGroup):
-            one = one.exceptions[0]
-        else:
-            one = one.__cause__ or one.__context__
+            return one.strerror.lower()
+        inner = one.exceptions[0] if isinstance(one, BaseExceptionGroup) else one.__cause__
+        one = inner or one.__context__
     return str(error) or type(error).__name__
 
 
@@ -201,7 +205,9 @@ async def open_scraper(endpoint: Endpoint, options: Options) -> AsyncIterator[Sc
         verify=not options.insecure,
         timeout=None,  # the whole scrape has one
         follow_redirects=False,
-        trust_env=not _is_loopback(httpx.URL(endpoint.url).host),  # no proxy stands before this machine
+        trust_env=not _is_loopback(
+            httpx.URL(endpoint.url).host
+        ),  # no proxy stands before this machine
         headers={"User-Agent": "tether-top"},
     ) as client:
         yield Scraper(endpoint, options, client)

@@ -111,7 +111,12 @@ def _state(source: Source, now: float) -> Line:
     line: Line = [("class:head", f"  {_PIECES.join(pieces)}")]
     if source.fault_count:
         first = source.faults[0]
-        line.append(("class:down", f"  {source.fault_count} bad lines, first {first.line}: {visible(first.text)}"))
+        line.append(
+            (
+                "class:down",
+                f"  {source.fault_count} bad lines, first {first.line}: {visible(first.text)}",
+            )
+        )
     return line
 
 
@@ -150,7 +155,9 @@ def _choices(view: View) -> Line:
         return [("class:foot", f" find: {visible(view.choice.words)}_")]
     pieces = [f"sort {view.choice.sort}", _window(view)]
     if view.at is not None:
-        newest = max((s.history.moments[-1].time for s in view.sources if s.history.moments), default=view.at)
+        newest = max(
+            (s.history.moments[-1].time for s in view.sources if s.history.moments), default=view.at
+        )
         behind = newest - view.at
         pieces.append(f"PAUSED {age(behind)} ago" if behind >= 1 else "PAUSED")
     if view.choice.words:
@@ -177,13 +184,19 @@ def _window(view: View) -> str:
 def _keys(view: View) -> Line:
     if view.typing:
         return [("class:keys", " enter keep  esc take back")]
-    if view.page in {"help", "family"}:
-        return [("class:keys", " esc back  q quit" if view.page == "help" else " esc back  up/down series  +- window  ? help  q quit")]
-    first = "t runs  " if view.page == "table" and has_runs(view) else "t table  " if view.page == "runs" else ""
-    more = "m sum  " if len(view.sources) > 1 else ""
-    return [
-        ("class:keys", f" {first}{more}s sort  / find  a idle  f fold  +- window  b base  space pause  enter open  ? help  q quit")
-    ]
+    match view.page:
+        case "help":
+            keys = "esc back  q quit"
+        case "family":
+            keys = "esc back  ? help  q quit  up/down series  +- window  b base  space pause"
+        case "runs":
+            keys = "? help  q quit  t table  +- window  b base  space pause  left/right history"
+        case "table":
+            first = "t runs  " if has_runs(view) else ""
+            more = "m sum  " if len(view.sources) > 1 else ""
+            keys = f"? help  q quit  {first}{more}/ find  s sort  f fold  a idle  enter open"
+            keys += "  b base  +- window  space pause"
+    return [("class:keys", f" {keys}")]
 
 
 def _help() -> list[Line]:

@@ -1,4 +1,4 @@
-"""The stretch of a history that figures are about: a window, the time since a base line, or since the server's start."""
+"""The stretch of a history that figures are about: a window, or the time since a base line or the server's start."""
 
 import math
 from bisect import bisect_left, bisect_right
@@ -50,7 +50,7 @@ class Span:
 
     @property
     def seconds(self) -> float:
-        """From its first moment to its last; NaN where it is about all time, and the server does not say its start."""
+        """From its first moment to its last; NaN where it is about all time and the server does not say its start."""
         return self.now.time - (self.history.started() if self.from_zero else self.then.time)
 
     @cached_property
@@ -59,7 +59,10 @@ class Span:
         then, now = self.then, self.now
         ways = map(sub, now.moved, then.moved)
         # A number less itself is 0, what is absent stays what it is.
-        return [way + (a - a) + (b - b) for way, a, b in zip(ways, now.values, then.values, strict=False)]
+        return [
+            way + (a - a) + (b - b)
+            for way, a, b in zip(ways, now.values, then.values, strict=False)
+        ]
 
     @cached_property
     def changes(self) -> list[float]:
@@ -78,7 +81,7 @@ class Span:
         if not seconds > 0:
             return [(0.0, 0.0)] * len(self.moves)
         return [
-            (move / seconds, way / (now - since)) if way > 0 and move == move else (0.0, 0.0)  # noqa: PLR0124
+            (move / seconds, way / (now - since)) if way > 0 and move == move else (0.0, 0.0)
             for move, way, since in zip(self.moves, self.now.moved, came, strict=False)
         ]
 
@@ -100,11 +103,11 @@ class Span:
             return None
         if self.from_zero:
             return self._whole(column, created)
-        if column < len(self.changes) and (amount := self.changes[column]) == amount:  # noqa: PLR0124
+        if column < len(self.changes) and (amount := self.changes[column]) == amount:
             seconds = self.now.time - self.then.time
             return Change(amount, seconds) if seconds else None
         there = [one for one in self.moments if not math.isnan(one.value(column))]
-        if len(there) < 2:  # noqa: PLR2004 - a change is between two
+        if len(there) < 2:
             return None
         then, now = there[0], there[-1]
         counts = self.history.counting[column]

@@ -57,7 +57,12 @@ class Row:
 
 def _has_come(one: Span, label_set: LabelSet) -> bool:
     """Whether it was there at the end of the span, which a person may have moved into the past."""
-    columns = (label_set.main, label_set.sum, *label_set.buckets.values(), *label_set.quantiles.values())
+    columns = (
+        label_set.main,
+        label_set.sum,
+        *label_set.buckets.values(),
+        *label_set.quantiles.values(),
+    )
     return any(column is not None and column < len(one.now.values) for column in columns)
 
 

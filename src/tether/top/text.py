@@ -27,7 +27,12 @@ def visible(text: str) -> str:
         is_mark = unicodedata.category(one)[0] == "M"
         marks = marks + 1 if is_mark else 0
         seen = one.isprintable() and one not in _UNSEEN and not 0xFE00 <= ord(one) <= 0xFE0F
-        if seen and marks <= _MARKS_IN_A_ROW and (is_mark or wcwidth(one) > 0) and ord(one) < 0xE0100:
+        if (
+            seen
+            and marks <= _MARKS_IN_A_ROW
+            and (is_mark or wcwidth(one) > 0)
+            and ord(one) < 0xE0100
+        ):
             shown.append(one)
         else:
             shown.append(ascii(one)[1:-1] if one != "'" else one)
@@ -50,7 +55,7 @@ def middle_cut(text: str, width: int) -> str:
     """Cut a visible line in its middle: names often differ at their ends."""
     if width_of(text) <= width:
         return text
-    if width < 8:  # noqa: PLR2004 - too little for two parts
+    if width < 8:
         return cut(text, width)
     tail = (width - 1) // 2
     end = _beginning(text[::-1], tail)[::-1]

@@ -55,25 +55,25 @@ def number(value: float) -> str:
     if not math.isfinite(value):
         return _not_finite(value)
     size = abs(value)
-    if value == int(value) and size < 100_000:  # noqa: PLR2004 - five digits are read at a glance
+    if value == int(value) and size < 100_000:
         return str(int(value))
-    if size >= 1e18:  # noqa: PLR2004 - beyond the letters
+    if size >= 1e18:
         return f"{value:.2e}"
     for at_least, letter in _LARGE:
-        if size >= at_least * 0.9995 and (letter != "k" or size >= 10_000):  # noqa: PLR2004 - 9999 stays whole
+        if size >= at_least * 0.9995 and (letter != "k" or size >= 10_000):
             return f"{_three(value / at_least)}{letter}"
-    if size >= 1000:  # noqa: PLR2004 - as above
+    if size >= 1000:
         return f"{value:.0f}"
-    return _three(value) if size >= 0.001 else f"{value:.1e}"  # noqa: PLR2004 - 0.00123 is still read
+    return _three(value) if size >= 0.001 else f"{value:.1e}"
 
 
 def _three(value: float) -> str:
     size = abs(value)
-    if size >= 99.95:  # noqa: PLR2004 - it is rounded to 100
+    if size >= 99.95:
         return f"{value:.0f}"
-    if size >= 9.995:  # noqa: PLR2004
+    if size >= 9.995:
         return f"{value:.1f}"
-    if size >= 0.0995:  # noqa: PLR2004
+    if size >= 0.0995:
         return f"{value:.2f}"
     return f"{value:.4f}"
 
@@ -82,13 +82,14 @@ def byte_count(value: float, *, short: bool = False) -> str:
     """Write a number of bytes, with three digits that count, or with two in at most six cells."""
     if not math.isfinite(value):
         return _not_finite(value)
-    for letter in ("B", "KiB", "MiB", "GiB", "TiB", "PiB"):
-        if abs(value) < 1000:  # noqa: PLR2004 - three digits
-            break
+    letters = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
+    while abs(value) >= 999.5 and len(letters) > 1:
         value /= 1024
-    else:
-        return f"{value:.1e}EiB"
-    if (letter == "B" and value == int(value)) or (short and abs(value) >= 9.95):  # noqa: PLR2004 - two digits
+        del letters[0]
+    letter = letters[0]
+    if abs(value) >= 1000:
+        return f"{value:.1e}{letter}"
+    if (letter == "B" and value == int(value)) or (short and abs(value) >= 9.95):
         return f"{value:.0f}{letter}"
     return f"{value:.1f}{letter}" if short else f"{_three(value)}{letter}"
 
@@ -98,12 +99,12 @@ def duration(value: float) -> str:
     if not math.isfinite(value):
         return _not_finite(value)
     size = abs(value)
-    if size >= 60:  # noqa: PLR2004 - a minute
+    if size >= 60:
         return f"{'-' if value < 0 else ''}{age(size)}"
-    if size >= 0.9995 or value == 0:  # noqa: PLR2004 - it is rounded to 1.00s
+    if size >= 0.9995 or value == 0:
         return f"{_plain(value)}s"
-    for factor, unit in ((1e3, "ms"), (1e6, "µs"), (1e9, "ns")):
-        if size * factor >= 0.9995:  # noqa: PLR2004 - as above
+    for factor, unit in ((1e3, "ms"), (1e6, "µs"), (1e9, "ns")):  # noqa: RUF001 - as it is written
+        if size * factor >= 0.9995:
             return f"{_plain(value * factor)}{unit}"
     return f"{value:.0e}s"
 
@@ -116,6 +117,8 @@ def age(seconds: float) -> str:
     """Write how long ago something was, or how long it takes: two units at most."""
     if not math.isfinite(seconds):
         return _not_finite(seconds)
+    if abs(seconds) >= 999 * 31_536_000:
+        return f"{seconds / 31_536_000:.0e}y"
     sign, whole = "-" if seconds <= -1 else "", int(abs(seconds))
     for size, name, part, small in (
         (31_536_000, "y", 86_400, "d"),

@@ -74,8 +74,7 @@ class View:
         key = (window, self.at, self.base)
         if key not in self._spans:
             self._spans[key] = [
-                span(source.history, window, at=self.at, since=self.base)
-                for source in self.sources
+                span(source.history, window, at=self.at, since=self.base) for source in self.sources
             ]
         return self._spans[key]
 
@@ -100,7 +99,9 @@ class View:
         mine = [row for row in rows if row.family.name == self.opened.family.name]
         if not self.folded and self.opened.labels:
             return [row for row in mine if row.key == self.opened.key] or mine
-        return ordered(mine, evolve(self.choice, only_active=False, words=""), self.spans, self.recent)
+        return ordered(
+            mine, evolve(self.choice, only_active=False, words=""), self.spans, self.recent
+        )
 
     def select(self, rows: list[Row], room: int) -> int:
         """Keep the chosen row among those that are there, and in sight.
@@ -128,7 +129,13 @@ class View:
         rows = self.rows()
         if rows:
             keys = [row.key for row in rows]
-            index = keys.index(self.selected) if self.selected in keys else self.top if self.selected else 0
+            index = (
+                keys.index(self.selected)
+                if self.selected in keys
+                else self.top
+                if self.selected
+                else 0
+            )
             self.selected = keys[max(min(index + by, len(rows) - 1), 0)]
 
     def open(self) -> None:
