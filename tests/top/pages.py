@@ -24,7 +24,9 @@ def answer(page: str, time: float) -> Answer:
 
 def view_of(*servers: Sequence[str | None], every: float = 1.0) -> View:
     """A view of servers, each of which has answered with its pages; None is no answer."""
-    view = View([Source(f"http://127.0.0.1:{9000 + index}/metrics") for index in range(len(servers))])
+    view = View(
+        [Source(f"http://127.0.0.1:{9000 + index}/metrics") for index in range(len(servers))]
+    )
     for server, pages in enumerate(servers):
         for index, page in enumerate(pages):
             time = NOW + index * every

@@ -17,7 +17,7 @@ from prometheus_client.metrics_core import (
     StateSetMetricFamily,
     SummaryMetricFamily,
 )
-from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.openmetrics import exposition as openmetrics_exposition
 from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as openmetrics_families,
 )
@@ -71,7 +71,7 @@ def test_a_value_may_be_no_number(line: str) -> None:
         "a",
         "a b",
         "a 1_0",
-        "a ١",
+        "a \u0661",
         "a 0x10",
         "a1",
         "1a 1",
@@ -117,7 +117,12 @@ def test_the_text_of_a_fault_is_bounded() -> None:
 
 def test_a_long_hostile_line_takes_no_long_time() -> None:
     """Patterns that go back would take hours."""
-    for line in ('a{b="' + '\\"' * 200_000, "a{" + 'b="c",' * 50_000, "a" * 10**6 + "{", "{" * 10**6):
+    for line in (
+        'a{b="' + '\\"' * 200_000,
+        "a{" + 'b="c",' * 50_000,
+        "a" * 10**6 + "{",
+        "{" * 10**6,
+    ):
         assert parse(line).fault_count == 1
 
 
@@ -152,7 +157,9 @@ TEXT = st.text(
     st.characters(exclude_categories=["Cs"]) | st.sampled_from('"\\\n{},= #'), max_size=12
 )
 # The reference's parser strips what Python calls space from the ends of a line, and splits it at a lone return.
-LABEL_VALUES = TEXT.filter(lambda text: not set(text) & set("\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"))
+LABEL_VALUES = TEXT.filter(
+    lambda text: not set(text) & set("\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")
+)
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,8}[a-z]", fullmatch=True).filter(
     lambda name: not name.endswith(("_total", "_created", "_bucket", "_count", "_sum", "_info"))
 )
@@ -216,6 +223,9 @@ class Fixed:
         return self.families
 
 
+written: Any = openmetrics_exposition.generate_latest  # it has no types
+
+
 def same(found: Any, wanted: Any) -> bool:
     return repr(found) == repr(wanted)  # NaN is NaN
 
@@ -226,7 +236,7 @@ def test_all_that_the_reference_writes_is_read_as_it_reads_it(families: list[Met
     registry.register(Fixed(families))
     for text, is_openmetrics, read_families in (
         (generate_latest(registry).decode(), False, text_string_to_metric_families),
-        (openmetrics.generate_latest(registry).decode(), True, openmetrics_families),
+        (written(registry).decode(), True, openmetrics_families),
     ):
         page = parse(text, openmetrics=is_openmetrics)
         assert page.faults == []
@@ -270,7 +280,12 @@ def test_native_histograms_are_read() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["{count:x}", "{schema:99}", "{positive_spans:[0:2],positive_deltas:[1]}", "{positive_spans:[3]}"],
+    [
+        "{count:x}",
+        "{schema:99}",
+        "{positive_spans:[0:2],positive_deltas:[1]}",
+        "{positive_spans:[3]}",
+    ],
 )
 def test_a_native_histogram_that_makes_no_sense_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):

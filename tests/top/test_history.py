@@ -55,7 +55,9 @@ def test_a_gauge_that_falls_has_fallen() -> None:
 
 def test_counters_of_a_server_that_was_started_again_begin_again_even_if_they_are_higher() -> None:
     page = COUNTER + "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds {}\n"
-    kept = history(page.format(5, 1000), page.format(5, 1000), page.format(9, 2000), page.format(9, 2000))
+    kept = history(
+        page.format(5, 1000), page.format(5, 1000), page.format(9, 2000), page.format(9, 2000)
+    )
     assert kept.restarts == 1
     assert rate(parts(kept)) == 9 / 3
 
@@ -111,7 +113,10 @@ def test_a_base_line_and_the_past_can_be_looked_at() -> None:
 
 
 def test_all_since_the_start_is_what_the_server_has_counted() -> None:
-    page = COUNTER + f"# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds {NOW - 99}\n"
+    page = (
+        COUNTER
+        + f"# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds {NOW - 99}\n"
+    )
     found = parts(history(page.format(100), page.format(200)), None)
     assert value(found) == 200
     assert rate(found) == 2
@@ -122,7 +127,9 @@ def test_a_created_sample_says_since_when() -> None:
     kept = history(page, openmetrics=True)
     assert list(kept.catalogue.families) == ["a_total"]
     assert rate(parts(kept, None)) == 5
-    older = history(f"# TYPE a_total counter\na_total 50\n# TYPE a_created gauge\na_created {NOW - 10}\n")
+    older = history(
+        f"# TYPE a_total counter\na_total 50\n# TYPE a_created gauge\na_created {NOW - 10}\n"
+    )
     assert list(older.catalogue.families) == ["a_total"]
 
 
@@ -143,7 +150,9 @@ def test_quantiles_and_the_mean_of_a_histogram_are_those_of_the_window() -> None
 
 
 def test_a_histogram_may_lack_its_last_bucket() -> None:
-    page = '# TYPE h histogram\nh_bucket{{le="0.1"}} {}\nh_bucket{{le="1"}} {}\nh_sum 1\nh_count {}\n'
+    page = (
+        '# TYPE h histogram\nh_bucket{{le="0.1"}} {}\nh_bucket{{le="1"}} {}\nh_sum 1\nh_count {}\n'
+    )
     kept = history(page.format(0, 0, 0), page.format(1, 2, 4))
     assert quantiles(parts(kept), [0.25, 0.99]) == [0.1, 1]
 

@@ -105,8 +105,10 @@ def title_line(chosen: Layout, title: str) -> Line:
     """Write the titles of the columns."""
     cells = [fitted(title, chosen.name)]
     for one in chosen.columns:
-        number_of = "" if one.server is None or one.field != "rate" else f"{one.server + 1}:"
-        cells.append(fitted(f"{number_of}{_TITLES[one.field]}", one.width, right=True))
+        title_of = _TITLES[one.field]
+        if one.server is not None and one.field == "rate":
+            title_of = f"{one.server + 1}: RATE"
+        cells.append(fitted(title_of, one.width, right=True))
     return [("class:title", " ".join(cells))]
 
 
@@ -186,7 +188,8 @@ def figures_of(
 
 def _value(whole: float, unit: Unit, difference: bool) -> str:  # noqa: FBT001 - of this module alone
     if difference:
-        return "" if math.isnan(whole) else f"{'+' if whole > 0 else ''}{amount(whole, unit, 0)}"
+        moved = not math.isnan(whole) and whole != 0
+        return f"{'+' if whole > 0 else ''}{amount(whole, unit, 0)}" if moved else ""
     return amount(whole, unit, 0)
 
 

@@ -42,7 +42,7 @@ def clipped(line: Iterable[tuple[str, str]], width: int, *, fill: str | None = N
 
 
 def sparkline(numbers: Sequence[float], width: int, *, from_zero: bool) -> str:
-    """Draw numbers, the newest at the right end; what is not there is left out.
+    """Draw numbers, the newest at the right end; what is not there, or does not move, is left out.
 
     Args:
         numbers: the oldest first.
@@ -61,7 +61,7 @@ def _spark(number: float, low: float, high: float) -> str:
     if not math.isfinite(number):
         return " "
     if not 0 < high - low < math.inf:
-        return _SPARKS[0]
+        return " "  # it does not move
     return _SPARKS[min(int((number - low) / (high - low) * len(_SPARKS)), len(_SPARKS) - 1)]
 
 

@@ -13,7 +13,7 @@ from tether.top.lines import plain
 from tether.top.screen import head_lines
 from tether.top.span import Span
 from tether.top.table import Row
-from tether.top.text import cut
+from tether.top.text import cut, visible
 from tether.top.view import View
 
 __all__ = ("CSV_TITLES", "csv_lines", "json_lines", "text_lines")
@@ -87,9 +87,9 @@ def csv_lines(view: View) -> Iterator[str]:
         record = [
             f"{parts[0].span.now.time:.3f}",
             view.sources[server].name,
-            row.family.name,
-            row.labels,
-            row.family.about.type or row.family.kind,
+            visible(row.family.name),
+            visible(row.labels),
+            visible(row.family.about.type or row.family.kind),
             *(
                 "" if math.isnan(one) else repr(one)
                 for one in (figures.get(name, math.nan) for name in CSV_TITLES[5:])

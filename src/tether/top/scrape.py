@@ -1,6 +1,7 @@
 """Ask a server for its metrics, again and again: bounded in time and size, and credentials stay with their server."""
 
 import ipaddress
+import os
 import ssl
 import time
 import zlib
@@ -129,15 +130,28 @@ class Scraper:
         if encoding not in {"", "identity", "gzip", "x-gzip"}:
             raise _Refused(f"its answer is encoded as {encoding[:20]}, which was not asked for")
         unzip = zlib.decompressobj(wbits=31) if encoding.endswith("gzip") else None
-        body, most = bytearray(), self.options.most_bytes
-        async for some in response.aiter_raw():
-            # One more than is allowed, so that it is seen when there is more.
-            body += some if unzip is None else _unzipped(unzip, some, most + 1 - len(body))
-            if len(body) > most:
-                raise _Refused(f"its answer is larger than {most / 2**20:g} MiB")
-        if unzip is not None and not unzip.eof:
-            raise _Refused("its compressed answer ends early")
+        body, problem = bytearray(), ""
+        # The generators of httpx end in order only when something is raised inside them: a read that is cancelled.
+        with anyio.CancelScope() as enough:
+            async for some in response.aiter_raw():
+                problem = problem or self._add(body, some, unzip)
+                if problem:
+                    enough.cancel()
+        if not problem and unzip is not None and not unzip.eof:
+            problem = "its compressed answer ends early"
+        if problem:
+            raise _Refused(problem)
         return bytes(body)
+
+    def _add(self, body: bytearray, some: bytes, unzip: "zlib._Decompress | None") -> str:
+        """Add to a body; return why it is no good, if it is not."""
+        most = self.options.most_bytes
+        try:
+            # One more than is allowed, so that it is seen when there is more.
+            body += some if unzip is None else unzip.decompress(some, most + 1 - len(body))
+        except zlib.error:
+            return "its compressed answer is damaged"
+        return f"its answer is larger than {most / 2**20:g} MiB" if len(body) > most else ""
 
     def _page(self, body: bytes, kind: str) -> Page:
         start = body[:200].lstrip().lower()
@@ -155,13 +169,6 @@ class Scraper:
                 f"its answer is not metrics; it begins with {page.faults[0].text[:40]!r}"
             )
         return page
-
-
-def _unzipped(unzip: "zlib._Decompress", some: bytes, most: int) -> bytes:
-    try:
-        return unzip.decompress(some, max(most, 1))
-    except zlib.error:
-        raise _Refused("its compressed answer is damaged") from None
 
 
 def _refusal(response: httpx.Response, *, at_home: bool) -> str:
@@ -187,8 +194,9 @@ def _in_words(error: Exception) -> str:
             return f"its certificate is not accepted: {one.verify_message} (--insecure accepts any)"
         if isinstance(one, ssl.SSLError):
             return f"TLS failed: {one.reason or one}"
-        if isinstance(one, OSError) and one.strerror:
-            return one.strerror.lower()
+        if isinstance(one, OSError) and one.errno is not None:
+            said = os.strerror(one.errno) if one.errno > 0 else one.strerror or str(one)
+            return said.lower()
         inner = one.exceptions[0] if isinstance(one, BaseExceptionGroup) else one.__cause__
         one = inner or one.__context__
     return str(error) or type(error).__name__

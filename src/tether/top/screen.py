@@ -71,7 +71,7 @@ def screen(view: View, width: int, height: int, now: float) -> list[Line]:
         case "table":
             body = _table(view, width, room)
     body = [*body[:room], *[[("", "")]] * (room - len(body))]
-    lines = [*heads, *body, _choices(view), _keys(view)]
+    lines = [*heads, *body, _choices(view), _keys(view, width)]
     return [clipped(one, width, fill=_filling(one)) for one in lines][-height:]
 
 
@@ -153,24 +153,28 @@ def _choices(view: View) -> Line:
     """What a person has chosen."""
     if view.typing:
         return [("class:foot", f" find: {visible(view.choice.words)}_")]
-    pieces = [f"sort {view.choice.sort}", _window(view)]
+    pieces = [_window(view)]
     if view.at is not None:
         newest = max(
             (s.history.moments[-1].time for s in view.sources if s.history.moments), default=view.at
         )
         behind = newest - view.at
         pieces.append(f"PAUSED {age(behind)} ago" if behind >= 1 else "PAUSED")
-    if view.choice.words:
-        pieces.append(f"find {visible(view.choice.words)}")
-    if view.choice.only_active:
-        pieces.append("active only")
-    pieces.append("folded" if view.folded else "each label set")
-    if view.choice.pins:
-        pieces.append(f"{len(view.choice.pins)} pinned")
-    if len(view.sources) > 1:
-        shown = layout(10**6, 2).servers if view.summed else len(view.sources)
-        pieces.append("sum" if view.summed else f"{shown} columns")
+    if view.page == "table":
+        pieces = [f"sort {view.choice.sort}", *pieces, *_choices_of_rows(view)]
     return [("class:foot", " " + "  ".join(pieces))]
+
+
+def _choices_of_rows(view: View) -> Iterator[str]:
+    if view.choice.words:
+        yield f"find {visible(view.choice.words)}"
+    if view.choice.only_active:
+        yield "active only"
+    yield "folded" if view.folded else "each label set"
+    if view.choice.pins:
+        yield f"{len(view.choice.pins)} pinned"
+    if len(view.sources) > 1:
+        yield "columns" if view.side_by_side else "sum"
 
 
 def _window(view: View) -> str:
@@ -181,22 +185,53 @@ def _window(view: View) -> str:
     return "since the start" if view.window is None else f"over {age(view.window)}"
 
 
-def _keys(view: View) -> Line:
+def _keys(view: View, width: int) -> Line:
     if view.typing:
         return [("class:keys", " enter keep  esc take back")]
     match view.page:
         case "help":
-            keys = "esc back  q quit"
+            keys = ["esc back", "q quit"]
         case "family":
-            keys = "esc back  ? help  q quit  up/down series  +- window  b base  space pause"
+            keys = [
+                "esc back",
+                "? help",
+                "q quit",
+                "up/down series",
+                "+- window",
+                "b base",
+                "space pause",
+            ]
         case "runs":
-            keys = "? help  q quit  t table  +- window  b base  space pause  left/right history"
+            keys = [
+                "? help",
+                "q quit",
+                "t table",
+                "+- window",
+                "b base",
+                "space pause",
+                "left/right history",
+            ]
         case "table":
-            first = "t runs  " if has_runs(view) else ""
-            more = "m sum  " if len(view.sources) > 1 else ""
-            keys = f"? help  q quit  {first}{more}/ find  s sort  f fold  a idle  enter open"
-            keys += "  b base  +- window  space pause"
-    return [("class:keys", f" {keys}")]
+            keys = [
+                "? help",
+                "q quit",
+                "/ find",
+                "s sort",
+                "f fold",
+                "a idle",
+                "enter open",
+                "b base",
+            ]
+            keys += ["+- window", "* pin", "space pause", "left/right history"]
+            keys[2:2] = ["t runs"] if has_runs(view) else []
+            keys[2:2] = (
+                ["m sum" if view.side_by_side else "m columns"] if len(view.sources) > 1 else []
+            )
+    line = ""
+    for key in keys:
+        if len(line) + 2 + len(key) <= width:
+            line += f"  {key}" if line else f" {key}"
+    return [("class:keys", line)]
 
 
 def _help() -> list[Line]:

@@ -66,7 +66,7 @@ class Span:
 
     @cached_property
     def changes(self) -> list[float]:
-        """How much each column has changed, counters over their starts from 0; NaN where it was not there at both ends."""
+        """How much each column has changed, counters over their starts from 0; NaN as in `moves`."""
         differences = map(sub, self.now.values, self.then.values)
         counts = self.history.counting
         return [
