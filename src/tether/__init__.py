@@ -62,6 +62,7 @@ from tether.serialize import from_json, to_json
 from tether.session import Session, SessionStore, sessions
 from tether.stream import EventStream, create_event_stream, open_event_stream
 from tether.tools import Tool, ToolContext, ToolResult, tool
+from tether.vocabulary import json_schema
 
 __all__ = (
     "Agent",
@@ -131,6 +132,7 @@ __all__ = (
     "create_event_stream",
     "fallback",
     "from_json",
+    "json_schema",
     "known_models",
     "model_from_name",
     "open_event_stream",

@@ -37,7 +37,6 @@ from typing import (
     Union,
     get_args,
     get_origin,
-    get_type_hints,
     overload,
 )
 
@@ -47,7 +46,14 @@ import msgspec
 from tether.deltas import Delta
 from tether.errors import DecodeError, UsageError
 from tether.events import Event
-from tether.messages import Block, Failure, JsonObject, Message, Usage
+from tether.messages import Block, Failure, Message, Usage
+from tether.vocabulary import (
+    arms_of,
+    field_types,
+    is_json_object,
+    is_tuple_of_any_length,
+    tag_of,
+)
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -63,7 +69,6 @@ _Hook: TypeAlias = Callable[[Any], Any]
 _ReadHook: TypeAlias = Callable[[Any, Any], Any]
 _Tags: TypeAlias = Mapping[str, Mapping[str, Any]]
 
-_TAG_NAMES: Final = ("role", "type")
 _TOO_DEEP: Final = "nested too deeply, or holding itself"
 
 
@@ -207,7 +212,7 @@ def _converter() -> "Converter":
         (_is_anything, _refuse, _refuse),
         (_has_origin(Literal), _literal_reader, _literal_writer),
         (_has_origin(list, Sequence), _several_reader, _tuple_writer),
-        (_is_tuple_of_any_length, _tuple_reader, _tuple_writer),
+        (is_tuple_of_any_length, _tuple_reader, _tuple_writer),
         (_has_origin(Union, UnionType), _union_reader, _union_writer),
         (attrs.has, _class_reader, _class_writer),
     ):
@@ -223,8 +228,8 @@ def _converter() -> "Converter":
     ):
         converter.register_structure_hook(leaf, _as_reader(read))
         converter.register_unstructure_hook(leaf, write)
-    converter.register_structure_hook_func(_is_json_object, _as_reader(_free_object))
-    converter.register_unstructure_hook_func(_is_json_object, _free_object)
+    converter.register_structure_hook_func(is_json_object, _as_reader(_free_object))
+    converter.register_unstructure_hook_func(is_json_object, _free_object)
     return converter
 
 
@@ -234,14 +239,6 @@ def _is_anything(_: Any) -> bool:
 
 def _has_origin(*origins: Any) -> Callable[[Any], bool]:
     return lambda type_: get_origin(type_) in origins
-
-
-def _is_tuple_of_any_length(type_: Any) -> bool:
-    return get_origin(type_) is tuple and get_args(type_)[1:] == (...,)
-
-
-def _is_json_object(type_: Any) -> bool:
-    return bool(type_ == JsonObject)
 
 
 def _as_reader(check: _Hook) -> _ReadHook:
@@ -400,14 +397,8 @@ def _tuple_writer(type_: Any, converter: "Converter") -> _Hook:
     return lambda value: _each(hook, value)
 
 
-def _arms(union: Any) -> tuple[Sequence[Any], bool]:
-    """The types in a union but None, and whether None is in it too."""
-    arms = [arm for arm in get_args(union) if arm is not NoneType]
-    return arms, len(arms) < len(get_args(union))
-
-
 def _union_reader(type_: Any, converter: "Converter") -> _ReadHook:
-    arms, optional = _arms(type_)
+    arms, optional = arms_of(type_)
     tags = _tags_of(arms if len(arms) > 1 else ())
 
     def read(value: object, _: Any) -> Any:
@@ -419,7 +410,7 @@ def _union_reader(type_: Any, converter: "Converter") -> _ReadHook:
 
 
 def _union_writer(type_: Any, converter: "Converter") -> _Hook:
-    arms, optional = _arms(type_)
+    arms, optional = arms_of(type_)
 
     def write(value: object) -> Any:
         if value is None and optional:
@@ -436,14 +427,9 @@ def _tags_of(classes: Sequence[Any]) -> _Tags:
     """The classes by the name of their tag, and by the tag."""
     tags: dict[str, dict[str, Any]] = {}
     for cls in classes:
-        for name, tag in (_tag_of(cls) or _refuse(cls)).items():
+        for name, tag in (tag_of(cls) or _refuse(cls)).items():
             tags.setdefault(name, {})[tag] = cls
     return tags
-
-
-def _tag_of(cls: Any) -> Mapping[str, str]:
-    """The tag of a class under its name; empty for one that has none."""
-    return {name: tag for name in _TAG_NAMES if isinstance(tag := cls.__dict__.get(name), str)}
 
 
 def _arm_of(value: object, tags: _Tags) -> Any:
@@ -457,8 +443,8 @@ def _arm_of(value: object, tags: _Tags) -> Any:
 
 
 def _class_reader(cls: type[Any], converter: "Converter") -> _ReadHook:
-    tag = _tag_of(cls)
-    types = _field_types(cls)
+    tag = tag_of(cls)
+    types = field_types(cls)
     hooks = {name: converter.get_structure_hook(type_) for name, type_ in types.items()}
     optional = {field.name for field in attrs.fields(cls) if field.default is not attrs.NOTHING}
     names = [*tag, *types]
@@ -490,8 +476,8 @@ def _object_with(names: Sequence[str], optional: Set[str], value: object) -> Map
 
 
 def _class_writer(cls: type[Any], converter: "Converter") -> _Hook:
-    tag = _tag_of(cls)
-    types = _field_types(cls)
+    tag = tag_of(cls)
+    types = field_types(cls)
     hooks = {name: converter.get_unstructure_hook(type_) for name, type_ in types.items()}
 
     def write(value: object) -> dict[str, Any]:
@@ -501,11 +487,6 @@ def _class_writer(cls: type[Any], converter: "Converter") -> _Hook:
         return {**tag, **fields}
 
     return write
-
-
-def _field_types(cls: type[Any]) -> Mapping[str, Any]:
-    hints = get_type_hints(cls)
-    return {field.name: hints[field.name] for field in attrs.fields(cls)}
 
 
 # Words for errors.

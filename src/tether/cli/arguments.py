@@ -28,6 +28,7 @@ examples:
   tether models [PROVIDER]    list the providers and their keys, or the models of one provider
   tether top URL...           show the metrics of servers live; `tether top --help`
   tether config               show where init files and conversations are
+  tether schema               print the JSON Schema of the events that --json prints, and of messages
   tether help [GUIDE]         show a guide; without a name, the first one and a list of all
 
 Tools that only read always run. Tools that write files or run commands ask first. Where there is no terminal

@@ -1,12 +1,13 @@
-"""Commands that ask no model: `tether models`, `tether sessions`, `tether config`, `tether help`."""
+"""Commands that ask no model: `tether models`, `tether sessions`, `tether config`, `tether schema`, `tether help`."""
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from tether import UsageError, context_window, known_models, sessions
+from tether import UsageError, context_window, json_schema, known_models, sessions
 from tether.cli.extensions import configuration_folder
 from tether.cli.guides import FIRST, find_guides, list_guides, shown
 from tether.cli.session_files import kept_sessions, session_folder
@@ -81,6 +82,13 @@ def _config(_: Sequence[str]) -> Iterator[str]:
     yield f"{'model':26}{chosen or 'chosen by the first API key that is set, else offline'}"
 
 
+def _schema(words: Sequence[str]) -> Iterator[str]:
+    """Print the JSON Schema of messages and events."""
+    if words:
+        raise UsageError(f"`tether schema` takes no words, not {' '.join(words)!r}")
+    yield json.dumps(json_schema(), indent=2, ensure_ascii=False)
+
+
 def _help(names: Sequence[str]) -> Iterator[str]:
     """Show the guides that are named; without a name, the first one and the list."""
     guides = find_guides()
@@ -99,6 +107,7 @@ INFO_COMMANDS: Final[Mapping[str, Callable[[Sequence[str]], Iterator[str]]]] = {
     "models": _models,
     "sessions": _list_sessions,
     "config": _config,
+    "schema": _schema,
     "help": _help,
 }
 """Each is given the words after its name and gives lines; it raises `UsageError` for words that mean nothing."""

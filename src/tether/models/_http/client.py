@@ -43,6 +43,7 @@ from tether.models._wire.leniency import json_text
 from tether.models._wire.protocol import Decoder, Sign, WireApi, without_stream
 from tether.models._wire.refusals import option_refused, without_options
 from tether.models.knowledge import closest_models
+from tether.transport import StreamingTransport
 
 __all__ = ("HttpModel",)
 
@@ -154,7 +155,7 @@ class HttpModel:
     def _open(self) -> httpx.AsyncBaseTransport:
         if self.transport is not None:
             return self.transport()
-        return httpx.AsyncHTTPTransport(
+        return StreamingTransport(
             verify=tls_context(self.base_url),
             limits=_LIMITS,
             proxy=proxy_for(self.base_url),

@@ -13,6 +13,7 @@ from tether.deltas import Delta, ReplyEnd, ReplyInfo
 from tether.errors import ModelError
 from tether.models._http.unpacking import Unpacker, unpacker
 from tether.models._wire.protocol import Decoder, Frames
+from tether.transport._exchanges import AnswerBody
 
 __all__ = ("Border", "ReplyStream", "error_body", "opened_body")
 
@@ -188,9 +189,9 @@ class ReplyStream:
 async def opened_body(response: httpx.Response) -> AsyncIterator[AsyncGenerator[bytes, None]]:
     """Open a body as it arrives, without the counting and cutting that httpx would add.
 
-    httpx reads it through several async generators, one inside the other. Closing the outer one leaves the others to
-    the garbage collector, of which trio complains. One more step inside a cancelled scope ends each of them as in a
-    cancelled task.
+    Our own transport reads it with an iterator. That of httpx, through which proxies are reached, has several async
+    generators, one inside the other. Closing the outer one leaves the others to the garbage collector, of which trio
+    complains. One more step inside a cancelled scope ends each of them as in a cancelled task.
 
     Args:
         response: an answer that was begun.
@@ -203,8 +204,8 @@ async def opened_body(response: httpx.Response) -> AsyncIterator[AsyncGenerator[
     try:
         yield chunks
     finally:
-        # A cancellation or the end of the body has finished the generator already.
-        if getattr(chunks, "ag_frame", chunks) is not None:
+        # A cancellation or the end of the body has finished a generator already.
+        if not isinstance(stream, AnswerBody) and getattr(chunks, "ag_frame", chunks) is not None:
             with anyio.CancelScope() as scope:  # noqa: ASYNC100 - each step of the generator is one
                 scope.cancel()
                 async for _ in chunks:  # noqa: ASYNC102 - it is there to be cancelled

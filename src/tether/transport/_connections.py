@@ -1,0 +1,191 @@
+"""Connections to servers: opened, encrypted, written to and read, with the exceptions of httpx."""
+
+import select
+import socket
+import ssl
+from typing import Any, Final
+
+import anyio
+import httpx
+from anyio.abc import ByteStream, SocketAttribute
+from anyio.streams.tls import TLSAttribute, TLSStream
+from attrs import frozen
+
+__all__ = ("CLOSING_TIME", "Connection", "Origin", "connect")
+
+CLOSING_TIME: Final = 2.0
+"""Seconds that closing may take."""
+
+_READ_SIZE: Final = 64 * 1024
+
+
+@frozen
+class Origin:
+    """Where a connection leads to."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @classmethod
+    def of(cls, url: httpx.URL) -> "Origin":
+        """Return where requests to an address go."""
+        port = url.port or (443 if url.scheme == "https" else 80)
+        return cls(url.scheme, url.raw_host.decode("ascii"), port)
+
+
+class Connection:
+    """A connection to a server, which carries one request at a time.
+
+    Args:
+        stream: the stream of bytes.
+        origin: where it leads to.
+    """
+
+    __slots__ = ("expires_at", "is_fresh", "is_open", "origin", "stream")
+
+    def __init__(self, stream: ByteStream, origin: Origin) -> None:
+        self.stream = stream
+        self.origin = origin
+        self.is_fresh = True
+        """Whether it has carried no request yet."""
+        self.is_open = True
+        self.expires_at = 0.0
+        """When it has waited long enough for another request."""
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether something has come that was not asked for: the end of the connection, as a rule."""
+        raw = self.stream.extra(SocketAttribute.raw_socket, None)
+        return raw is None or _is_readable(raw)
+
+    async def send(self, data: bytes, seconds: float | None) -> None:
+        """Send bytes.
+
+        Raises:
+            httpx.WriteTimeout: the server did not take them in time.
+            httpx.WriteError: the connection is lost.
+
+        Cancellation:
+            Some of the bytes may have been sent.
+        """
+        try:
+            if seconds is None:
+                await self.stream.send(data)
+                return
+            with anyio.move_on_after(seconds):
+                await self.stream.send(data)
+                return
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+            raise httpx.WriteError(str(error)) from error
+        raise httpx.WriteTimeout("")
+
+    async def receive(self, seconds: float | None) -> bytes:
+        """Wait for bytes.
+
+        Returns:
+            What has come; nothing at the end of the connection.
+
+        Raises:
+            httpx.ReadTimeout: nothing came in time.
+            httpx.ReadError: the connection is lost.
+
+        Cancellation:
+            At once.
+        """
+        try:
+            if seconds is None:
+                return await self.stream.receive(_READ_SIZE)
+            with anyio.move_on_after(seconds):
+                return await self.stream.receive(_READ_SIZE)
+        except anyio.EndOfStream:
+            return b""
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError, ssl.SSLError) as error:
+            raise httpx.ReadError(str(error)) from error
+        raise httpx.ReadTimeout("")
+
+    async def aclose(self) -> None:
+        """Close it; a second time it does nothing.
+
+        Cancellation:
+            Waits until it is closed.
+        """
+        if self.is_open:
+            self.is_open = False
+            with anyio.move_on_after(CLOSING_TIME, shield=True):
+                await self.stream.aclose()
+
+    def get_extra_info(self, info: str) -> Any:
+        """Tell about the connection, by the names that httpcore has."""
+        match info:
+            case "ssl_object":
+                return self.stream.extra(TLSAttribute.ssl_object, None)
+            case "client_addr":
+                return self.stream.extra(SocketAttribute.local_address, None)
+            case "server_addr":
+                return self.stream.extra(SocketAttribute.remote_address, None)
+            case "socket":
+                return self.stream.extra(SocketAttribute.raw_socket, None)
+            case "is_readable":
+                return self.is_readable
+            case _:
+                return None
+
+
+async def connect(
+    origin: Origin, tls: ssl.SSLContext, *, seconds: float | None, server_name: str | None
+) -> Connection:
+    """Open a connection.
+
+    Args:
+        origin: where to.
+        tls: how it is encrypted, if the origin wants that.
+        seconds: until it is there, and again as many until it is encrypted.
+        server_name: what the certificate has to name, if that is not the host.
+
+    Raises:
+        httpx.ConnectTimeout: it took too long.
+        httpx.ConnectError: there is none.
+
+    Cancellation:
+        Leaves nothing open.
+    """
+    try:
+        with anyio.fail_after(seconds):
+            stream: ByteStream = await anyio.connect_tcp(origin.host, origin.port)
+        if origin.scheme == "https":
+            with anyio.fail_after(seconds):
+                stream = await _encrypted(stream, tls, server_name or origin.host)
+    except TimeoutError as error:
+        raise httpx.ConnectTimeout(str(error)) from error
+    except (OSError, anyio.BrokenResourceError, anyio.EndOfStream) as error:
+        # ssl.SSLError is an OSError.
+        raise httpx.ConnectError(str(error)) from error
+    return Connection(stream, origin)
+
+
+async def _encrypted(stream: ByteStream, tls: ssl.SSLContext, server_name: str) -> ByteStream:
+    tls.set_alpn_protocols(["http/1.1"])
+    try:
+        # Without the exchange of farewells: servers are not waited for, and some send none.
+        return await TLSStream.wrap(
+            stream,
+            ssl_context=tls,
+            hostname=server_name,
+            standard_compatible=False,
+            server_side=False,
+        )
+    except BaseException:
+        with anyio.move_on_after(CLOSING_TIME, shield=True):
+            await stream.aclose()
+        raise
+
+
+def _is_readable(raw: socket.socket) -> bool:
+    if raw.fileno() < 0:
+        return True
+    if not hasattr(select, "poll"):
+        return bool(select.select([raw], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(raw, select.POLLIN)
+    return bool(poll.poll(0))

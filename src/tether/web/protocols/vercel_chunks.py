@@ -1,0 +1,391 @@
+"""Events as a UI message stream of the Vercel AI SDK, versions 6 and 7. No I/O.
+
+One run is one assistant message in the page, over all requests that its approvals need. So each stream begins with the
+id of the message, and a stream that is told from the beginning of the run replaces what the page has of it.
+
+A call that waits for a person ends the stream, with `tool-approval-request`; another begins with the answer.
+What an agent inside a call does is shown as the preliminary output of the call: a UI message of its own. Its calls that
+wait are shown beside, in a step of their own: the SDK sends answers when the last step has no other call.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, TypeAlias
+
+from attrs import define, field
+
+from tether.events import (
+    AgentEnd,
+    ApprovalAnswered,
+    ApprovalRequested,
+    Event,
+    MessageEnd,
+    MessageStart,
+    MessageUpdate,
+    ModelRetry,
+    ToolExecutionEnd,
+    ToolExecutionUpdate,
+    TurnEnd,
+    TurnStart,
+)
+from tether.messages import (
+    AssistantMessage,
+    CustomMessage,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResultMessage,
+    UserBlock,
+    UserMessage,
+)
+from tether.web.protocols.blocks import Closed, Grew, Opened, Shown, Step, written
+from tether.web.protocols.content import Json, fault_of, text_of, url_of
+from tether.web.protocols.runs import OpenRun, Question, Runs
+
+__all__ = ("UiMessageStream", "Version")
+
+Version: TypeAlias = Literal[6, 7]
+"""Of the AI SDK. Version 6 refuses what came with 7; version 7 takes both."""
+
+_KINDS = {"text": "text", "thinking": "reasoning"}
+_CUT_OFF = "the reply was cut off inside this call, which did not run"
+
+
+class UiMessageStream:
+    """The fold from the events of one run to the chunks of a UI message.
+
+    `begin` comes first, then `take` for each event. The stream ends with the chunks of `AgentEnd`, or with `pause` or
+    `break_off`.
+
+    Args:
+        message_id: of the assistant message.
+        version: of the SDK that reads it.
+    """
+
+    __slots__ = ("_asked", "_awaits_step", "_children", "_in_step", "_message_id", "_runs", "_v7")
+
+    def __init__(self, message_id: str, *, version: Version = 6) -> None:
+        self._message_id = message_id
+        self._v7 = version == 7
+        self._runs = Runs()
+        self._asked: set[str] = set()
+        self._children: dict[str, _Child] = {}
+        self._in_step = False
+        self._awaits_step = False
+
+    @property
+    def suspended(self) -> bool:
+        """Whether the run does nothing but wait for a person."""
+        return self._runs.suspended
+
+    @property
+    def questions(self) -> list[Question]:
+        """The calls that wait; the id of each is the `approvalId`."""
+        return self._runs.questions
+
+    def begin(self) -> Iterator[Json]:
+        """Begin a stream."""
+        self._in_step = False
+        yield {"type": "start", "messageId": self._message_id}
+
+    def pause(self) -> Iterator[Json]:
+        """End a stream where the run waits for a person."""
+        yield from self._end_step()
+        yield {"type": "finish", "finishReason": "tool-calls"}
+
+    def break_off(self, reason: str) -> Iterator[Json]:
+        """End a stream whose run will not be told to its end."""
+        yield {"type": "error", "errorText": reason}
+
+    def take(self, event: Event) -> Iterator[Json]:
+        """Give the chunks of an event of the run."""
+        run, inner = self._runs.locate(event)
+        if type(inner) is MessageUpdate:
+            steps = run.blocks.add(inner.delta)
+            if run is self._runs.root:
+                for step in steps:
+                    yield from self._step(step)
+            else:
+                self._child(run).read(steps)
+            return
+        gone = self._gone(run, inner)
+        self._runs.note(run, inner)
+        if run is self._runs.root:
+            yield from self._of_run(run, inner)
+        else:
+            yield from self._of_child(run, inner)
+        for one in gone:
+            self._children.pop(one.id, None)
+
+    def _gone(self, run: OpenRun, event: Event) -> list[OpenRun]:
+        """The runs inside calls that are over with an event."""
+        match event:
+            case ToolExecutionEnd(call_id):
+                gone = self._runs.in_call(run, call_id)
+                for one in gone:
+                    self._runs.close(one)
+                return gone
+            case AgentEnd():
+                return [*self._runs.below(run), run]
+            case _:
+                return []
+
+    def _of_run(self, run: OpenRun, event: Event) -> Iterator[Json]:
+        match event:
+            case TurnStart():
+                # A steering message comes before the step that reads it.
+                self._awaits_step = True
+            case MessageStart(AssistantMessage()):
+                yield from self._begin_step()
+            case MessageStart(UserMessage() as message) if run.turn > 1:
+                yield self._steering(message)
+            case MessageStart(CustomMessage(kind, data) as message):
+                yield {"type": f"data-{kind}", "id": message.id, "data": data}
+            case MessageEnd(AssistantMessage() as reply):
+                for step in run.blocks.end(reply):
+                    yield from self._step(step)
+            case ModelRetry(attempt, delay, error):
+                data = {"attempt": attempt, "delay": delay, "message": error.message}
+                yield {"type": "data-retry", "data": data, "transient": True}
+            case ToolExecutionUpdate(call_id, _, content, details) if (
+                content or details is not None
+            ):
+                output = _output(content) if content else details
+                yield _preliminary(run.blocks.id_of_call(call_id), output)
+            case TurnEnd():
+                yield from self._end_step()
+            case AgentEnd():
+                yield from self._end_step()
+                yield from _end(event)
+            case _:
+                yield from self._of_call(run, event)
+
+    def _of_call(self, run: OpenRun, event: Event) -> Iterator[Json]:
+        match event:
+            case ApprovalRequested(call_id):
+                id_ = run.blocks.id_of_call(call_id)
+                self._asked.add(id_)
+                # Hooks may have changed the arguments since the model wrote them.
+                yield _input(id_, event.name, dict(event.arguments))
+                yield {"type": "tool-approval-request", "approvalId": id_, "toolCallId": id_}
+            case ApprovalAnswered(call_id) if self._v7:
+                yield _answered(run.blocks.id_of_call(call_id), event)
+            case ToolExecutionEnd(call_id, _, result):
+                yield self._result(run.blocks.id_of_call(call_id), result)
+            case _:
+                pass
+
+    def _of_child(self, run: OpenRun, event: Event) -> Iterator[Json]:
+        child = self._child(run)
+        shown = child.take(run, event)
+        if shown and run.call:
+            yield _preliminary(self._outermost(run).call, self._told_in(self._outermost(run)))
+        match event:
+            case ApprovalRequested(call_id):
+                yield from self._end_step()
+                yield from self._begin_step(anew=True)
+                title = f"{run.name}: {event.name}"
+                id_ = run.blocks.id_of_call(call_id)
+                yield {"type": "tool-input-start", "toolCallId": id_, "toolName": event.name} | {
+                    "dynamic": True,
+                    "title": title,
+                }
+                yield from self._of_call(run, event)
+            case ApprovalAnswered() | ToolExecutionEnd():
+                if run.blocks.id_of_call(event.call_id) in self._asked:
+                    yield from self._of_call(run, event)
+            case _:
+                pass
+
+    def _outermost(self, run: OpenRun) -> OpenRun:
+        while run.parent is not None and run.parent is not self._runs.root:
+            run = run.parent
+        return run
+
+    def _told_in(self, run: OpenRun) -> Json:
+        """The UI message of an agent inside a call, with those of the agents inside its own calls."""
+        parts = list(self._child(run).parts)
+        within = [one for one in self._runs.inner if one.parent is run]
+        parts += [
+            {"type": "data-agent", "id": one.id, "data": self._told_in(one)} for one in within
+        ]
+        return {
+            "id": run.id,
+            "role": "assistant",
+            "metadata": {"agent": run.name},
+            "parts": parts,
+        }
+
+    def _child(self, run: OpenRun) -> "_Child":
+        return self._children.setdefault(run.id, _Child())
+
+    def _begin_step(self, *, anew: bool = False) -> Iterator[Json]:
+        if self._awaits_step or anew:
+            self._awaits_step, self._in_step = False, True
+            yield {"type": "start-step"}
+
+    def _end_step(self) -> Iterator[Json]:
+        if self._in_step:
+            self._in_step = False
+            yield {"type": "finish-step"}
+
+    def _step(self, step: Step) -> Iterator[Json]:
+        match step:
+            case Grew(id_, kind, text):
+                if kind == "call":
+                    yield {"type": "tool-input-delta", "toolCallId": id_, "inputTextDelta": text}
+                else:
+                    yield {"type": f"{_KINDS[kind]}-delta", "id": id_, "delta": text}
+            case Opened(id_, "call", name):
+                yield {
+                    "type": "tool-input-start",
+                    "toolCallId": id_,
+                    "toolName": name,
+                    "dynamic": True,
+                }
+            case Closed(id_, "call", name, ToolCall() as call):
+                yield _input(id_, name, _arguments(call))
+            case Closed(id_, "call", name):
+                yield _input(id_, name, None) | {
+                    "type": "tool-input-error",
+                    "errorText": _CUT_OFF,
+                }
+            case Opened(id_, kind):
+                yield {"type": f"{_KINDS[kind]}-start", "id": id_}
+            case Closed(id_, kind):
+                yield {"type": f"{_KINDS[kind]}-end", "id": id_}
+            case Shown(_, image):
+                if (url := url_of(image)) is not None:
+                    yield {"type": "file", "url": url, "mediaType": image.media_type}
+
+    def _steering(self, message: UserMessage) -> Json:
+        parts = [part for part in map(_ui_part, message.content) if part is not None]
+        if self._v7:
+            return {"type": "steering-message", "id": message.id, "parts": parts}
+        return {"type": "data-steering", "id": message.id, "data": {"parts": parts}}
+
+    def _result(self, id_: str, result: ToolResultMessage) -> Json:
+        match result.outcome:
+            case "ok":
+                return _available(id_, _output(result.content))
+            case "denied" if id_ in self._asked:
+                return {"type": "tool-output-denied", "toolCallId": id_}
+            case _:
+                return {
+                    "type": "tool-output-error",
+                    "toolCallId": id_,
+                    "errorText": fault_of(result),
+                    "dynamic": True,
+                }
+
+
+@define
+class _Child:
+    """What is shown of an agent inside a call: the parts of a UI message."""
+
+    parts: list[Json] = field(factory=list[Json])
+    calls: dict[str, Json] = field(factory=dict[str, Json])
+
+    def read(self, steps: Iterator[Step]) -> None:
+        """Take in what came whole; to show each piece would send the message again each time."""
+        for step in steps:
+            match step:
+                case Closed(block=Text(text) | Thinking(text)) if text:
+                    self.parts.append({"type": _KINDS[step.kind], "text": text, "state": "done"})
+                case Closed(id_, "call", name, ToolCall() as call):
+                    self.calls[id_] = part = _input(id_, name, _arguments(call))
+                    part |= {"type": "dynamic-tool", "state": "input-available"}
+                    self.parts.append(part)
+                case _:
+                    pass
+
+    def take(self, run: OpenRun, event: Event) -> bool:
+        """Take in an event, and say whether there is something new to show."""
+        match event:
+            case MessageEnd(AssistantMessage() as reply):
+                self.read(run.blocks.end(reply))
+                return True
+            case ToolExecutionEnd(call_id, _, result):
+                self._end(run.blocks.id_of_call(call_id), result)
+                return True
+            case _:
+                return False
+
+    def _end(self, id_: str, result: ToolResultMessage) -> None:
+        part = self.calls.get(id_)
+        if part is None:
+            return
+        if result.is_error:
+            part |= {"state": "output-error", "errorText": fault_of(result)}
+        else:
+            part |= {"state": "output-available", "output": _output(result.content)}
+
+
+def _input(id_: str, name: str, arguments: Any) -> Json:
+    return {
+        "type": "tool-input-available",
+        "toolCallId": id_,
+        "toolName": name,
+        "input": arguments,
+        "dynamic": True,
+    }
+
+
+def _arguments(call: ToolCall) -> Any:
+    return dict(call.arguments) if call.malformed is None else written(call)
+
+
+def _available(id_: str, output: object) -> Json:
+    return {
+        "type": "tool-output-available",
+        "toolCallId": id_,
+        "output": output,
+        "dynamic": True,
+    }
+
+
+def _preliminary(id_: str, output: object) -> Json:
+    return _available(id_, output) | {"preliminary": True}
+
+
+def _answered(id_: str, event: ApprovalAnswered) -> Json:
+    approved = event.verdict in {"once", "always"}
+    reason = event.reason or ("withdrawn" if event.verdict == "withdrawn" else "")
+    answer = {"type": "tool-approval-response", "approvalId": id_, "approved": approved}
+    return answer | ({"reason": reason} if reason else {})
+
+
+def _output(content: tuple[UserBlock, ...]) -> Any:
+    """The output of a tool: its text, or its parts where it is more than text."""
+    if all(isinstance(block, Text) for block in content):
+        return text_of(content)
+    return [part for part in map(_ui_part, content) if part is not None]
+
+
+def _ui_part(block: UserBlock) -> Json | None:
+    if isinstance(block, Text):
+        return {"type": "text", "text": block.text}
+    if (url := url_of(block)) is None:
+        return None
+    return {"type": "file", "mediaType": block.media_type, "url": url}
+
+
+_FINISH: Mapping[str, str] = {"stop": "stop", "terminated": "stop", "length": "length"}
+
+
+def _end(event: AgentEnd) -> Iterator[Json]:
+    if event.stop_reason == "error":
+        yield {"type": "error", "errorText": event.error.message if event.error else "error"}
+        return
+    if event.stop_reason == "aborted":
+        yield {"type": "abort", "reason": "aborted"}
+        return
+    usage = {
+        "inputTokens": event.usage.input_tokens,
+        "outputTokens": event.usage.output_tokens,
+        "totalTokens": event.usage.total_tokens,
+    }
+    metadata: Json = {"usage": usage}
+    if event.limit is not None:
+        metadata["limit"] = event.limit
+    reason = _FINISH.get(event.stop_reason, "other")
+    yield {"type": "finish", "finishReason": reason, "messageMetadata": metadata}
