@@ -53,7 +53,10 @@ MODELS_KNOW = {
 }
 """All that the models know of the rest; and `_engine` knows nothing of them."""
 
-GUESTS = tuple("toolbox advice testing embedding export host stores web mcp top cli".split())
+GUESTS = (
+    *("toolbox", "advice", "testing", "embedding"),
+    *("export", "host", "stores", "web", "mcp", "top", "cli"),
+)
 """Many of a kind, made of the public face: the root and the public modules."""
 
 FACES = ("", "blocking", "session", "transport", "web.page", *(g for g in GUESTS if g != "top"))
