@@ -41,7 +41,7 @@ import inspect
 import reprlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
+from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, get_args
 
 from attrs import define, evolve, field, frozen, setters
 
@@ -179,6 +179,24 @@ class RunContext:
     result: RunResult | None = field(default=None, init=False, on_setattr=setters.NO_OP)
     """How the run has ended; None before, and where it ends by an exception, which the hook then sees."""
     _spent: Spent = field(factory=Spent, alias="spent", repr=False)
+    _tools: Callable[[], Sequence[Tool]] = field(default=tuple, alias="tools", repr=False)
+    _unread: Callable[[], int] = field(default=int, alias="unread", repr=False)
+    _held_up: Callable[[], float] = field(default=float, alias="held_up", repr=False)
+
+    @property
+    def tools(self) -> Sequence[Tool]:
+        """The tools that the agent has now."""
+        return self._tools()
+
+    @property
+    def unread(self) -> int:
+        """How many of its events consumers have not taken yet, all together."""
+        return self._unread()
+
+    @property
+    def held_up(self) -> float:
+        """Seconds for which it has waited for consumers without room for an event."""
+        return self._held_up()
 
     @property
     def usage(self) -> Usage:
@@ -208,7 +226,20 @@ ShouldStop: TypeAlias = Callable[[TurnEnd], MaybeAsync[bool | None]]
 OnEvent: TypeAlias = Callable[[Event], object]
 AgentHook: TypeAlias = Callable[[Any], object]
 
-ProceedModel: TypeAlias = Callable[[ModelRequest], AbstractAsyncContextManager[DeltaStream]]
+
+class ProceedModel(Protocol):
+    """Makes one request of a model: an attempt, where it is made again or another model stands in."""
+
+    @property
+    def model(self) -> Model:
+        """The model that is asked."""
+        ...
+
+    def __call__(self, request: ModelRequest, /) -> AbstractAsyncContextManager[DeltaStream]:
+        """Make the request; see `Model.stream`."""
+        ...
+
+
 AroundModel: TypeAlias = Callable[
     [ModelRequest, ProceedModel], AbstractAsyncContextManager[DeltaStream]
 ]

@@ -1,11 +1,18 @@
 """The other side of an ASGI application, without a server."""
 
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+import httpx
 from attrs import define, field
+from starlette.applications import Starlette
 
-__all__ = ("Client", "scope_of")
+import tether
+
+__all__ = ("Client", "Following", "following", "opened", "scope_of")
 
 
 def scope_of(path: str = "/", method: str = "GET", **headers: str) -> dict[str, Any]:
@@ -21,6 +28,7 @@ def scope_of(path: str = "/", method: str = "GET", **headers: str) -> dict[str, 
         "http_version": "1.1",
         "scheme": "http",
         "client": ("127.0.0.1", 50000),
+        "server": ("127.0.0.1", 80),
     }
 
 
@@ -57,3 +65,76 @@ class Client:
     @property
     def is_complete(self) -> bool:
         return not self.messages[-1].get("more_body", False)
+
+
+@asynccontextmanager
+async def opened(app: Starlette, **options: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """Start an application without a server, and give a client that reads whole answers."""
+    transport = httpx.ASGITransport(app)
+    headers = {"content-type": "application/json", **options.pop("headers", {})}
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(
+            transport=transport, base_url="http://127.0.0.1", headers=headers, **options
+        ) as client,
+    ):
+        yield client
+
+
+@define
+class Following:
+    """What a viewer of a conversation has got."""
+
+    client: Client
+    seen: int = 0
+
+    @property
+    def frames(self) -> list[dict[str, str]]:
+        """The events that are complete, each with its fields."""
+        parts = self.client.body.split("\n\n")[:-1] if self.client.messages else []
+        return [
+            dict(line.split(": ", 1) for line in part.splitlines())
+            for part in parts
+            if not part.startswith(":")
+        ]
+
+    @property
+    def events(self) -> list[tether.Event]:
+        """The events of the conversation."""
+        return [tether.from_json(f["data"], tether.Event) for f in self.frames if "event" not in f]
+
+    def named(self, name: str) -> list[Any]:
+        """The data of the events of a type."""
+        return [json.loads(f["data"]) for f in self.frames if f.get("event") == name]
+
+    @property
+    def place(self) -> str:
+        """The id of the last event that has one."""
+        return [f["id"] for f in self.frames if "id" in f][-1]
+
+    async def until(self, done: Callable[["Following"], object]) -> None:
+        """Wait until what was got is enough."""
+        with anyio.fail_after(60):
+            while not done(self):
+                await anyio.sleep(0.001)
+
+    async def until_end(self, runs: int = 1) -> None:
+        """Wait until so many runs are over."""
+        await self.until(lambda v: sum(isinstance(e, tether.AgentEnd) for e in v.events) >= runs)
+
+
+@asynccontextmanager
+async def following(
+    app: Any, id: str, *, after: str = "", headers: dict[str, str] | None = None
+) -> AsyncIterator[Following]:
+    """Follow a conversation, and leave where the block ends."""
+    given = {"host": "127.0.0.1", **(headers or {})}
+    scope = scope_of(f"/api/conversations/{id}/events", **given)
+    scope["query_string"] = f"after={after}".encode() if after else b""
+    client = Client()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(app, scope, client.receive, client.send)
+        viewer = Following(client)
+        await viewer.until(lambda v: v.client.messages[1:])
+        yield viewer
+        client.gone.set()

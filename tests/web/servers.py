@@ -3,6 +3,7 @@
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from importlib import import_module
 from typing import Any
 
 import anyio
@@ -27,10 +28,7 @@ async def hypercorn(app: Any) -> AsyncIterator[str]:
     """Serve an application with hypercorn, on the backend of the test, and give its URL."""
     from hypercorn.config import Config
 
-    if current_async_library() == "trio":
-        from hypercorn.trio import serve
-    else:
-        from hypercorn.asyncio import serve
+    serve: Any = import_module(f"hypercorn.{current_async_library()}").serve
     listener, url = _listening()
     config = Config()
     config.bind = [f"fd://{listener.detach()}"]
@@ -41,7 +39,7 @@ async def hypercorn(app: Any) -> AsyncIterator[str]:
     async with anyio.create_task_group() as tasks:
 
         async def run() -> None:
-            await serve(app, config, shutdown_trigger=stopped.wait)  # type: ignore[arg-type]
+            await serve(app, config, shutdown_trigger=stopped.wait)
 
         tasks.start_soon(run)
         try:

@@ -25,8 +25,8 @@ from tether.advice.compaction import compact
 from tether.cli.conversation import Conversation
 from tether.cli.display import brief
 from tether.cli.editor import KEYS, file_names
-from tether.cli.export import as_html, as_markdown
 from tether.commands import Complete
+from tether.export import as_html, as_markdown
 from tether.hooks import HookPoint, Hooks
 from tether.model import ThinkingLevel
 from tether.models.catalogue import own_server, provider_keys

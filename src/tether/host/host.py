@@ -5,18 +5,20 @@ import reprlib
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 from anyio.lowlevel import checkpoint
+from anyio.to_thread import run_sync
 from attrs import define, field, frozen
 
 from tether import Agent, Message, Session, UsageError
 from tether.hooks import call_maybe_async
 from tether.host.conversation import Conversation
-from tether.host.errors import LimitReachedError, NotFoundError
+from tether.host.errors import EndedError, LimitReachedError, NotFoundError
 from tether.host.log import Log
+from tether.host.prices import Prices
 from tether.host.runs import Runs
 from tether.host.store import ConversationInfo, Store
 from tether.host.viewers import Ended, Feed
@@ -27,7 +29,9 @@ __all__ = ("Host", "HostSettings", "MakeAgent")
 MakeAgent: TypeAlias = Callable[[Conversation], Agent | Awaitable[Agent]]
 """Makes the agent of a conversation; plain or async."""
 
-_LONGEST_NAME = 200
+_LONGEST_NAME: Final = 200
+_CLOSING_TIME: Final = 5.0
+"""Seconds that a store has to keep the end of a conversation."""
 _log = logging.getLogger("tether")
 _Key: TypeAlias = tuple[str, str]
 
@@ -88,6 +92,7 @@ class Host:
         self._tasks = tasks
         # By owner and id; the one that was asked for last stands last.
         self._places: dict[_Key, _Place] = {}
+        self._prices = Prices()
         self._closed = False
 
     @property
@@ -190,7 +195,6 @@ class Host:
         self._closed = True
         for place in self._places.values():
             place.end("closed")
-        self._tasks.cancel_scope.cancel()
 
     # How conversations come and go.
 
@@ -234,7 +238,7 @@ class Host:
     def _is_kept(self, talk: Conversation) -> bool:
         return self._settings.store is not None and not talk.queued
 
-    async def _keep(
+    async def _keep(  # noqa: ASYNC114 - started in one place, and waited for
         self,
         key: _Key,
         place: _Place,
@@ -247,8 +251,8 @@ class Host:
         """Be the task that a conversation lives in."""
         session: Session | None = None
         try:
-            session = await self._session(key, create=create)
             with place.scope:
+                session = await self._session(key, create=create)
                 talk, runs = await self._made(key, place, session, copied)
                 async with runs.agent.opened():
                     if title:
@@ -259,13 +263,15 @@ class Host:
                         rests=lambda: self._is_kept(talk), rest_after=self._settings.rest_after
                     )
                     place.end("rest")
+            if place.conversation is None:
+                raise EndedError("this host was closed while the conversation was being opened")
         except Exception:
             if place.conversation is None:
                 raise  # to whoever asked for it
             _log.exception("conversation %r has failed, and was let go of", key[1])
         finally:
             place.end("closed")
-            _close(session, key)
+            await _close(session, key)  # noqa: ASYNC102 - shielded, with a deadline
             if place.conversation is not None:
                 self._places.pop(key, None)
                 place.change()
@@ -287,13 +293,16 @@ class Host:
         """Make a conversation, and have its agent made."""
         owner, id_ = key
         feed = place.feed = Feed(Log(max_bytes=self._settings.max_log_bytes))
-        talk = Conversation(id_, owner, feed, session, self._fork)
+        talk = Conversation(
+            id_, owner, feed=feed, session=session, prices=self._prices, fork=self._fork
+        )
         agent = self._checked(await call_maybe_async(self._settings.make_agent, talk), session)
         if known := copied or (() if session is None else session.messages):
             agent.reset(repaired(known))
         if session is not None:
             _adopt(session, agent, owner)
         feed.log.keep(agent.messages)
+        await self._prices.load(agent)
         runs = Runs(agent, feed, grace=self._settings.grace, admit=self._admit)
         talk.begin(runs)
         return talk, runs
@@ -345,11 +354,12 @@ def _adopt(session: Session, agent: Agent, owner: str) -> None:
     agent.session = session
 
 
-def _close(session: Session | None, key: _Key) -> None:
+async def _close(session: Session | None, key: _Key) -> None:
     if session is None:
         return
     try:
-        session.close()
+        with anyio.fail_after(_CLOSING_TIME, shield=True):
+            await run_sync(session.close, abandon_on_cancel=True)
     except Exception:  # noqa: BLE001 - its task is over, and has nobody to raise it to
         _log.exception("the end of conversation %r could not be kept", key[1])
 

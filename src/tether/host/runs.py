@@ -157,7 +157,8 @@ class Runs:
                     goes_on = await self._one_run()
                 tasks.cancel_scope.cancel()
         finally:
-            self._set_phase("idle")
+            if not self._next:
+                self._set_phase("idle")
 
     async def _end_unwatched(self) -> None:
         """End runs once nobody has watched for too long."""
@@ -203,6 +204,8 @@ class Runs:
         if self._next or (ended_well and self.agent.state.steering):
             self._set_phase("going")
             return True
+        # Before anything is awaited: what is said from here on starts a run of its own.
+        self._set_phase("idle")
         return False
 
     def _taken(self) -> Queued | None:
@@ -243,7 +246,7 @@ class Runs:
     def changed(self) -> None:
         """Note a change of what lists show."""
         self.revision += 1
-        self._feed.ring()
+        self._feed.change()
 
 
 def _usage(message: Message) -> Usage:

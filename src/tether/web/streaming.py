@@ -1,6 +1,7 @@
 """Responses that are sent piece by piece, until they are complete or their reader has gone."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 import anyio
@@ -14,7 +15,7 @@ from tether.embedding.task_group import open_task_group
 from tether.web.refusals import Refusal, refused
 from tether.web.sse import COMMENT
 
-__all__ = ("KEEP_ALIVE", "Body", "StreamedResponse")
+__all__ = ("KEEP_ALIVE", "Body", "StreamedResponse", "Streams")
 
 KEEP_ALIVE: Final = 15.0
 """Seconds between two comments; proxies close connections on which nothing is sent for a minute or so."""
@@ -24,6 +25,35 @@ _HEADERS: Final = {
     "cache-control": "no-store, no-transform",
     "x-accel-buffering": "no",
 }
+
+
+class Streams:
+    """The responses of a server that go on until it ends: closing them ends each in order."""
+
+    KEY: Final = "tether.streams"
+    """Where they are found in the scope of a request."""
+
+    def __init__(self) -> None:
+        self._scopes: set[anyio.CancelScope] = set()
+        self._closed = False
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Let a block go on until it is done, or the streams are closed."""
+        with anyio.CancelScope() as scope:
+            self._scopes.add(scope)
+            if self._closed:
+                scope.cancel()
+            try:
+                yield
+            finally:
+                self._scopes.discard(scope)
+
+    def close(self) -> None:
+        """End all blocks, those to come too."""
+        self._closed = True
+        for scope in self._scopes:
+            scope.cancel()
 
 
 class Body:
@@ -76,8 +106,8 @@ class Body:
 class StreamedResponse(Response):
     """Server-sent events, written by `write` in a subclass.
 
-    What `write` does is cancelled when the reader goes. A `Refusal` that it raises before it sends anything is answered
-    as such.
+    What `write` does is cancelled when the reader goes, and ended in order when the server ends. A `Refusal` that it
+    raises before it sends anything is answered as such.
 
     Args:
         headers: of the response.
@@ -126,7 +156,8 @@ class StreamedResponse(Response):
             tasks.start_soon(body.keep_alive, self._keep_alive)
             try:
                 if scope["method"] != "HEAD":
-                    await self.write(scope, body)
+                    with scope.get(Streams.KEY, Streams()).opened():
+                        await self.write(scope, body)
             except Refusal as refusal:
                 if body.begun:
                     raise

@@ -13,7 +13,7 @@ from tether import (
     ToolResultMessage,
     UserMessage,
 )
-from tether.cli.export import as_html, as_markdown
+from tether.export import as_html, as_markdown
 from tether.messages import ProviderItem
 
 TALK: tuple[Message, ...] = (

@@ -1,0 +1,219 @@
+"""The application: a host, its routes, and what guards them."""
+
+import os
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tether import UsageError
+from tether import host as hosts_of_conversations
+from tether.embedding.lifespan import GracefulStop
+from tether.host import (
+    EndedError,
+    FolderStore,
+    LimitReachedError,
+    MakeAgent,
+    NotFoundError,
+    Store,
+    WhenUnwatched,
+)
+from tether.web import native, page
+from tether.web.protocols import ag_ui, openai, vercel
+from tether.web.refusals import Refusal, refused
+from tether.web.security import Authorise, Bounds, Guard
+from tether.web.site import Site
+from tether.web.streaming import Streams
+from tether.web.tokens import LinkDoor, Tokens
+
+__all__ = ("app", "mount", "site_application")
+
+_ROUTES: Final[Sequence[Callable[[Site], Sequence[BaseRoute]]]] = (
+    lambda _: page.routes(),
+    native.routes,
+    vercel.routes,
+    ag_ui.routes,
+    openai.routes,
+)
+"""What an application offers: the function `routes` of each module that adds some."""
+
+
+def app(
+    make_agent: MakeAgent,
+    *,
+    authorise: Authorise | None = None,
+    store: Store | str | os.PathLike[str] | None = None,
+    when_unwatched: WhenUnwatched = "go_on",
+    hosts: Collection[str] = (),
+    origins: Collection[str] = (),
+    bounds: Bounds | None = None,
+    model: str = "",
+    **limits: Any,
+) -> Starlette:
+    """Make an application that holds conversations: a page, and protocols for programs.
+
+    Serve it by itself, or add it to another application with `mount`.
+
+    Args:
+        make_agent: makes the agent of a conversation, new for each; see `tether.host.open`.
+        authorise: returns the name of the user that a request comes from, or None for nobody; plain or async. Users see
+            their own conversations only. `Tokens()` is for one user with a link. None lets in everybody on this
+            machine, and nobody else.
+        store: where conversations are kept, or the path of a folder; without one they last as long as the application.
+        when_unwatched: what becomes of a run that nobody follows; see `tether.host.open`.
+        hosts: the names by which the server goes, such as `chat.example.com`, in addition to `localhost`.
+        origins: pages elsewhere whose scripts may use it, such as `http://localhost:3000`.
+        bounds: how large and how many requests may be.
+        model: the name of the model, for those who have no conversation yet.
+        **limits: those of `tether.host.open`: `max_conversations`, `max_runs`, `max_log_bytes`, `rest_after`.
+
+    Returns:
+        The application. Its lifespan opens the host; as it ends, all runs are cancelled and have cleaned up.
+
+    Raises:
+        UsageError: something that is given is not what it must be.
+    """
+    if hosts and authorise is None:
+        raise UsageError("hosts= lets others in: say who may use what, with authorise=")
+    kept = FolderStore(store) if isinstance(store, str | os.PathLike) else store
+    open_host = partial(
+        hosts_of_conversations.open, make_agent, store=kept, when_unwatched=when_unwatched, **limits
+    )
+    open_host()  # an option that there is not is refused here
+    site = Site(open_host, bounds or Bounds(), model)
+    return site_application(
+        site,
+        authorise=authorise,
+        hosts=hosts,
+        origins=origins,
+        around=[Middleware(GracefulStop, grace=1.0)],
+    )
+
+
+def site_application(
+    site: Site,
+    *,
+    authorise: Authorise | None,
+    hosts: Collection[str] = (),
+    origins: Collection[str] = (),
+    around: Sequence[Middleware] = (),
+) -> Starlette:
+    """Make the application of a site; see `app`.
+
+    Args:
+        site: the site.
+        authorise: as for `app`.
+        hosts: as for `app`.
+        origins: as for `app`.
+        around: what stands around everything else.
+    """
+    middleware = [*around]
+    if origins:
+        middleware.append(_cors(origins))
+    guard = partial(Guard, authorise=authorise, hosts=hosts, origins=origins, bounds=site.bounds)
+    middleware.append(Middleware(guard))
+    if isinstance(authorise, Tokens):
+        middleware.append(Middleware(LinkDoor, authorise))
+    middleware.append(Middleware(_WithStreams, site))
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with site.opened():
+            yield
+
+    made = Starlette(
+        routes=[route for routes in _ROUTES for route in routes(site)],
+        middleware=middleware,
+        exception_handlers=_HANDLERS,
+        lifespan=lifespan,
+    )
+    made.state.site = site
+    return made
+
+
+def mount(parent: Starlette, path: str, child: Starlette) -> None:
+    """Add an application to another one, of Starlette or FastAPI, below a path.
+
+    In place of `parent.mount(path, child)`, with which the lifespan of `child` would not run, and its host not open.
+    That of the parent is entered before it, and left after it.
+
+    Args:
+        parent: the application that is served.
+        path: such as `/agent`.
+        child: what `app` has made.
+    """
+    outer = parent.router.lifespan_context
+
+    @asynccontextmanager
+    async def both(application: Any) -> AsyncIterator[Any]:
+        async with outer(application) as state, child.router.lifespan_context(child):
+            yield state
+
+    parent.router.lifespan_context = both
+    parent.mount(path, child)
+
+
+class _WithStreams:
+    """Lets responses that go on for ever know of the end of the server."""
+
+    def __init__(self, app: ASGIApp, site: Site) -> None:
+        self._app = app
+        self._site = site
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app({**scope, Streams.KEY: self._site.streams}, receive, send)
+
+
+def _cors(origins: Collection[str]) -> Middleware:
+    return Middleware(
+        CORSMiddleware,
+        allow_origins=list(origins),
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["authorization", "content-type", "last-event-id"],
+        allow_credentials=True,
+    )
+
+
+# Errors.
+
+
+def _refused(_: Request, error: Exception) -> Response:
+    match error:
+        case Refusal():
+            return refused(error)
+        case NotFoundError():
+            return refused(Refusal(404, "not_found", str(error)))
+        case EndedError():
+            return refused(Refusal(409, "ended", str(error)))
+        case LimitReachedError(limit=limit):
+            return refused(Refusal(429, f"limit_{limit}", str(error)))
+        case _:
+            return refused(Refusal(400, "bad_request", str(error)))
+
+
+def _not_served(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    kind = {404: "not_found", 405: "wrong_method"}.get(error.status_code, "bad_request")
+    message = f"{request.method} {request.url.path}: {error.detail}"
+    return refused(Refusal(error.status_code, kind, message, error.headers))
+
+
+def _failed(_: Request, error: Exception) -> JSONResponse:
+    return refused(Refusal(500, "internal", "the server has failed; its log says why"))
+
+
+_HANDLERS: Final[Any] = {
+    Refusal: _refused,
+    UsageError: _refused,
+    HTTPException: _not_served,
+    Exception: _failed,
+}

@@ -1,0 +1,166 @@
+"""What is looked at in a request, before it reaches the application. No I/O.
+
+See `tether.web.security` for the order and the reasons.
+"""
+
+import ipaddress
+from collections.abc import Collection, Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import Message, Receive, Scope, Send
+
+from tether.web.refusals import Refusal
+
+__all__ = (
+    "HEADERS",
+    "bounded",
+    "check_body",
+    "check_host",
+    "check_origin",
+    "is_loopback",
+    "is_open",
+    "is_upload",
+    "with_headers",
+)
+
+_BODIES: Final = frozenset({"POST", "PUT", "PATCH"})
+
+HEADERS: Final[Mapping[str, str]] = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data: blob:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'; trusted-types dompurify"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+"""Of every answer that has no other."""
+
+
+def _path(scope: Scope) -> str:
+    """Return the path below where the application is mounted."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    return path[len(root) :] if root and path.startswith(f"{root}/") else path
+
+
+def is_open(scope: Scope) -> bool:
+    """Say whether a request is for the page or its files, which everybody may have."""
+    path = _path(scope)
+    return scope.get("method") in {"GET", "HEAD"} and (
+        path in {"", "/"} or path.startswith("/static/")
+    )
+
+
+def is_upload(scope: Scope) -> bool:
+    """Say whether the body of a request is a file."""
+    return _path(scope).endswith("/uploads")
+
+
+def check_host(headers: Headers, scope: Scope, hosts: Collection[str]) -> None:
+    """Check that a request is for this server, and not for a name that somebody has made lead here.
+
+    Raises:
+        Refusal: it is not.
+    """
+    name = _host_name(headers.get("host", ""))
+    server = scope.get("server") or ("", None)
+    if name is None or not (
+        is_loopback(name) or name in hosts or (_is_address(name) and name == server[0])
+    ):
+        shown = headers.get("host", "")[:100]
+        message = f"this server does not go by the name {shown!r}; if it should, name it in hosts="
+        raise Refusal(421, "wrong_host", message)
+
+
+def check_origin(headers: Headers, origins: Collection[str]) -> None:
+    """Check that a request comes from a page of this server, or from no page.
+
+    Raises:
+        Refusal: it comes from another page.
+    """
+    origin, site = headers.get("origin"), headers.get("sec-fetch-site")
+    if origin is not None and origin in origins:
+        return
+    # The scheme may be that of a proxy.
+    foreign = origin is not None and urlsplit(origin).netloc != headers.get("host")
+    if foreign or site not in {None, "same-origin", "none"}:
+        message = (
+            "requests of other sites are refused; if they should not be, name the site in origins="
+        )
+        raise Refusal(403, "cross_site", message)
+
+
+def check_body(headers: Headers, scope: Scope, room: int) -> None:
+    """Check what the headers say of a body.
+
+    Raises:
+        Refusal: it is not JSON, or too large.
+    """
+    if scope["method"] not in _BODIES:
+        return
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json" and not is_upload(scope):
+        raise Refusal(415, "not_json", "the content type of a request is application/json")
+    length = headers.get("content-length", "0")
+    if not length.isascii() or not length.isdecimal() or int(length[:20]) > room:
+        raise _too_large(room)
+
+
+def bounded(receive: Receive, room: int) -> Receive:
+    """Receive a body, of so many bytes at most; more raise a `Refusal`."""
+    received = 0
+
+    async def bounded_receive() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > room:
+            raise _too_large(room)
+        return message
+
+    return bounded_receive
+
+
+def with_headers(send: Send) -> Send:
+    """Send answers with `HEADERS`."""
+
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return send_with_headers
+
+
+def _too_large(room: int) -> Refusal:
+    return Refusal(413, "too_large", f"a request here has at most {room:,} bytes")
+
+
+def _host_name(host: str) -> str | None:
+    """Return the name in a Host header, without its port; None where there is none."""
+    try:
+        parts = urlsplit(f"//{host}")
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts.hostname if parts.netloc == host and "@" not in host else None
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def is_loopback(name: str) -> bool:
+    """Say whether a name is one of this machine, and of no other."""
+    return name == "localhost" or (_is_address(name) and ipaddress.ip_address(name).is_loopback)

@@ -1,0 +1,124 @@
+"""The events of a conversation as server-sent events, for one viewer.
+
+    hello      first of all: the epoch, the number of the last event, and what `changed` tells
+    snapshot   where the viewer's place is not known: the conversation as it is; events go on behind its number
+    (message)  an event, with the id EPOCH-NUMBER
+    changed    title, state, model, usage or cost are different
+    deleted    the conversation was deleted; nothing follows
+
+A viewer that comes back names its place by `Last-Event-ID`, or by `?after=` where it has none. Numbers count within an
+epoch, which differs each time that a conversation comes back from the store.
+"""
+
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.types import Scope
+
+from tether import to_json
+from tether.embedding.task_group import open_task_group
+from tether.host import Conversation
+from tether.serialize import to_builtins
+from tether.web.sse import frame
+from tether.web.streaming import Body, StreamedResponse
+
+__all__ = ("Feed", "place_of", "snapshot_json")
+
+
+class Feed(StreamedResponse):
+    """Streams a conversation to a viewer, until it goes.
+
+    Args:
+        talk: the conversation.
+        place: the id of the last event that the viewer has got; `0` for none.
+    """
+
+    def __init__(self, talk: Conversation, place: str) -> None:
+        super().__init__()
+        self._talk = talk
+        self._place = place
+
+    async def write(self, scope: Scope, body: Body) -> None:
+        """Write the events; see `StreamedResponse`."""
+        talk = self._talk
+        hello = {"epoch": talk.epoch, "number": talk.number, **summary(talk)}
+        revision = talk.revision
+        await body.send(_named("hello", hello))
+        number = _number(talk, self._place)
+        if number is None:
+            number, snapshot = snapshot_json(talk)
+            await body.send(frame(snapshot, event="snapshot", id=f"{talk.epoch}-{number}"))
+        async with open_task_group() as tasks:
+            tasks.start_soon(_tell_changes, talk, revision, body)
+            async with talk.follow(number) as viewer:
+                async for number, event in viewer:
+                    await body.send(frame(to_json(event), id=f"{talk.epoch}-{number}"))
+        if talk.ended == "deleted":
+            await body.send(_named("deleted", {}))
+
+
+async def _tell_changes(talk: Conversation, revision: int, body: Body) -> None:
+    told = summary(talk)
+    while talk.ended is None:
+        revision = await talk.wait_changed(revision)
+        now = summary(talk)
+        if now != told:
+            told = now
+            await body.send(_named("changed", told))
+
+
+def _named(name: str, data: Any) -> bytes:
+    return frame(msgspec.json.encode(data), event=name)
+
+
+def place_of(request: Request) -> str:
+    """Return the place of a viewer that comes, or comes back."""
+    return request.headers.get("last-event-id") or request.query_params.get("after") or "0"
+
+
+def _number(talk: Conversation, place: str) -> int | None:
+    """Return the number of a place; None where it is not known."""
+    epoch, _, number = place.rpartition("-")
+    if place == "0":
+        return 0
+    if epoch != talk.epoch or not (number.isascii() and number.isdecimal()) or len(number) > 18:
+        return None
+    return int(number) if int(number) <= talk.number else None
+
+
+def summary(talk: Conversation) -> dict[str, Any]:
+    """Describe a conversation without its messages."""
+    return {
+        "title": talk.title,
+        "state": talk.state,
+        "model": talk.agent.model.name,
+        "usage": to_builtins(talk.usage),
+        "cost": talk.cost,
+    }
+
+
+def snapshot_json(talk: Conversation) -> tuple[int, bytes]:
+    """Write a conversation as it is now.
+
+    Returns:
+        The number behind which its events go on, and JSON.
+    """
+    now = talk.snapshot()
+    written = {
+        "id": talk.id,
+        "title": now.title,
+        "state": now.state,
+        "model": now.model,
+        "epoch": talk.epoch,
+        "number": now.number,
+        "messages": [
+            {"entry": entry, "message": msgspec.Raw(to_json(message))}
+            for entry, message in now.items
+        ],
+        "waiting": [msgspec.Raw(to_json(asked)) for asked in now.waiting],
+        "queued": [msgspec.Raw(to_json(message)) for message in now.queued],
+        "usage": to_builtins(now.usage),
+        "cost": now.cost,
+    }
+    return now.number, msgspec.json.encode(written)
