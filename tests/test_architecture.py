@@ -55,7 +55,7 @@ MODELS_KNOW = {
 
 GUESTS = (
     *("toolbox", "advice", "testing", "embedding"),
-    *("export", "host", "metrics", "stores", "web", "mcp", "top", "cli"),
+    *("export", "host", "metrics", "stores", "many", "web", "mcp", "top", "cli"),
 )
 """Many of a kind, made of the public face: the root and the public modules."""
 
@@ -179,6 +179,7 @@ def _may_use(family: str) -> tuple[str, ...]:
 _GUESTS_OF = {
     "cli": ("toolbox", "advice", "export", "web", "mcp", "top"),
     "mcp": ("toolbox",),
+    "many": ("host",),
     "stores": ("host",),
     "web": ("embedding", "export", "host"),
 }
