@@ -177,7 +177,7 @@ def _may_use(family: str) -> tuple[str, ...]:
 
 
 _GUESTS_OF = {
-    "cli": ("toolbox", "advice", "export", "web", "mcp", "top"),
+    "cli": ("toolbox", "advice", "many", "stores", "export", "web", "mcp", "top"),
     "mcp": ("toolbox",),
     "many": ("host",),
     "stores": ("host",),

@@ -113,6 +113,8 @@ def _command(words: Sequence[str], ending: EndSignals) -> int:
         return _show_info(words[0], words[1:])
     if words and words[0] == "top" and not any(" " in word for word in words[1:2]):
         return _top(words[1:], ending)
+    if words and words[0] == "map" and not any(" " in word for word in words[1:2]):
+        return _map(words[1:], ending)
     with ExitStack() as opened:
         try:
             arguments = parse(words, sys.stdin)
@@ -156,6 +158,19 @@ def _top(words: Sequence[str], ending: EndSignals) -> int:
     except SystemExit as error:  # of the command line's parser
         return WRONG_USAGE if error.code else ANSWERED
     return _in_event_loop(partial(show_top, arguments), ending, arguments.backend)
+
+
+def _map(words: Sequence[str], ending: EndSignals) -> int:
+    from tether.cli.map_command import map_prompts, parse_map  # noqa: PLC0415 - other commands start sooner
+
+    try:
+        arguments = parse_map(words, sys.stdin)
+        return _in_event_loop(partial(map_prompts, arguments), ending, arguments.backend)
+    except UsageError as error:
+        warn(str(error))
+        return WRONG_USAGE
+    except SystemExit as error:  # of the command line's parser
+        return WRONG_USAGE if error.code else ANSWERED
 
 
 def _run(app: App, arguments: Arguments, path: Path | None, ending: EndSignals) -> int:

@@ -23,7 +23,7 @@ from tether.messages import Prompt, Usage
 __all__ = ("Answers", "MakeAgent", "each")
 
 MakeAgent: TypeAlias = Agent | Callable[..., Agent | Awaitable[Agent]]
-"""An agent, of which each prompt gets a copy; or a function that makes one, plain or async, of the `Job` or of nothing."""
+"""An agent, of which each prompt gets a copy; or a function that makes one, plain or async, of the `Job` or nothing."""
 
 
 @asynccontextmanager

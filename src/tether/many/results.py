@@ -17,7 +17,7 @@ from tether.many.answer import Answer, Job
 from tether.messages import as_message
 from tether.serialize import to_builtins
 
-__all__ = ("NoResults", "Results", "ResultsFile", "digest_of")
+__all__ = ("NoResults", "Results", "ResultsFile", "described", "digest_of")
 
 
 class Results(Protocol):
@@ -85,7 +85,7 @@ class ResultsFile:
         Cancellation:
             While it waits for its turn. A line that is being written is written.
         """
-        line = json.dumps(_described(answer), ensure_ascii=False, default=str).encode() + b"\n"
+        line = json.dumps(described(answer), ensure_ascii=False, default=str).encode() + b"\n"
         async with self._turns:
             await run_sync(partial(self._append, line))
         if answer.ok:
@@ -120,7 +120,7 @@ def digest_of(job: Job) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:32]
 
 
-def _described(answer: Answer) -> dict[str, Any]:
+def described(answer: Answer) -> dict[str, Any]:
     """Say in JSON what came of a prompt."""
     about: dict[str, Any] = {
         "place": answer.place,
