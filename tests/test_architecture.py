@@ -173,7 +173,10 @@ def _may_use(family: str) -> tuple[str, ...]:
     return _GUESTS_OF.get(family, ())
 
 
-_GUESTS_OF = {"cli": ("toolbox", "advice", "export", "web"), "web": ("embedding", "export", "host")}
+_GUESTS_OF = {
+    "cli": ("toolbox", "advice", "export", "host", "web"),
+    "web": ("embedding", "export", "host"),
+}
 
 
 def _is_pure(name: str) -> bool:

@@ -125,13 +125,18 @@ class Following:
 
 @asynccontextmanager
 async def following(
-    app: Any, id: str, *, after: str = "", headers: dict[str, str] | None = None
+    app: Any,
+    id: str,
+    *,
+    after: str = "",
+    headers: dict[str, str] | None = None,
+    client: Client | None = None,
 ) -> AsyncIterator[Following]:
     """Follow a conversation, and leave where the block ends."""
     given = {"host": "127.0.0.1", **(headers or {})}
     scope = scope_of(f"/api/conversations/{id}/events", **given)
     scope["query_string"] = f"after={after}".encode() if after else b""
-    client = Client()
+    client = client or Client()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(app, scope, client.receive, client.send)
         viewer = Following(client)

@@ -102,6 +102,7 @@ def site_application(
     hosts: Collection[str] = (),
     origins: Collection[str] = (),
     around: Sequence[Middleware] = (),
+    has_lifespan: bool = True,
 ) -> Starlette:
     """Make the application of a site; see `app`.
 
@@ -111,6 +112,7 @@ def site_application(
         hosts: as for `app`.
         origins: as for `app`.
         around: what stands around everything else.
+        has_lifespan: whether it opens the site; else whoever serves it does.
     """
     middleware = [*around]
     if origins:
@@ -130,7 +132,7 @@ def site_application(
         routes=[route for routes in _ROUTES for route in routes(site)],
         middleware=middleware,
         exception_handlers=_HANDLERS,
-        lifespan=lifespan,
+        lifespan=lifespan if has_lifespan else None,
     )
     made.state.site = site
     return made
