@@ -41,7 +41,7 @@ import inspect
 import reprlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
+from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, get_args
 
 from attrs import define, evolve, field, frozen, setters
 
@@ -208,7 +208,20 @@ ShouldStop: TypeAlias = Callable[[TurnEnd], MaybeAsync[bool | None]]
 OnEvent: TypeAlias = Callable[[Event], object]
 AgentHook: TypeAlias = Callable[[Any], object]
 
-ProceedModel: TypeAlias = Callable[[ModelRequest], AbstractAsyncContextManager[DeltaStream]]
+
+class ProceedModel(Protocol):
+    """Makes one request of a model: an attempt, where it is made again or another model stands in."""
+
+    @property
+    def model(self) -> Model:
+        """The model that is asked."""
+        ...
+
+    def __call__(self, request: ModelRequest, /) -> AbstractAsyncContextManager[DeltaStream]:
+        """Make the request; see `Model.stream`."""
+        ...
+
+
 AroundModel: TypeAlias = Callable[
     [ModelRequest, ProceedModel], AbstractAsyncContextManager[DeltaStream]
 ]

@@ -14,6 +14,7 @@ outlasts the run, the transcript and the inbox, is the agent's.
     around          the hooks around a run
     driver          resumes the loop, publishes its events, has its requests performed, closes the run
     model_call      one request to the model: hooks, retries, alternatives, the reply as far as it has arrived
+    request         what the model is sent: the transcript, as hooks let it be seen
     tool_calls      the calls of one reply: a scope each, deadlines, threads, results in order
     refusals        what a model reads of a call that cannot run
     holdups         which call a run waits for that was cancelled

@@ -1,15 +1,15 @@
 """Perform one request to the model, and keep what arrived when it is cut off."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from functools import cache, partial
-from typing import Literal, cast
+from typing import Literal
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from tether._engine.estimate import tokens_in_request, usage_so_far
-from tether._engine.parts import RunParts, RunServices
-from tether._engine.turn_settings import TurnSettings
+from tether._engine.parts import RunServices
+from tether._engine.request import build_request
 from tether._engine.unread_calls import MARK, deltas_of, unread_call
 from tether._scopes.exceptions import in_words, plain_model_errors
 from tether.deltas import PartialReply, ReplyEnd, ReplyInfo
@@ -20,7 +20,6 @@ from tether.messages import (
     AssistantMessage,
     CustomMessage,
     Failure,
-    Message,
     StopReason,
     Usage,
 )
@@ -28,11 +27,10 @@ from tether.model import (
     AlternativeModels,
     DeltaStream,
     Model,
-    ModelMessage,
     ModelRequest,
     RetryPolicy,
 )
-from tether.transcript import Repaired, repaired, with_unique_calls
+from tether.transcript import with_unique_calls
 
 __all__ = ("ModelCall",)
 
@@ -291,7 +289,7 @@ class ModelCall:
         self._partial = self._services.live.partial = PartialReply(model=model.name)
         stream: _Stream = (await self._services.connections.connected(model)).stream
         for hook in reversed(self._parts.hooks.at("around_model")):
-            stream = _wrapped(hook, stream)
+            stream = _Wrapped(hook, _Proceed(model, stream))
         self._request_tokens = cache(partial(tokens_in_request, request))
         async with stream(request) as deltas:
             add, offer = self._partial.add, self._services.publisher.offer
@@ -345,68 +343,25 @@ class ModelCall:
         )
 
 
-async def build_request(
-    parts: RunParts, settings: TurnSettings, context: RequestContext
-) -> ModelRequest:
-    """Make of the transcript what the model is sent.
+@frozen
+class _Proceed:
+    """A `ProceedModel`."""
 
-    The hooks see it in this order: `transform_context` the list of messages, `convert` each custom message
-    left in it, `before_model` the request.
+    model: Model
+    stream: _Stream
 
-    Raises:
-        Exception: what a hook raised.
-    """
-    hooks = parts.hooks
-    transforms = hooks.at("transform_context")
-    messages: Sequence[Message] = list(parts.transcript) if transforms else ()
-    for hook in transforms:
-        given = (messages, context) if hook.takes_two else (messages,)
-        answer = await call_hook(hook, *given)
-        messages = messages if answer is None else list(answer)
-    valid = repaired(messages) if transforms else parts.transcript.for_model()
-    request = ModelRequest(
-        messages=await _converted(parts, _without_incomplete_end(valid)),
-        system=settings.system,
-        tools=[tool.spec for tool in settings.tools.values()],
-        options=settings.options,
-    )
-    for hook in hooks.at("before_model"):
-        request = await call_hook(hook, request) or request
-    return request
+    def __call__(self, request: ModelRequest, /) -> AbstractAsyncContextManager[DeltaStream]:
+        return self.stream(request)
 
 
-def _wrapped(hook: Hook, proceed: _Stream) -> _Stream:
-    return lambda request: checked(hook, hook.function(request, proceed))
+@frozen
+class _Wrapped:
+    """A request within a hook."""
 
+    hook: Hook
+    proceed: _Proceed
 
-def _without_incomplete_end(messages: Repaired) -> Repaired:
-    """Leave out an incomplete reply when nothing has followed it: it is asked for again."""
-    last = messages[-1] if messages else None
-    incomplete = isinstance(last, AssistantMessage) and last.incomplete
-    return Repaired(messages[:-1]) if incomplete else messages
-
-
-async def _converted(parts: RunParts, messages: Repaired) -> Sequence[ModelMessage]:
-    if not any(type(message) is CustomMessage for message in messages):
-        return cast("Sequence[ModelMessage]", messages)
-    converted: list[ModelMessage] = []
-    added = False
-    for message in messages:
-        if isinstance(message, CustomMessage):
-            given = await _convert(parts, message)
-            converted += given
-            added = added or bool(given)
-        else:
-            converted.append(message)
-    return converted if added else cast("Sequence[ModelMessage]", Repaired(converted))
-
-
-async def _convert(parts: RunParts, message: CustomMessage) -> Sequence[ModelMessage]:
-    for hook in parts.hooks.at("convert"):
-        answer = await call_hook(hook, message)
-        if answer is not None:
-            return cast(
-                "Sequence[ModelMessage]",
-                answer if isinstance(answer, list | tuple) else [answer],
-            )
-    return ()
+    def __call__(self, request: ModelRequest, /) -> AbstractAsyncContextManager[DeltaStream]:
+        opened: AbstractAsyncContextManager[DeltaStream]
+        opened = self.hook.function(request, self.proceed)
+        return checked(self.hook, opened)

@@ -20,9 +20,9 @@ from tether import (
     UsageError,
     UserMessage,
     Verdict,
-    price_of,
 )
 from tether.host.errors import EndedError, NotFoundError
+from tether.host.prices import Prices
 from tether.host.runs import Runs, SayWhen
 from tether.host.store import ConversationInfo, ConversationState
 from tether.host.viewers import Ended, Feed, Viewer
@@ -59,11 +59,26 @@ class Snapshot:
 class Conversation:
     """A conversation that goes on in a host, whoever looks on. Made by `Host.conversation`.
 
-    All but `fork` and what begins with `wait` is plain functions, to be called in the event loop of the host.
+    What does not wait is a plain function, to be called in the event loop of the host.
+
+    Args:
+        id: its name, among those of its owner.
+        owner: whose it is.
+        feed: its log, and those who follow it.
+        session: where it is kept, if it is.
+        prices: what replies cost.
+        fork: makes a conversation like this one.
     """
 
     def __init__(
-        self, id: str, owner: str, feed: Feed, session: Session | None, fork: Fork
+        self,
+        id: str,
+        owner: str,
+        *,
+        feed: Feed,
+        session: Session | None,
+        prices: Prices,
+        fork: Fork,
     ) -> None:
         self.id: Final = id
         self.owner: Final = owner
@@ -71,6 +86,7 @@ class Conversation:
         """Differs each time that the conversation is made or comes back from the store: numbers count within it."""
         self._feed = feed
         self._session = session
+        self._prices = prices
         self._fork = fork
         self._runs: Runs | None = None
         self._title = _noted(session, "title", "text")
@@ -150,14 +166,10 @@ class Conversation:
     @property
     def cost(self) -> float | None:
         """What its replies have cost, by the `price` of its agent or the known prices; None where that is not known."""
-        price = self.agent.price or price_of
-        replies = [m for m in self._feed.log.messages() if isinstance(m, AssistantMessage)]
-        try:
-            cost = sum(price(reply) for reply in replies)
-        except Exception:  # noqa: BLE001 - no prices are installed, or a price is wrong: it is not known
-            return None
-        free = self.agent.price is not None or not any(m.usage.output_tokens for m in replies)
-        return cost if cost or free else None
+        messages = self._feed.log.messages()
+        return self._prices.cost(
+            self.agent, (m for m in messages if isinstance(m, AssistantMessage))
+        )
 
     @property
     def updated(self) -> float:

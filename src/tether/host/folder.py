@@ -29,6 +29,9 @@ _LONGEST_TITLE: Final = 80
 _START: Final = re.compile(rb'\{"id":"([^"\\]*)","parent":(?:null|"([^"\\]*)"),"kind":"([^"\\]*)"')
 """How a line begins that tether wrote: enough to tell what it is without reading all of it."""
 
+_PLAIN: Final = re.compile(r'[^"\\\x00-\x1f\x7f-\U0010ffff]*')
+"""Text that stands in JSON as it is."""
+
 
 class FolderStore:
     """A store in a folder of session logs. Only one process may write to a log at a time.
@@ -237,7 +240,7 @@ class _Summary:
     def take(self, line: bytes) -> None:
         """Take in a line. What cannot be read is passed over."""
         found = _START.match(line)
-        if found is None:
+        if found is None or not line.endswith(b"}\n"):
             return
         id_, parent, kind = found.groups()
         if kind == b"child" or parent in self._aside:
@@ -285,12 +288,13 @@ def _info(path: Path, owner: str, written: float) -> ConversationInfo:
 
 def _mentions(path: Path, words: str) -> bool:
     """Say whether a message in a file contains some words."""
-    plain = words.encode() if words.isascii() and words.isprintable() else b""
+    wanted = words.encode() if _PLAIN.fullmatch(words) else b""
     try:
         for line in _lines(path):
-            if plain not in line.lower() or b'"message"' not in line:
-                continue
-            if (message := _message(line)) is not None and words in message.text.casefold():
+            if wanted not in line.lower() and b"\\u" not in line:
+                continue  # most lines, without decoding them
+            message = _message(line) if b'"message"' in line else None
+            if message is not None and words in message.text.casefold():
                 return True
     except OSError:
         pass

@@ -15,8 +15,9 @@ from attrs import define, field, frozen
 from tether import Agent, Message, Session, UsageError
 from tether.hooks import call_maybe_async
 from tether.host.conversation import Conversation
-from tether.host.errors import LimitReachedError, NotFoundError
+from tether.host.errors import EndedError, LimitReachedError, NotFoundError
 from tether.host.log import Log
+from tether.host.prices import Prices
 from tether.host.runs import Runs
 from tether.host.store import ConversationInfo, Store
 from tether.host.viewers import Ended, Feed
@@ -88,6 +89,7 @@ class Host:
         self._tasks = tasks
         # By owner and id; the one that was asked for last stands last.
         self._places: dict[_Key, _Place] = {}
+        self._prices = Prices()
         self._closed = False
 
     @property
@@ -190,7 +192,6 @@ class Host:
         self._closed = True
         for place in self._places.values():
             place.end("closed")
-        self._tasks.cancel_scope.cancel()
 
     # How conversations come and go.
 
@@ -234,7 +235,7 @@ class Host:
     def _is_kept(self, talk: Conversation) -> bool:
         return self._settings.store is not None and not talk.queued
 
-    async def _keep(
+    async def _keep(  # noqa: ASYNC114 - started in one place, and waited for
         self,
         key: _Key,
         place: _Place,
@@ -247,8 +248,8 @@ class Host:
         """Be the task that a conversation lives in."""
         session: Session | None = None
         try:
-            session = await self._session(key, create=create)
             with place.scope:
+                session = await self._session(key, create=create)
                 talk, runs = await self._made(key, place, session, copied)
                 async with runs.agent.opened():
                     if title:
@@ -259,6 +260,8 @@ class Host:
                         rests=lambda: self._is_kept(talk), rest_after=self._settings.rest_after
                     )
                     place.end("rest")
+            if place.conversation is None:
+                raise EndedError("this host was closed while the conversation was being opened")
         except Exception:
             if place.conversation is None:
                 raise  # to whoever asked for it
@@ -287,13 +290,16 @@ class Host:
         """Make a conversation, and have its agent made."""
         owner, id_ = key
         feed = place.feed = Feed(Log(max_bytes=self._settings.max_log_bytes))
-        talk = Conversation(id_, owner, feed, session, self._fork)
+        talk = Conversation(
+            id_, owner, feed=feed, session=session, prices=self._prices, fork=self._fork
+        )
         agent = self._checked(await call_maybe_async(self._settings.make_agent, talk), session)
         if known := copied or (() if session is None else session.messages):
             agent.reset(repaired(known))
         if session is not None:
             _adopt(session, agent, owner)
         feed.log.keep(agent.messages)
+        await self._prices.load(agent)
         runs = Runs(agent, feed, grace=self._settings.grace, admit=self._admit)
         talk.begin(runs)
         return talk, runs

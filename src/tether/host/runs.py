@@ -246,7 +246,7 @@ class Runs:
     def changed(self) -> None:
         """Note a change of what lists show."""
         self.revision += 1
-        self._feed.ring()
+        self._feed.change()
 
 
 def _usage(message: Message) -> Usage:

@@ -20,8 +20,27 @@ _CHECKPOINT_EVERY: Final = 32
 """A viewer goes no further than this many events without a checkpoint."""
 
 
+class _Bell:
+    """Wakes up all who wait, and costs next to nothing where nobody does."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self) -> None:
+        self._event: anyio.Event | None = None
+
+    def ring(self) -> None:
+        if self._event is not None:
+            self._event.set()
+            self._event = None
+
+    async def rung(self) -> None:
+        if self._event is None:
+            self._event = anyio.Event()
+        await self._event.wait()
+
+
 class Feed:
-    """A log, and those who wait for more of it.
+    """A log, and those who wait for more of it, or for something else to change.
 
     Args:
         log: the log.
@@ -32,45 +51,42 @@ class Feed:
         self.viewers = 0
         """How many follow."""
         self.ended: Ended | None = None
-        # Made where somebody waits: most events come while nobody does.
-        self._bell: anyio.Event | None = None
+        self._events = _Bell()
+        self._changes = _Bell()
 
     def append(self, event: Event) -> None:
         """Add an event."""
         self.log.append(event)
-        self.ring()
+        self._events.ring()
 
     def end(self, why: Ended) -> None:
         """Let viewers end, once they have got what is there."""
         if self.ended is None:
             self.ended = why
-            self.ring()
+            self.change()
 
-    def ring(self) -> None:
-        """Wake up all who wait."""
-        if self._bell is not None:
-            self._bell.set()
-            self._bell = None
+    def change(self) -> None:
+        """Let all who wait look again."""
+        self._events.ring()
+        self._changes.ring()
 
-    async def rung(self) -> None:
-        """Wait for whatever happens next.
+    async def more(self) -> None:
+        """Wait for an event, or a change.
 
         Cancellation:
             At once.
         """
-        if self._bell is None:
-            self._bell = anyio.Event()
-        await self._bell.wait()
+        await self._events.rung()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until something holds, which whoever brings it about rings for.
+        """Wait until something holds; whoever brings it about calls `change`.
 
         Cancellation:
             At once.
         """
         await checkpoint_if_cancelled()
         while not condition():
-            await self.rung()
+            await self._changes.rung()
 
 
 class Viewer(AsyncIterator[tuple[int, Event]]):
@@ -134,7 +150,7 @@ class Viewer(AsyncIterator[tuple[int, Event]]):
             if self._feed.ended is not None:
                 break
             self._since_checkpoint = 0
-            await self._feed.rung()
+            await self._feed.more()
         self.close()
         await checkpoint_if_cancelled()
         raise StopAsyncIteration
@@ -143,7 +159,7 @@ class Viewer(AsyncIterator[tuple[int, Event]]):
         """Stop following. A task that waits for the next event gets `StopAsyncIteration`."""
         if self._state == "following":
             self._feed.viewers -= 1
-            self._feed.ring()
+            self._feed.change()
         self._state = "closed"
 
     async def aclose(self) -> None:
@@ -175,4 +191,4 @@ class Viewer(AsyncIterator[tuple[int, Event]]):
         if self._state == "new":
             self._state = "following"
             self._feed.viewers += 1
-            self._feed.ring()
+            self._feed.change()

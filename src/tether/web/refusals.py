@@ -26,8 +26,12 @@ class Refusal(Exception):  # noqa: N818 - the answer to a request, and no fault 
         self.message = message
         self.headers = headers
 
+    @property
+    def body(self) -> Mapping[str, object]:
+        """What the answer says."""
+        return {"error": {"kind": self.kind, "message": self.message}}
+
 
 def refused(refusal: Refusal) -> JSONResponse:
     """Make the answer to a request that is not carried out."""
-    body = {"error": {"kind": refusal.kind, "message": refusal.message}}
-    return JSONResponse(body, refusal.status, refusal.headers)
+    return JSONResponse(refusal.body, refusal.status, refusal.headers)
