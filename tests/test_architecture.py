@@ -194,9 +194,9 @@ def test_what_decides_does_no_io() -> None:
     assert [name for name in pure if _packages(name) & FORBIDDEN_IN_PURE] == []
 
 
-def test_two_rooms_know_httpx() -> None:
+def test_three_rooms_know_httpx() -> None:
     knowing = [name for name in MODULES if "httpx" in _packages(name)]
-    rooms = ("models._http", "transport")
+    rooms = ("models._http", "transport", "web.remote")
     assert [name for name in knowing if not name.startswith(rooms)] == []
 
 

@@ -10,8 +10,9 @@ import msgspec
 from attrs import frozen
 
 from tether import Deny, UsageError, Verdict
-from tether.web.follower import Changed, Followed, Follower, Snapshot, snapshot_from
-from tether.web.remote_errors import RemoteError, refusal
+from tether.transport import StreamingTransport
+from tether.web.remote.errors import RemoteError, refusal
+from tether.web.remote.follower import Changed, Followed, Follower, Snapshot, snapshot_from
 
 __all__ = (
     "Changed",
@@ -64,8 +65,9 @@ async def connect(
     """
     base, link = _split(url)
     given = {**(headers or {}), **({"authorization": f"Bearer {token}"} if token else {})}
+    transport = StreamingTransport(limits=httpx.Limits(max_connections=None))
     async with httpx.AsyncClient(
-        base_url=base, headers=given, timeout=_TIMEOUT, limits=httpx.Limits(max_connections=None)
+        base_url=base, headers=given, timeout=_TIMEOUT, transport=transport
     ) as http:
         remote = Remote(http)
         if link is not None:

@@ -13,7 +13,7 @@ from attrs import frozen
 from tether import ApprovalRequested, Event, Message, Usage, UserMessage, from_json
 from tether.errors import DecodeError
 from tether.serialize import from_builtins
-from tether.web.remote_errors import refusal
+from tether.web.remote.errors import refusal
 from tether.web.sse import Reader, Received
 
 __all__ = ("Changed", "Followed", "Follower", "Snapshot", "snapshot_from")
