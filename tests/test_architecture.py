@@ -53,10 +53,13 @@ MODELS_KNOW = {
 }
 """All that the models know of the rest; and `_engine` knows nothing of them."""
 
-GUESTS = ("toolbox", "advice", "testing", "embedding", "export", "host", "web", "cli")
+GUESTS = (
+    *("toolbox", "advice", "testing", "embedding"),
+    *("export", "host", "stores", "web", "mcp", "top", "cli"),
+)
 """Many of a kind, made of the public face: the root and the public modules."""
 
-FACES = ("", "blocking", "session", "transport", "web.page", *GUESTS)
+FACES = ("", "blocking", "session", "transport", "web.page", *(g for g in GUESTS if g != "top"))
 """Packages whose `__init__` exports what people use of them."""
 
 FORBIDDEN_IN_PURE = {"anyio", "httpx", "time", "random", "uuid", "socket", "subprocess"}
@@ -174,7 +177,9 @@ def _may_use(family: str) -> tuple[str, ...]:
 
 
 _GUESTS_OF = {
-    "cli": ("toolbox", "advice", "export", "host", "web"),
+    "cli": ("toolbox", "advice", "export", "host", "web", "mcp", "top"),
+    "mcp": ("toolbox",),
+    "stores": ("host",),
     "web": ("embedding", "export", "host"),
 }
 
@@ -194,9 +199,10 @@ def test_what_decides_does_no_io() -> None:
     assert [name for name in pure if _packages(name) & FORBIDDEN_IN_PURE] == []
 
 
-def test_three_rooms_know_httpx() -> None:
+def test_few_rooms_know_httpx() -> None:
+    """Beside the models, clients of other servers."""
     knowing = [name for name in MODULES if "httpx" in _packages(name)]
-    rooms = ("models._http", "transport", "web.remote")
+    rooms = ("models._http", "transport", "top.scrape", "web.remote")
     assert [name for name in knowing if not name.startswith(rooms)] == []
 
 

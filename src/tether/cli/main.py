@@ -151,14 +151,19 @@ def _show_info(command: str, words: Sequence[str]) -> int:
     return ANSWERED
 
 
-_COMMANDS: Final = {"serve": "tether.cli.serve_command", "attach": "tether.cli.attach_command"}
-"""Modules, loaded only for their command: each has `parse(words)`, and `run` for what that returns."""
+_COMMANDS: Final = {
+    "attach": ("attach_command", "parse_attach", "attach"),
+    "serve": ("serve_command", "parse_serve", "serve"),
+    "top": ("top_command", "parse_top", "show_top"),
+}
+"""The module of a command, loaded for it alone; what reads its words, and what does what they say."""
 
 
 def _run_command(name: str, words: Sequence[str], ending: EndSignals) -> int:
     try:
-        module = import_module(_COMMANDS[name])
-        arguments = module.parse(words)
+        module_name, reader, doer = _COMMANDS[name]
+        module = import_module(f"tether.cli.{module_name}")
+        arguments = getattr(module, reader)(words)
     except ModuleNotFoundError as error:
         if error.name not in {"starlette", "hypercorn"}:
             raise
@@ -169,7 +174,8 @@ def _run_command(name: str, words: Sequence[str], ending: EndSignals) -> int:
         return WRONG_USAGE
     except SystemExit as error:  # of the command line's parser
         return WRONG_USAGE if error.code else ANSWERED
-    return _in_event_loop(partial(module.run, arguments), ending, arguments.backend)
+    work = partial(getattr(module, doer), arguments)
+    return _in_event_loop(work, ending, arguments.backend)
 
 
 def _run(app: App, arguments: Arguments, path: Path | None, ending: EndSignals) -> int:

@@ -26,7 +26,8 @@ from tether.host import open as open_host
 from tether.toolbox import coding_tools
 from tether.web import Bounds, Tokens
 from tether.web.application import site_application
-from tether.web.serving import listening, serve
+from tether.web.serving import listening
+from tether.web.serving import serve as serve_on
 from tether.web.site import Site
 
 __all__ = ()
@@ -59,7 +60,7 @@ class ServeArguments:
     make_agent: Callable[[Conversation], Agent]
 
 
-def parse(words: Sequence[str]) -> ServeArguments:
+def parse_serve(words: Sequence[str]) -> ServeArguments:
     """Read the words after `tether serve`, load extensions, and listen.
 
     Raises:
@@ -112,7 +113,7 @@ def _is_ours(tool: Tool) -> bool:
     return tool.function.__module__.startswith("tether.toolbox.")
 
 
-async def run(arguments: ServeArguments) -> int:
+async def serve(arguments: ServeArguments) -> int:
     """Serve until Ctrl-C.
 
     Cancellation:
@@ -138,7 +139,7 @@ async def run(arguments: ServeArguments) -> int:
         print(f"{arguments.model} in {visible(str(Path.cwd()))}, at {url}")
         _say_link(url, tokens)
         print(f"  from a terminal: tether attach {url} --token {tokens.bearer}", flush=True)
-        await serve(
+        await serve_on(
             application,
             arguments.listener,
             backend=arguments.backend,

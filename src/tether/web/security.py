@@ -17,7 +17,7 @@ keep browsers from running, framing, sniffing or leaking anything.
 
 import inspect
 from collections.abc import Awaitable, Callable, Collection
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import anyio
 from attrs import field, frozen
@@ -173,11 +173,9 @@ def owner_of(scope: Scope) -> str:
 
 
 async def _answered(authorise: Authorise, connection: HTTPConnection) -> str | None:
-    owner: object
     try:
-        owner = authorise(connection)
-        if inspect.isawaitable(owner):
-            owner = await owner
+        answer = authorise(connection)
+        owner: Any = await answer if inspect.isawaitable(answer) else answer
     except HTTPException as error:
         raise Refusal(error.status_code, "unauthorised", error.detail, error.headers) from error
     if owner is not None and not isinstance(owner, str):

@@ -172,7 +172,7 @@ class RemoteConversation:
     """A conversation on a server."""
 
     def __init__(self, remote: Remote, id: str) -> None:
-        self._remote = remote
+        self.remote: Final = remote
         self._path = f"api/conversations/{quote(id, safe='')}"
         self.id: Final = id
 
@@ -186,7 +186,7 @@ class RemoteConversation:
         Returns:
             The iterator; it comes back by itself when the connection is lost.
         """
-        return self._remote.follow(f"{self._path}/events", after)
+        return self.remote.follow(f"{self._path}/events", after)
 
     async def snapshot(self) -> Snapshot:
         """Ask for the conversation as it is now.
@@ -194,7 +194,7 @@ class RemoteConversation:
         Raises:
             RemoteError: there is none.
         """
-        return snapshot_from(await self._remote.json("GET", self._path))
+        return snapshot_from(await self.remote.json("GET", self._path))
 
     async def say(
         self,
@@ -224,7 +224,7 @@ class RemoteConversation:
         Returns:
             Its id, for `say`.
         """
-        sent = await self._remote.json(
+        sent = await self.remote.json(
             "POST",
             f"{self._path}/uploads",
             params={"name": name},
@@ -278,16 +278,16 @@ class RemoteConversation:
             RemoteError: there is no such message.
         """
         made = await self._post("fork", {"entry": entry, "edit": edit})
-        return RemoteConversation(self._remote, made["id"])
+        return RemoteConversation(self.remote, made["id"])
 
     async def delete(self) -> None:
         """End its run, and forget it."""
-        await self._remote.request("DELETE", self._path)
+        await self.remote.request("DELETE", self._path)
 
     async def export(self, format: Literal["html", "markdown", "jsonl"] = "html") -> str:
         """Write it as a document."""
         path, params = f"{self._path}/export", {"format": format}
-        return (await self._remote.request("GET", path, params=params)).text
+        return (await self.remote.request("GET", path, params=params)).text
 
     async def _post(self, what: str, body: Mapping[str, Any]) -> Any:
-        return await self._remote.json("POST", f"{self._path}/{what}", json=body)
+        return await self.remote.json("POST", f"{self._path}/{what}", json=body)
