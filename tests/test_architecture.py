@@ -177,10 +177,10 @@ def _may_use(family: str) -> tuple[str, ...]:
 
 
 _GUESTS_OF = {
-    "cli": ("toolbox", "advice", "export", "web", "mcp", "top"),
+    "cli": ("toolbox", "advice", "export", "web", "mcp", "metrics", "top"),
     "mcp": ("toolbox",),
     "stores": ("host",),
-    "web": ("embedding", "export", "host"),
+    "web": ("embedding", "export", "host", "metrics"),
 }
 
 
