@@ -55,7 +55,7 @@ MODELS_KNOW = {
 
 GUESTS = (
     *("toolbox", "advice", "testing", "embedding"),
-    *("export", "host", "stores", "web", "mcp", "top", "cli"),
+    *("export", "host", "metrics", "stores", "web", "mcp", "top", "cli"),
 )
 """Many of a kind, made of the public face: the root and the public modules."""
 
@@ -177,10 +177,10 @@ def _may_use(family: str) -> tuple[str, ...]:
 
 
 _GUESTS_OF = {
-    "cli": ("toolbox", "advice", "export", "host", "web", "mcp", "top"),
+    "cli": ("toolbox", "advice", "export", "host", "web", "mcp", "metrics", "top"),
     "mcp": ("toolbox",),
     "stores": ("host",),
-    "web": ("embedding", "export", "host"),
+    "web": ("embedding", "export", "host", "metrics"),
 }
 
 

@@ -68,9 +68,11 @@ class Client:
 
 
 @asynccontextmanager
-async def opened(app: Starlette, **options: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """Start an application without a server, and give a client that reads whole answers."""
-    transport = httpx.ASGITransport(app)
+async def opened(
+    app: Starlette, *, address: str = "127.0.0.1", **options: Any
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Start an application without a server, and give a client that reads whole answers, at an address."""
+    transport = httpx.ASGITransport(app, client=(address, 50000))
     headers = {"content-type": "application/json", **options.pop("headers", {})}
     async with (
         app.router.lifespan_context(app),

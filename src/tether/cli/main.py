@@ -31,6 +31,7 @@ from tether.cli.editor import edited_lines, printing_above
 from tether.cli.extensions import App, configuration_folder, untrusted_init
 from tether.cli.info_commands import INFO_COMMANDS
 from tether.cli.live import Live
+from tether.cli.measuring import Work, measured
 from tether.cli.permission import ask_at_terminal
 from tether.cli.session_files import Unkept, find_session, new_session_path
 from tether.cli.signals import INTERRUPTED, EndSignals, interrupted
@@ -131,6 +132,7 @@ def _command(words: Sequence[str], ending: EndSignals) -> int:
             agent.model = chosen_model(
                 app, model=arguments.model, base_url=arguments.base_url, path=path
             )
+            also_measured = opened.enter_context(measured(agent, arguments.metrics))
         except (UsageError, DecodeError, OSError) as error:
             warn(_in_words(error))
             if isinstance(error, DecodeError) and error.path != "line 1":
@@ -138,7 +140,7 @@ def _command(words: Sequence[str], ending: EndSignals) -> int:
             return WRONG_USAGE
         except SystemExit as error:  # of the command line's parser
             return WRONG_USAGE if error.code else ANSWERED
-        return _run(app, arguments, path, ending)
+        return _run(app, arguments, path, ending, also_measured)
 
 
 def _show_info(command: str, words: Sequence[str]) -> int:
@@ -178,13 +180,19 @@ def _run_command(name: str, words: Sequence[str], ending: EndSignals) -> int:
     return _in_event_loop(work, ending, arguments.backend)
 
 
-def _run(app: App, arguments: Arguments, path: Path | None, ending: EndSignals) -> int:
+def _run(
+    app: App,
+    arguments: Arguments,
+    path: Path | None,
+    ending: EndSignals,
+    also_measured: Callable[[Work], Work],
+) -> int:
     if arguments.request:
         request = message_with_files(arguments.request, warn, typed=arguments.typed)
         work = partial(_answer, app.agent, request, _display(arguments))
     else:
         work = partial(_converse, app, arguments, path)
-    return _in_event_loop(work, ending, arguments.backend)
+    return _in_event_loop(also_measured(work), ending, arguments.backend)
 
 
 def _in_event_loop(work: Callable[[], Awaitable[int]], ending: EndSignals, backend: str) -> int:
