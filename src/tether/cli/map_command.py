@@ -57,7 +57,7 @@ class MapArguments:
     backend: str
 
 
-def parse_map(words: Sequence[str], stdin: TextIO) -> MapArguments:
+def parse_map(words: Sequence[str]) -> MapArguments:
     """Read the words after `tether map`, and the prompts.
 
     Raises:
@@ -69,7 +69,7 @@ def parse_map(words: Sequence[str], stdin: TextIO) -> MapArguments:
     if model is None:
         warn("no API key (such as OPENAI_API_KEY) is set: using the offline model")
     return MapArguments(
-        prompts=_prompts(options.prompts, stdin),
+        prompts=_prompts(options.prompts, sys.stdin),
         model=model or "offline",
         system=options.system,
         at_once=options.at_once,
@@ -87,17 +87,25 @@ async def map_prompts(arguments: MapArguments) -> int:
     """Have the prompts answered.
 
     Returns:
-        The exit code: 0 if all were answered, 1 if one failed, 3 if a limit was reached.
+        The exit code: 0 if all were answered, 1 if one failed, 2 if the model or the store is not to be had, 3 if a
+        limit was reached.
 
     Raises:
-        UsageError: the model, the store or the results are not to be had.
         OSError: an answer cannot be written.
 
     Cancellation:
         Cancels all runs. What was printed is kept.
     """
-    agent = _agent(arguments)
     in_utf8(as_door(sys.stdout).stream)
+    try:
+        return await _answer_all(arguments)
+    except UsageError as error:
+        warn(str(error))
+        return 2
+
+
+async def _answer_all(arguments: MapArguments) -> int:
+    agent = _agent(arguments)
     async with _results(arguments) as results:
         runs = each(
             agent,
