@@ -70,6 +70,11 @@ class View:
         """What activity is about: the same, but never all since the start."""
         return self._of(_USUAL if self.window is None else self.window)
 
+    @property
+    def whole(self) -> list[Span | None]:
+        """All since the start of each server."""
+        return [span(source.history, None, at=self.at) for source in self.sources]
+
     def _of(self, window: float | None) -> list[Span | None]:
         key = (window, self.at, self.base)
         if key not in self._spans:
