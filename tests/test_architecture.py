@@ -53,7 +53,10 @@ MODELS_KNOW = {
 }
 """All that the models know of the rest; and `_engine` knows nothing of them."""
 
-GUESTS = ("toolbox", "advice", "testing", "embedding", "export", "host", "web", "mcp", "top", "cli")
+GUESTS = (
+    *("toolbox", "advice", "testing", "embedding"),
+    *("export", "host", "metrics", "stores", "web", "mcp", "top", "cli"),
+)
 """Many of a kind, made of the public face: the root and the public modules."""
 
 FACES = ("", "blocking", "session", "transport", "web.page", *(g for g in GUESTS if g != "top"))
@@ -175,8 +178,9 @@ def _may_use(family: str) -> tuple[str, ...]:
 
 _GUESTS_OF = {
     "cli": ("toolbox", "advice", "export", "web", "mcp", "top"),
-    "web": ("embedding", "export", "host"),
     "mcp": ("toolbox",),
+    "stores": ("host",),
+    "web": ("embedding", "export", "host"),
 }
 
 

@@ -10,6 +10,7 @@ from tether._engine.around import hooks_around, within_hooks
 from tether._engine.driver import Driver
 from tether._engine.inbox import message_of
 from tether._engine.interruption import RunControl
+from tether._engine.lease import keeping_claim
 from tether._engine.line import Place
 from tether._engine.parts import LiveRun, RunParts, RunServices
 from tether._engine.publisher import Publisher
@@ -91,7 +92,10 @@ class ActiveRun:
 
         async def carry_out() -> RunResult:
             self.control.start()
-            async with parts.background() as background:
+            async with (
+                parts.background() as background,
+                keeping_claim(parts.session, self.control),
+            ):
                 end = await Driver(loop, evolve(services, background=background)).drive()
             if end.stop_reason == "error" and self.live.error is not None:
                 raise self.live.error
@@ -100,7 +104,7 @@ class ActiveRun:
         try:
             if not services.around_run:
                 return await carry_out()
-            return await within_hooks(services.around_run, self._context(), carry_out)
+            return await within_hooks(services.around_run, self._context(sink), carry_out)
         except BaseException as error:
             if getgeneratorstate(loop) == GEN_CREATED:  # by a hook, before the run began
                 await Driver(loop, services).drive(error)  # noqa: ASYNC102 - of a cancellation it waits for nothing
@@ -119,7 +123,7 @@ class ActiveRun:
             waiting=parts.inbox.anything_waits,
         )
 
-    def _context(self) -> RunContext:
+    def _context(self, sink: EventSink[Event]) -> RunContext:
         parts, prompts = self._parts, tuple(self._prompts)
         settings = parts.settings()
         said: Sequence[Message] = (*parts.transcript.messages[:1], *prompts)
@@ -134,6 +138,9 @@ class ActiveRun:
             session=parts.session,
             hooks=parts.hooks,
             spent=self.spent,
+            tools=lambda: tuple(parts.settings().tools.values()),
+            unread=lambda: sink.unread,
+            held_up=lambda: sink.waited,
         )
 
     def over(self) -> None:

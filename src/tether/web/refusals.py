@@ -20,11 +20,14 @@ class Refusal(Exception):  # noqa: N818 - the answer to a request, and no fault 
     def __init__(
         self, status: int, kind: str, message: str, headers: Mapping[str, str] | None = None
     ) -> None:
-        super().__init__(message)
+        super().__init__(status, kind, message, headers)
         self.status = status
         self.kind = kind
         self.message = message
         self.headers = headers
+
+    def __str__(self) -> str:
+        return self.message
 
     @property
     def body(self) -> Mapping[str, object]:
