@@ -13,6 +13,8 @@ SIZES = [(80, 24), (160, 50)]
 TETHER = """\
 # TYPE tether_runs_active gauge
 tether_runs_active 3
+# TYPE tether_runs_started_total counter
+tether_runs_started_total{{agent="shop"}} {more}
 # TYPE tether_runs_total counter
 tether_runs_total{{agent="shop",stop_reason="stop"}} {done}
 tether_runs_total{{agent="shop",stop_reason="error"}} 1
@@ -29,6 +31,26 @@ tether_tokens_total{{agent="shop",model="offline",kind="output"}} 800
 tether_cost_usd_total{{agent="shop"}} 0.1234
 # TYPE tether_approvals_waiting gauge
 tether_approvals_waiting 2
+# TYPE tether_approval_wait_seconds histogram
+tether_approval_wait_seconds_bucket{{verdict="allowed",le="10"}} 5
+tether_approval_wait_seconds_bucket{{verdict="allowed",le="60"}} 6
+tether_approval_wait_seconds_bucket{{verdict="allowed",le="+Inf"}} 6
+tether_approval_wait_seconds_sum{{verdict="allowed"}} 44
+tether_approval_wait_seconds_count{{verdict="allowed"}} 6
+# TYPE tether_tool_calls_active gauge
+tether_tool_calls_active 1
+# TYPE tether_events_unread gauge
+tether_events_unread 17
+# TYPE tether_model_first_delta_seconds histogram
+tether_model_first_delta_seconds_bucket{{model="offline",le="0.5"}} {done}
+tether_model_first_delta_seconds_bucket{{model="offline",le="+Inf"}} {done}
+tether_model_first_delta_seconds_count{{model="offline"}} {done}
+# TYPE tether_model_request_duration_seconds histogram
+tether_model_request_duration_seconds_bucket{{model="offline",le="1"}} 30
+tether_model_request_duration_seconds_bucket{{model="offline",le="5"}} {done}
+tether_model_request_duration_seconds_bucket{{model="offline",le="+Inf"}} {done}
+tether_model_request_duration_seconds_sum{{model="offline"}} 60
+tether_model_request_duration_seconds_count{{model="offline"}} {done}
 # TYPE tether_model_requests_total counter
 tether_model_requests_total{{model="offline",stop_reason="stop"}} {done}
 # TYPE tether_model_retries_total counter

@@ -127,11 +127,11 @@ def ordered(
     pins, keyed = choice.pins, list[tuple[bool, float, str, Row]]()
     for row in rows:
         pinned = row.key in pins
+        order, level = 0.0, 0.0
         if choice.sort == "activity" or choice.only_active:
             level = _level(row, recent)
-            if choice.only_active and level == -math.inf and not pinned:
-                continue
-        order = 0.0
+        if choice.only_active and level == -math.inf and not pinned:
+            continue
         if choice.sort == "activity":
             order = -level
         elif choice.sort != "name":
