@@ -243,3 +243,20 @@ def test_ages_units_and_no_numbers() -> None:
     lines = drawn(view_of([page]), 80, 24)
     cells = {line.split()[0]: line.split()[1] for line in lines[3:7]}
     assert cells == {"a_time_seconds": "1m30s", "b": "NaN", "c": "+Inf", "d_bytes": "60MiB"}
+
+
+def test_fifty_thousand_series_are_a_table_like_any_other() -> None:
+    """What that costs is in the benchmarks."""
+    view = view_of(
+        [
+            "".join(f'a_total{{id="{n}"}} {n + step * (n == 4321)}\n' for n in range(50_000))
+            for step in (0, 1)
+        ]
+    )
+    assert "50000 series" in drawn(view, 80, 24)[0]
+    view.toggle_folded()
+    assert drawn(view, 80, 24)[3].startswith('a_total{id="4321"}')
+    view.move(10**9)
+    assert drawn(view, 80, 24)[-3].startswith('a_total{id="9999"}')
+    view.filter("4321")
+    assert len(view.rows()) == 15

@@ -57,7 +57,7 @@ class Moment:
         return self.values[column] if column < len(self.values) else ABSENT
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class History:
     """The moments of one server, and what its series are."""
 

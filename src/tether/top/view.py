@@ -18,7 +18,7 @@ _USUAL: Final = 10.0
 """Seconds of the window at first, and of the one that says what is active when there is none."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class View:
     """What is seen of some servers.
 
