@@ -53,10 +53,13 @@ MODELS_KNOW = {
 }
 """All that the models know of the rest; and `_engine` knows nothing of them."""
 
-GUESTS = ("toolbox", "advice", "testing", "embedding", "export", "host", "web", "cli")
+GUESTS = (
+    *("toolbox", "advice", "testing", "embedding"),
+    *("export", "host", "stores", "web", "mcp", "top", "cli"),
+)
 """Many of a kind, made of the public face: the root and the public modules."""
 
-FACES = ("", "blocking", "session", "transport", "web.page", *GUESTS)
+FACES = ("", "blocking", "session", "transport", "web.page", *(g for g in GUESTS if g != "top"))
 """Packages whose `__init__` exports what people use of them."""
 
 FORBIDDEN_IN_PURE = {"anyio", "httpx", "time", "random", "uuid", "socket", "subprocess"}
@@ -173,7 +176,12 @@ def _may_use(family: str) -> tuple[str, ...]:
     return _GUESTS_OF.get(family, ())
 
 
-_GUESTS_OF = {"cli": ("toolbox", "advice", "export", "web"), "web": ("embedding", "export", "host")}
+_GUESTS_OF = {
+    "cli": ("toolbox", "advice", "export", "web", "mcp", "top"),
+    "mcp": ("toolbox",),
+    "stores": ("host",),
+    "web": ("embedding", "export", "host"),
+}
 
 
 def _is_pure(name: str) -> bool:
@@ -192,8 +200,9 @@ def test_what_decides_does_no_io() -> None:
 
 
 def test_two_rooms_know_httpx() -> None:
+    """And the module of `tether top` that asks servers for their metrics."""
     knowing = [name for name in MODULES if "httpx" in _packages(name)]
-    rooms = ("models._http", "transport")
+    rooms = ("models._http", "transport", "top.scrape")
     assert [name for name in knowing if not name.startswith(rooms)] == []
 
 

@@ -13,6 +13,8 @@ import tether
 from tether import (
     AgentBusyError,
     AssistantMessage,
+    BusyError,
+    LostClaimError,
     ModelError,
     NothingToContinueError,
     OutputError,
@@ -22,16 +24,28 @@ from tether import (
 )
 from tether.cli.terminal import _LeftError  # pyright: ignore[reportPrivateUsage]
 from tether.errors import ArgumentsError, ConsumerTooSlowError, DecodeError, ToolDefinitionError
+from tether.host.errors import EndedError, LimitReachedError, NotFoundError
 from tether.loop import End, Interruption
 from tether.serialize import _Misfit  # pyright: ignore[reportPrivateUsage]
 from tether.testing._steps import Overdue
 from tether.toolbox.confinement import OutsideRootError
 from tether.toolbox.seen import ChangedError
+from tether.transport._exchanges import (
+    ConnectionWasStaleError,  # pyright: ignore[reportPrivateUsage]
+)
+from tether.web.refusals import Refusal
 
 EXAMPLES: list[BaseException] = [
     ChangedError("notes.txt has changed since it was read"),
     TetherError("root"),
     UsageError("wrong"),
+    BusyError("in use"),
+    LostClaimError("taken over"),
+    NotFoundError("not found"),
+    EndedError("deleted"),
+    LimitReachedError("too many", limit="runs"),
+    Refusal(404, "not_found", "there is no such thing", {"a": "b"}),
+    ConnectionWasStaleError("stale"),
     AgentBusyError("busy"),
     NothingToContinueError("nothing"),
     ToolDefinitionError("no tool"),

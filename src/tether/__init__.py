@@ -11,6 +11,8 @@ from tether.commands import Commands
 from tether.deltas import TextDelta, ThinkingDelta
 from tether.errors import (
     AgentBusyError,
+    BusyError,
+    LostClaimError,
     ModelError,
     NothingToContinueError,
     OutputError,
@@ -74,6 +76,7 @@ __all__ = (
     "Approve",
     "AssistantMessage",
     "Audio",
+    "BusyError",
     "Chat",
     "Commands",
     "CustomMessage",
@@ -84,6 +87,7 @@ __all__ = (
     "Image",
     "Invocation",
     "Limits",
+    "LostClaimError",
     "Message",
     "MessageEnd",
     "MessageStart",

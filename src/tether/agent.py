@@ -825,7 +825,7 @@ class Agent(Hookable):
 
         if costs_count():
             require_price(self._model)
-        conversation, inside = self._conversation, asked.inside
+        conversation, session, inside = self._conversation, self.session, asked.inside
         prompts = conversation.prompts(asked.prompt)
         parts = RunParts(
             transcript=conversation.transcript,
@@ -837,7 +837,8 @@ class Agent(Hookable):
             now=conversation.now,
             new_id=conversation.new_id,
             record=self._record,
-            session=self.session,
+            flush=None if session is None or not session.flushed_later else session.flush,
+            session=session,
             agent=self.name,
             depth=0 if inside is None else inside.depth + 1,
             call_id=None if inside is None else inside.call_id,

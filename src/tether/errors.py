@@ -2,7 +2,8 @@
 
     TetherError
     |-- UsageError                 the caller's: tether was used in a way it cannot be
-    |   |-- AgentBusyError         a run is going already
+    |   |-- BusyError              what was asked for is in use
+    |   |   `-- AgentBusyError     a run is going already
     |   |-- NothingToContinueError a run without a prompt, and nothing to continue from
     |   |-- ToolDefinitionError    a function or schema that cannot be a tool
     |   `-- UnknownModelError      a model name that names nothing
@@ -10,6 +11,7 @@
     |-- ModelError                 the provider's, or the wire's: `kind` says which
     |-- ArgumentsError             the model's: arguments that do not fit; it reads why, and may repair
     |-- OutputError                the model's: no result of the type that was asked for
+    |-- LostClaimError             another writer's: it has taken the conversation over
     `-- ConsumerTooSlowError       the consumer's: a branch with `when_full="fail"` fell behind
 
 What anyio has a name for keeps it: `anyio.ClosedResourceError`, `anyio.BrokenResourceError`,
@@ -24,8 +26,10 @@ from tether.messages import AssistantMessage, Failure, FailureKind
 __all__ = (
     "AgentBusyError",
     "ArgumentsError",
+    "BusyError",
     "ConsumerTooSlowError",
     "DecodeError",
+    "LostClaimError",
     "ModelError",
     "NothingToContinueError",
     "OutputError",
@@ -57,7 +61,11 @@ class UsageError(TetherError):
     """tether was used in a way it cannot be."""
 
 
-class AgentBusyError(UsageError):
+class BusyError(UsageError):
+    """What was asked for is in use: another writes to the conversation."""
+
+
+class AgentBusyError(BusyError):
     """A run of this agent is going already."""
 
 
@@ -161,6 +169,10 @@ class OutputError(TetherError):
     def __init__(self, message: str, *, attempts: Sequence[str] = ()) -> None:
         super().__init__("; ".join([message, *dict.fromkeys(attempts)]))
         self.attempts: tuple[str, ...] = tuple(attempts)
+
+
+class LostClaimError(TetherError):
+    """Another writer has taken the conversation over: this one writes nothing more."""
 
 
 class ConsumerTooSlowError(TetherError):

@@ -315,5 +315,7 @@ def test_nothing_is_left_of_a_dropped_iterator_when_its_program_ends() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for backend in ("asyncio", "trio"):
+            # The one that runs the tests may be handling an exception itself.
+            handled = sys.exception()
             anyio.run(program, backend=backend)
-            assert sys.exc_info() == (None, None, None)
+            assert sys.exception() is handled

@@ -6,7 +6,18 @@ from typing import Any
 
 import anyio
 
-from tether import Agent, ModelRequest, Text, TextDelta, Thinking, ToolContext, UserMessage, tool
+from tether import (
+    Agent,
+    ModelRequest,
+    Text,
+    TextDelta,
+    Thinking,
+    Tool,
+    ToolContext,
+    UserMessage,
+    tool,
+)
+from tether.approvals import Approve, approval
 from tether.testing import Pause, ScriptedModel, call
 
 __all__ = ("HOSTILE", "make_agent")
@@ -132,6 +143,10 @@ def reply(request: ModelRequest) -> Any:
             return big(200_000)
         case ["fast"]:
             return paced(40_000, 100)
+        case ["list"]:
+            return paced(
+                40_000, 100, "- an item of a list that goes on, with `code` and **weight**\n"
+            )
         case ["count"]:
             return ["Counting.", call("count", lines=int((words[1:] or ["20"])[0]))]
         case ["run"]:
@@ -167,9 +182,9 @@ def slowly(words: int) -> Sequence[Any]:
     ]
 
 
-def paced(characters: int, a_second: int) -> Sequence[Any]:
-    """A reply of a length, in deltas that come so often in a second."""
-    text = (TOUR * (characters // len(TOUR) + 1))[:characters]
+def paced(characters: int, a_second: int, what: str = TOUR) -> Sequence[Any]:
+    """A reply of a length, with this many deltas in a second."""
+    text = (what * (characters // len(what) + 1))[:characters]
     pieces = [text[start : start + 80] for start in range(0, len(text), 80)]
     return [part for piece in pieces for part in (TextDelta(piece), Pause(seconds=1 / a_second))]
 
@@ -180,13 +195,18 @@ def big(characters: int) -> Sequence[Any]:
     return [TextDelta(text[start : start + 500]) for start in range(0, len(text), 500)]
 
 
-def make_agent(approve: Any = None) -> Agent:
+ASKED_ABOUT = ("run_command", "edit_file")
+
+
+def make_agent(approve: Approve) -> Agent:
     """Make the agent; `approve` is asked about what changes something."""
-    helper = Agent(
-        ScriptedModel(*[reply] * 1000, name="small"), name="helper", tools=[count, run_command]
-    )
-    return Agent(
-        ScriptedModel(*[reply] * 1000, name="scripted-large"),
-        tools=[count, run_command, edit_file, helper.as_tool("helper", "Asks another agent")],
-        approve=approve,
-    )
+    helper = _agent("small", [count, run_command], approve)
+    tools = [count, run_command, edit_file, helper.as_tool("helper", "Asks another agent")]
+    return _agent("scripted-large", tools, approve)
+
+
+def _agent(model: str, tools: Sequence[Tool], approve: Approve) -> Agent:
+    scripted = ScriptedModel(*[reply] * 1000, name=model)
+    agent = Agent(scripted, name=model, tools=tools)
+    agent.around_tool(approval(approve, tools=ASKED_ABOUT))
+    return agent

@@ -8,8 +8,10 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from tests.web import vendored
 
-from tether.web.page import CONTENT_POLICY, routes
+from tether.web.checks import HEADERS
+from tether.web.page import routes
 
+CONTENT_POLICY = HEADERS["content-security-policy"]
 STATIC = vendored.FOLDER.parent
 APP = Starlette(routes=[*routes(), Mount("/below", routes=routes())])
 

@@ -24,6 +24,7 @@ outlasts the run, the transcript and the inbox, is the agent's.
     connections     models connected for the run
     background      tasks that tools start to outlive their calls
     ledger          what the run may spend, and has spent
+    lease           the claim on a conversation, kept while a run goes
     inbox           messages that wait for the run
     unread_calls    calls that the model's server could not read
     estimate        what a reply has used that ends early

@@ -10,6 +10,7 @@ from tether._engine.around import hooks_around, within_hooks
 from tether._engine.driver import Driver
 from tether._engine.inbox import message_of
 from tether._engine.interruption import RunControl
+from tether._engine.lease import keeping_claim
 from tether._engine.line import Place
 from tether._engine.parts import LiveRun, RunParts, RunServices
 from tether._engine.publisher import Publisher
@@ -91,7 +92,10 @@ class ActiveRun:
 
         async def carry_out() -> RunResult:
             self.control.start()
-            async with parts.background() as background:
+            async with (
+                parts.background() as background,
+                keeping_claim(parts.session, self.control),
+            ):
                 end = await Driver(loop, evolve(services, background=background)).drive()
             if end.stop_reason == "error" and self.live.error is not None:
                 raise self.live.error

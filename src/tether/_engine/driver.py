@@ -9,7 +9,7 @@ before the cancellation passes on.
 from collections.abc import Sequence
 from contextlib import suppress
 from inspect import GEN_CLOSED, getgeneratorstate
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import anyio
 from attrs import define
@@ -34,6 +34,9 @@ from tether.loop import (
 from tether.messages import Queued, QueueName, UserMessage
 
 __all__ = ("Driver",)
+
+_CLOSING_TIME: Final = 5.0
+"""Seconds that a store has to take what a run has said, where the run was cancelled or has failed."""
 
 
 class Performer(Protocol):
@@ -76,8 +79,8 @@ class Driver:
                 events that close it.
 
         Cancellation:
-            At every await. The run is closed without waiting: its transcript is complete, and
-            consumers that have room get the events that close it.
+            At every await. The run is closed without waiting, but for a store that takes a while: its transcript is
+            complete, and consumers that have room get the events that close it.
         """
         step = next(self._loop)
         performer = self._performer(step)
@@ -92,12 +95,12 @@ class Driver:
             return cast("End", stop.value)
         except Exception as error:
             self._services.control.end(End("error", error=as_failure(error)))
-            self._close(step, performer)
+            await self._close(step, performer)
             await self._deliver_rest()  # noqa: ASYNC120 - the exception goes first there
             raise
         except BaseException:
             self._services.control.end(End("aborted"))
-            self._close(step, performer)
+            await self._close(step, performer)  # noqa: ASYNC120 - shielded, with a deadline
             raise
 
     def _performer(self, step: Step) -> Performer:
@@ -120,7 +123,23 @@ class Driver:
             return self._loop.throw(Interruption(ending, outcome))
         return self._loop.send(outcome)
 
-    def _close(self, step: Step, performer: Performer) -> None:
+    async def _close(self, step: Step, performer: Performer) -> None:
+        """Bring the loop to its end with what is known; wait for nothing but a store that takes a while."""
+        parts, publisher = self._services.parts, self._services.publisher
+        if parts.flush is None:
+            self._close_nowait(step, performer)
+            return
+        publisher.hold()
+        self._close_nowait(step, performer)
+        try:
+            with anyio.fail_after(_CLOSING_TIME, shield=True):
+                await parts.flush()
+        except Exception:  # noqa: BLE001 - the run ends already, and the session is behind by what it did not take
+            publisher.cut()
+        else:
+            publisher.release()
+
+    def _close_nowait(self, step: Step, performer: Performer) -> None:
         """Bring the loop to its end with what is known, without awaiting anything."""
         if getgeneratorstate(self._loop) == GEN_CLOSED:
             return  # it has failed by itself, at its end: nothing of it is open
@@ -150,6 +169,7 @@ class _Announcement:
 
     async def perform(self) -> None:
         self._record()
+        await self._services.parts.flushed()
         await self._services.publisher.publish(self._event)
         self._published = True
 

@@ -197,6 +197,7 @@ class ModelCall:
         stamped = parts.stamp(message)
         parts.transcript.append(stamped)
         parts.record(stamped)
+        await parts.flushed()
         await publisher.publish(MessageStart(stamped))
         await publisher.publish(MessageEnd(stamped))
 

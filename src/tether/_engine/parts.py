@@ -4,7 +4,7 @@
 of its requests share it. `LiveRun` is what can be seen of the run from outside.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
@@ -51,6 +51,8 @@ class RunParts:
     new_id: Callable[[], str]
     record: Callable[[Message], object] = _not_recorded
     """Keeps a message that has ended, before it is announced."""
+    flush: Callable[[], Awaitable[None]] | None = None
+    """Waits until what was recorded is kept, where recording does not."""
     background: Callable[[], AbstractAsyncContextManager[Background]] = open_background
     """Enters the place for tasks that outlive the calls which start them."""
     session: Any = None
@@ -69,6 +71,18 @@ class RunParts:
     """Pauses the clocks of the calls that this run is part of."""
     output: Output | None = None
     """The result that the run is to have, where a type was asked for."""
+
+    async def flushed(self) -> None:
+        """Wait until what was recorded is kept.
+
+        Raises:
+            Exception: what the store raised.
+
+        Cancellation:
+            At once, where it waits.
+        """
+        if self.flush is not None:
+            await self.flush()
 
     def stamp(self, message: M) -> M:
         """Give a message its id and time, unless it has them."""

@@ -22,7 +22,7 @@ class Publisher:
         control: its `interrupt` waits for listeners.
     """
 
-    __slots__ = ("_control", "_hooks", "_is_cut", "_line", "_outbox", "_sent", "_sink")
+    __slots__ = ("_control", "_held", "_hooks", "_is_cut", "_line", "_outbox", "_sent", "_sink")
 
     def __init__(self, sink: EventSink[Event], hooks: Hooks, control: RunControl) -> None:
         self._sink = sink
@@ -34,6 +34,8 @@ class Publisher:
         self._sent = 0
         # Calls that run at once publish at once: one of them sends, the others wait.
         self._line = anyio.Lock(fast_acquire=True)
+        # What is not said before the store has taken it; None where everything is said at once.
+        self._held: list[Event] | None = None
         self._is_cut = False
 
     def offer(self, event: Event) -> bool:
@@ -90,9 +92,20 @@ class Publisher:
         """
         await self._sink.caught_up()
 
+    def hold(self) -> None:
+        """Keep what `publish_nowait` is given, until it is released: it is not certain yet."""
+        self._held = []
+
+    def release(self) -> None:
+        """Publish what was held."""
+        held, self._held = self._held or [], None
+        for event in held:
+            self.publish_nowait(event)
+
     def cut(self) -> None:
         """Publish nothing more: the next event says what is not true, such as that a message is kept."""
         self._is_cut = True
+        self._held = None
 
     def publish_nowait(self, event: Event) -> None:
         """Publish to consumers alone, for a run that is being closed and may not wait.
@@ -100,6 +113,9 @@ class Publisher:
         Where one has no room, it gets neither this event nor a later one: what consumers get has no gaps.
         """
         if self._is_cut:
+            return
+        if self._held is not None:
+            self._held.append(event)
             return
         if event not in self._outbox:
             self._outbox.append(event)

@@ -111,6 +111,8 @@ def _command(words: Sequence[str], ending: EndSignals) -> int:
     # A word with a space in it was quoted: then it is a request, such as "models are in src".
     if words and words[0] in INFO_COMMANDS and not any(" " in word for word in words):
         return _show_info(words[0], words[1:])
+    if words and words[0] == "top" and not any(" " in word for word in words[1:2]):
+        return _top(words[1:], ending)
     with ExitStack() as opened:
         try:
             arguments = parse(words, sys.stdin)
@@ -143,14 +145,31 @@ def _show_info(command: str, words: Sequence[str]) -> int:
     return ANSWERED
 
 
+def _top(words: Sequence[str], ending: EndSignals) -> int:
+    from tether.cli.top_command import parse_top, show_top  # noqa: PLC0415 - other commands start sooner
+
+    try:
+        arguments = parse_top(words)
+    except UsageError as error:
+        warn(str(error))
+        return WRONG_USAGE
+    except SystemExit as error:  # of the command line's parser
+        return WRONG_USAGE if error.code else ANSWERED
+    return _in_event_loop(partial(show_top, arguments), ending, arguments.backend)
+
+
 def _run(app: App, arguments: Arguments, path: Path | None, ending: EndSignals) -> int:
     if arguments.request:
         request = message_with_files(arguments.request, warn, typed=arguments.typed)
         work = partial(_answer, app.agent, request, _display(arguments))
     else:
         work = partial(_converse, app, arguments, path)
+    return _in_event_loop(work, ending, arguments.backend)
+
+
+def _in_event_loop(work: Callable[[], Awaitable[int]], ending: EndSignals, backend: str) -> int:
     try:
-        return anyio.run(_until_signal, work, ending, backend=arguments.backend)
+        return anyio.run(_until_signal, work, ending, backend=backend)
     except ModuleNotFoundError as error:
         if error.name != "trio":
             raise

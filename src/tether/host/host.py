@@ -5,11 +5,12 @@ import reprlib
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 from anyio.lowlevel import checkpoint
+from anyio.to_thread import run_sync
 from attrs import define, field, frozen
 
 from tether import Agent, Message, Session, UsageError
@@ -28,7 +29,9 @@ __all__ = ("Host", "HostSettings", "MakeAgent")
 MakeAgent: TypeAlias = Callable[[Conversation], Agent | Awaitable[Agent]]
 """Makes the agent of a conversation; plain or async."""
 
-_LONGEST_NAME = 200
+_LONGEST_NAME: Final = 200
+_CLOSING_TIME: Final = 5.0
+"""Seconds that a store has to keep the end of a conversation."""
 _log = logging.getLogger("tether")
 _Key: TypeAlias = tuple[str, str]
 
@@ -268,7 +271,7 @@ class Host:
             _log.exception("conversation %r has failed, and was let go of", key[1])
         finally:
             place.end("closed")
-            _close(session, key)
+            await _close(session, key)  # noqa: ASYNC102 - shielded, with a deadline
             if place.conversation is not None:
                 self._places.pop(key, None)
                 place.change()
@@ -351,11 +354,12 @@ def _adopt(session: Session, agent: Agent, owner: str) -> None:
     agent.session = session
 
 
-def _close(session: Session | None, key: _Key) -> None:
+async def _close(session: Session | None, key: _Key) -> None:
     if session is None:
         return
     try:
-        session.close()
+        with anyio.fail_after(_CLOSING_TIME, shield=True):
+            await run_sync(session.close, abandon_on_cancel=True)
     except Exception:  # noqa: BLE001 - its task is over, and has nobody to raise it to
         _log.exception("the end of conversation %r could not be kept", key[1])
 

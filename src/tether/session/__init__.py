@@ -20,6 +20,14 @@ disk does.
 
 from tether.session.entries import Entry
 from tether.session.listing import SessionInfo, sessions
-from tether.session.session import Session, SessionStore
+from tether.session.session import BatchStore, LeasedStore, Session, SessionStore
 
-__all__ = ("Entry", "Session", "SessionInfo", "SessionStore", "sessions")
+__all__ = (
+    "BatchStore",
+    "Entry",
+    "LeasedStore",
+    "Session",
+    "SessionInfo",
+    "SessionStore",
+    "sessions",
+)

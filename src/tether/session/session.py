@@ -7,10 +7,14 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
-from tether.errors import DecodeError, UsageError
+import anyio
+
+from tether._scopes.threads import run_in_thread
+from tether.errors import DecodeError, LostClaimError, UsageError
 from tether.messages import JsonObject, Message
 from tether.serialize import to_builtins
 from tether.session.entries import Entry
@@ -18,7 +22,7 @@ from tether.session.files import Damaged, LogFile, Snapshot, create_private
 from tether.session.reading import header, misplaced
 from tether.transcript import repaired
 
-__all__ = ("Session", "SessionStore")
+__all__ = ("BatchStore", "LeasedStore", "Session", "SessionStore")
 
 
 class SessionStore(Protocol):
@@ -37,11 +41,44 @@ class SessionStore(Protocol):
         ...
 
 
+@runtime_checkable
+class BatchStore(SessionStore, Protocol):
+    """A store that takes a while, such as a database. What a run adds is written in a worker thread.
+
+    All of it is called from one thread at a time, not always the same.
+    """
+
+    def append_all(self, entries: Sequence[Entry]) -> None:
+        """Keep entries in their order, all of them or none; return when they are kept."""
+        ...
+
+
+@runtime_checkable
+class LeasedStore(BatchStore, Protocol):
+    """A store for one writer, which has to say from time to time that it is still there."""
+
+    @property
+    def renew_every(self) -> float:
+        """After how many seconds, at the latest."""
+        ...
+
+    def renew(self) -> None:
+        """Say so.
+
+        Raises:
+            LostClaimError: another has taken the conversation over.
+        """
+        ...
+
+
 class Session:
     """A conversation that is kept. Given to an `Agent`, it takes every message before it is announced.
 
     Where the store fails, the session goes on in memory: what could not be written is `behind`, and is written
     before whatever comes next.
+
+    What is appended to a session over a `BatchStore` is `behind` until it is flushed, which a run does before it
+    announces a message. So the event loop never waits for a disk or a server.
 
     Close it, or use it as a context manager, so that others can write to the log.
 
@@ -77,6 +114,7 @@ class Session:
         self._entries = _hanging_together(store.entries())
         # What the store has not taken yet, shared with the sessions of children: they write to the same log.
         self._behind = deque[Entry]()
+        self._writing = Lock()
         self._head = _last_of_the_main_conversation(self._entries)
         # What `note` said last of each kind, on the branch to the head.
         self._noted: dict[str, JsonObject] = self._find_notes()
@@ -140,8 +178,18 @@ class Session:
 
     @property
     def behind(self) -> Sequence[Entry]:
-        """The entries that the store has not taken yet; `catch_up`, `close` and the next entry try again."""
+        """The entries that the store has not taken yet; `flush`, `catch_up`, `close` and the next entry try again."""
         return tuple(self._behind)
+
+    @property
+    def flushed_later(self) -> bool:
+        """Whether entries wait for a `flush`, as the store takes a while (see `BatchStore`)."""
+        return isinstance(self._store, BatchStore)
+
+    @property
+    def renew_every(self) -> float | None:
+        """After how many seconds the store wants to be renewed; None if it does not."""
+        return self._store.renew_every if isinstance(self._store, LeasedStore) else None
 
     @property
     def head(self) -> str | None:
@@ -177,11 +225,14 @@ class Session:
             Exception: what the store raised, such as an OSError. The entry is there, and `behind`.
             UsageError: the session was opened for reading, or closed; it is as it was.
         """
+        # What a run flushes in a worker thread is appended in the thread of the event loop.
         entry = Entry(self._new_id(), self._head, kind, data, self._now())
         self._behind.append(entry)
         self._entries[entry.id] = entry
         self._head = entry.id
         self._noted[kind] = data
+        if self.flushed_later:
+            return entry
         try:
             self._try_to_catch_up()
         except UsageError:
@@ -197,19 +248,56 @@ class Session:
         said = (entry for entry in self._towards_root(self._head) if entry.kind == "message")
         last = next(said, None)
         if last is not None and message.id and last.data.get("id") == message.id:
-            self._try_to_catch_up()
+            if not self.flushed_later:
+                self._try_to_catch_up()
             return last
         return self.append("message", to_builtins(message))
 
     def catch_up(self) -> None:
-        """Write what is `behind`.
+        """Write what is `behind`, and return when it is written; see `flush`.
 
         Raises:
             Exception: what the store raised; what it has not taken is still behind.
         """
-        while self._behind:
-            self._store.append(self._behind[0])
-            self._behind.popleft()
+        with self._writing:
+            if isinstance(self._store, BatchStore):
+                self._write_all(self._store)
+                return
+            while self._behind:
+                self._store.append(self._behind[0])
+                self._behind.popleft()
+
+    async def flush(self) -> None:
+        """Write what is `behind`: in a worker thread, where the store takes a while.
+
+        Raises:
+            Exception: what the store raised, unless the session has an `on_failure`; it is still behind.
+
+        Cancellation:
+            At once. A worker thread goes on by itself, and what it writes is kept.
+        """
+        if not self._behind:
+            return
+        try:
+            if self.flushed_later:
+                await run_in_thread(self.catch_up, limiter=anyio.CapacityLimiter(1))
+            else:
+                self.catch_up()
+        except Exception as failure:  # noqa: BLE001 - it is raised, or handed on
+            self._failed(failure)
+
+    async def renew(self) -> None:
+        """Tell the store that its writer is still there, in a worker thread; only where it wants that.
+
+        Raises:
+            LostClaimError: another has taken the conversation over.
+            Exception: what else the store raised.
+
+        Cancellation:
+            At once.
+        """
+        if isinstance(self._store, LeasedStore):
+            await run_in_thread(self._store.renew, limiter=anyio.CapacityLimiter(1))
 
     def note(self, kind: str, data: JsonObject) -> None:
         """Write an entry, unless the last of its kind on this branch says the same."""
@@ -296,12 +384,21 @@ class Session:
     def _try_to_catch_up(self) -> None:
         try:
             self.catch_up()
-        except UsageError:
-            raise
-        except Exception as failure:
-            if self._on_failure is None:
-                raise
-            self._on_failure(failure)
+        except Exception as failure:  # noqa: BLE001 - it is raised, or handed on
+            self._failed(failure)
+
+    def _write_all(self, store: BatchStore) -> None:
+        waiting = self.behind
+        if waiting:
+            store.append_all(waiting)
+            for _ in waiting:
+                self._behind.popleft()
+
+    def _failed(self, failure: Exception) -> None:
+        """Hand an exception that is being handled to `on_failure`, or raise it."""
+        if self._on_failure is None or isinstance(failure, UsageError | LostClaimError):
+            raise failure
+        self._on_failure(failure)
 
     def _take_back(self, entry: Entry) -> None:
         """Forget an entry that was refused."""

@@ -28,6 +28,7 @@ from tether.host import (
     WhenUnwatched,
 )
 from tether.web import native, page
+from tether.web.protocols import ag_ui, openai, vercel
 from tether.web.refusals import Refusal, refused
 from tether.web.security import Authorise, Bounds, Guard
 from tether.web.site import Site
@@ -39,6 +40,9 @@ __all__ = ("app", "mount", "site_application")
 _ROUTES: Final[Sequence[Callable[[Site], Sequence[BaseRoute]]]] = (
     lambda _: page.routes(),
     native.routes,
+    vercel.routes,
+    ag_ui.routes,
+    openai.routes,
 )
 """What an application offers: the function `routes` of each module that adds some."""
 

@@ -1,6 +1,6 @@
 """The events of a conversation as server-sent events, for one viewer.
 
-    hello      first of all: the epoch, the number of the last event, and the state
+    hello      first of all: the epoch, the number of the last event, and what `changed` tells
     snapshot   where the viewer's place is not known: the conversation as it is; events go on behind its number
     (message)  an event, with the id EPOCH-NUMBER
     changed    title, state, model, usage or cost are different
@@ -42,7 +42,7 @@ class Feed(StreamedResponse):
     async def write(self, scope: Scope, body: Body) -> None:
         """Write the events; see `StreamedResponse`."""
         talk = self._talk
-        hello = {"epoch": talk.epoch, "number": talk.number, "state": talk.state}
+        hello = {"epoch": talk.epoch, "number": talk.number, **summary(talk)}
         revision = talk.revision
         await body.send(_named("hello", hello))
         number = _number(talk, self._place)

@@ -20,14 +20,21 @@ class Refusal(Exception):  # noqa: N818 - the answer to a request, and no fault 
     def __init__(
         self, status: int, kind: str, message: str, headers: Mapping[str, str] | None = None
     ) -> None:
-        super().__init__(message)
+        super().__init__(status, kind, message, headers)
         self.status = status
         self.kind = kind
         self.message = message
         self.headers = headers
 
+    def __str__(self) -> str:
+        return self.message
+
+    @property
+    def body(self) -> Mapping[str, object]:
+        """What the answer says."""
+        return {"error": {"kind": self.kind, "message": self.message}}
+
 
 def refused(refusal: Refusal) -> JSONResponse:
     """Make the answer to a request that is not carried out."""
-    body = {"error": {"kind": refusal.kind, "message": refusal.message}}
-    return JSONResponse(body, refusal.status, refusal.headers)
+    return JSONResponse(refusal.body, refusal.status, refusal.headers)

@@ -11,14 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-__all__ = ("CONTENT_POLICY", "routes")
+from tether.web.checks import HEADERS
 
-CONTENT_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-    "require-trusted-types-for 'script'; trusted-types dompurify"
-)
-"""Nothing runs and nothing loads but what the page itself brings; what a model wrote cannot change that."""
+__all__ = ("routes",)
 
 _TYPES: Final = {
     "html": "text/html; charset=utf-8",
@@ -30,11 +25,7 @@ _TYPES: Final = {
 }
 _PLAIN: Final = "text/plain; charset=utf-8"
 _HEADERS: Final = {
-    "content-security-policy": CONTENT_POLICY,
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
+    **HEADERS,
     # Links in what a model wrote would be looked up before anybody follows them: a host's name can hold a secret.
     "x-dns-prefetch-control": "off",
     # Asked about each time, and sent only where they differ: a new version is seen at once.

@@ -84,6 +84,10 @@ class AgUiRun:
         """The calls that wait; the id of each is that of its interrupt."""
         return self._runs.questions
 
+    def question_answered_by(self, event: Event) -> str | None:
+        """Return the id of the question that an event answers; None for other events."""
+        return self._runs.question_answered_by(event)
+
     def begin(self, messages: list[Json] | None = None) -> Iterator[Json]:
         """Begin a run of AG-UI, in the middle of one of tether or before it.
 
@@ -113,6 +117,10 @@ class AgUiRun:
         self._shown.clear()
         interrupts = [_interrupt(one) for one in questions]
         yield self._finished({"type": "interrupt", "interrupts": interrupts})
+
+    def end(self) -> Iterator[Json]:
+        """End a run of AG-UI where no run goes."""
+        yield self._finished({"type": "success"})
 
     def break_off(self, reason: str) -> Iterator[Json]:
         """End a run of AG-UI whose run of tether will not be told to its end."""

@@ -159,6 +159,13 @@ class Runs:
             for request in run.asked
         ]
 
+    def question_answered_by(self, event: Event) -> str | None:
+        """Return the id of the question that an event answers; None for other events."""
+        run, inner = self.locate(event)
+        if isinstance(inner, ApprovalAnswered):
+            return run.blocks.id_of_call(inner.call_id)
+        return None
+
 
 def _only_call_at_work(run: OpenRun) -> str:
     """The call of a run that an agent must be working in, if there is no doubt."""

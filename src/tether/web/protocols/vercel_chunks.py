@@ -61,7 +61,16 @@ class UiMessageStream:
         version: of the SDK that reads it.
     """
 
-    __slots__ = ("_asked", "_awaits_step", "_children", "_in_step", "_message_id", "_runs", "_v7")
+    __slots__ = (
+        "_asked",
+        "_awaits_step",
+        "_children",
+        "_in_step",
+        "_inputs",
+        "_message_id",
+        "_runs",
+        "_v7",
+    )
 
     def __init__(self, message_id: str, *, version: Version = 6) -> None:
         self._message_id = message_id
@@ -69,6 +78,7 @@ class UiMessageStream:
         self._runs = Runs()
         self._asked: set[str] = set()
         self._children: dict[str, _Child] = {}
+        self._inputs: dict[str, Any] = {}
         self._in_step = False
         self._awaits_step = False
 
@@ -81,6 +91,10 @@ class UiMessageStream:
     def questions(self) -> list[Question]:
         """The calls that wait; the id of each is the `approvalId`."""
         return self._runs.questions
+
+    def question_answered_by(self, event: Event) -> str | None:
+        """Return the id of the question that an event answers; None for other events."""
+        return self._runs.question_answered_by(event)
 
     def begin(self) -> Iterator[Json]:
         """Begin a stream."""
@@ -164,8 +178,9 @@ class UiMessageStream:
             case ApprovalRequested(call_id):
                 id_ = run.blocks.id_of_call(call_id)
                 self._asked.add(id_)
-                # Hooks may have changed the arguments since the model wrote them.
-                yield _input(id_, event.name, dict(event.arguments))
+                if self._inputs.get(id_) != (asked := dict(event.arguments)):
+                    # Hooks have changed the arguments since the model wrote them.
+                    yield _input(id_, event.name, asked)
                 yield {"type": "tool-approval-request", "approvalId": id_, "toolCallId": id_}
             case ApprovalAnswered(call_id) if self._v7:
                 yield _answered(run.blocks.id_of_call(call_id), event)
@@ -243,7 +258,8 @@ class UiMessageStream:
                     "dynamic": True,
                 }
             case Closed(id_, "call", name, ToolCall() as call):
-                yield _input(id_, name, _arguments(call))
+                self._inputs[id_] = _arguments(call)
+                yield _input(id_, name, self._inputs[id_])
             case Closed(id_, "call", name):
                 yield _input(id_, name, None) | {
                     "type": "tool-input-error",

@@ -6,7 +6,7 @@
 
 import { visible } from "./arguments.js";
 import { textOf } from "./calls.js";
-import { el } from "./dom.js";
+import { el, setText } from "./dom.js";
 
 export class Announcer {
   constructor() {
@@ -27,19 +27,17 @@ export class Announcer {
       case "tool_execution_start":
         this.#say(`Running ${visible(event.name)}`);
         break;
-      case "approval_requested":
-        this.#urgent.textContent = `${visible(event.name)} needs your approval. Press Alt and A to go to it.`;
-        break;
-      case "approval_answered":
-        this.#urgent.textContent = "";
-        break;
-      case "tool_execution_update":
-        if (event.event?.type.startsWith("approval")) this.tell(event.event);
-        break;
       case "agent_end":
         this.#say(event.stop_reason === "stop" ? "" : `The run ended: ${event.stop_reason}`);
         break;
     }
+  }
+
+  /** @param {import("./state.js").Waiting[]} waiting the questions that are open */
+  ask(waiting) {
+    const names = waiting.map(({ name }) => visible(name)).join(", ");
+    const text = names && `Needs your approval: ${names}. Press Alt and A to go to it.`;
+    setText(this.#urgent, text);
   }
 
   /** @param {string} text */

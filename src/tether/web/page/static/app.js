@@ -20,6 +20,9 @@ import { Transcript } from "./transcript.js";
 
 const TICK = 500;
 
+/** Events that change what the list of conversations says. */
+const LISTED = new Set(["agent_start", "approval_requested", "approval_answered", "agent_end"]);
+
 class App {
   constructor() {
     this.#sidebar = new Sidebar({
@@ -139,15 +142,15 @@ class App {
     if (matchMedia("(hover: hover)").matches) this.#composer.focus();
   }
 
-  /** @param {string} id */
-  #open(id) {
+  /** @param {string} id @param {boolean} [isNew] whether it was made just now */
+  #open(id, isNew = false) {
     /** @type {Talk} */
-    const talk = new Talk(id, {
+    const talk = new Talk(id, isNew, {
       changed: () => this.#draw(),
-      deleted: () => this.#talk === talk && this.#leave("The conversation was deleted."),
+      deleted: () => this.#talk === talk && this.#leave("This conversation is not there any more."),
       happened: (event) => {
         this.#announcer.tell(event);
-        if (["agent_start", "agent_end"].includes(event.type)) void this.#sidebar.refresh();
+        if (LISTED.has(event.type)) void this.#sidebar.refresh();
       },
     });
     return talk;
@@ -187,7 +190,7 @@ class App {
   /** Open a conversation that was just made, with what is written and attached. @param {string} id */
   #adopt(id) {
     if (this.#talk) return;
-    this.#talk = this.#open(id);
+    this.#talk = this.#open(id, true);
     this.#making = null;
     history.pushState(null, "", `#${encodeURIComponent(id)}`);
     this.#sidebar.mark(id);
@@ -296,6 +299,7 @@ class App {
     this.#welcome.hidden = !isEmpty || (talk !== null && talk.status !== "live" && talk.status !== "hidden");
     this.#log.setAttribute("aria-busy", String(Boolean(talk?.isRunning)));
     this.#header.show(talk, this.#model);
+    this.#announcer.ask(talk?.view.waiting ?? []);
     this.#composer.show(Boolean(talk?.isRunning));
     this.#status.show(talk);
     this.#scroll.follow();

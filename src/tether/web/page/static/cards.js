@@ -100,7 +100,11 @@ export class Card {
   /** @returns {boolean} false if it has to be called again for the next frame */
   #drawBody() {
     const call = this.#call;
-    if (!call || !this.#details.open) return true;
+    if (!call) return true;
+    if (!this.#details.open) {
+      this.#body.replaceChildren();
+      return true;
+    }
     const given = this.#part("given", call.arguments ?? call.written, () => givenElement(call));
     const asked = this.#part("asked", call.state === "waiting", () => (call.state === "waiting" ? this.#question(call) : null));
     const answer = this.#part("answer", call.answer, () => answerElement(call));
@@ -164,7 +168,7 @@ function opensByItself(call) {
   if (call.state === "waiting") return true;
   if (call.state === "running") return Boolean(call.output || Object.keys(call.children).length);
   if (call.state !== "done") return false;
-  return call.result?.outcome === "error" || (isEdit(call.arguments ?? {}) && call.result?.outcome === "ok");
+  return ["error", "denied"].includes(call.result?.outcome ?? "") || (isEdit(call.arguments ?? {}) && call.result?.outcome === "ok");
 }
 
 /** @param {Call} call */
@@ -175,11 +179,9 @@ function givenElement(call) {
   return shown.length ? el("div", { class: "given" }, ...shown) : null;
 }
 
-/** @param {Call} call */
+/** What the result does not say already. @param {Call} call */
 function answerElement({ answer }) {
-  if (!answer || answer.verdict === "once" || answer.verdict === "withdrawn") return null;
-  const text = answer.verdict === "always" ? "Allowed, and from now on" : `Denied${answer.reason && `: ${answer.reason}`}`;
-  return el("p", { class: "note", text: visible(text) });
+  return answer?.verdict === "always" ? el("p", { class: "note", text: "Allowed, and from now on" }) : null;
 }
 
 /** @param {Call} call */

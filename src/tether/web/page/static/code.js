@@ -53,15 +53,27 @@ export function dress(element) {
     pre.replaceWith(codeFrame(language, (pre.textContent ?? "").replace(/\n$/, "")));
   }
   const frames = element.matches("figure.code") ? [element] : element.querySelectorAll("figure.code");
-  for (const frame of frames) void colour(/** @type {HTMLElement} */ (frame));
+  for (const frame of frames) seen.observe(frame);
 }
+
+/** Colours what comes near to where a person looks: a long conversation has a lot of code. */
+const seen = new IntersectionObserver(
+  (entries) => {
+    for (const { isIntersecting, target } of entries) {
+      if (!isIntersecting) continue;
+      seen.unobserve(target);
+      void colour(/** @type {HTMLElement} */ (target));
+    }
+  },
+  { rootMargin: "400px" },
+);
 
 /**
  * Colour a block of code, where its language is known.
  *
  * @param {HTMLElement} frame
  */
-export async function colour(frame) {
+async function colour(frame) {
   const code = frame.querySelector("code");
   const text = code?.textContent ?? "";
   const language = frame.dataset.language ?? "";

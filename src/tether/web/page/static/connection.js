@@ -2,17 +2,18 @@
  * The stream of a conversation's events: it comes back after a reload, a sleep, a network that was away, and a restart
  * of the server.
  *
- * A browser opens six connections to a server over HTTP/1.1 at most, for all its tabs. So only a tab that is seen holds a
- * stream; one that is hidden closes it, and goes on behind the last event once it is seen again.
+ * Only a tab that is seen holds a stream, and only a few of them: see `slots.js`. One that is hidden closes its own, and goes
+ * on behind the last event once it is seen again.
  *
  * @module
  */
 
-import { ApiError, eventsAddress, info } from "./api.js";
+import { ApiError, eventsAddress, info, snapshot } from "./api.js";
+import { Slot } from "./slots.js";
 
 /**
- * @typedef {"connecting" | "live" | "away" | "hidden" | "locked" | "closed"} Status `away`: the server is not reached;
- *   `locked`: it does not know this browser any more
+ * @typedef {"connecting" | "live" | "away" | "hidden" | "paused" | "locked"} Status `away`: the server is not reached;
+ *   `paused`: other tabs hold all streams; `locked`: the server does not know this browser any more
  *
  * @typedef {object} Listener
  * @property {() => void} begin the conversation begins anew: all that was known of it is to be forgotten
@@ -30,53 +31,82 @@ const SLEPT = 20_000;
 const LOOKED_AT = 5000;
 
 export class Connection {
-  /** @param {string} id of the conversation @param {Listener} listener */
-  constructor(id, listener) {
+  /**
+   * @param {string} id of the conversation
+   * @param {boolean} isNew whether it was made just now, so that nothing of it is past
+   * @param {Listener} listener
+   */
+  constructor(id, isNew, listener) {
     this.#id = id;
+    this.#isNew = isNew;
     this.#listener = listener;
     const { signal } = this.#ended;
     document.addEventListener("visibilitychange", () => this.#look(), { signal });
     window.addEventListener("pageshow", () => this.#look(), { signal });
     window.addEventListener("online", () => this.retry(), { signal });
     window.addEventListener("offline", () => this.#lose(), { signal });
+    window.addEventListener("focus", () => this.#look(), { signal });
     this.#watchSleep(signal);
     this.#look();
   }
 
   #id;
+  #isNew;
   #listener;
   #ended = new AbortController();
   /** @type {EventSource | null} */
   #source = null;
   #after = "0";
   #epoch = "";
+  /** Whether the server has answered since the stream was opened. */
+  #isGreeted = false;
   /** The number of the last event that had happened when the stream was opened. */
   #past = 0;
   #wait = FIRST_WAIT;
   #timer = 0;
+  #slot = new Slot(
+    () => this.#open(),
+    () => this.#pause(),
+  );
+  #hasSlot = false;
 
   /** Try again at once. */
   retry() {
     this.#wait = FIRST_WAIT;
-    this.#open();
+    if (this.#hasSlot) this.#open();
+    else void this.#slot.take();
   }
 
   /** Follow the conversation no longer. */
   close() {
     this.#ended.abort();
-    this.#drop();
+    this.#rest();
   }
 
   #look() {
     if (document.visibilityState === "hidden") {
-      this.#drop();
+      this.#rest();
       this.#listener.status("hidden");
     } else if (!this.#source) this.retry();
   }
 
+  #rest() {
+    this.#drop();
+    this.#hasSlot = false;
+    this.#slot.leave();
+  }
+
+  #pause() {
+    this.#drop();
+    this.#hasSlot = false;
+    this.#listener.status("paused");
+  }
+
   #open() {
+    this.#hasSlot = true;
     this.#drop();
     if (this.#ended.signal.aborted || document.visibilityState === "hidden") return;
+    this.#isGreeted = false;
     this.#listener.status("connecting");
     const source = new EventSource(eventsAddress(this.#id, this.#after));
     this.#source = source;
@@ -88,13 +118,16 @@ export class Connection {
     source.addEventListener("error", () => this.#lose());
   }
 
-  /** @param {{epoch: string, number: number, state: string}} hello */
-  #greet({ epoch, number, state }) {
+  /** @param {{epoch: string, number: number, state: string}} hello and what else is known of the conversation */
+  #greet(hello) {
+    const { epoch, number } = hello;
     if (epoch !== this.#epoch && this.#after === "0") this.#listener.begin();
+    this.#isGreeted = true;
     this.#epoch = epoch;
-    this.#past = number;
+    this.#past = this.#isNew ? 0 : number;
+    this.#isNew = false;
     this.#wait = FIRST_WAIT;
-    this.#listener.changed({ state });
+    this.#listener.changed(hello);
     this.#listener.status("live");
   }
 
@@ -120,7 +153,7 @@ export class Connection {
   /** The stream broke, or could not be opened. The browser says nothing of the reason, so the server is asked. */
   #lose() {
     this.#drop();
-    if (this.#ended.signal.aborted || document.visibilityState === "hidden") return;
+    if (this.#ended.signal.aborted || !this.#hasSlot) return;
     this.#listener.status("away");
     const wait = this.#wait * (0.75 + Math.random() / 2);
     this.#wait = Math.min(2 * this.#wait, LONGEST_WAIT);
@@ -130,12 +163,19 @@ export class Connection {
   async #comeBack() {
     try {
       await info();
+      if (!this.#isGreeted) await snapshot(this.#id);
     } catch (error) {
-      if (!(error instanceof ApiError) || error.status !== 401) this.#lose();
-      else this.#listener.status("locked");
+      this.#understand(error instanceof ApiError ? error.status : 0);
       return;
     }
     this.#open();
+  }
+
+  /** @param {number} status with which the server refused; 0 where it was not reached */
+  #understand(status) {
+    if (status === 401) this.#listener.status("locked");
+    else if (status === 404) this.#end();
+    else this.#lose();
   }
 
   #drop() {
@@ -149,7 +189,7 @@ export class Connection {
     let seen = Date.now();
     const timer = window.setInterval(() => {
       const now = Date.now();
-      if (now - seen > SLEPT && document.visibilityState === "visible") this.retry();
+      if (now - seen > SLEPT && this.#hasSlot) this.retry();
       seen = now;
     }, LOOKED_AT);
     signal.addEventListener("abort", () => window.clearInterval(timer));

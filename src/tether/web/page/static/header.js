@@ -71,7 +71,7 @@ export class Header {
 /** @param {Talk} talk */
 function spentText({ cost, usage }) {
   const tokens = (usage?.input_tokens ?? 0) + (usage?.output_tokens ?? 0);
-  const price = cost === null || cost === undefined ? "" : `$${cost.toFixed(cost < 0.1 ? 4 : 2)}`;
+  const price = !cost ? "" : `$${cost.toFixed(cost < 0.1 ? 4 : 2)}`;
   return [tokens ? `${shortNumber(tokens)} tokens` : "", price].filter(Boolean).join(" \u00b7 ");
 }
 

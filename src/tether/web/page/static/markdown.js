@@ -33,13 +33,13 @@ const marked = new Marked({
 export const blocksOf = (text) => marked.lexer(text);
 
 /**
- * Make the elements of one block.
+ * Make the elements of blocks.
  *
- * @param {Token} block
+ * @param {Token[]} blocks
  * @returns {Node[]}
  */
-export function elementsOf(block) {
-  const html = marked.parser([block]);
+export function elementsOf(blocks) {
+  const html = marked.parser(blocks);
   const made = DOMPurify.sanitize(html, ALLOWED);
   for (const table of made.querySelectorAll("table")) table.replaceWith(scrolling(table));
   return [...made.childNodes];

@@ -171,7 +171,9 @@ export class Reply {
     const press = () => void fork?.(item.id).catch(() => null);
     this.#tools.replaceChildren(timeElement(item.time));
     if (text) this.#tools.append(copyButton(() => text));
-    if (fork && item.id) this.#tools.append(button({ label: "Fork from here", icon: "fork", class: "quiet small", press }));
+    // A copy up to a reply with calls would lack their results.
+    const hasCalls = item.blocks.some((block) => block?.type === "call");
+    if (fork && item.id && !hasCalls) this.#tools.append(button({ label: "Fork from here", icon: "fork", class: "quiet small", press }));
     this.#tools.hidden = !text;
   }
 }

@@ -28,6 +28,10 @@ export class Prose {
 
   /** Characters of `#text` that are drawn for good. */
   #settled = 0;
+  /** @type {HTMLElement | null} takes what is drawn for good, until it is full */
+  #chunk = null;
+  /** Whether what follows goes on with a list. */
+  #isSplit = false;
   #text = "";
   #whole = false;
   /** @type {Node[]} */
@@ -59,34 +63,49 @@ export class Prose {
   #reset() {
     this.element.replaceChildren();
     this.#settled = 0;
+    this.#chunk = null;
+    this.#isSplit = false;
     this.#text = "";
     this.#tail = [];
     this.#code = null;
   }
 
   #draw() {
-    const blocks = blocksOf(this.#text.slice(this.#settled));
+    const blocks = blocksOf(this.#text.slice(this.#settled)).flatMap(pieces);
     const last = this.#whole ? blocks.length : lastBlock(blocks);
     if (last === 0 && this.#growsCode(blocks[0])) return;
     for (const node of this.#tail) /** @type {ChildNode} */ (node).remove();
-    for (const block of blocks.slice(0, last)) this.#settle(block);
-    this.#drawTail(blocks.slice(last));
+    for (const group of groups(blocks.slice(0, last))) this.#settle(group);
+    this.#drawTail(blocks.slice(last).filter(({ type }) => type !== "space"));
   }
 
-  /** @param {Token} block */
-  #settle(block) {
-    this.#settled += block.raw.length;
-    const nodes = drawn(block);
-    this.element.append(...nodes);
+  /** @param {Token[]} group */
+  #settle(group) {
+    for (const block of group) this.#settled += block.raw.length;
+    const nodes = this.#drawn(group);
+    this.#chunk ??= /** @type {HTMLElement} */ (this.element.appendChild(el("div", { class: "chunk" })));
+    if (this.#isSplit && !this.#chunk.firstChild) this.#chunk.classList.add("continued");
+    this.#chunk.append(...nodes);
+    if (this.#chunk.childElementCount >= CHUNK) this.#chunk = null;
+    this.#isSplit = Boolean(group.at(-1)?.isSplit);
     for (const node of nodes) if (node instanceof Element) dress(node);
   }
 
   /** @param {Token[]} blocks */
   #drawTail(blocks) {
-    this.#tail = blocks.flatMap(drawn);
+    this.#tail = blocks.length ? this.#drawn(blocks) : [];
     this.element.append(...this.#tail);
     const [block] = blocks;
     this.#code = block?.type === "code" ? /** @type {HTMLElement} */ (this.#tail[0]) : null;
+  }
+
+  /** @param {Token[]} group @returns {Node[]} */
+  #drawn(group) {
+    const [block] = group;
+    if (block.type === "code") return [codeFrame(block.lang ?? "", block.text)];
+    const nodes = elementsOf(group);
+    if (this.#isSplit && nodes[0] instanceof Element) nodes[0].classList.add("continued");
+    return nodes;
   }
 
   /** @param {Token | undefined} block */
@@ -97,6 +116,9 @@ export class Prose {
 
 const FRAME = 16;
 
+/** Blocks that the browser lays out together, and passes over while they are out of sight. */
+const CHUNK = 12;
+
 /** The place of the last block that is more than empty lines. @param {Token[]} blocks */
 function lastBlock(blocks) {
   let last = blocks.length - 1;
@@ -104,7 +126,42 @@ function lastBlock(blocks) {
   return Math.max(last, 0);
 }
 
-/** @param {Token} block @returns {Node[]} */
-function drawn(block) {
-  return block.type === "code" ? [codeFrame(block.lang ?? "", block.text)] : elementsOf(block);
+/**
+ * Blocks that are made elements together, which costs less than one by one. Code and pieces of lists stand alone.
+ *
+ * @param {Token[]} blocks
+ * @returns {Token[][]}
+ */
+function groups(blocks) {
+  /** @type {Token[][]} */
+  const all = [];
+  let isAlone = true;
+  for (const block of blocks) {
+    const last = all.at(-1);
+    const standsAlone = block.type === "code" || block.isSplit;
+    if (last && !isAlone && !standsAlone && last.length < CHUNK) last.push(block);
+    else all.push([block]);
+    isAlone = standsAlone;
+  }
+  return all;
+}
+
+/** Items of a list that are drawn anew at most. */
+const MOST_ITEMS = 24;
+
+/**
+ * A long list as two, so that its first items are drawn once; the style sheet joins them again.
+ *
+ * @param {Token} block
+ * @returns {Token[]}
+ */
+function pieces(block) {
+  if (block.type !== "list" || block.items.length <= MOST_ITEMS) return [block];
+  const first = block.items.slice(0, -1);
+  const raw = first.map((/** @type {Token} */ item) => item.raw).join("");
+  const start = block.ordered ? Number(block.start) + first.length : block.start;
+  return [
+    { ...block, items: first, raw, isSplit: true },
+    { ...block, items: block.items.slice(-1), raw: block.raw.slice(raw.length), start },
+  ];
 }

@@ -49,6 +49,7 @@ export class StatusLines {
     const lines = talk.queued.map((queued) => ({ of: queued, make: () => queuedLine(queued) }));
     if (retry) lines.unshift({ of: retry, make: () => line(`The model failed: ${visible(retry.message)} Asking again.`) });
     if (waiting.length) lines.push({ of: waiting, make: () => waitingLine(waiting) });
+    if (talk.status === "paused") lines.push({ of: "paused", make: () => line(PAUSED) });
     const away = this.#away(talk);
     if (away) lines.push({ of: away, make: () => awayLine(away, talk) });
     return lines;
@@ -64,6 +65,7 @@ export class StatusLines {
 }
 
 const AWAY = "The server is not reached. Trying again\u2026";
+const PAUSED = "Paused: other tabs follow conversations. It goes on once this one is used.";
 const LOCKED = "This browser is not signed in any more. Open the link that the server printed when it was started.";
 
 /** @param {string} text */

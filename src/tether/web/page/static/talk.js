@@ -5,6 +5,7 @@
  */
 
 import * as api from "./api.js";
+import { textOf } from "./calls.js";
 import { Connection } from "./connection.js";
 import { EMPTY, fold, fromSnapshot } from "./state.js";
 
@@ -13,13 +14,14 @@ import { EMPTY, fold, fromSnapshot } from "./state.js";
 export class Talk {
   /**
    * @param {string} id
+   * @param {boolean} isNew whether it was made just now, so that nothing of it is past
    * @param {{changed: () => void, deleted: () => void, happened: (event: any) => void}} listener `changed` is called after
    *   each change; `happened` for each event that is no replay of the past
    */
-  constructor(id, listener) {
+  constructor(id, isNew, listener) {
     this.id = id;
     this.#listener = listener;
-    this.#connection = new Connection(id, {
+    this.#connection = new Connection(id, isNew, {
       begin: () => this.#set({ view: EMPTY }),
       event: (event, at) => this.#take(event, at),
       snapshot: (snapshot) => this.#restart(snapshot),
@@ -85,14 +87,11 @@ export class Talk {
 
   /** @param {any} snapshot */
   #restart(snapshot) {
-    const view = fromSnapshot(snapshot);
-    const known = new Set(view.items.map((item) => ("id" in item ? item.id : "")));
-    const queued = snapshot.state === "idle" ? [] : this.queued.filter((one) => !known.has(one.id));
-    this.#set({ view, queued });
+    this.#set({ view: fromSnapshot(snapshot), queued: (snapshot.queued ?? []).map(queuedOf) });
     this.#learn(snapshot);
   }
 
-  /** @param {any} about */
+  /** @param {any} about what is known of the conversation, besides what is in it */
   #learn(about) {
     for (const name of /** @type {const} */ (["title", "model", "state", "cost", "usage"])) {
       if (about[name] !== undefined) this[name] = about[name];
@@ -105,4 +104,11 @@ export class Talk {
     Object.assign(this, changes);
     this.#listener.changed();
   }
+}
+
+/** @param {any} message that waits @returns {Queued} */
+function queuedOf(message) {
+  const content = message.content ?? [];
+  const media = content.filter((/** @type {any} */ block) => block.type !== "text").length;
+  return { id: message.id, text: textOf(content), when: "steer", media };
 }

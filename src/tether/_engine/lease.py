@@ -1,0 +1,62 @@
+"""Keep the claim on a conversation while a run goes: a tool may be silent for longer than a lease lasts."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+from attrs import define
+
+from tether._engine.interruption import RunControl
+from tether._scopes.exceptions import as_failure
+from tether._scopes.task_groups import open_task_group
+from tether.errors import LostClaimError
+from tether.loop import End
+from tether.session import Session
+
+__all__ = ("keeping_claim",)
+
+
+@asynccontextmanager
+async def keeping_claim(session: Session | None, control: RunControl) -> AsyncIterator[None]:
+    """Renew the lease of a session's store while the block runs; where that is lost, end the run.
+
+    Raises:
+        LostClaimError: it was lost; the run has ended.
+    """
+    if session is None or session.renew_every is None:
+        yield
+        return
+    keeper = _Keeper(session, session.renew_every, control)
+    async with open_task_group() as tasks:
+        tasks.start_soon(keeper.keep)
+        try:
+            yield
+        finally:
+            tasks.cancel_scope.cancel()
+    if keeper.lost is not None:
+        raise keeper.lost
+
+
+@define
+class _Keeper:
+    _session: Session
+    _every: float
+    _control: RunControl
+    lost: LostClaimError | None = None
+
+    async def keep(self) -> None:
+        """Renew the lease time and again.
+
+        Cancellation:
+            At once.
+        """
+        while self.lost is None:
+            await anyio.sleep(self._every)
+            try:
+                await self._session.renew()
+            except LostClaimError as error:
+                self.lost = error
+                self._control.end(End("error", error=as_failure(error)))
+                self._control.interrupt()
+            except Exception:  # noqa: BLE001 - a server that is away now may be back before the lease is over
+                pass
