@@ -6,11 +6,14 @@ import os
 import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from tests.waiting import failing_after
+
+TESTS = Path(__file__).parent
 
 SECONDS_FOR_A_TEST = 300
 """Far more than any test takes, also on a busy machine."""
@@ -58,6 +61,22 @@ if sys.version_info >= (3, 12):
     _BACKENDS.append(
         pytest.param(("asyncio", {"loop_factory": _loop_factory(eager=True)}), id="eager")
     )
+
+
+EAGER_MATTERS = {"_channel", "_engine", "_scopes", "agent", "cancellation", "iterator", "session"}
+"""Rooms whose code depends on when a task takes its first step; others are tried with eager tasks by `-m thorough`."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave eager tasks to the thorough tests, but where they matter most."""
+    for item in items:
+        *rooms, _ = item.path.relative_to(TESTS).parts
+        is_eager = isinstance(item, pytest.Function) and "eager" in item.name.rstrip("]").split(
+            "["
+        )[-1].split("-")
+        if is_eager and rooms and rooms[0] not in EAGER_MATTERS:
+            item.add_marker("thorough")
 
 
 @pytest.hookimpl(wrapper=True)

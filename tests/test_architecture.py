@@ -55,7 +55,7 @@ MODELS_KNOW = {
 
 GUESTS = (
     *("toolbox", "advice", "testing", "embedding"),
-    *("export", "host", "stores", "web", "mcp", "top", "cli"),
+    *("export", "host", "metrics", "stores", "web", "mcp", "top", "cli"),
 )
 """Many of a kind, made of the public face: the root and the public modules."""
 

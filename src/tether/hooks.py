@@ -179,6 +179,24 @@ class RunContext:
     result: RunResult | None = field(default=None, init=False, on_setattr=setters.NO_OP)
     """How the run has ended; None before, and where it ends by an exception, which the hook then sees."""
     _spent: Spent = field(factory=Spent, alias="spent", repr=False)
+    _tools: Callable[[], Sequence[Tool]] = field(default=tuple, alias="tools", repr=False)
+    _unread: Callable[[], int] = field(default=int, alias="unread", repr=False)
+    _held_up: Callable[[], float] = field(default=float, alias="held_up", repr=False)
+
+    @property
+    def tools(self) -> Sequence[Tool]:
+        """The tools that the agent has now."""
+        return self._tools()
+
+    @property
+    def unread(self) -> int:
+        """How many of its events consumers have not taken yet, all together."""
+        return self._unread()
+
+    @property
+    def held_up(self) -> float:
+        """Seconds for which it has waited for consumers without room for an event."""
+        return self._held_up()
 
     @property
     def usage(self) -> Usage:

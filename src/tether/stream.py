@@ -56,6 +56,8 @@ class StreamStatistics:
     tasks_waiting_send: int
     """Senders in line; they wait for all consumers of the sink together."""
     tasks_waiting_receive: int
+    waited: float = 0.0
+    """Seconds for which consumers had no room while a sender waited, all together."""
 
 
 class EventSink(ObjectSendStream[E], Generic[E]):
@@ -105,6 +107,16 @@ class EventSink(ObjectSendStream[E], Generic[E]):
         """
         if not self._broadcast.deliver(item):
             raise anyio.WouldBlock
+
+    @property
+    def unread(self) -> int:
+        """How many events consumers have not taken yet, all together."""
+        return self._broadcast.unread
+
+    @property
+    def waited(self) -> float:
+        """Seconds for which consumers had no room while a sender waited."""
+        return self._broadcast.waited
 
     async def caught_up(self) -> None:
         """Let consumers take what was sent, for as long as they do so without waiting for anything else.
@@ -309,6 +321,7 @@ class EventStream(ObjectReceiveStream[E], Generic[E, R]):
             dropped=self._channel.dropped,
             tasks_waiting_send=self._broadcast.in_line,
             tasks_waiting_receive=int(self._channel.receiving),
+            waited=self._broadcast.waited,
         )
 
     def close(self) -> None:

@@ -231,3 +231,34 @@ def test_cancelled_anywhere_the_conversation_goes_on(backend: Any) -> None:
         backend=backend,
     )
     assert report.points > 10
+
+
+async def test_a_summary_that_fails_is_tried_again_at_the_next_turn() -> None:
+    down = ModelError("down", kind="authentication")
+    agent = agent_with(down, "Yes.", "Long.", said("Again.", 20), messages=talk(3))
+    assert (await agent.prompt("q3")).text == "Yes."
+    agent.reset([*agent.messages[:-1], said("Yes.", 95)])
+    assert (await agent.prompt("q4")).text == "Again."
+    requests = _all_requests(agent)
+    assert seen(requests[1])[0] == "q0"  # nothing was left out for want of a summary
+    assert seen(requests[3])[0] == SUMMARY
+
+
+async def test_a_summary_that_is_empty_stands_for_nothing() -> None:
+    agent = agent_with("  ", "Yes.", messages=talk(3))
+    assert (await agent.prompt("q3")).text == "Yes."
+    assert not any(isinstance(message, CustomMessage) for message in agent.messages)
+
+
+async def test_where_the_model_refuses_and_no_summary_is_to_be_had_its_error_is_raised() -> None:
+    down = ModelError("down", kind="authentication")
+    agent = agent_with(OVERFLOW, down, messages=talk(3, tokens=10))
+    with pytest.raises(ModelError, match="down"):
+        await agent.prompt("q3")
+    check_transcript(agent.messages)
+
+
+def _all_requests(agent: Agent) -> list[ModelRequest]:
+    model = agent.model
+    assert isinstance(model, ScriptedModel)
+    return list(model.requests)

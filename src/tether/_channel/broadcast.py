@@ -31,6 +31,7 @@ class Broadcast(Generic[E, R]):
         "only",
         "result",
         "room",
+        "waited",
     )
 
     def __init__(self) -> None:
@@ -44,6 +45,8 @@ class Broadcast(Generic[E, R]):
         # Held by the sender that waits for room; the others wait for the lock, first come, first served.
         self.in_line: int = 0
         """How many senders wait. Counted here, as a lock may not be asked outside an event loop."""
+        self.waited: float = 0.0
+        """Seconds for which consumers had no room while a sender waited."""
         self.room: anyio.Event | None = None
         """What the first in line waits for."""
         self.ended: bool = False
@@ -93,7 +96,11 @@ class Broadcast(Generic[E, R]):
                 while not self.deliver(event, in_turn=True):
                     self.only = None
                     self.room = room = anyio.Event()
-                    await room.wait()
+                    began = anyio.current_time()
+                    try:
+                        await room.wait()
+                    finally:
+                        self.waited += anyio.current_time() - began
         finally:
             self.in_line -= 1
             self._look_who_is_alone()

@@ -104,7 +104,7 @@ class ActiveRun:
         try:
             if not services.around_run:
                 return await carry_out()
-            return await within_hooks(services.around_run, self._context(), carry_out)
+            return await within_hooks(services.around_run, self._context(sink), carry_out)
         except BaseException as error:
             if getgeneratorstate(loop) == GEN_CREATED:  # by a hook, before the run began
                 await Driver(loop, services).drive(error)  # noqa: ASYNC102 - of a cancellation it waits for nothing
@@ -123,7 +123,7 @@ class ActiveRun:
             waiting=parts.inbox.anything_waits,
         )
 
-    def _context(self) -> RunContext:
+    def _context(self, sink: EventSink[Event]) -> RunContext:
         parts, prompts = self._parts, tuple(self._prompts)
         settings = parts.settings()
         said: Sequence[Message] = (*parts.transcript.messages[:1], *prompts)
@@ -138,6 +138,9 @@ class ActiveRun:
             session=parts.session,
             hooks=parts.hooks,
             spent=self.spent,
+            tools=lambda: tuple(parts.settings().tools.values()),
+            unread=lambda: sink.unread,
+            held_up=lambda: sink.waited,
         )
 
     def over(self) -> None:

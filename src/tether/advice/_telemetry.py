@@ -206,9 +206,14 @@ class _Current(AbstractContextManager[None]):
 def _kind_of(error: BaseException) -> str:
     if isinstance(error, ModelError):
         return error.kind
-    if isinstance(error, anyio.get_cancelled_exc_class()):
-        return "cancelled"
-    return type(error).__qualname__
+    return "cancelled" if _is_cancellation(error) else type(error).__qualname__
+
+
+def _is_cancellation(error: BaseException) -> bool:
+    try:
+        return isinstance(error, anyio.get_cancelled_exc_class())
+    except anyio.NoEventLoopError:  # a coroutine that nobody finished, closed behind the event loop
+        return False
 
 
 def _about(error: BaseException | None) -> str | None:

@@ -17,6 +17,7 @@ if find_spec("mcp") is None:
 from tether.mcp.asking import Answer, Ask, Elicitation
 from tether.mcp.connecting import Servers, connected
 from tether.mcp.server import Server
+from tether.mcp.serving import AgentServer, serve
 from tether.mcp.specs import (
     Http,
     InProcess,
@@ -29,6 +30,7 @@ from tether.mcp.specs import (
 )
 
 __all__ = (
+    "AgentServer",
     "Answer",
     "Ask",
     "Elicitation",
@@ -42,5 +44,6 @@ __all__ = (
     "from_json",
     "http",
     "in_process",
+    "serve",
     "stdio",
 )
