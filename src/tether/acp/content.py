@@ -30,9 +30,9 @@ def _block(block: Any) -> UserBlock:
             case {"type": "text", "text": str(text)}:
                 return Text(text)
             case {"type": "image", "data": str(data), "mimeType": str(media_type)}:
-                return Image(_bytes(data), media_type)
+                return Image(_bytes(data), _of_kind("image", media_type))
             case {"type": "audio", "data": str(data), "mimeType": str(media_type)}:
-                return Audio(_bytes(data), media_type)
+                return Audio(_bytes(data), _of_kind("audio", media_type))
             case {"type": "resource_link", "uri": str(uri)}:
                 return Text(f"[{block.get('name') or uri}]({path_of(uri)})")
             case {"type": "resource", "resource": {"uri": str(uri), "text": str(text)}}:
@@ -51,6 +51,12 @@ def _file(uri: str, data: bytes, media_type: Any) -> UserBlock:
     if isinstance(media_type, str):
         return Document(data, media_type)
     return Text(f"[a file of {len(data):,} bytes: {path_of(uri)}]")
+
+
+def _of_kind(kind: str, media_type: str) -> str:
+    if not media_type.startswith(f"{kind}/"):
+        raise ValueError(f"{media_type!r} is no type of {kind}")
+    return media_type
 
 
 def _bytes(data: str) -> bytes:

@@ -172,7 +172,9 @@ async def _text(ask: Ask, path: Path) -> str:
 
 def _run_command(root: Root, ask: Ask) -> Callable[..., Any]:
     async def run_command(
-        command: str, context: ToolContext[Any], timeout: float = 120
+        command: str,
+        context: ToolContext[Any],
+        timeout: float = 120,  # noqa: ASYNC109 - models give it
     ) -> ToolResult:
         """Run a shell command in the working folder, in a terminal that the user sees.
 

@@ -1,14 +1,15 @@
 """An agent for editors: the methods of the Agent Client Protocol, on a host."""
 
 import hashlib
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from anyio.abc import ByteReceiveStream, ByteSendStream, TaskGroup
+from anyio.abc import ByteReceiveStream, ByteSendStream, TaskGroup, TaskStatus
 
 import tether.host
 from tether import Agent, UsageError
@@ -18,6 +19,7 @@ from tether.acp.editor import Capabilities, in_editor
 from tether.acp.jsonrpc import INVALID_PARAMS, RpcError
 from tether.acp.options import choose, options_of
 from tether.acp.stdio import standard_io
+from tether.acp.tool_servers import servers_of
 from tether.acp.turns import EditorSession
 from tether.acp.updates import Update, Updates
 from tether.commands import Commands
@@ -25,11 +27,15 @@ from tether.errors import ArgumentsError
 from tether.hooks import call_maybe_async
 from tether.host import Conversation, ConversationInfo, Host, NotFoundError, Store
 
+if TYPE_CHECKING:
+    from tether.mcp import ServerSpec
+
 __all__ = ("MakeAgent", "serve", "serve_stdio")
 
 MakeAgent: TypeAlias = Callable[[Conversation, Path], Agent | Awaitable[Agent]]
 """Makes the agent of a conversation in a working folder; plain or async."""
 
+_log = logging.getLogger("tether")
 _VERSION: Final = 1
 _NOT_FOUND: Final = -32002
 _PAGE: Final = 50
@@ -131,7 +137,7 @@ class _Server:
             "agentCapabilities": {
                 "loadSession": True,
                 "promptCapabilities": {"image": True, "audio": True, "embeddedContext": True},
-                "mcpCapabilities": {"http": False, "sse": False},
+                "mcpCapabilities": {"http": True, "sse": False},
                 "sessionCapabilities": {"list": {}, "resume": {}, "close": {}, "delete": {}},
             },
         }
@@ -146,13 +152,13 @@ class _Server:
     async def _new(self, params: dict[str, Any]) -> Any:
         owner = self._owner_in(params)
         talk = await self._host.conversation(owner=owner)
-        await self._opened(talk, replays=False)
+        await self._opened(talk, params, replays=False)
         return {"sessionId": talk.id, **self._options(talk)}
 
     async def _open(self, params: dict[str, Any], *, replays: bool) -> Any:
         owner = self._owner_in(params)
         talk = await self._host.conversation(_text(params, "sessionId"), owner=owner, create=False)
-        await self._opened(talk, replays=replays)
+        await self._opened(talk, params, replays=replays)
         return self._options(talk)
 
     async def _list(self, params: dict[str, Any]) -> Any:
@@ -217,8 +223,9 @@ class _Server:
     async def _notify(self, session_id: str, method: str, params: dict[str, Any]) -> None:
         await self._connection.notify(method, {"sessionId": session_id, **params})
 
-    async def _opened(self, talk: Conversation, *, replays: bool) -> None:
+    async def _opened(self, talk: Conversation, params: dict[str, Any], *, replays: bool) -> None:
         """Have the editor follow a conversation."""
+        servers = _servers_in(params)
         if (before := self._sessions.pop(talk.id, None)) is not None:
             before.close()
         updates = Updates(lambda: talk.agent.tools, self._folders[talk.owner])
@@ -228,8 +235,26 @@ class _Server:
             await session.replay()
         self._sessions[talk.id] = session
         session.start()
+        if servers:
+            await self._tasks.start(self._with_servers, session, servers)
         if len(self._commands):
             self._tasks.start_soon(session.update, _commands_shown(self._commands))
+
+    async def _with_servers(  # noqa: ASYNC114 - started in one place, and waited for
+        self,
+        session: EditorSession,
+        servers: "Sequence[ServerSpec]",
+        *,
+        task_status: TaskStatus[None],
+    ) -> None:
+        """Give a session the tools of MCP servers, for as long as it is open."""
+        from tether.mcp import connected  # noqa: PLC0415 - an extra, and large
+
+        folder = self._folders[session.talk.owner]
+        async with connected(*servers, roots=[folder]) as found:
+            found.follow(session.talk.agent)
+            task_status.started()
+            await session.closed.wait()
 
     def _owner_in(self, params: dict[str, Any]) -> str:
         """The owner of the conversations in a working folder."""
@@ -274,6 +299,16 @@ def _with_params(method: Callable[[dict[str, Any]], Awaitable[Any]]) -> Callable
             raise RpcError(INVALID_PARAMS, str(error)) from error
 
     return called
+
+
+def _servers_in(params: dict[str, Any]) -> "Sequence[ServerSpec]":
+    try:
+        return servers_of(params.get("mcpServers"))
+    except ModuleNotFoundError as error:
+        if error.name != "mcp":
+            raise
+        _log.warning("the MCP servers of the editor are left out: pip install 'tether[mcp]'")
+        return ()
 
 
 def _owner(folder: Path) -> str:

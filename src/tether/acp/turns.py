@@ -86,6 +86,7 @@ class EditorSession:
         self._title = ""
         self._last: AssistantMessage | None = None
         self._viewer: Viewer | None = None
+        self.closed = anyio.Event()
 
     async def replay(self) -> None:
         """Tell the editor what has been said so far.
@@ -106,6 +107,7 @@ class EditorSession:
 
     def close(self) -> None:
         """Stop following it."""
+        self.closed.set()
         if self._viewer is not None:
             self._viewer.close()
 
