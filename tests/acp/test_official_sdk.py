@@ -42,7 +42,7 @@ def _run(backend: Backend, make: Any, steps: Sequence[Any], **options: Any) -> S
             assert process.stdin is not None
             assert process.stdout is not None
             assert process.stderr is not None
-            await serve(process.stdout, process.stdin, make, store=store)
+            await serve(process.stdout, process.stdin, make, store=store and (lambda _: store))
             told = b"".join([part async for part in process.stderr])
             assert await process.wait() == 0, told
         said: Said = json.loads(told)

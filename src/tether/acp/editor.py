@@ -76,8 +76,14 @@ def in_editor(
         made["edit_file"] = _edit_file(root, ask)
     if capabilities.terminal:
         made["run_command"] = _run_command(root, ask)
-        tools = [one for one in tools if one.name not in {"read_output", "stop"}]
-    return [_like(one, made[one.name]) if one.name in made else one for one in tools]
+        jobs = dict.fromkeys(["read_output", "stop"])
+        tools = [one for one in tools if not _is_replaced(one, jobs)]
+    return [_like(one, made[one.name]) if _is_replaced(one, made) else one for one in tools]
+
+
+def _is_replaced(old: Tool, made: Mapping[str, Any]) -> bool:
+    """Whether a tool is one of the toolbox, and no other of the same name."""
+    return old.name in made and old.function.__module__.startswith("tether.toolbox.")
 
 
 def _like(old: Tool, function: Callable[..., Any]) -> Tool:

@@ -1,6 +1,5 @@
 """An agent for editors: the methods of the Agent Client Protocol, on a host."""
 
-import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from tether.acp.content import message_of
 from tether.acp.editor import Capabilities, in_editor
 from tether.acp.jsonrpc import INVALID_PARAMS, RpcError
 from tether.acp.options import choose, options_of
+from tether.acp.projects import Projects
 from tether.acp.stdio import standard_io
 from tether.acp.tool_servers import servers_of
 from tether.acp.turns import EditorSession
@@ -46,7 +46,7 @@ async def serve(
     output: ByteSendStream,
     make_agent: MakeAgent,
     *,
-    store: Store | None = None,
+    store: Callable[[Path], Store] | None = None,
     models: Sequence[str] = (),
     commands: Commands | None = None,
 ) -> None:
@@ -58,7 +58,8 @@ async def serve(
         make_agent: makes the agent of a conversation, given its working folder. `approve=conversation.approve` has the
             editor ask the person. Tools with the names of the toolbox's work on the editor's files and terminals,
             where it offers them.
-        store: where conversations are kept.
+        store: says where the conversations of a working folder are kept, such as `FolderStore`, which keeps them in
+            it. Without it they last as long as the connection.
         models: the names of models that the editor offers, besides the agent's own.
         commands: what is called by a prompt `/name ...`; they get the conversation as their context.
 
@@ -68,8 +69,10 @@ async def serve(
     Cancellation:
         Ends all runs, waits until they have cleaned up, and passes on.
     """
-    server = _Server(make_agent, models, commands or Commands())
-    async with tether.host.open(server.make, store=store) as host:
+    projects = Projects(store)
+    server = _Server(make_agent, projects, models, commands or Commands())
+    kept = None if store is None else projects
+    async with tether.host.open(server.make, store=kept) as host:
         await serve_connection(source, output, partial(server.handlers, host))
 
 
@@ -84,16 +87,23 @@ class _Server:
 
     Args:
         make_agent: makes agents.
+        projects: the working folders.
         models: the models to choose from.
         commands: the commands of prompts.
     """
 
-    def __init__(self, make_agent: MakeAgent, models: Sequence[str], commands: Commands) -> None:
+    def __init__(
+        self,
+        make_agent: MakeAgent,
+        projects: Projects,
+        models: Sequence[str],
+        commands: Commands,
+    ) -> None:
         self._make_agent = make_agent
         self._models = models
         self._commands = commands
         self._capabilities = Capabilities()
-        self._folders: dict[str, Path] = {_owner(Path.cwd()): Path.cwd()}
+        self._projects = projects
         self._sessions: dict[str, EditorSession] = {}
         self._host: Host
         self._connection: Connection
@@ -101,7 +111,7 @@ class _Server:
 
     async def make(self, talk: Conversation) -> Agent:
         """Make the agent of a conversation, with the editor's tools."""
-        folder = self._folders[talk.owner]
+        folder = self._projects.folder(talk.owner)
         agent: Agent = await call_maybe_async(self._make_agent, talk, folder)
         if isinstance(agent, Agent):  # pyright: ignore[reportUnnecessaryIsInstance] - the host refuses others
             ask = partial(self._request, talk.id)
@@ -162,7 +172,7 @@ class _Server:
         return self._options(talk)
 
     async def _list(self, params: dict[str, Any]) -> Any:
-        owners = [self._owner_in(params)] if params.get("cwd") else list(self._folders)
+        owners = [self._owner_in(params)] if params.get("cwd") else self._projects.owners
         before = params.get("cursor")
         found = [
             info
@@ -185,7 +195,7 @@ class _Server:
     async def _delete(self, params: dict[str, Any]) -> Any:
         id_ = _text(params, "sessionId")
         session = self._sessions.pop(id_, None)
-        owners = list(self._folders) if session is None else [session.talk.owner]
+        owners = self._projects.owners if session is None else [session.talk.owner]
         for owner in owners:
             try:
                 await self._host.delete(id_, owner=owner)
@@ -228,7 +238,7 @@ class _Server:
         servers = _servers_in(params)
         if (before := self._sessions.pop(talk.id, None)) is not None:
             before.close()
-        updates = Updates(lambda: talk.agent.tools, self._folders[talk.owner])
+        updates = Updates(lambda: talk.agent.tools, self._projects.folder(talk.owner))
         ask, tell = partial(self._request, talk.id), partial(self._notify, talk.id)
         session = EditorSession(talk, updates, ask, tell, self._tasks)
         if replays:
@@ -250,7 +260,7 @@ class _Server:
         """Give a session the tools of MCP servers, for as long as it is open."""
         from tether.mcp import connected  # noqa: PLC0415 - an extra, and large
 
-        folder = self._folders[session.talk.owner]
+        folder = self._projects.folder(session.talk.owner)
         async with connected(*servers, roots=[folder]) as found:
             found.follow(session.talk.agent)
             task_status.started()
@@ -261,8 +271,7 @@ class _Server:
         folder = Path(_text(params, "cwd"))
         if not folder.is_absolute():
             raise RpcError(INVALID_PARAMS, f"cwd must be an absolute path, not {str(folder)!r}")
-        self._folders[_owner(folder)] = folder
-        return _owner(folder)
+        return self._projects.owner(folder)
 
     def _session_in(self, params: dict[str, Any]) -> EditorSession:
         id_ = _text(params, "sessionId")
@@ -279,7 +288,7 @@ class _Server:
     def _listed(self, info: ConversationInfo) -> dict[str, Any]:
         return {
             "sessionId": info.id,
-            "cwd": str(self._folders[info.owner]),
+            "cwd": str(self._projects.folder(info.owner)),
             "title": info.title,
             "updatedAt": datetime.fromtimestamp(info.updated, UTC).isoformat(),
         }
@@ -309,11 +318,6 @@ def _servers_in(params: dict[str, Any]) -> "Sequence[ServerSpec]":
             raise
         _log.warning("the MCP servers of the editor are left out: pip install 'tether[mcp]'")
         return ()
-
-
-def _owner(folder: Path) -> str:
-    """Name the owner of the conversations in a folder: short, and told apart by its path."""
-    return hashlib.sha256(str(folder).encode(errors="surrogateescape")).hexdigest()[:24]
 
 
 def _text(params: dict[str, Any], name: str) -> str:
