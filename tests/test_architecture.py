@@ -55,7 +55,7 @@ MODELS_KNOW = {
 
 GUESTS = (
     *("toolbox", "advice", "testing", "embedding"),
-    *("export", "host", "metrics", "stores", "web", "mcp", "acp", "top", "cli"),
+    *("export", "host", "metrics", "stores", "many", "web", "mcp", "acp", "top", "cli"),
 )
 """Many of a kind, made of the public face: the root and the public modules."""
 
@@ -178,8 +178,21 @@ def _may_use(family: str) -> tuple[str, ...]:
 
 _GUESTS_OF = {
     "acp": ("host", "mcp", "toolbox"),
-    "cli": ("toolbox", "advice", "export", "host", "web", "mcp", "acp", "metrics", "top"),
+    "cli": (
+        "toolbox",
+        "advice",
+        "many",
+        "stores",
+        "export",
+        "host",
+        "web",
+        "mcp",
+        "acp",
+        "metrics",
+        "top",
+    ),
     "mcp": ("toolbox",),
+    "many": ("host",),
     "stores": ("host",),
     "web": ("embedding", "export", "host", "metrics"),
 }

@@ -156,6 +156,7 @@ def _show_info(command: str, words: Sequence[str]) -> int:
 _COMMANDS: Final = {
     "acp": ("acp_command", "parse_acp", "serve_editor"),
     "attach": ("attach_command", "parse_attach", "attach"),
+    "map": ("map_command", "parse_map", "map_prompts"),
     "serve": ("serve_command", "parse_serve", "serve"),
     "top": ("top_command", "parse_top", "show_top"),
 }
