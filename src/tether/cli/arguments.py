@@ -26,6 +26,7 @@ examples:
   tether resume ID --repair   continue one with damaged lines; they are moved to a file beside it
   tether sessions [FOLDER]    list the conversations of this folder, or the session files in FOLDER
   tether models [PROVIDER]    list the providers and their keys, or the models of one provider
+  tether mcp                  the MCP servers whose tools are used; `tether mcp --help`
   tether top URL...           show the metrics of servers live; `tether top --help`
   tether config               show where init files and conversations are
   tether schema               print the JSON Schema of the events that --json prints, and of messages

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 import anyio
 
@@ -24,6 +24,7 @@ from tether.cli.extensions import App, configuration_folder, load_extensions, un
 from tether.cli.info_commands import INFO_COMMANDS
 from tether.cli.keyboard import forget_typed
 from tether.cli.live import Live
+from tether.cli.mcp_servers import connected_servers, servers_of, trust_question
 from tether.cli.permission import Ask, ask_at_terminal, is_asked_about, permission
 from tether.cli.session_files import Unkept, find_session, new_session_path
 from tether.cli.signals import INTERRUPTED, EndSignals, interrupted
@@ -41,6 +42,8 @@ WRONG_USAGE: Final = 2
 LIMIT_REACHED: Final = 3
 
 _INNERMOST: Final = 1000
+_SERVERS_HAVE: Final = 15.0
+"""Seconds that a request waits for MCP servers to answer."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -113,6 +116,8 @@ def _command(words: Sequence[str], ending: EndSignals) -> int:
         return _show_info(words[0], words[1:])
     if words and words[0] == "top" and not any(" " in word for word in words[1:2]):
         return _top(words[1:], ending)
+    if words and words[0] == "mcp" and not any(" " in word for word in words[1:2]):
+        return _mcp(words[1:], ending)
     with ExitStack() as opened:
         try:
             arguments = parse(words, sys.stdin)
@@ -158,13 +163,58 @@ def _top(words: Sequence[str], ending: EndSignals) -> int:
     return _in_event_loop(partial(show_top, arguments), ending, arguments.backend)
 
 
+def _mcp(words: Sequence[str], ending: EndSignals) -> int:
+    from tether.cli import mcp_command  # noqa: PLC0415 - other commands start sooner
+
+    try:
+        options = mcp_command.parse_mcp(words)
+        if options.action in mcp_command.AT_ONCE:
+            for line in mcp_command.AT_ONCE[options.action](options):
+                print(line)
+            return ANSWERED
+        if options.action == "serve":
+            work = partial(mcp_command.served, _served_agent(options.model), options)
+        else:
+            work = partial(mcp_command.AWAITED[options.action], options)
+        return _in_event_loop(work, ending, options.backend)
+    except (UsageError, OSError, ModuleNotFoundError) as error:
+        warn(_in_words(error))
+        return WRONG_USAGE
+    except SystemExit as error:  # of the command line's parser
+        return WRONG_USAGE if error.code else ANSWERED
+
+
+def _served_agent(model: str | None) -> Agent:
+    agent = Agent("offline", tools=coding_tools("."), name="tether", transform_context=compact())
+    name = model or os.environ.get("TETHER_MODEL") or default_model(os.environ)
+    if name is not None:
+        agent.model = App(agent).model_named(name)
+    return agent
+
+
 def _run(app: App, arguments: Arguments, path: Path | None, ending: EndSignals) -> int:
+    servers: Sequence[Any] = () if arguments.no_init else _servers(app)
     if arguments.request:
         request = message_with_files(arguments.request, warn, typed=arguments.typed)
-        work = partial(_answer, app.agent, request, _display(arguments))
+        work = partial(_answer_with, app, servers, request, _display(arguments))
     else:
-        work = partial(_converse, app, arguments, path)
+        work = partial(_converse, app, servers, arguments, path)
     return _in_event_loop(work, ending, arguments.backend)
+
+
+def _servers(app: App) -> Sequence[Any]:
+    return servers_of(
+        app, folder=configuration_folder(), project=Path.cwd(), ask=_may_use, tell=warn
+    )
+
+
+def _may_use(file: Path) -> bool:
+    if not _at_terminal():
+        warn(f"{file} is not trusted yet and was not used; start tether at a terminal to decide")
+        return False
+    forget_typed()
+    print(styled(trust_question(file), BOLD, YELLOW), end="", file=sys.stderr, flush=True)
+    return _is_yes(sys.stdin.readline())
 
 
 def _in_event_loop(work: Callable[[], Awaitable[int]], ending: EndSignals, backend: str) -> int:
@@ -314,7 +364,9 @@ def _screen() -> Screen:
     return Screen(sys.stdout, notes())
 
 
-async def _converse(app: App, arguments: Arguments, path: Path | None) -> int:
+async def _converse(
+    app: App, servers: Sequence[Any], arguments: Arguments, path: Path | None
+) -> int:
     """Hold a conversation."""
     dumb = is_dumb()
     with nullcontext() if dumb else printing_above():
@@ -335,7 +387,8 @@ async def _converse(app: App, arguments: Arguments, path: Path | None) -> int:
         async with (
             plain_lines(conversation)
             if dumb
-            else edited_lines(conversation, live, history) as inputs
+            else edited_lines(conversation, live, history) as inputs,
+            connected_servers(app, servers, conversation.ask, wait=0),
         ):
             await conversation.hold(inputs)
     return ANSWERED
@@ -346,6 +399,14 @@ def _last_messages(agent: Agent) -> str:
     last = [m for m in agent.messages if m.role in {"user", "assistant"} and m.text]
     lines = [f"{'> ' if m.role == 'user' else ''}{m.text}" for m in last[-2:]]
     return "\n".join([f"({len(agent.messages)} messages; the last ones:)", *lines])
+
+
+async def _answer_with(
+    app: App, servers: Sequence[Any], request: UserMessage, display: Display
+) -> int:
+    ask = ask_at_terminal if _at_terminal() else None
+    async with connected_servers(app, servers, ask, wait=_SERVERS_HAVE):
+        return await _answer(app.agent, request, display)
 
 
 async def _answer(agent: Agent, request: UserMessage, display: Display) -> int:
