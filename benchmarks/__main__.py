@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+import attrs
+
 from benchmarks import backpressure, cancel, decoders, sessions
 from benchmarks.measures import Sizes
 from benchmarks.peers import NAMES, peer
@@ -13,6 +15,7 @@ from benchmarks.suite import Figure, Suite, names
 QUICK = Sizes(
     deltas=400,
     drips=20,
+    live=(3, 10),
     turns=5,
     parallel=(3, 4),
     long=(8, 3),
@@ -48,6 +51,8 @@ def main() -> None:
         return
     earlier = read(said.compare) if said.compare else {}
     sizes = QUICK if said.quick else Sizes()
+    if said.repetitions:
+        sizes = attrs.evolve(sizes, repetitions=said.repetitions)
     print(", ".join(f"{name} {version}" for name, version in versions().items()), end="\n\n")
     if missing := [name for name in NAMES if peer(name) is None]:
         print(f"not installed: {', '.join(missing)} (pip install '.[bench]')\n")
@@ -85,6 +90,7 @@ def arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("measures", nargs="*", metavar="MEASURE", help="what to measure; everything if not said")
     add("--list", action="store_true", help="list what can be measured")
+    add("--repetitions", metavar="N", type=int, help="how often; five times if not said")
     add("--json", metavar="FILE", type=Path, help="write the figures to a record")
     add("--compare", metavar="FILE", type=Path, help="compare with an earlier record")
     add("--peer", metavar="NAME", action="append", default=[], choices=NAMES, help="only these")

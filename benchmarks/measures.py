@@ -17,6 +17,8 @@ class Sizes:
 
     deltas: int = 20_000
     drips: int = 2_000
+    live: tuple[int, int] = (60, 150)
+    """Replies at once, and pieces of text of each."""
     turns: int = 50
     parallel: tuple[int, int] = (10, 16)
     """Turns, and calls in each."""
@@ -41,6 +43,8 @@ class Column:
     """At most so many times the figure of `Measure.base`."""
     most: float | None = None
     """At most so much in itself."""
+    least: float | None = None
+    """At least so many times the figure of `Measure.base`."""
     more: float | None = None
     """At most so much above the figure of `Measure.base`."""
     below_peers: bool = False
@@ -63,6 +67,8 @@ class Measure:
     peers: tuple[str, ...] = ()
     """All, if none is named."""
     base: str = "httpx"
+    tls: bool = False
+    """Whether the provider is reached over TLS."""
     fresh: bool = False
     """Whether each request wants a process that has done nothing before."""
     repetitions: int | None = None
@@ -83,19 +89,63 @@ def rounds(turns: int, parallel: int) -> dict[str, Any]:
     return {"program": "turns", "scenario": f"turns/{turns}x{parallel}", "calls": calls}
 
 
+def of_core(answers: Answers) -> float:
+    """Percent of a core that were used. Above 75 a client lags now and then, and several pieces come at once."""
+    return answers[0]["cpu"] / answers[0]["wall"] * 100
+
+
+def lockstep(count: int) -> dict[str, Any]:
+    return {**pieces("drip", count), "program": "drip"}
+
+
+def alive(runs: int, count: int) -> dict[str, Any]:
+    return {**pieces("live", count), "program": "live", "runs": runs, "interval": 0.02}
+
+
+def carried(runs: int) -> Callable[[Answers], float]:
+    return lambda answers: runs / (answers[0]["cpu"] / answers[0]["wall"])
+
+
 MEASURES: Final = (
     Measure(
-        "deltas",
+        "flood",
         "a reply of many pieces of text, each in an HTTP chunk of its own, as fast as it is read",
         lambda s: [pieces("text", s.deltas)],
-        lambda s: [Column("CPU us/delta", per_delta(s.deltas), aim=1.0, below_peers=True)],
+        lambda s: [Column("CPU us/delta", per_delta(s.deltas), aim=0.35, below_peers=True)],
         apis=("chat", "responses", "messages"),
     ),
     Measure(
         "drip",
+        "a reply of which the next piece of text comes when the last one was got",
+        lambda s: [lockstep(s.drips)],
+        lambda s: [Column("CPU us/delta", per_delta(s.drips), aim=0.75, below_peers=True)],
+    ),
+    Measure(
+        "drip-tls",
+        "the same over TLS",
+        lambda s: [lockstep(s.drips)],
+        lambda s: [Column("CPU us/delta", per_delta(s.drips), aim=0.8, below_peers=True)],
+        tls=True,
+    ),
+    Measure(
+        "pace",
         "a reply of which one piece of text comes each millisecond",
-        lambda s: [pieces("drip", s.drips)],
-        lambda s: [Column("CPU us/delta", per_delta(s.drips), aim=1.15, below_peers=True)],
+        lambda s: [pieces("pace", s.drips)],
+        lambda s: [
+            Column("CPU us/delta", per_delta(s.drips), aim=0.75, below_peers=True),
+            Column("% of a core", of_core, most=75),
+        ],
+        repetitions=3,
+    ),
+    Measure(
+        "live",
+        "replies at once, of which each brings fifty pieces of text a second",
+        lambda s: [alive(*s.live)],
+        lambda s: [
+            Column("runs/core", carried(s.live[0]), least=1.5),
+            Column("% of a core", of_core, most=75),
+            Column("lag ms (p99)", lambda a: a[0]["lag"] * 1e3),
+        ],
         repetitions=3,
     ),
     Measure(
@@ -116,7 +166,7 @@ MEASURES: Final = (
         "a run of many turns, each with a call of a trivial tool",
         lambda s: [rounds(s.turns, 1)],
         lambda s: [
-            Column("CPU ms/turn", lambda a: a[0]["cpu"] / s.turns * 1e3, aim=1.5, below_peers=True)
+            Column("CPU ms/turn", lambda a: a[0]["cpu"] / s.turns * 1e3, aim=1.0, below_peers=True)
         ],
         needs="turns",
     ),
@@ -128,7 +178,7 @@ MEASURES: Final = (
             Column(
                 "CPU ms/turn",
                 lambda a: a[0]["cpu"] / s.parallel[0] * 1e3,
-                aim=1.5,
+                aim=1.0,
                 below_peers=True,
             )
         ],

@@ -4,7 +4,9 @@ The address says what is wanted: `/SCENARIO/SIZE/...`, and behind that whatever 
 
     text/20000      so many pieces of text, each in an HTTP chunk of its own, as fast as they are read
     batched/20000   the same, two hundred to a chunk
-    drip/2000       the same, one each millisecond
+    drip/2000       the same, the next one when the client says that it has got the last (see `provider`)
+    pace/2000       the same, one each millisecond
+    live/100        the same, fifty each second, as a model writes
     turns/50x16     fifty turns, of which each but the last calls a tool sixteen times at once
     idle/1          the beginning of a reply, and nothing more
 """
@@ -13,48 +15,81 @@ import asyncio
 import contextlib
 import functools
 import json
+import mmap
 import multiprocessing
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from benchmarks.replies import APIS
 
-__all__ = ("provider",)
+__all__ = ("Counter", "provider")
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 LAST = b"0\r\n\r\n"
 BATCH = 200
-DRIP = 0.001
-"""Seconds."""
+INTERVALS = {"pace": 0.001, "live": 0.02}
+"""Seconds between two pieces of text."""
+
+
+POLL = 0.00005
+"""Seconds between two looks at what was acknowledged."""
 
 
 @contextmanager
-def provider() -> Iterator[str]:
-    """Start it; give its address."""
+def provider(tls: ssl.SSLContext | None = None, acknowledged: Path | None = None) -> Iterator[str]:
+    """Start it; give its address.
+
+    Args:
+        tls: how it is reached over TLS.
+        acknowledged: a file of eight bytes: how many pieces of a reply the client has got. It costs the client
+            nothing to write there.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
     process = multiprocessing.get_context("fork").Process(
-        target=serve, args=(listener,), daemon=True
+        target=serve, args=(listener, tls, acknowledged), daemon=True
     )
     process.start()
     try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        scheme = "http" if tls is None else "https"
+        yield f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         process.kill()
         process.join()
         listener.close()
 
 
-def serve(listener: socket.socket) -> None:
+def serve(listener: socket.socket, tls: ssl.SSLContext | None, acknowledged: Path | None) -> None:
     async def main() -> None:
-        server = await asyncio.start_server(answer, sock=listener, backlog=4096)
+        answer = functools.partial(
+            answer_all, None if acknowledged is None else Counter(acknowledged)
+        )
+        server = await asyncio.start_server(answer, sock=listener, backlog=4096, ssl=tls)
         await server.serve_forever()
 
     asyncio.run(main())
 
 
-async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+class Counter:
+    """A number in a file that two processes share."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("r+b") as file:
+            self._memory = mmap.mmap(file.fileno(), 8)
+
+    def set(self, number: int) -> None:
+        self._memory[:8] = number.to_bytes(8, "little")
+
+    def get(self) -> int:
+        return int.from_bytes(self._memory[:8], "little")
+
+
+async def answer_all(
+    acknowledged: Counter | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
     """Answer the requests of a connection, one after the other."""
     # asyncio does so only for sockets that were made with their protocol's number.
     writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -67,7 +102,11 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
             path = line.split()[1]
             _, scenario, size, *_ = path.split("/")
             if scenario == "drip":
-                await drip(writer, shape_of(path), int(size))
+                assert acknowledged is not None
+                await drip(writer, shape_of(path), int(size), acknowledged)
+                continue
+            if scenario in INTERVALS:
+                await pace(writer, shape_of(path), int(size), INTERVALS[scenario])
                 continue
             writer.write(HEAD)
             writer.write(reply(scenario, size, shape_of(path), body))
@@ -115,12 +154,23 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-async def drip(writer: asyncio.StreamWriter, shape: str, count: int) -> None:
+async def drip(writer: asyncio.StreamWriter, shape: str, count: int, acknowledged: Counter) -> None:
+    """Send the next piece of text when the last one was got: the client wakes up once for each."""
+    writer.write(HEAD)
+    for number, event in enumerate(APIS[shape].text(count)):
+        writer.write(chunk(event))
+        while number <= count and acknowledged.get() < number:
+            await asyncio.sleep(POLL)
+    writer.write(LAST)
+    await writer.drain()
+
+
+async def pace(writer: asyncio.StreamWriter, shape: str, count: int, interval: float) -> None:
     writer.write(HEAD)
     due = time.monotonic()
     for event in APIS[shape].text(count):
         writer.write(chunk(event))
-        due += DRIP
+        due += interval
         await asyncio.sleep(max(0, due - time.monotonic()))
     writer.write(LAST)
     await writer.drain()

@@ -4,8 +4,10 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,6 +17,7 @@ from benchmarks import startup
 from benchmarks.measures import MEASURES, Column, Measure, Sizes
 from benchmarks.peers import NAMES, Peer, peer
 from benchmarks.provider import provider
+from benchmarks.tls import certified
 
 __all__ = ("Figure", "Suite", "names")
 
@@ -116,11 +119,23 @@ class Suite:
     failed: Callable[[str], None] = print
     _opened: ExitStack = field(factory=ExitStack)
     _workers: dict[tuple[str, str], Worker] = field(factory=dict)
-    _url: str = ""
+    _where: dict[bool, Mapping[str, Any]] = field(factory=dict)
+    """The provider, in the clear and over TLS: what workers are told of it."""
 
     def __enter__(self) -> Self:
-        self._url = self._opened.enter_context(provider())
         return self
+
+    def _provider(self, *, tls: bool) -> Mapping[str, Any]:
+        if tls not in self._where:
+            context, authority = self._opened.enter_context(certified()) if tls else (None, "")
+            counter = Path(self._opened.enter_context(tempfile.TemporaryDirectory()), "counter")
+            counter.write_bytes(bytes(8))
+            self._where[tls] = {
+                "url": self._opened.enter_context(provider(context, counter)),
+                "acknowledged": str(counter),
+                "authority": authority,
+            }
+        return self._where[tls]
 
     def __exit__(
         self,
@@ -196,8 +211,9 @@ class Suite:
     def _asked(
         self, measure: Measure, api: str, loop: str, name: str, *, few: bool
     ) -> list[Mapping[str, float]]:
+        where = self._provider(tls=measure.tls)
         asks = [
-            {**one, "api": api, "url": f"{self._url}/{one['scenario']}"}
+            {**where, **one, "api": api, "url": f"{where['url']}/{one['scenario']}"}
             for one in measure.asks(_FEW if few else self.sizes)
         ]
         if measure.fresh:
@@ -237,7 +253,7 @@ def reference(answers: Answers, measure: Measure, api: str, column: Column) -> f
     return statistics.median(map(column.value, all_answers)) if all_answers else None
 
 
-_FEW = Sizes(deltas=100, drips=10, turns=3, parallel=(3, 2), long=(3, 2), events=100)
+_FEW = Sizes(deltas=100, drips=10, live=(3, 10), turns=3, parallel=(3, 2), long=(3, 2), events=100)
 
 
 def met(
@@ -253,6 +269,8 @@ def met(
         judged.append(value <= column.aim * base)
     if column.most is not None:
         judged.append(value <= column.most)
+    if column.least is not None and base:
+        judged.append(value >= column.least * base)
     if column.more is not None and base is not None:
         judged.append(value <= base + column.more)
     if column.below_peers and measure is not None:

@@ -8,10 +8,13 @@ It reads requests from standard input, an object a line, and answers each with a
 import contextlib
 import gc
 import json
+import os
 import re
+import statistics
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ import anyio
 from attrs import define, field
 
 from benchmarks.peers import Peer, peer
+from benchmarks.provider import Counter
 
 STEP = 1000
 """Pieces of text between two marks."""
@@ -53,6 +57,44 @@ async def text(own: Peer, asked: Asked) -> Answer:
     return {"growth": marks.growth()}
 
 
+async def drip(own: Peer, asked: Asked) -> Answer:
+    """Say of each piece of text that it has come, so that the next one is sent."""
+    got = 0
+    counter = Counter(Path(asked["acknowledged"]))
+    counter.set(0)
+
+    def tick() -> None:
+        nonlocal got
+        got += 1
+        counter.set(got)
+
+    await own.text(asked["api"], asked["url"], tick)
+    assert got == asked["count"], f"{got} pieces of {asked['count']} came"
+    return {}
+
+
+async def live(own: Peer, asked: Asked) -> Answer:
+    """Follow many replies that are written as models write, and see how late their pieces come."""
+    times: list[list[float]] = [[] for _ in range(asked["runs"])]
+    async with anyio.create_task_group() as tasks:
+        for seen in times:
+            tick = partial(_note, seen)
+            tasks.start_soon(own.text, asked["api"], asked["url"], tick)
+    assert all(len(seen) == asked["count"] for seen in times)
+    late = [lag for seen in times for lag in lags(seen, asked["interval"])]
+    return {"lag": statistics.quantiles(late, n=100)[98]}
+
+
+def _note(seen: list[float]) -> None:
+    seen.append(time.monotonic())
+
+
+def lags(seen: Sequence[float], interval: float) -> list[float]:
+    """Say how much later than the earliest each piece came, of those that are sent at equal intervals."""
+    sent = [when - number * interval for number, when in enumerate(seen)]
+    return [when - min(sent) for when in sent]
+
+
 async def turns(own: Peer, asked: Asked) -> Answer:
     assert own.turns is not None
     ran = await own.turns(asked["api"], asked["url"])
@@ -85,6 +127,8 @@ async def stream(own: Peer, asked: Asked) -> Answer:
 PROGRAMS: dict[str, Callable[[Peer, Asked], Awaitable[Answer]]] = {
     "text": text,
     "turns": turns,
+    "drip": drip,
+    "live": live,
     "crowd": crowd,
     "idle": idle,
     "stream": stream,
@@ -100,6 +144,8 @@ def memory(kind: str) -> int:
 def answered(own: Peer, loop: str, asked: Asked) -> Answer:
     """Do it once; return seconds and KiB."""
     own.prepare(asked.get("url", ""))
+    if asked.get("authority"):
+        os.environ["SSL_CERT_FILE"] = asked["authority"]
     backend, options = (
         ("trio", {}) if loop == "trio" else ("asyncio", {"use_uvloop": loop == "uvloop"})
     )

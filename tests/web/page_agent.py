@@ -138,7 +138,7 @@ def reply(request: ModelRequest) -> Any:
         case ["tour"]:
             return [Thinking("The person wants to see everything.\n\nSo be it."), Text(TOUR)]
         case ["slow"]:
-            return slowly(400)
+            return slowly(240)
         case ["big"]:
             return big(200_000)
         case ["fast"]:
@@ -177,7 +177,7 @@ def slowly(words: int) -> Sequence[Any]:
         for word in range(words)
         for part in (
             TextDelta(f"word{word} " if word % 40 else f"\n\nParagraph {word}: "),
-            Pause(seconds=0.03),
+            Pause(seconds=0.02),
         )
     ]
 
@@ -200,13 +200,13 @@ ASKED_ABOUT = ("run_command", "edit_file")
 
 def make_agent(approve: Approve) -> Agent:
     """Make the agent; `approve` is asked about what changes something."""
-    helper = _agent("small", [count, run_command], approve)
+    helper = _agent("helper", "small", [count, run_command], approve)
     tools = [count, run_command, edit_file, helper.as_tool("helper", "Asks another agent")]
-    return _agent("scripted-large", tools, approve)
+    return _agent("", "scripted-large", tools, approve)
 
 
-def _agent(model: str, tools: Sequence[Tool], approve: Approve) -> Agent:
+def _agent(name: str, model: str, tools: Sequence[Tool], approve: Approve) -> Agent:
     scripted = ScriptedModel(*[reply] * 1000, name=model)
-    agent = Agent(scripted, name=model, tools=tools)
+    agent = Agent(scripted, name=name, tools=tools)
     agent.around_tool(approval(approve, tools=ASKED_ABOUT))
     return agent

@@ -3,16 +3,18 @@
 import argparse
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from tether import Agent, UsageError
+from tether import UsageError
+from tether.cli.assembly import chosen_model, new_agent
 from tether.cli.door import notes
-from tether.cli.extensions import configuration_folder
+from tether.cli.extensions import App, configuration_folder
 from tether.cli.mcp_servers import PERSONAL, PROJECT, described, signed_in
 from tether.cli.permission import is_asked_about
 from tether.cli.session_files import make_private, make_private_folder, open_private
+from tether.cli.streams import warn
 
 __all__ = ()
 
@@ -67,6 +69,7 @@ def parse_mcp(words: Sequence[str]) -> argparse.Namespace:
     options = parser.parse_args(ours)
     if options.action == "add":
         options.args += given[len(ours) :]
+    options.backend = getattr(options, "backend", "asyncio")
     return options
 
 
@@ -264,25 +267,49 @@ async def logged_in(options: argparse.Namespace) -> int:
     return 0 if status.startswith("ready") else 1
 
 
-async def served(agent: Agent, options: argparse.Namespace) -> int:
+async def served(options: argparse.Namespace) -> int:
     """Be a server, until the client closes standard input.
+
+    Raises:
+        UsageError: the model's name names nothing.
 
     Cancellation:
         Cancels what runs, and passes on.
     """
     from tether import mcp  # noqa: PLC0415 - as above
 
+    agent = new_agent(system=None, max_turns=None, session=None)
+    agent.name = "tether"
+    agent.model = chosen_model(App(agent), model=options.model, base_url=None, path=None)
     ask_about = None if options.yes else is_asked_about
     await mcp.serve(agent, tools=options.tools, ask_about=ask_about).stdio()
     return 0
 
 
-AT_ONCE: Final[dict[str, Callable[[argparse.Namespace], list[str]]]] = {
+async def run_mcp(options: argparse.Namespace) -> int:
+    """Do what `tether mcp` was asked for, and return the exit code.
+
+    Cancellation:
+        Gives up, and passes on.
+    """
+    try:
+        if options.action in _AWAITED:
+            return await _AWAITED[options.action](options)
+        for line in _AT_ONCE[options.action](options):
+            print(line)
+    except (UsageError, OSError, ModuleNotFoundError) as error:
+        warn(str(error))
+        return 2
+    return 0
+
+
+_AT_ONCE: Final[dict[str, Callable[[argparse.Namespace], list[str]]]] = {
     "list": lambda _: listed(),
     "add": added,
     "remove": removed,
 }
-AWAITED: Final[dict[str, Callable[[argparse.Namespace], Any]]] = {
+_AWAITED: Final[dict[str, Callable[[argparse.Namespace], Awaitable[int]]]] = {
     "try": tried,
     "login": logged_in,
+    "serve": served,
 }

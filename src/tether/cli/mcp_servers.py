@@ -5,15 +5,19 @@ The SDK of the protocol is imported only where there is a server.
 
 import json
 import re
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tether import Text, UsageError, UserMessage
+from tether.cli.assembly import at_terminal, is_yes
 from tether.cli.door import BOLD, YELLOW, styled, visible
-from tether.cli.extensions import App, Trust
+from tether.cli.extensions import App, Trust, configuration_folder
+from tether.cli.keyboard import forget_typed
 from tether.cli.question import Question
+from tether.cli.streams import warn
 from tether.messages import UserBlock
 
 if TYPE_CHECKING:
@@ -69,6 +73,22 @@ def servers_of(
         for spec in _read(file, folder, tell):
             found.setdefault(spec.name, spec)
     return tuple(found.values())
+
+
+def chosen_servers(app: App) -> "tuple[ServerSpec, ...]":
+    """Read the servers of the person and of this folder; those of the latter are asked about at the terminal."""
+    return servers_of(
+        app, folder=configuration_folder(), project=Path.cwd(), ask=_may_use, tell=warn
+    )
+
+
+def _may_use(file: Path) -> bool:
+    if not at_terminal():
+        warn(f"{file} is not trusted yet and was not used; start tether at a terminal to decide")
+        return False
+    forget_typed()
+    print(styled(trust_question(file), BOLD, YELLOW), end="", file=sys.stderr, flush=True)
+    return is_yes(sys.stdin.readline())
 
 
 def _read(file: Path, folder: Path, tell: Callable[[str], None]) -> "Sequence[ServerSpec]":

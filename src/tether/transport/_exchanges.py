@@ -170,6 +170,11 @@ class AnswerBody(httpx.AsyncByteStream):
         self._keeps_alive = keeps_alive
         self._ready = self._taken(data)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether all of it was read."""
+        return self._body.is_over and not self._ready
+
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 

@@ -3,14 +3,14 @@
     hello      first of all: the epoch, the number of the last event, and what `changed` tells
     snapshot   where the viewer's place is not known: the conversation as it is; events go on behind its number
     (message)  an event, with the id EPOCH-NUMBER
-    changed    title, state, model, usage or cost are different
+    changed    title, state, model, usage, cost, or what is queued are different
     deleted    the conversation was deleted; nothing follows
 
 A viewer that comes back names its place by `Last-Event-ID`, or by `?after=` where it has none. Numbers count within an
 epoch, which differs each time that a conversation comes back from the store.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from starlette.requests import Request
@@ -24,6 +24,9 @@ from tether.web.sse import frame
 from tether.web.streaming import Body, StreamedResponse
 
 __all__ = ("Feed", "place_of", "snapshot_json")
+
+_SHOWN: Final = 1000
+"""Characters of a message that waits: enough to know it by."""
 
 
 class Feed(StreamedResponse):
@@ -95,6 +98,7 @@ def summary(talk: Conversation) -> dict[str, Any]:
         "model": talk.agent.model.name,
         "usage": to_builtins(talk.usage),
         "cost": talk.cost,
+        "queued": [{"id": one.id, "text": one.text[:_SHOWN]} for one in talk.snapshot().queued],
     }
 
 

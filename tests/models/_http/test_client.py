@@ -1,5 +1,6 @@
 """A model over HTTP, against a real server on loopback: what goes wrong, and what it costs to leave."""
 
+import asyncio
 import functools
 import gc
 import json
@@ -24,6 +25,7 @@ from tether import (
     TextDelta,
     UsageError,
     UserMessage,
+    fallback,
     model_from_name,
 )
 from tether.deltas import ReplyEnd
@@ -584,3 +586,44 @@ async def test_a_model_can_be_used_again_on_another_event_loop() -> None:
         for backend in ("asyncio", "trio"):
             elsewhere = functools.partial(anyio.run, text_of, model, backend=backend)
             assert await anyio.to_thread.run_sync(elsewhere) == "Hello"
+
+
+async def test_a_consumer_that_catches_a_timeout_cannot_go_on_to_wait_for_long() -> None:
+    """There is one deadline for a request and the block that reads its reply; the block then raises it."""
+    waited = False
+    async with stalling(events(chunk("Hel"))) as (server, _):
+        with pytest.raises(ModelError, match=r"was silent for 0\.01 s") as caught:
+            async with model_at(server, idle_timeout=0.01).stream(REQUEST) as deltas:
+                with pytest.raises(ModelError) as first:
+                    async for _ in deltas:
+                        pass
+                await anyio.sleep(GUARD)
+                waited = True
+    assert caught.value is first.value
+    assert not waited
+
+
+async def test_a_timeout_leaves_nobody_cancelled(anyio_backend_name: str) -> None:
+    async with stalling(events(chunk("Hel"))) as (server, _):
+        await failure_of(model_at(server, idle_timeout=0.01))
+        await failure_of(model_at(server, first_byte_timeout=0.01, connect_timeout=0.001))
+    await anyio.sleep(0.001)
+    if anyio_backend_name == "asyncio":
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
+
+
+async def test_a_cancellation_is_no_timeout() -> None:
+    async with stalling(events(chunk("Hel"))) as (server, gone):
+        with anyio.move_on_after(0.05) as scope:
+            await text_of(model_at(server))
+        assert scope.cancelled_caught
+        with anyio.fail_after(GUARD):
+            await gone.wait()
+
+
+async def test_a_timeout_in_one_model_lets_the_next_one_answer() -> None:
+    async with stalling() as (silent, _), serving(answering(WHOLE)) as server:
+        model = fallback(model_at(silent, first_byte_timeout=0.01), model_at(server))
+        assert await text_of(model) == "Hello"

@@ -9,10 +9,9 @@ A key is in no error, repr or log: requests go to the transport of httpx, since 
 
 import base64
 import functools
-import math
 import re
 import zlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from urllib.parse import unquote
@@ -21,6 +20,7 @@ import anyio
 import httpx
 from attrs import evolve, field, frozen
 
+from tether._scopes.task_groups import within
 from tether.deltas import Delta
 from tether.errors import ModelError, UsageError
 from tether.model import DeltaStream, Model, ModelRequest, RetryPolicy
@@ -36,6 +36,7 @@ from tether.models._http.secrets import (
     resolved_key,
 )
 from tether.models._http.unpacking import Unpacker, unpacker
+from tether.models._http.waiting import Waiting
 from tether.models._wire.body import decode_unasked, frame_body
 from tether.models._wire.cached_prefix import CachedPrefix
 from tether.models._wire.failures import error_from_response
@@ -137,20 +138,29 @@ class HttpModel:
                 yield deltas
             return
         key = await resolved_key(self.key)
-        answer = await self._answered(self._connection, request, key)
-        try:
-            async with opened_body(answer.response) as chunks:
-                yield ReplyStream(
-                    chunks,
-                    (self.api.frame or frame_body)(),
-                    self._decoder(answer.response),
-                    border=answer.border,
-                    unpacker=_unpacker(answer.response, answer.border),
-                    room=self.max_reply_size,
-                    first_byte_timeout=answer.time_left,
-                )
-        finally:
-            await answer.aclose()
+        waiting = Waiting()
+        reply: ReplyStream | None = None
+        with within(waiting.scope):
+            answer = await self._answered(self._connection, request, key, waiting)
+            try:
+                async with opened_body(answer.response) as chunks:
+                    reply = ReplyStream(
+                        chunks,
+                        (self.api.frame or frame_body)(),
+                        self._decoder(answer.response),
+                        border=answer.border,
+                        unpacker=_unpacker(answer.response, answer.border),
+                        room=self.max_reply_size,
+                        waiting=waiting,
+                        first_byte_timeout=answer.time_left,
+                        idle_timeout=self.idle_timeout,
+                    )
+                    yield reply
+            finally:
+                await answer.aclose()
+        # The consumer has caught the timeout, and was cancelled when it went on to wait in the block.
+        if reply is not None and reply.error is not None and waiting.scope.cancelled_caught:
+            raise reply.error
 
     def _open(self) -> httpx.AsyncBaseTransport:
         if self.transport is not None:
@@ -167,14 +177,18 @@ class HttpModel:
         return (whole_url or self.api.url)(self.base_url, self.model)
 
     async def _answered(
-        self, connection: httpx.AsyncBaseTransport, request: ModelRequest, key: str
+        self,
+        connection: httpx.AsyncBaseTransport,
+        request: ModelRequest,
+        key: str,
+        waiting: Waiting,
     ) -> "_Answer":
         """Send a request; again without an option that the server refuses; and raise any other failure."""
         body = self._written(request)
         left_out = list(self._refused)
         while True:
             sent = without_options(body, left_out)
-            answer = await self._send(connection, sent, key)
+            answer = await self._send(connection, sent, key, waiting)
             status = answer.response.status_code
             if status == 200:
                 self._refused.update(left_out)
@@ -186,7 +200,11 @@ class HttpModel:
             left_out.append(refused)
 
     async def _send(
-        self, connection: httpx.AsyncBaseTransport, body: Mapping[str, Any], key: str
+        self,
+        connection: httpx.AsyncBaseTransport,
+        body: Mapping[str, Any],
+        key: str,
+        waiting: Waiting,
     ) -> "_Answer":
         """Send a request, and wait until the answer begins."""
         content = json_text(body)
@@ -195,7 +213,7 @@ class HttpModel:
         border = _Border(self, Secrets.of(key, private, self.base_url, self._proxy))
         asked = _Asked(content, {**self.api.headers(key), **proof})
         try:
-            response, time_left = await self._begun(connection, self._request(asked))
+            response, time_left = await self._begun(connection, self._request(asked), waiting)
             return _Answer(response, time_left, border)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             failure = border.explained(error, answered=False)
@@ -229,22 +247,28 @@ class HttpModel:
         return body if self.streaming else without_stream(body)
 
     async def _begun(
-        self, connection: httpx.AsyncBaseTransport, asked: httpx.Request
+        self, connection: httpx.AsyncBaseTransport, asked: httpx.Request, waiting: Waiting
     ) -> tuple[httpx.Response, float]:
-        body = _RequestBody(asked.content, self.first_byte_timeout)
-        asked.stream = body
-        timeouts = httpx.Timeout(self.first_byte_timeout, connect=self.connect_timeout).as_dict()
-        asked.extensions["timeout"] = timeouts
-        with anyio.CancelScope() as body.waiting:
-            # httpcore bounds each step to a connection; here all of them are, such as the answer of a proxy.
-            body.waiting.deadline = (
-                anyio.current_time() + 2 * self.connect_timeout + self.first_byte_timeout
-            )
+        asked.stream = _RequestBody(asked.content, waiting, self.first_byte_timeout)
+        asked.extensions["timeout"] = {
+            "connect": self.connect_timeout,
+            "read": None,
+            "write": None,
+            "pool": None,
+        }
+        # Each step to a connection has a timeout; here all of them have, such as the answer of a proxy.
+        most = 2 * self.connect_timeout + self.first_byte_timeout
+        waiting.allow(most, httpx.ConnectTimeout)
+        try:
             response = await connection.handle_async_request(asked)
-            # httpcore looks when the body is begun. A cancel scope of ours for each chunk would double the cost of one.
-            timeouts["read"] = self.idle_timeout
-            return response, body.time_left
-        raise httpx.ReadTimeout("") if body.is_sent else httpx.ConnectTimeout("")
+        except anyio.get_cancelled_exc_class() as error:  # noqa: ASYNC103 - the scope is left by the error
+            if not waiting.caused(error):
+                raise
+        else:
+            left = waiting.left
+            waiting.stop()
+            return response, left
+        raise waiting.error("")
 
     def _failure(self, answer: "_Answer", told: bytes) -> ModelError:
         """Make the error for an answer that is no reply, with a hint where to look."""
@@ -318,36 +342,37 @@ class _Answer:
             await self.response.aclose()
 
 
-class _RequestBody(httpx.AsyncByteStream):
-    """A body in one piece, which sets the time that what comes next may take.
+class _RequestBody(httpx.AsyncByteStream, httpx.SyncByteStream):
+    """A body in one piece, which moves the deadline on.
 
     httpx's own is an async generator, which stays unfinished if the request is cancelled while it is sent.
     """
 
-    waiting: anyio.CancelScope
-    """Around the request, until its answer begins."""
+    def __init__(self, body: bytes, waiting: Waiting, seconds: float) -> None:
+        self._body = body
+        self._waiting = waiting
+        self._seconds = seconds
 
-    def __init__(self, body: bytes, first_byte_timeout: float) -> None:
-        self.is_sent = False
-        self._pieces = iter((body,))
-        self._timeout = first_byte_timeout
+    def __iter__(self) -> Iterator[bytes]:
+        # There is a connection.
+        self._waiting.allow(self._seconds, httpx.WriteTimeout)
+        yield self._body
+        self._waiting.allow(self._seconds, httpx.ReadTimeout)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
+        return _WithoutWaiting(iter(self))
+
+
+@frozen
+class _WithoutWaiting(AsyncIterator[bytes]):
+    """An iterator, for those who want an asynchronous one."""
+
+    pieces: Iterator[bytes]
 
     async def __anext__(self) -> bytes:
-        for piece in self._pieces:
-            # There is a connection; what is written has a timeout of its own.
-            self.waiting.deadline = math.inf
+        for piece in self.pieces:
             return piece
-        self.is_sent = True
-        self.waiting.deadline = anyio.current_time() + self._timeout
         raise StopAsyncIteration
-
-    @property
-    def time_left(self) -> float:
-        """Seconds that are left of the time until the first byte of the answer's body."""
-        return self.waiting.deadline - anyio.current_time() if self.is_sent else self._timeout
 
 
 def _unpacker(response: httpx.Response, border: _Border) -> Unpacker | None:

@@ -12,6 +12,7 @@ import httpx
 from tether.deltas import Delta, ReplyEnd, ReplyInfo
 from tether.errors import ModelError
 from tether.models._http.unpacking import Unpacker, unpacker
+from tether.models._http.waiting import Waiting
 from tether.models._wire.protocol import Decoder, Frames
 from tether.transport._exchanges import AnswerBody
 
@@ -48,16 +49,18 @@ class ReplyStream:
         border: what errors and facts pass.
         unpacker: unpacks the body, if it is packed.
         room: bytes that the body may have, unpacked; and again as many on the wire, if it is packed.
-        first_byte_timeout: seconds to wait for the first chunk. That one of the others waits too long, httpx finds out.
+        waiting: the deadline, which is set while a chunk is waited for.
+        first_byte_timeout: seconds to wait for the first chunk.
+        idle_timeout: seconds to wait for each of the others.
     """
 
     __slots__ = (
         "_border",
         "_chunks",
         "_decoder",
-        "_error",
         "_frames",
         "_has_begun",
+        "_idle_timeout",
         "_over",
         "_pieces",
         "_ready",
@@ -65,6 +68,8 @@ class ReplyStream:
         "_room_on_the_wire",
         "_timeout",
         "_unpacker",
+        "_waiting",
+        "error",
     )
 
     def __init__(
@@ -76,7 +81,9 @@ class ReplyStream:
         border: Border,
         unpacker: Unpacker | None,
         room: int,
+        waiting: Waiting,
         first_byte_timeout: float,
+        idle_timeout: float,
     ) -> None:
         self._chunks = chunks
         self._frames = frames
@@ -85,11 +92,14 @@ class ReplyStream:
         self._unpacker = unpacker
         self._pieces: Iterator[bytes] = iter(())
         self._room = self._room_on_the_wire = room
+        self._waiting = waiting
         self._timeout = first_byte_timeout
+        self._idle_timeout = idle_timeout
         self._has_begun = False
         self._ready: deque[Delta] = deque()
         self._over = False
-        self._error: ModelError | None = None
+        self.error: ModelError | None = None
+        """What is wrong with it, to be raised when the deltas before are delivered."""
         next(self._frames)
         next(decoder)
 
@@ -99,8 +109,8 @@ class ReplyStream:
     async def __anext__(self) -> Delta:
         ready = self._ready
         while not ready:
-            if self._error is not None:
-                raise self._error
+            if self.error is not None:
+                raise self.error
             if self._over:
                 await self._read_to_the_end()
                 raise StopAsyncIteration
@@ -110,7 +120,8 @@ class ReplyStream:
 
     async def _read(self) -> None:
         try:
-            piece = await self._next_piece()
+            packed = self._unpacker is not None
+            piece = await (self._next_unpacked() if packed else self._next_chunk())
         except StopAsyncIteration:
             self._end(None)
         except (httpx.HTTPError, httpx.StreamError, zlib.error) as error:
@@ -119,10 +130,8 @@ class ReplyStream:
         else:
             self._take(piece)
 
-    async def _next_piece(self) -> bytes:
-        """Return more of the body, unpacked."""
-        if self._unpacker is None:
-            return await self._next_chunk()
+    async def _next_unpacked(self) -> bytes:
+        assert self._unpacker is not None
         while (piece := next(self._pieces, None)) is None:
             if self._unpacker.is_over:
                 raise StopAsyncIteration
@@ -134,12 +143,18 @@ class ReplyStream:
         return piece
 
     async def _next_chunk(self) -> bytes:
-        if self._has_begun:
-            return await self._chunks.__anext__()
-        with anyio.move_on_after(self._timeout):
+        self._waiting.allow(self._timeout, httpx.ReadTimeout)
+        try:
             chunk = await self._chunks.__anext__()
+        except anyio.get_cancelled_exc_class() as error:  # noqa: ASYNC103 - the scope is left by the error
+            if not self._waiting.caused(error):
+                raise
+        else:
             self._has_begun = True
+            self._timeout = self._idle_timeout
             return chunk
+        finally:
+            self._waiting.stop()
         raise httpx.ReadTimeout("")
 
     def _take(self, piece: bytes) -> None:
@@ -172,7 +187,7 @@ class ReplyStream:
             self._fail(error)
 
     def _fail(self, error: ModelError) -> None:
-        self._error = self._border.explained(error, answered=True)
+        self.error = self._border.explained(error, answered=True)
 
     def _finish(self, end: StopIteration) -> None:
         self._over = True
@@ -180,6 +195,8 @@ class ReplyStream:
 
     async def _read_to_the_end(self) -> None:
         """Read what follows the reply, usually the end of the body alone; the reply is whole without it."""
+        if isinstance(self._chunks, AnswerBody) and self._chunks.is_over:
+            return
         with anyio.move_on_after(_LAST_BYTES_TIME), suppress(httpx.HTTPError, httpx.StreamError):
             async for _ in self._chunks:
                 pass

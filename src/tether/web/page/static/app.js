@@ -19,6 +19,8 @@ import { Talk } from "./talk.js";
 import { Transcript } from "./transcript.js";
 
 const TICK = 500;
+/** Milliseconds between two looks at a run from a tab that nobody sees: its title tells when it needs somebody. */
+const LOOKED_AT = 15_000;
 
 /** Events that change what the list of conversations says. */
 const LISTED = new Set(["agent_start", "approval_requested", "approval_answered", "agent_end"]);
@@ -76,8 +78,6 @@ class App {
   #making = null;
   #model = "";
   #isDrawing = false;
-  /** @type {Map<string, string>} what was written and not said, by conversation */
-  #drafts = new Map();
 
   #foot() {
     const inner = el("div", { class: "column" }, this.#status.element, this.#composer.element);
@@ -101,6 +101,7 @@ class App {
     window.addEventListener("hashchange", () => this.#route());
     window.addEventListener("keydown", (event) => event.key === "Escape" && this.#toggleSidebar(false));
     window.setInterval(() => this.#tick(), TICK);
+    window.setInterval(() => this.#lookHidden(), LOOKED_AT);
     document.addEventListener("visibilitychange", () => this.#draw());
     const drop = { dragover: this.#drag, dragleave: this.#drag, drop: this.#drag };
     for (const [type, listener] of Object.entries(drop)) this.#main.addEventListener(type, listener);
@@ -129,12 +130,11 @@ class App {
   #route() {
     const id = decodeURIComponent(location.hash.slice(1));
     if (id === this.#id && (id || !this.#making)) return this.#drawNow();
-    this.#drafts.set(this.#id, this.#composer.draft);
     this.#talk?.close();
     this.#making = null;
     this.#transcript.clear();
     this.#talk = id ? this.#open(id) : null;
-    this.#composer.draft = this.#drafts.get(id) ?? "";
+    this.#composer.open(id);
     this.#sidebar.mark(id);
     this.#toggleSidebar(false);
     this.#scroll.toEnd();
@@ -191,6 +191,7 @@ class App {
   #adopt(id) {
     if (this.#talk) return;
     this.#talk = this.#open(id, true);
+    this.#composer.adopt(id);
     this.#making = null;
     history.pushState(null, "", `#${encodeURIComponent(id)}`);
     this.#sidebar.mark(id);
@@ -275,6 +276,14 @@ class App {
     event.preventDefault();
     this.#composer.focus();
   };
+
+  #lookHidden() {
+    if (document.visibilityState === "visible" || !this.#talk?.isRunning) return;
+    this.#talk.look().then(
+      () => this.#header.show(this.#talk, this.#model),
+      () => null,
+    );
+  }
 
   #tick() {
     if (document.visibilityState === "hidden") return;

@@ -43,10 +43,10 @@ export class Card {
     this.#subject = el("span", { class: "subject" });
     this.#time = el("span", { class: "time" });
     this.#state = el("span", { class: "state" });
-    const summary = el("summary", {}, el("span", { class: "dot" }), this.#name, this.#subject, this.#time, this.#state);
+    this.#summary = el("summary", {}, el("span", { class: "dot" }), this.#name, this.#subject, this.#time, this.#state);
     this.#body = el("div", { class: "body" });
-    this.#details = /** @type {HTMLDetailsElement} */ (el("details", {}, summary, this.#body));
-    summary.addEventListener("click", () => (this.#chosen = !this.#details.open));
+    this.#details = /** @type {HTMLDetailsElement} */ (el("details", {}, this.#summary, this.#body));
+    this.#summary.addEventListener("click", () => (this.#chosen = !this.#details.open));
     this.#details.addEventListener("toggle", () => this.#drawBody());
     this.element = el("section", { class: "card", role: "group" }, this.#details);
   }
@@ -57,6 +57,7 @@ export class Card {
   #subject;
   #time;
   #state;
+  #summary;
   #body;
   #details;
   /** @type {boolean | null} whether a person opened or closed it */
@@ -102,6 +103,7 @@ export class Card {
     const call = this.#call;
     if (!call) return true;
     if (!this.#details.open) {
+      if (this.#body.contains(document.activeElement)) this.#summary.focus();
       this.#body.replaceChildren();
       return true;
     }
@@ -112,8 +114,10 @@ export class Card {
     const output = this.#part("output", call.result ?? call.output, () => outputElement(call));
     const media = this.#part("media", call.result ?? call.media, () => mediaRow(call));
     const cancel = this.#part("cancel", call.state === "running", () => this.#cancel(call));
+    const hadFocus = document.activeElement?.closest(".question") && this.#body.contains(document.activeElement);
     const all = [given, asked, answer, ...agents, output, media, cancel];
     setChildren(this.#body, /** @type {Node[]} */ (all.filter((node) => node !== null)));
+    if (hadFocus && !asked) this.#summary.focus();
     return done;
   }
 

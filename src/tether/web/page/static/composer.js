@@ -51,16 +51,39 @@ export class Composer {
   #when;
   #isRunning = false;
   #isSending = false;
+  /** The conversation that is written for. */
+  #id = "";
 
-  /** What is written, and not said yet. */
-  get draft() {
-    return this.#field.value;
+  /** Write for a conversation; what was written for it and not said is there. @param {string} id empty for a new one */
+  open(id) {
+    this.#id = id;
+    this.attachments.clear();
+    this.#write(sessionStorage.getItem(this.#place) ?? "");
   }
 
-  set draft(text) {
+  /** What is written belongs to a conversation that was just made. @param {string} id */
+  adopt(id) {
+    sessionStorage.removeItem(this.#place);
+    this.#id = id;
+    this.#keep();
+  }
+
+  get #place() {
+    return `tether-draft-${this.#id}`;
+  }
+
+  /** @param {string} text */
+  #write(text) {
     this.#field.value = text;
+    this.#keep();
     this.#grow();
     this.#update();
+  }
+
+  /** What is written survives a reload. */
+  #keep() {
+    if (this.#field.value) sessionStorage.setItem(this.#place, this.#field.value);
+    else sessionStorage.removeItem(this.#place);
   }
 
   /** @param {boolean} isRunning whether a message would steer a run */
@@ -84,6 +107,7 @@ export class Composer {
 
   #listen() {
     this.#field.addEventListener("input", () => {
+      this.#keep();
       this.#grow();
       this.#update();
     });
@@ -124,7 +148,7 @@ export class Composer {
     this.#update();
     try {
       await this.#wishes.say(text, ids, this.#isRunning ? this.#chosen() : "steer");
-      if (this.#field.value === text) this.draft = "";
+      if (this.#field.value === text) this.#write("");
       this.attachments.clear();
     } catch (error) {
       this.#wishes.complain(`Not sent: ${/** @type {Error} */ (error).message}`);

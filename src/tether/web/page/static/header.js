@@ -40,7 +40,7 @@ export class Header {
     setText(this.#spent, talk ? spentText(talk) : "");
     this.#spent.title = talk?.usage ? usageText(talk.usage) : "";
     this.#more.hidden = !talk;
-    const mark = talk?.view.waiting.length ? "\u25cf " : talk?.isRunning ? "\u2026 " : "";
+    const mark = talk?.view.waiting.length || talk?.state === "waiting" ? "\u25cf " : talk?.isRunning ? "\u2026 " : "";
     const page = `${mark}${title}`;
     if (document.title !== page) document.title = page;
   }

@@ -10,17 +10,19 @@
 import { Marked } from "./vendor/marked.esm.js";
 import DOMPurify from "./vendor/purify.es.mjs";
 
-/** @typedef {import("./vendor/marked.esm.js").Token} Token */
+/** @typedef {{type: string, raw: string, [name: string]: any}} Token a piece of Markdown, as marked has it */
 
 const marked = new Marked({
   gfm: true,
   renderer: {
-    html: ({ text }) => escaped(text),
-    image: ({ href, text }) => (isPicture(href) ? pictureOf(href, text) : linkTo(href, escaped(text || href))),
+    html: (/** @type {Token} */ { text }) => escaped(text),
+    image: (/** @type {Token} */ { href, text }) =>
+      isPicture(href) ? pictureOf(href, text) : linkTo(href, escaped(text || href)),
+    /** @this {{parser: {parseInline: (tokens: Token[]) => string}}} @param {Token} link */
     link({ href, tokens }) {
       return linkTo(href, this.parser.parseInline(tokens));
     },
-    checkbox: ({ checked }) => (checked ? "\u2611 " : "\u2610 "),
+    checkbox: (/** @type {Token} */ { checked }) => (checked ? "\u2611 " : "\u2610 "),
   },
 });
 

@@ -211,6 +211,7 @@ function onLastReply(before, change) {
 
 /** @param {View["places"]} places @param {ReplyItem} reply @param {number} item */
 function withPlaces(places, reply, item) {
+  /** @type {[string, [number, number]][]} */
   const news = [];
   reply.blocks.forEach((block, index) => {
     if (block?.type !== "call") return;

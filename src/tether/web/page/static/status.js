@@ -7,7 +7,10 @@
 import { visible } from "./arguments.js";
 import { button, el } from "./dom.js";
 
-/** @typedef {import("./talk.js").Talk} Talk */
+/**
+ * @typedef {import("./talk.js").Talk} Talk
+ * @typedef {{of: any, make: () => HTMLElement}} Line
+ */
 
 /** Milliseconds: a connection that comes back at once is not worth a line. */
 const PATIENCE = 1500;
@@ -43,10 +46,11 @@ export class StatusLines {
     setTimeout(() => line.remove(), LONGEST_SEEN);
   }
 
-  /** @param {Talk} talk @returns {{of: any, make: () => HTMLElement}[]} */
+  /** @param {Talk} talk @returns {Line[]} */
   #linesOf(talk) {
     const { waiting, retry } = talk.view;
-    const lines = talk.queued.map((queued) => ({ of: queued, make: () => queuedLine(queued) }));
+    /** @type {Line[]} */
+    const lines = talk.queued.filter(isShown).map((queued) => ({ of: queued, make: () => queuedLine(queued) }));
     if (retry) lines.unshift({ of: retry, make: () => line(`The model failed: ${visible(retry.message)} Asking again.`) });
     if (waiting.length) lines.push({ of: waiting, make: () => waitingLine(waiting) });
     if (talk.status === "paused") lines.push({ of: "paused", make: () => line(PAUSED) });
@@ -71,11 +75,16 @@ const LOCKED = "This browser is not signed in any more. Open the link that the s
 /** @param {string} text */
 const line = (text) => el("p", { class: "line" }, el("span", { text }));
 
+/** What somebody else said may begin a run, and waits for moments then. @param {import("./talk.js").Queued} queued */
+const isShown = ({ when, since }) => when !== "" || Date.now() - since > PATIENCE;
+
+/** @type {Record<string, string>} */
+const WAITS = { steer: "At the next step", interrupt: "At once", follow_up: "When the run is done", "": "Waits" };
+
 /** @param {import("./talk.js").Queued} queued */
-function queuedLine({ text, when, media }) {
-  const waits = when === "follow_up" ? "When the run is done" : "At the next step";
-  const shown = text.slice(0, 300) || `${media} attachment${media === 1 ? "" : "s"}`;
-  return el("p", { class: "line queued" }, el("small", { text: waits }), el("span", { text: shown }));
+function queuedLine({ text, when }) {
+  const shown = text.slice(0, 300) || "An attachment";
+  return el("p", { class: "line queued" }, el("small", { text: WAITS[when] }), el("span", { text: shown }));
 }
 
 /** @param {import("./state.js").Waiting[]} waiting */

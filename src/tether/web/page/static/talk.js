@@ -9,7 +9,15 @@ import { textOf } from "./calls.js";
 import { Connection } from "./connection.js";
 import { EMPTY, fold, fromSnapshot } from "./state.js";
 
-/** @typedef {{id: string, text: string, when: string, media: number}} Queued */
+/**
+ * What was said and waits.
+ *
+ * @typedef {object} Queued
+ * @property {string} id
+ * @property {string} text
+ * @property {string} when as it was said here; empty where somebody else said it
+ * @property {number} since in milliseconds
+ */
 
 export class Talk {
   /**
@@ -46,6 +54,8 @@ export class Talk {
   queued = [];
   #listener;
   #connection;
+  /** @type {Map<string, string>} when what was said here is to enter a run */
+  #said = new Map();
 
   /** Whether a run goes on, which a message would steer. */
   get isRunning() {
@@ -55,8 +65,16 @@ export class Talk {
   /** @param {string} text @param {string[]} uploads @param {string} when */
   async say(text, uploads, when) {
     const { id, started } = await api.say(this.id, { text, uploads, when });
-    const isKnown = this.view.items.some((item) => item.kind === "user" && item.id === id);
-    if (!isKnown && !started) this.#set({ queued: [...this.queued, { id, text, when, media: uploads.length }] });
+    if (started) return;
+    this.#said.set(id, when);
+    if (!this.queued.some((one) => one.id === id)) this.#learn({ queued: [...this.queued, { id, text }] });
+  }
+
+  /** Ask how it is, without a stream: for a tab that nobody sees. */
+  async look() {
+    const { conversations } = await api.list({});
+    const listed = conversations.find(({ id }) => id === this.id);
+    if (listed) this.#learn({ title: listed.title, state: listed.state });
   }
 
   /** Try at once to reach the server again. */
@@ -73,21 +91,14 @@ export class Talk {
     const view = fold(this.view, event, at);
     if (event.type === "agent_start") this.state = "running";
     if (event.type === "agent_end") this.state = "idle";
-    this.#set({ view, queued: this.#stillQueued(event) });
+    this.#set({ view });
+    if (event.type === "message_end" && event.message.role === "user") this.#learn({ queued: this.queued });
     if (at !== null) this.#listener.happened(event);
-  }
-
-  /** What has entered the conversation waits no longer. @param {any} event */
-  #stillQueued(event) {
-    if (event.type === "message_end" && event.message.role === "user") {
-      return this.queued.filter((one) => one.id !== event.message.id);
-    }
-    return this.queued;
   }
 
   /** @param {any} snapshot */
   #restart(snapshot) {
-    this.#set({ view: fromSnapshot(snapshot), queued: (snapshot.queued ?? []).map(queuedOf) });
+    this.#set({ view: fromSnapshot(snapshot) });
     this.#learn(snapshot);
   }
 
@@ -96,7 +107,19 @@ export class Talk {
     for (const name of /** @type {const} */ (["title", "model", "state", "cost", "usage"])) {
       if (about[name] !== undefined) this[name] = about[name];
     }
+    if (about.queued) this.queued = this.#queuedOf(about.queued);
     this.#listener.changed();
+  }
+
+  /** What has not entered the conversation yet. @param {any[]} messages that wait @returns {Queued[]} */
+  #queuedOf(messages) {
+    const entered = new Set(this.view.items.map((item) => (item.kind === "user" ? item.id : "")));
+    return messages
+      .filter(({ id }) => !entered.has(id))
+      .map(({ id, text, content }) => {
+        const known = this.queued.find((one) => one.id === id);
+        return known ?? { id, text: text ?? textOf(content), when: this.#said.get(id) ?? "", since: Date.now() };
+      });
   }
 
   /** @param {Partial<Talk>} changes */
@@ -104,11 +127,4 @@ export class Talk {
     Object.assign(this, changes);
     this.#listener.changed();
   }
-}
-
-/** @param {any} message that waits @returns {Queued} */
-function queuedOf(message) {
-  const content = message.content ?? [];
-  const media = content.filter((/** @type {any} */ block) => block.type !== "text").length;
-  return { id: message.id, text: textOf(content), when: "steer", media };
 }

@@ -1,0 +1,57 @@
+"""The one deadline of a request and its reply, which moves on with them.
+
+A cancel scope for each read would cost more than the read. So there is one round the request and the block that reads
+its reply. Its deadline is set while a server is waited for, and taken away while the consumer has the word.
+"""
+
+import math
+
+import anyio
+import httpx
+
+__all__ = ("Waiting",)
+
+
+class Waiting:
+    """How long a server may let us wait for what comes next."""
+
+    __slots__ = ("error", "scope")
+
+    def __init__(self) -> None:
+        self.scope = anyio.CancelScope()
+        """Round the request and its reply."""
+        self.error: type[httpx.TimeoutException] = httpx.ConnectTimeout
+        """What it means when the time is over."""
+
+    def allow(self, seconds: float, error: type[httpx.TimeoutException]) -> None:
+        """Let the time begin.
+
+        Args:
+            seconds: from now on.
+            error: what it means when they are over.
+        """
+        self.error = error
+        self.scope.deadline = anyio.current_time() + seconds
+
+    def stop(self) -> None:
+        """Take the deadline away."""
+        self.scope.deadline = math.inf
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left."""
+        return self.scope.deadline - anyio.current_time()
+
+    def caused(self, cancellation: BaseException) -> bool:
+        """Say whether a cancellation came because the time is over, and from nobody else.
+
+        After that every further wait in the scope is cancelled too, until it is left.
+
+        Args:
+            cancellation: what was raised.
+        """
+        if not self.scope.cancel_called:
+            return False
+        # asyncio's own cancellation reads otherwise than anyio's on it; trio cancels again if somebody else has.
+        is_native = type(cancellation).__module__.startswith("asyncio")
+        return not is_native or str(cancellation).startswith("Cancelled via cancel scope")
