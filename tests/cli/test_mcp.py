@@ -187,7 +187,8 @@ async def said(conversation: Conversation, *lines: str) -> None:
         for line in lines:
             await send.send(Typed(line))
             await anyio.wait_all_tasks_blocked()
-            await conversation.agent.wait_idle()
+            while conversation.busy:  # noqa: ASYNC110 - nothing says when a command is over
+                await anyio.sleep(0.01)
         conversation.leave()
         send.close()
         tasks.cancel_scope.cancel()
