@@ -160,6 +160,7 @@ def _show_info(command: str, words: Sequence[str]) -> int:
 _COMMANDS: Final = {
     "attach": ("attach_command", "parse_attach", "attach"),
     "mcp": ("mcp_command", "parse_mcp", "run_mcp"),
+    "map": ("map_command", "parse_map", "map_prompts"),
     "serve": ("serve_command", "parse_serve", "serve"),
     "top": ("top_command", "parse_top", "show_top"),
 }
