@@ -26,6 +26,7 @@ examples:
   tether resume ID --repair   continue one with damaged lines; they are moved to a file beside it
   tether sessions [FOLDER]    list the conversations of this folder, or the session files in FOLDER
   tether models [PROVIDER]    list the providers and their keys, or the models of one provider
+  tether map PROMPTS          run once for each line of a file, so many at once; `tether map --help`
   tether serve                the same agent in the browser: prints a link; `tether serve --help`
   tether attach URL [ID]      a conversation on such a server, at this terminal
   tether top URL...           show the metrics of servers live; `tether top --help`

@@ -155,6 +155,7 @@ def _show_info(command: str, words: Sequence[str]) -> int:
 
 _COMMANDS: Final = {
     "attach": ("attach_command", "parse_attach", "attach"),
+    "map": ("map_command", "parse_map", "map_prompts"),
     "serve": ("serve_command", "parse_serve", "serve"),
     "top": ("top_command", "parse_top", "show_top"),
 }

@@ -21,7 +21,8 @@ from tether.cli.permission import is_asked_about
 from tether.cli.session_files import make_private_folder, open_private, session_folder
 from tether.cli.signals import INTERRUPTED, interrupted
 from tether.cli.slash_commands import slash_commands
-from tether.host import Conversation
+from tether.host import Conversation, FolderStore, Store
+from tether.stores import conversations_at
 from tether.toolbox import coding_tools
 from tether.web import Tokens
 from tether.web.application import made_site, site_application
@@ -54,7 +55,9 @@ class ServeArguments:
     host: str
     names: Sequence[str]
     """Names by which others reach it."""
-    store: Path
+    store: Store
+    folder: Path
+    """Where the key of the cookies is."""
     approve: Literal["changes", "all", "none"]
     model: str
     backend: str
@@ -84,13 +87,17 @@ def parse_serve(words: Sequence[str]) -> ServeArguments:
     if not options.no_init:
         extend(app, is_trusted)
     app.agent.model = chosen_model(app, model=options.model, base_url=options.base_url, path=None)
-    store = Path(options.store) if options.store else session_folder(Path.cwd())
-    make_private_folder(store)
+    in_database = "://" in (options.store or "")
+    folder = (
+        Path(options.store) if options.store and not in_database else session_folder(Path.cwd())
+    )
+    make_private_folder(folder)
     return ServeArguments(
         listener=listening(options.host, options.port),
         host=options.host,
         names=names or (),
-        store=store,
+        store=conversations_at(options.store) if in_database else FolderStore(folder),
+        folder=folder,
         approve=options.approve,
         model=app.agent.model.name,
         backend=options.backend,
@@ -137,7 +144,7 @@ async def serve(arguments: ServeArguments) -> int:
         metrics=arguments.metrics,
     )
     url = _url(arguments)
-    tokens = Tokens(_key(arguments.store), link_used=lambda: _say_link(url, tokens))
+    tokens = Tokens(_key(arguments.folder), link_used=lambda: _say_link(url, tokens))
     application = site_application(
         site, authorise=tokens, hosts=arguments.names, has_lifespan=False
     )
@@ -174,9 +181,9 @@ def _url(arguments: ServeArguments) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def _key(store: Path) -> bytes:
+def _key(folder: Path) -> bytes:
     """Return the key of the cookies: browsers that were let in are still, when the server is started again."""
-    path = store / _KEY_FILE
+    path = folder / _KEY_FILE
     try:
         with open(path, "xb", opener=open_private) as file:
             file.write(secrets.token_bytes(32))
@@ -233,8 +240,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--store",
-        metavar="FOLDER",
-        help="where conversations are kept; by default where `tether` keeps those of this folder",
+        metavar="FOLDER|URL",
+        help="where conversations are kept: a folder, sqlite:///app.db, or postgresql://host/database; by default "
+        "where `tether` keeps those of this folder",
     )
     add(
         "--approve",
