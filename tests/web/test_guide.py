@@ -38,6 +38,8 @@ async def hold_a_conversation(url: str) -> str:
             async for event in events:
                 if isinstance(event, tether.MessageUpdate):
                     text += event.text
+                if isinstance(event, tether.ApprovalRequested):
+                    await talk.answer(event.call_id, "once")
                 if isinstance(event, tether.AgentEnd):
                     return text
     raise AssertionError("the run did not end")
