@@ -101,16 +101,18 @@ def parse_serve(words: Sequence[str]) -> ServeArguments:
         approve=options.approve,
         model=app.agent.model.name,
         backend=options.backend,
-        metrics=_metrics() if options.metrics else None,
+        metrics=_metrics(is_demanded=options.metrics),
         make_agent=partial(_made, app.agent, options.approve),
     )
 
 
-def _metrics() -> "Metrics":
+def _metrics(*, is_demanded: bool) -> "Metrics | None":
     try:
         from tether.metrics import Metrics  # noqa: PLC0415 - needs the extra `metrics`
     except ModuleNotFoundError as error:
-        raise UsageError(str(error)) from error
+        if is_demanded:
+            raise UsageError(str(error)) from error
+        return None
     return Metrics()
 
 
@@ -253,7 +255,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--metrics",
         action="store_true",
-        help="measure runs, viewers and the event loop, at /metrics",
+        help="insist on /metrics, which is there where the extra `metrics` is installed",
     )
     add("--no-init", action="store_true", help="load no init file and no extensions")
     return parser
