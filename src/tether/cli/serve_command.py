@@ -126,11 +126,7 @@ async def serve(arguments: ServeArguments) -> int:
     Cancellation:
         Closes all streams, cancels all runs, waits until they have cleaned up, and passes on.
     """
-    site = Site(
-        partial(open_host, arguments.make_agent, store=arguments.store),
-        Bounds(),
-        arguments.model,
-    )
+    site = _site(arguments)
     url = _url(arguments)
     tokens = Tokens(_key(arguments.folder), link_used=lambda: _say_link(url, tokens))
     application = site_application(
@@ -153,6 +149,18 @@ async def serve(arguments: ServeArguments) -> int:
             ending=lambda: site.streams.close(),
         )
     return INTERRUPTED
+
+
+def _site(arguments: ServeArguments) -> Site:
+    """Make the site; it is measured where the extra `metrics` is installed."""
+    open_with = partial(open_host, store=arguments.store)
+    try:
+        from tether.metrics import Metrics  # noqa: PLC0415 - needs the extra `metrics`
+        from tether.web.scrape import measured_site  # noqa: PLC0415 - likewise
+    except ModuleNotFoundError:
+        return Site(partial(open_with, arguments.make_agent), Bounds(), arguments.model)
+    opened, routes = measured_site(arguments.make_agent, open_with, Metrics())
+    return Site(opened, Bounds(), arguments.model, further_routes=routes)
 
 
 def _say_link(url: str, tokens: Tokens) -> None:

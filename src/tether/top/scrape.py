@@ -7,7 +7,7 @@ import time
 import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import httpx
@@ -143,7 +143,7 @@ class Scraper:
             raise _Refused(problem)
         return bytes(body)
 
-    def _add(self, body: bytearray, some: bytes, unzip: "zlib._Decompress | None") -> str:
+    def _add(self, body: bytearray, some: bytes, unzip: Any) -> str:
         """Add to a body; return why it is no good, if it is not."""
         most = self.options.most_bytes
         try:

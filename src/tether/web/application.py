@@ -93,17 +93,19 @@ def app(
     if hosts and authorise is None:
         raise UsageError("hosts= lets others in: say who may use what, with authorise=")
     kept = FolderStore(store) if isinstance(store, str | os.PathLike) else store
+
+    def open_with(make_agent: MakeAgent) -> AbstractAsyncContextManager[Host]:
+        return hosts_of_conversations.open(
+            make_agent, store=kept, when_unwatched=when_unwatched, **limits
+        )
+
+    open_with(make_agent)  # an option that there is not is refused here
+    open_host: Callable[[], AbstractAsyncContextManager[Host]] = partial(open_with, make_agent)
     routes: Sequence[BaseRoute] = ()
     if metrics is not None:
-        from tether.web.scrape import metrics_routes, watched, watched_host  # noqa: PLC0415 - needs the extra `metrics`
+        from tether.web.scrape import measured_site  # noqa: PLC0415 - needs the extra `metrics`
 
-        make_agent, routes = watched(make_agent, metrics), metrics_routes(metrics)
-    open_host: Callable[[], AbstractAsyncContextManager[Host]] = partial(
-        hosts_of_conversations.open, make_agent, store=kept, when_unwatched=when_unwatched, **limits
-    )
-    open_host()  # an option that there is not is refused here
-    if metrics is not None:
-        open_host = partial(watched_host, open_host, metrics)
+        open_host, routes = measured_site(make_agent, open_with, metrics)
     site = Site(open_host, bounds or Bounds(), model, further_routes=routes)
     return site_application(
         site,
