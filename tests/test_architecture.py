@@ -177,10 +177,10 @@ def _may_use(family: str) -> tuple[str, ...]:
 
 
 _GUESTS_OF = {
-    "cli": ("toolbox", "advice", "export", "web", "mcp", "top"),
+    "cli": ("toolbox", "advice", "export", "host", "web", "mcp", "metrics", "top"),
     "mcp": ("toolbox",),
     "stores": ("host",),
-    "web": ("embedding", "export", "host"),
+    "web": ("embedding", "export", "host", "metrics"),
 }
 
 
@@ -199,10 +199,10 @@ def test_what_decides_does_no_io() -> None:
     assert [name for name in pure if _packages(name) & FORBIDDEN_IN_PURE] == []
 
 
-def test_two_rooms_know_httpx() -> None:
-    """And the module of `tether top` that asks servers for their metrics."""
+def test_few_rooms_know_httpx() -> None:
+    """Beside the models, clients of other servers."""
     knowing = [name for name in MODULES if "httpx" in _packages(name)]
-    rooms = ("models._http", "transport", "top.scrape")
+    rooms = ("models._http", "transport", "top.scrape", "web.remote")
     assert [name for name in knowing if not name.startswith(rooms)] == []
 
 

@@ -68,9 +68,11 @@ class Client:
 
 
 @asynccontextmanager
-async def opened(app: Starlette, **options: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """Start an application without a server, and give a client that reads whole answers."""
-    transport = httpx.ASGITransport(app)
+async def opened(
+    app: Starlette, *, address: str = "127.0.0.1", **options: Any
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Start an application without a server, and give a client that reads whole answers, at an address."""
+    transport = httpx.ASGITransport(app, client=(address, 50000))
     headers = {"content-type": "application/json", **options.pop("headers", {})}
     async with (
         app.router.lifespan_context(app),
@@ -125,13 +127,18 @@ class Following:
 
 @asynccontextmanager
 async def following(
-    app: Any, id: str, *, after: str = "", headers: dict[str, str] | None = None
+    app: Any,
+    id: str,
+    *,
+    after: str = "",
+    headers: dict[str, str] | None = None,
+    client: Client | None = None,
 ) -> AsyncIterator[Following]:
     """Follow a conversation, and leave where the block ends."""
     given = {"host": "127.0.0.1", **(headers or {})}
     scope = scope_of(f"/api/conversations/{id}/events", **given)
     scope["query_string"] = f"after={after}".encode() if after else b""
-    client = Client()
+    client = client or Client()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(app, scope, client.receive, client.send)
         viewer = Following(client)

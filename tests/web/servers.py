@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import httpx
 from attrs import define
 from sniffio import current_async_library
@@ -36,10 +37,16 @@ async def hypercorn(app: Any) -> AsyncIterator[str]:
     config.errorlog = None
     config.graceful_timeout = 1
     stopped = anyio.Event()
+
+    async def later(*connection: Any) -> None:
+        # Where tasks are eager, hypercorn does not hear an application that answers before it waits.
+        await anyio.lowlevel.checkpoint()
+        await app(*connection)
+
     async with anyio.create_task_group() as tasks:
 
         async def run() -> None:
-            await serve(app, config, shutdown_trigger=stopped.wait)
+            await serve(later, config, shutdown_trigger=stopped.wait)
 
         tasks.start_soon(run)
         try:

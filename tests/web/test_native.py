@@ -3,13 +3,15 @@
 import base64
 import json
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from attrs import define, field
 from starlette.applications import Starlette
-from tests.web.asgi import following, opened
+from tests.web.asgi import Client, following, opened
 
 import tether
 from tether.host import Conversation
@@ -143,6 +145,38 @@ async def test_two_viewers_see_the_same_and_one_answers_what_both_are_asked() ->
         assert one.events == other.events
         assert texts(one.events) == "All is fine."
         check_events(one.events)
+
+
+@define
+class Stuck(Client):
+    """A reader that takes a few pieces, and then none for a while."""
+
+    goes_on: anyio.Event = field(factory=anyio.Event)
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if len(self.messages) > 5:
+            await self.goes_on.wait()
+
+
+async def test_six_viewers_are_not_held_up_by_one_that_reads_nothing() -> None:
+    """What it has missed it gets in short."""
+    text = " ".join(f"word{n}" for n in range(100))
+    site = talking(text)
+    async with opened(site) as client, AsyncExitStack() as watching:
+        id = await created(client)
+        stuck = Stuck()
+        slow = await watching.enter_async_context(following(site, id, client=stuck))
+        others = [await watching.enter_async_context(following(site, id)) for _ in range(6)]
+        await post(client, id, "say", text="go")
+        for viewer in others:
+            await viewer.until_end()
+        assert len(stuck.messages) == 6
+        stuck.goes_on.set()
+        await slow.until_end()
+        assert {texts(viewer.events) for viewer in (slow, *others)} == {text}
+        assert len(slow.events) < len(others[0].events) / 2
+        check_events(slow.events)
 
 
 async def test_a_call_may_be_denied_with_a_reason() -> None:

@@ -26,6 +26,8 @@ examples:
   tether resume ID --repair   continue one with damaged lines; they are moved to a file beside it
   tether sessions [FOLDER]    list the conversations of this folder, or the session files in FOLDER
   tether models [PROVIDER]    list the providers and their keys, or the models of one provider
+  tether serve                the same agent in the browser: prints a link; `tether serve --help`
+  tether attach URL [ID]      a conversation on such a server, at this terminal
   tether top URL...           show the metrics of servers live; `tether top --help`
   tether config               show where init files and conversations are
   tether schema               print the JSON Schema of the events that --json prints, and of messages
@@ -50,6 +52,8 @@ exit codes:
   143 ended by SIGTERM; 129 by SIGHUP, such as when the terminal is closed; 131 by SIGQUIT
 """
 
+_LAST_PORT = 65535
+
 
 @frozen(kw_only=True)
 class Arguments:
@@ -72,6 +76,8 @@ class Arguments:
     json: bool
     yes: bool
     no_init: bool
+    metrics: int | None
+    """The port at which metrics are served; None for none."""
 
 
 def parse(argv: Sequence[str], stdin: TextIO) -> Arguments:
@@ -120,6 +126,7 @@ def parse(argv: Sequence[str], stdin: TextIO) -> Arguments:
         json=options.json,
         yes=options.yes,
         no_init=options.no_init,
+        metrics=options.metrics,
     )
 
 
@@ -167,6 +174,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--json", action="store_true", help="print every event as one line of JSON")
     add("--yes", action="store_true", help="let tools write files and run commands without asking")
     add("--no-init", action="store_true", help="load no init file and no extensions")
+    add(
+        "--metrics",
+        metavar="PORT",
+        type=_port,
+        help="serve metrics for Prometheus at this port of 127.0.0.1 while the command runs; 0 for a free one",
+    )
     add("--version", action=_Version, nargs=0, help="show the version")
     return parser
 
@@ -185,4 +198,11 @@ def _positive(text: str) -> int:
     number = int(text) if text.isdecimal() else 0
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return number
+
+
+def _port(text: str) -> int:
+    number = int(text) if text.isdecimal() else -1
+    if not 0 <= number <= _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: a whole number of 0 to 65535")
     return number

@@ -1,37 +1,44 @@
 """The command `tether`: from the command line to an exit code."""
 
-import os
 import shutil
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Final, TextIO
 
 import anyio
 
-from tether import Agent, AgentEnd, Limits, Model, ModelError, Session, UsageError, UserMessage
-from tether.advice import compact
+from tether import Agent, AgentEnd, ModelError, Session, UsageError, UserMessage
 from tether.cli.arguments import Arguments, parse
+from tether.cli.assembly import (
+    add_permission,
+    at_terminal,
+    chosen_model,
+    extend,
+    is_trusted,
+    is_yes,
+    new_agent,
+    trust_question,
+)
 from tether.cli.attachments import message_with_files
 from tether.cli.conversation import Conversation
-from tether.cli.default_model import chosen_address, default_model, held_with
 from tether.cli.display import Display, JsonLines, Screen
-from tether.cli.door import BOLD, YELLOW, as_door, door, notes, styled, visible
+from tether.cli.door import as_door, door, notes
 from tether.cli.editor import edited_lines, printing_above
-from tether.cli.extensions import App, configuration_folder, load_extensions, untrusted_init
+from tether.cli.extensions import App, configuration_folder, untrusted_init
 from tether.cli.info_commands import INFO_COMMANDS
-from tether.cli.keyboard import forget_typed
 from tether.cli.live import Live
-from tether.cli.permission import Ask, ask_at_terminal, is_asked_about, permission
+from tether.cli.measuring import Work, measured
+from tether.cli.permission import ask_at_terminal
 from tether.cli.session_files import Unkept, find_session, new_session_path
 from tether.cli.signals import INTERRUPTED, EndSignals, interrupted
 from tether.cli.slash_commands import slash_commands
 from tether.cli.streams import failure_of, has_no_reader, in_utf8, standard_streams, warn
 from tether.cli.terminal import is_dumb, plain_lines
 from tether.errors import DecodeError
-from tether.toolbox import coding_tools
 
 __all__ = ()
 
@@ -39,8 +46,6 @@ ANSWERED: Final = 0
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
 LIMIT_REACHED: Final = 3
-
-_INNERMOST: Final = 1000
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -111,8 +116,8 @@ def _command(words: Sequence[str], ending: EndSignals) -> int:
     # A word with a space in it was quoted: then it is a request, such as "models are in src".
     if words and words[0] in INFO_COMMANDS and not any(" " in word for word in words):
         return _show_info(words[0], words[1:])
-    if words and words[0] == "top" and not any(" " in word for word in words[1:2]):
-        return _top(words[1:], ending)
+    if words and words[0] in _COMMANDS and not any(" " in word for word in words[1:2]):
+        return _run_command(words[0], words[1:], ending)
     with ExitStack() as opened:
         try:
             arguments = parse(words, sys.stdin)
@@ -123,8 +128,11 @@ def _command(words: Sequence[str], ending: EndSignals) -> int:
             agent = _agent(arguments, session)
             app = App(agent, slash_commands())
             if not arguments.no_init:
-                _extend(app, _is_trusted)
-            agent.model = _model(arguments, app, os.environ, path)
+                extend(app, is_trusted)
+            agent.model = chosen_model(
+                app, model=arguments.model, base_url=arguments.base_url, path=path
+            )
+            also_measured = opened.enter_context(measured(agent, arguments.metrics))
         except (UsageError, DecodeError, OSError) as error:
             warn(_in_words(error))
             if isinstance(error, DecodeError) and error.path != "line 1":
@@ -132,7 +140,7 @@ def _command(words: Sequence[str], ending: EndSignals) -> int:
             return WRONG_USAGE
         except SystemExit as error:  # of the command line's parser
             return WRONG_USAGE if error.code else ANSWERED
-        return _run(app, arguments, path, ending)
+        return _run(app, arguments, path, ending, also_measured)
 
 
 def _show_info(command: str, words: Sequence[str]) -> int:
@@ -145,26 +153,46 @@ def _show_info(command: str, words: Sequence[str]) -> int:
     return ANSWERED
 
 
-def _top(words: Sequence[str], ending: EndSignals) -> int:
-    from tether.cli.top_command import parse_top, show_top  # noqa: PLC0415 - other commands start sooner
+_COMMANDS: Final = {
+    "attach": ("attach_command", "parse_attach", "attach"),
+    "serve": ("serve_command", "parse_serve", "serve"),
+    "top": ("top_command", "parse_top", "show_top"),
+}
+"""The module of a command, loaded for it alone; what reads its words, and what does what they say."""
 
+
+def _run_command(name: str, words: Sequence[str], ending: EndSignals) -> int:
     try:
-        arguments = parse_top(words)
-    except UsageError as error:
-        warn(str(error))
+        module_name, reader, doer = _COMMANDS[name]
+        module = import_module(f"tether.cli.{module_name}")
+        arguments = getattr(module, reader)(words)
+    except ModuleNotFoundError as error:
+        if error.name not in {"starlette", "hypercorn"}:
+            raise
+        warn(f"`tether {name}` needs {error.name}: pip install 'tether[web]'")
+        return WRONG_USAGE
+    except (UsageError, OSError) as error:
+        warn(_in_words(error))
         return WRONG_USAGE
     except SystemExit as error:  # of the command line's parser
         return WRONG_USAGE if error.code else ANSWERED
-    return _in_event_loop(partial(show_top, arguments), ending, arguments.backend)
+    work = partial(getattr(module, doer), arguments)
+    return _in_event_loop(work, ending, arguments.backend)
 
 
-def _run(app: App, arguments: Arguments, path: Path | None, ending: EndSignals) -> int:
+def _run(
+    app: App,
+    arguments: Arguments,
+    path: Path | None,
+    ending: EndSignals,
+    also_measured: Callable[[Work], Work],
+) -> int:
     if arguments.request:
         request = message_with_files(arguments.request, warn, typed=arguments.typed)
         work = partial(_answer, app.agent, request, _display(arguments))
     else:
         work = partial(_converse, app, arguments, path)
-    return _in_event_loop(work, ending, arguments.backend)
+    return _in_event_loop(also_measured(work), ending, arguments.backend)
 
 
 def _in_event_loop(work: Callable[[], Awaitable[int]], ending: EndSignals, backend: str) -> int:
@@ -234,73 +262,19 @@ def _has_messages(session: Session) -> bool:
     return any(entry.kind == "message" for entry in session.entries.values())
 
 
-def _extend(app: App, ask: Callable[[Path], bool]) -> None:
-    load_extensions(app, folder=configuration_folder(), project=Path.cwd(), ask=ask, tell=warn)
-
-
 async def _extend_again(conversation: Conversation) -> None:
     """Load extensions while a conversation goes on: the line of its editor is the one that answers."""
     app = conversation.app
     init = untrusted_init(app, folder=configuration_folder(), project=Path.cwd())
-    allowed = init is not None and _is_yes(await conversation.ask(_trust_question(init)))
-    _extend(app, lambda _: allowed)
-
-
-def _is_trusted(init: Path) -> bool:
-    if not _at_terminal():
-        warn(f"{init} is not trusted yet and was not run; start tether at a terminal to decide")
-        return False
-    forget_typed()
-    print(styled(_trust_question(init), BOLD, YELLOW), end="", file=sys.stderr, flush=True)
-    return _is_yes(sys.stdin.readline())
-
-
-def _trust_question(init: Path) -> str:
-    return f"{visible(str(init))} extends tether in this folder. Run it, now and later? [y/N] "
-
-
-def _is_yes(answer: str) -> bool:
-    return answer.strip().lower() in {"y", "yes"}
-
-
-def _at_terminal() -> bool:
-    return sys.stdin.isatty() and sys.stderr.isatty()
-
-
-def _model(arguments: Arguments, app: App, environ: Mapping[str, str], path: Path | None) -> Model:
-    held = held_with(app.agent.session)
-    app.base_url = chosen_address(arguments.base_url, held.base_url, path)
-    name = arguments.model or held.name or environ.get("TETHER_MODEL")
-    if name is None and app.agent.model.name != "offline":
-        return app.agent.model  # the choice of an extension
-    if arguments.model is None and name == app.agent.model.name:
-        return app.agent.model
-    if name is None:
-        name = default_model(environ)
-    if name is None:
-        warn("no API key (such as OPENAI_API_KEY) is set: using the offline model")
-        return app.agent.model
-    return app.model_named(name)
+    allowed = init is not None and is_yes(await conversation.ask(trust_question(init)))
+    extend(app, lambda _: allowed)
 
 
 def _agent(arguments: Arguments, session: Session | None) -> Agent:
-    agent = Agent(
-        "offline",
-        system=arguments.system,
-        tools=coding_tools("."),
-        limits=Limits(turns=arguments.max_turns),
-        session=session,
-        transform_context=compact(),
-    )
+    agent = new_agent(system=arguments.system, max_turns=arguments.max_turns, session=session)
     if not arguments.yes and arguments.request:
-        ask = ask_at_terminal if _at_terminal() else None
-        _add_permission(agent, ask)
+        add_permission(agent, ask_at_terminal if at_terminal() else None)
     return agent
-
-
-def _add_permission(agent: Agent, ask: Ask | None) -> None:
-    # Innermost, so that the person is asked about the call as other hooks have left it.
-    agent.hooks.add("around_tool", permission(is_asked_about, ask), depth=_INNERMOST)
 
 
 def _display(arguments: Arguments) -> Display:
@@ -328,7 +302,7 @@ async def _converse(app: App, arguments: Arguments, path: Path | None) -> int:
         if not arguments.no_init:
             conversation.reload = partial(_extend_again, conversation)
         if not arguments.yes:
-            _add_permission(app.agent, conversation.ask)
+            add_permission(app.agent, conversation.ask)
         if app.agent.messages:
             conversation.tell(_last_messages(app.agent))
         history = configuration_folder() / "history"

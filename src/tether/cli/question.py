@@ -57,11 +57,12 @@ def as_question(question: "str | Question") -> Question:
     return Question(styled(line, BOLD, YELLOW), styled(details + newline))
 
 
-def question_about(call: ToolCall) -> Question:
+def question_about(call: ToolCall, *, is_here: bool = True) -> Question:
     """Ask whether a call may run.
 
     Args:
         call: the call. Paths in it are relative to the working folder.
+        is_here: whether that is a folder of this machine, so that its files show what the call will change.
 
     Returns:
         A question that shows what the call will do, every character that could deceive written out.
@@ -71,7 +72,7 @@ def question_about(call: ToolCall) -> Question:
     )
     return Question(
         styled("run it? [y]es, [a]lways, [n]o, or why not: ", BOLD, YELLOW),
-        joined([*_limited(_lines(call)), styled(always, DIM)]),
+        joined([*_limited(_lines(call, is_here=is_here)), styled(always, DIM)]),
     )
 
 
@@ -82,19 +83,24 @@ def _limited(lines: Iterator[Drawn]) -> Iterator[str]:
         yield styled(f"... and {more:,} more lines\n", BOLD)
 
 
-def _lines(call: ToolCall) -> Iterator[Drawn]:
+def _lines(call: ToolCall, *, is_here: bool) -> Iterator[Drawn]:
     match call.name, dict(call.arguments):
         case "run_command", {"command": str(command), **others}:
             yield revealed(f"{call.name}{_in_line(others)}", BOLD)
             yield from _indented(command)
         case "write_file", {"path": str(path), "content": str(content), **others}:
-            before = _content(path)
-            new = "" if os.path.lexists(path) else " (a new file)"
+            before = _content(path) if is_here else None
+            new = "" if not is_here or os.path.lexists(path) else " (a new file)"
             yield revealed(f"{call.name} {path}{new}{_in_line(others)}", BOLD)
             yield from _difference(before or "", content)
         case "edit_file", {"path": str(path), "old": str(old), "new": str(text), **others}:
             yield revealed(f"{call.name} {path}{_in_line(others)}", BOLD)
-            yield from _edit(_content(path), old, text, all_places=bool(others.get("all_places")))
+            yield from _edit(
+                _content(path) if is_here else old,
+                old,
+                text,
+                all_places=bool(others.get("all_places")),
+            )
         case _, arguments:
             yield revealed(call.name, BOLD)
             yield from _arguments(arguments)

@@ -49,13 +49,17 @@ class Metrics:
             agent.hooks.add("around_run", self._around_run, depth=_OUTERMOST)
             self._listen(agent.hooks)
 
-    def count_viewers(self, viewers: Callable[[], int]) -> None:
-        """Add a number of viewers to those that are told.
+    def count_viewers(self, viewers: Callable[[], int]) -> Callable[[], None]:
+        """Add a number of viewers to those that `tether_viewers` counts.
 
         Args:
             viewers: returns how many there are now; called at each scrape, perhaps in another thread.
+
+        Returns:
+            A function that takes it away.
         """
         self._viewers.append(viewers)
+        return lambda: self._viewers.remove(viewers)
 
     async def watch_loop(self, *, every: float = 0.5) -> None:
         """Measure how late the event loop is, for as long as this task goes.

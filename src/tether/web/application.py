@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -21,6 +21,7 @@ from tether.embedding.lifespan import GracefulStop
 from tether.host import (
     EndedError,
     FolderStore,
+    Host,
     LimitReachedError,
     MakeAgent,
     NotFoundError,
@@ -35,6 +36,9 @@ from tether.web.site import Site
 from tether.web.streaming import Streams
 from tether.web.tokens import LinkDoor, Tokens
 
+if TYPE_CHECKING:
+    from tether.metrics import Metrics
+
 __all__ = ("app", "mount", "site_application")
 
 _ROUTES: Final[Sequence[Callable[[Site], Sequence[BaseRoute]]]] = (
@@ -43,6 +47,7 @@ _ROUTES: Final[Sequence[Callable[[Site], Sequence[BaseRoute]]]] = (
     vercel.routes,
     ag_ui.routes,
     openai.routes,
+    lambda site: site.further_routes,
 )
 """What an application offers: the function `routes` of each module that adds some."""
 
@@ -57,6 +62,7 @@ def app(
     origins: Collection[str] = (),
     bounds: Bounds | None = None,
     model: str = "",
+    metrics: "Metrics | None" = None,
     **limits: Any,
 ) -> Starlette:
     """Make an application that holds conversations: a page, and protocols for programs.
@@ -74,6 +80,8 @@ def app(
         origins: pages elsewhere whose scripts may use it, such as `http://localhost:3000`.
         bounds: how large and how many requests may be.
         model: the name of the model, for those who have no conversation yet.
+        metrics: where runs, viewers and the event loop are measured. They are answered at `/metrics`, to this machine
+            and to everybody whom `authorise` lets in.
         **limits: those of `tether.host.open`: `max_conversations`, `max_runs`, `max_log_bytes`, `rest_after`.
 
     Returns:
@@ -85,11 +93,18 @@ def app(
     if hosts and authorise is None:
         raise UsageError("hosts= lets others in: say who may use what, with authorise=")
     kept = FolderStore(store) if isinstance(store, str | os.PathLike) else store
-    open_host = partial(
+    routes: Sequence[BaseRoute] = ()
+    if metrics is not None:
+        from tether.web.scrape import metrics_routes, watched, watched_host  # noqa: PLC0415 - needs the extra `metrics`
+
+        make_agent, routes = watched(make_agent, metrics), metrics_routes(metrics)
+    open_host: Callable[[], AbstractAsyncContextManager[Host]] = partial(
         hosts_of_conversations.open, make_agent, store=kept, when_unwatched=when_unwatched, **limits
     )
     open_host()  # an option that there is not is refused here
-    site = Site(open_host, bounds or Bounds(), model)
+    if metrics is not None:
+        open_host = partial(watched_host, open_host, metrics)
+    site = Site(open_host, bounds or Bounds(), model, further_routes=routes)
     return site_application(
         site,
         authorise=authorise,
@@ -106,6 +121,7 @@ def site_application(
     hosts: Collection[str] = (),
     origins: Collection[str] = (),
     around: Sequence[Middleware] = (),
+    has_lifespan: bool = True,
 ) -> Starlette:
     """Make the application of a site; see `app`.
 
@@ -115,6 +131,7 @@ def site_application(
         hosts: as for `app`.
         origins: as for `app`.
         around: what stands around everything else.
+        has_lifespan: whether it opens the site; else whoever serves it does.
     """
     middleware = [*around]
     if origins:
@@ -134,7 +151,7 @@ def site_application(
         routes=[route for routes in _ROUTES for route in routes(site)],
         middleware=middleware,
         exception_handlers=_HANDLERS,
-        lifespan=lifespan,
+        lifespan=lifespan if has_lifespan else None,
     )
     made.state.site = site
     return made

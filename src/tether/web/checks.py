@@ -19,6 +19,7 @@ __all__ = (
     "check_body",
     "check_host",
     "check_origin",
+    "is_local_scrape",
     "is_loopback",
     "is_open",
     "is_upload",
@@ -53,6 +54,20 @@ def is_open(scope: Scope) -> bool:
     path = _path(scope)
     return scope.get("method") in {"GET", "HEAD"} and (
         path in {"", "/"} or path.startswith("/static/")
+    )
+
+
+def is_local_scrape(headers: Headers, scope: Scope, address: str) -> bool:
+    """Say whether this machine itself asks for the metrics, which hold no secret: not by way of a proxy on it."""
+    by_proxy = any(name in headers for name in ("forwarded", "x-forwarded-for", "x-real-ip", "via"))
+    name = _host_name(headers.get("host", ""))
+    return (
+        _path(scope) == "/metrics"
+        and scope.get("method") in {"GET", "HEAD"}
+        and is_loopback(address)
+        and name is not None
+        and is_loopback(name)
+        and not by_proxy
     )
 
 

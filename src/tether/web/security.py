@@ -11,13 +11,13 @@ which browsers take for the same site. So each request is checked in this order:
     415  a body is JSON, but for uploads: a page elsewhere cannot send JSON without asking
     413  the body is not too large
 
-The page itself and its files are open: there is no secret in them. Everything that is answered gets the headers that
-keep browsers from running, framing, sniffing or leaking anything.
+The page itself and its files are open: there is no secret in them. So are the metrics, to this machine alone.
+Everything that is answered gets the headers that keep browsers from running, framing, sniffing or leaking anything.
 """
 
 import inspect
 from collections.abc import Awaitable, Callable, Collection
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import anyio
 from attrs import field, frozen
@@ -32,6 +32,7 @@ from tether.web.checks import (
     check_body,
     check_host,
     check_origin,
+    is_local_scrape,
     is_loopback,
     is_open,
     is_upload,
@@ -119,6 +120,8 @@ class Guard:
         if is_open(scope):
             return ""
         check_origin(headers, self._origins)
+        if is_local_scrape(headers, scope, _address(scope)):
+            return ""
         owner = await self._owner(scope)
         self._count(self._requests, f"user {owner}")
         check_body(headers, scope, self._room(scope))
@@ -173,11 +176,9 @@ def owner_of(scope: Scope) -> str:
 
 
 async def _answered(authorise: Authorise, connection: HTTPConnection) -> str | None:
-    owner: object
     try:
-        owner = authorise(connection)
-        if inspect.isawaitable(owner):
-            owner = await owner
+        answer = authorise(connection)
+        owner: Any = await answer if inspect.isawaitable(answer) else answer
     except HTTPException as error:
         raise Refusal(error.status_code, "unauthorised", error.detail, error.headers) from error
     if owner is not None and not isinstance(owner, str):

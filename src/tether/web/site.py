@@ -3,13 +3,14 @@
 A module that adds routes has a function `routes(site)`. The guard has checked a request before it gets there.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeVar
 
 import msgspec
 from attrs import define, field
 from starlette.requests import Request
+from starlette.routing import BaseRoute
 
 from tether.host import Conversation, Host
 from tether.web.refusals import Refusal
@@ -35,11 +36,13 @@ class Site:
         open_host: makes the context manager of the host, each time that the application is started.
         bounds: how much is taken.
         model: the name of the model, for those who have no conversation yet.
+        further_routes: routes beside those of the application's own modules.
     """
 
     open_host: Callable[[], AbstractAsyncContextManager[Host]]
     bounds: Bounds = field(factory=Bounds)
     model: str = ""
+    further_routes: Sequence[BaseRoute] = ()
     uploads: Uploads = field(factory=Uploads)
     streams: Streams = field(factory=Streams)
     _host: Host | None = None

@@ -7,6 +7,7 @@ history and no log from then on. Programs send another token, which works as lon
 import hashlib
 import hmac
 import secrets
+from collections.abc import Callable
 from typing import Final
 
 from starlette.requests import HTTPConnection, Request
@@ -27,9 +28,17 @@ class Tokens:
         key: what cookies and the token are made of; a server that is started again with the same key knows them again.
             A new one, if None.
         owner: the name of the user.
+        link_used: called when a link was opened, such as to make another.
     """
 
-    def __init__(self, key: bytes | None = None, *, owner: str = "") -> None:
+    def __init__(
+        self,
+        key: bytes | None = None,
+        *,
+        owner: str = "",
+        link_used: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._link_used = link_used
         key = secrets.token_bytes(32) if key is None else key
         self._links: dict[str, None] = {}
         self._owner = owner
@@ -61,6 +70,7 @@ class Tokens:
         found = next((known for known in self._links if _same(known, token)), None)
         if found is not None:
             del self._links[found]
+            self._link_used()
         return found is not None
 
     def give_cookie(self, response: Response, scope: Scope) -> None:
@@ -118,7 +128,7 @@ class LinkDoor:
 
 
 def _derived(key: bytes, purpose: str) -> str:
-    return hmac.new(key, purpose.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(key, purpose.encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def _same(one: str, other: str) -> bool:

@@ -1,0 +1,127 @@
+"""`tether attach URL [ID]`: a conversation on a server, at this terminal."""
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+from attrs import frozen
+
+from tether import Agent
+from tether.cli.conversation import Conversation
+from tether.cli.display import Screen
+from tether.cli.door import notes
+from tether.cli.editor import edited_lines, printing_above
+from tether.cli.extensions import App, configuration_folder
+from tether.cli.live import Live
+from tether.cli.remote import RemoteTalk, remote_commands
+from tether.cli.streams import warn
+from tether.cli.terminal import is_dumb, plain_lines
+from tether.web import Remote, RemoteConversation, RemoteError, connect
+
+__all__ = ()
+
+_EXAMPLES = """\
+examples:
+  tether attach 'http://127.0.0.1:8765/?token=...'     the link that `tether serve` prints; it works once
+  tether attach http://127.0.0.1:8765 --token ...      the token that it prints for terminals
+  tether attach http://127.0.0.1:8765 3f2a             the conversation whose id begins so
+  tether attach http://127.0.0.1:8765 --new
+
+Without an id it is the conversation in which something was said last. Keys are those of `tether`; /help lists the
+commands. Leaving ends nothing on the server. TETHER_TOKEN is the token, where --token is not given.
+"""
+
+
+@frozen(kw_only=True)
+class AttachArguments:
+    """One call of `tether attach`."""
+
+    url: str
+    id: str
+    new: bool
+    token: str | None
+    backend: str
+
+
+def parse_attach(words: Sequence[str]) -> AttachArguments:
+    """Read the words after `tether attach`.
+
+    Raises:
+        SystemExit: with code 2 for wrong usage, with 0 for `--help`.
+    """
+    parser = argparse.ArgumentParser(
+        prog="tether attach",
+        description="Hold a conversation on a server, from this terminal.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("url", help="the address of the server, or its link")
+    add("id", nargs="?", default="", help="the first characters of a conversation's id")
+    add("--new", action="store_true", help="begin a new conversation")
+    add("--token", help="the token that `tether serve` prints for terminals")
+    add("--backend", choices=("asyncio", "trio"), default="asyncio", help="the event loop")
+    options = parser.parse_args(words)
+    if options.new and options.id:
+        parser.error("--new begins a conversation: leave out the id")
+    return AttachArguments(
+        url=options.url,
+        id=options.id,
+        new=options.new,
+        token=options.token or os.environ.get("TETHER_TOKEN") or None,
+        backend=options.backend,
+    )
+
+
+async def attach(arguments: AttachArguments) -> int:
+    """Hold the conversation until the person leaves.
+
+    Cancellation:
+        Leaves, and passes on; nothing ends on the server.
+    """
+    try:
+        async with connect(arguments.url, token=arguments.token) as remote:
+            talk = await _chosen(remote, arguments)
+            await _converse(talk)
+    except RemoteError as error:
+        warn(str(error))
+        return 1
+    return 0
+
+
+async def _chosen(remote: Remote, arguments: AttachArguments) -> RemoteConversation:
+    if arguments.new:
+        return await remote.conversation()
+    found = await remote.conversations(limit=200 if arguments.id else 1)
+    fitting = [one.id for one in found if one.id.startswith(arguments.id)]
+    if len(fitting) > 1:
+        raise RemoteError(
+            f"{len(fitting)} conversations have an id that begins with {arguments.id!r}; write more of it",
+            status=None,
+            kind="ambiguous",
+        )
+    if not fitting and arguments.id:
+        return await remote.conversation(arguments.id)
+    return await remote.conversation(fitting[0] if fitting else None)
+
+
+async def _converse(talk: RemoteConversation) -> None:
+    dumb = is_dumb()
+    with nullcontext() if dumb else printing_above():
+        live = Live(sys.stdout, width=lambda: shutil.get_terminal_size().columns)
+        conversation: Conversation = RemoteTalk(
+            App(Agent("offline"), remote_commands()),
+            Screen(sys.stdout, notes()) if dumb else live,
+            tell=lambda text: print(text, file=notes(), flush=True),
+            talk=talk,
+        )
+        history = configuration_folder() / "history"
+        async with (
+            plain_lines(conversation)
+            if dumb
+            else edited_lines(conversation, live, history) as inputs
+        ):
+            await conversation.hold(inputs)

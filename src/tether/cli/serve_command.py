@@ -1,0 +1,245 @@
+"""`tether serve`: the agent of the terminal, in the browser."""
+
+import argparse
+import ipaddress
+import secrets
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from socket import socket
+from typing import Final, Literal
+
+import anyio
+from attrs import frozen
+
+from tether import Agent, Tool, UsageError
+from tether.approvals import approval
+from tether.cli.assembly import INNERMOST, chosen_model, extend, is_trusted, new_agent
+from tether.cli.door import visible
+from tether.cli.extensions import App
+from tether.cli.permission import is_asked_about
+from tether.cli.session_files import make_private_folder, open_private, session_folder
+from tether.cli.signals import INTERRUPTED, interrupted
+from tether.cli.slash_commands import slash_commands
+from tether.host import Conversation, FolderStore
+from tether.host import open as open_host
+from tether.toolbox import coding_tools
+from tether.web import Bounds, Tokens
+from tether.web.application import site_application
+from tether.web.serving import listening
+from tether.web.serving import serve as serve_on
+from tether.web.site import Site
+
+__all__ = ()
+
+_EXAMPLES = """\
+examples:
+  tether serve
+  tether serve --model anthropic:claude-sonnet-4-5 --port 9000
+  tether serve --model offline                 needs no key
+  tether serve --host 0.0.0.0 --allow-remote chat.example.com
+
+Open the link that it prints: it works once, and lets that browser in from then on. `tether attach URL` is the
+terminal, from this machine or another one. Ctrl-C ends all runs and the server. `tether help web` shows the guide.
+"""
+_KEY_FILE: Final = "web.key"
+
+
+@frozen(kw_only=True)
+class ServeArguments:
+    """One call of `tether serve`."""
+
+    listener: socket
+    host: str
+    names: Sequence[str]
+    """Names by which others reach it."""
+    store: Path
+    approve: Literal["changes", "all", "none"]
+    model: str
+    backend: str
+    make_agent: Callable[[Conversation], Agent]
+
+
+def parse_serve(words: Sequence[str]) -> ServeArguments:
+    """Read the words after `tether serve`, load extensions, and listen.
+
+    Raises:
+        UsageError: something cannot be.
+        OSError: the folder of conversations cannot be made.
+        SystemExit: with code 2 for wrong usage, with 0 for `--help`.
+    """
+    options = _parser().parse_args(words)
+    names = options.allow_remote
+    if names is None and not _is_loopback(options.host):
+        raise UsageError(
+            f"--host {options.host} lets other machines in, to an agent that can run commands on this one: "
+            "add --allow-remote if that is meant, with the names by which they reach it"
+        )
+    app = App(
+        new_agent(system=options.system, max_turns=options.max_turns, session=None),
+        slash_commands(),
+    )
+    if not options.no_init:
+        extend(app, is_trusted)
+    app.agent.model = chosen_model(app, model=options.model, base_url=options.base_url, path=None)
+    store = Path(options.store) if options.store else session_folder(Path.cwd())
+    make_private_folder(store)
+    return ServeArguments(
+        listener=listening(options.host, options.port),
+        host=options.host,
+        names=names or (),
+        store=store,
+        approve=options.approve,
+        model=app.agent.model.name,
+        backend=options.backend,
+        make_agent=partial(_made, app.agent, options.approve),
+    )
+
+
+def _made(template: Agent, approve: str, conversation: Conversation) -> Agent:
+    """Make the agent of a conversation: like that of the terminal, with tools of its own."""
+    own = {tool.name: tool for tool in coding_tools(".")}
+    agent = template.copy(
+        tools=[own.get(tool.name, tool) if _is_ours(tool) else tool for tool in template.tools]
+    )
+    if approve != "none":
+        asked = is_asked_about if approve == "changes" else None
+        agent.hooks.add("around_tool", approval(conversation.approve, tools=asked), depth=INNERMOST)
+    return agent
+
+
+def _is_ours(tool: Tool) -> bool:
+    """Say whether a tool is one of the toolbox, and no extension's of the same name."""
+    return tool.function.__module__.startswith("tether.toolbox.")
+
+
+async def serve(arguments: ServeArguments) -> int:
+    """Serve until Ctrl-C.
+
+    Cancellation:
+        Closes all streams, cancels all runs, waits until they have cleaned up, and passes on.
+    """
+    site = Site(
+        partial(open_host, arguments.make_agent, store=FolderStore(arguments.store)),
+        Bounds(),
+        arguments.model,
+    )
+    url = _url(arguments)
+    tokens = Tokens(_key(arguments.store), link_used=lambda: _say_link(url, tokens))
+    application = site_application(
+        site, authorise=tokens, hosts=arguments.names, has_lifespan=False
+    )
+    async with site.opened(), anyio.create_task_group() as tasks:
+
+        async def until_interrupted() -> None:
+            await interrupted()
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(until_interrupted)
+        print(f"{arguments.model} in {visible(str(Path.cwd()))}, at {url}")
+        _say_link(url, tokens)
+        print(f"  from a terminal: tether attach {url} --token {tokens.bearer}", flush=True)
+        await serve_on(
+            application,
+            arguments.listener,
+            backend=arguments.backend,
+            ending=lambda: site.streams.close(),
+        )
+    return INTERRUPTED
+
+
+def _say_link(url: str, tokens: Tokens) -> None:
+    print(f"  in a browser, once: {url}/?token={tokens.link()}", flush=True)
+
+
+def _url(arguments: ServeArguments) -> str:
+    host = next(iter(arguments.names), arguments.host)
+    port = arguments.listener.getsockname()[1]
+    if host in {"0.0.0.0", "::", ""}:
+        host = "127.0.0.1"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _key(store: Path) -> bytes:
+    """Return the key of the cookies: browsers that were let in are still, when the server is started again."""
+    path = store / _KEY_FILE
+    try:
+        with open(path, "xb", opener=open_private) as file:
+            file.write(secrets.token_bytes(32))
+    except FileExistsError:
+        pass
+    key = path.read_bytes()
+    if len(key) != 32:
+        raise UsageError(
+            f"{path} is not a key; delete it, and all browsers have to open a new link"
+        )
+    return key
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tether serve",
+        description="Serve the agent of this folder to browsers and terminals.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add(
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="where to listen; this machine alone by default",
+    )
+    add(
+        "--port",
+        type=_port,
+        default=8765,
+        metavar="N",
+        help="8765 by default; 0 for any that is free",
+    )
+    add(
+        "--allow-remote",
+        nargs="*",
+        metavar="NAME",
+        help="let other machines in, with a link or token; NAME is what they call this one",
+    )
+    add("--model", metavar="NAME", help="as for `tether`")
+    add("--base-url", metavar="URL", help="as for `tether`")
+    add("--backend", choices=("asyncio", "trio"), default="asyncio", help="the event loop")
+    add("--system", metavar="TEXT", help="the system prompt")
+    add(
+        "--max-turns", metavar="N", type=_positive, help="at most N model requests for each message"
+    )
+    add(
+        "--store",
+        metavar="FOLDER",
+        help="where conversations are kept; by default where `tether` keeps those of this folder",
+    )
+    add(
+        "--approve",
+        choices=("changes", "all", "none"),
+        default="changes",
+        help="which calls of tools are asked about in the browser; those that may change something by default",
+    )
+    add("--no-init", action="store_true", help="load no init file and no extensions")
+    return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: a number from 0 to 65535")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return number

@@ -1,0 +1,148 @@
+"""A conversation on a server at a terminal, without the terminal: what is said, asked, answered, and lost."""
+
+import io
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import pytest
+from attrs import define, field
+
+from tether import Agent
+from tether.cli.conversation import Closed, Input, Interrupted, Typed
+from tether.cli.display import Screen
+from tether.cli.door import printable
+from tether.cli.extensions import App
+from tether.testing import Pause, call
+
+pytest.importorskip("starlette", reason="starlette is not installed")
+
+from tests.web.servers import GUARD, hypercorn
+from tests.web.test_native import talking
+
+from tether.cli.remote import RemoteTalk, remote_commands
+from tether.web import RemoteConversation, connect
+
+
+@define
+class Person:
+    """Says things, and reads what is told and shown."""
+
+    conversation: RemoteTalk
+    send: Callable[[Input], None]
+    screen: io.StringIO = field(factory=io.StringIO)
+    told: list[str] = field(factory=list)
+
+    async def until(self, text: str) -> None:
+        with anyio.fail_after(GUARD):
+            while text not in self.screen.getvalue() and not any(text in t for t in self.told):
+                await anyio.sleep(0.005)
+
+    async def until_asked(self) -> None:
+        with anyio.fail_after(GUARD):
+            while self.conversation.question is None:
+                await anyio.sleep(0.005)
+
+    def says(self, text: str) -> None:
+        self.send(Typed(text, answers=self.conversation.question))
+
+
+@asynccontextmanager
+async def attached(talk: RemoteConversation) -> AsyncIterator[Person]:
+    screen, told = io.StringIO(), list[str]()
+    conversation = RemoteTalk(
+        App(Agent("offline"), remote_commands()),
+        Screen(screen),
+        lambda text: told.append(printable(text)),
+        talk=talk,
+    )
+    send, inputs = anyio.create_memory_object_stream[Input](100)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(conversation.hold, inputs)
+        with send, inputs:
+            yield Person(conversation, send.send_nowait, screen, told)
+            send.send_nowait(Closed())
+            with anyio.fail_after(GUARD):
+                while conversation.state.value != "left":
+                    await anyio.sleep(0.005)
+
+
+@asynccontextmanager
+async def conversation_on_a_server(*replies: Any) -> AsyncIterator[RemoteConversation]:
+    async with hypercorn(talking(*replies)) as url, connect(url) as remote:
+        yield await remote.conversation()
+
+
+async def test_a_person_says_something_and_allows_a_call() -> None:
+    async with (
+        conversation_on_a_server(["Wait. ", call("look", at="it")], "Fine.", "Bye.") as talk,
+        attached(talk) as person,
+    ):
+        person.says("look at it")
+        await person.until_asked()
+        assert person.conversation.busy
+        person.says("y")
+        await person.until("Fine.")
+        await person.until("2 turns")
+        assert "* look(at='it')" in person.screen.getvalue()
+        person.says("bye")
+        await person.until("Bye.")
+
+
+async def test_who_comes_later_sees_where_the_conversation_is_and_another_answers() -> None:
+    async with (
+        conversation_on_a_server("Hello.", [call("look", at="it")], "Fine.") as talk,
+        attached(talk) as one,
+    ):
+        one.says("hi")
+        await one.until("Hello.")
+        await one.until("1 turn")
+        one.says("look")
+        await one.until_asked()
+        async with attached(talk) as other:
+            await other.until("(hi; 4 messages)")
+            await other.until_asked()
+            other.says("no")
+            await one.until("withdrawn")
+            await one.until("denied")
+            await other.until("Fine.")
+        await one.until("Fine.")
+
+
+async def test_ctrl_c_interrupts_and_then_ends_the_run_on_the_server() -> None:
+    async with (
+        conversation_on_a_server(["Well", Pause()], ["Again", Pause()], "So.") as talk,
+        attached(talk) as person,
+    ):
+        person.says("go")
+        await person.until("Well")
+        person.says("shorter")
+        await person.until("at its next step")
+        person.send(Interrupted())
+        await person.until("Again")
+        person.send(Interrupted())
+        await person.until("aborted")
+
+
+async def test_commands_and_errors_are_told() -> None:
+    async with conversation_on_a_server("Hello.") as talk, attached(talk) as person:
+        await person.until("(0 messages)")
+        person.says("/rename 'A name'")
+        person.says("/list")
+        await person.until("A name")
+        person.says("/cancel x")
+        await person.until("HTTP 409")
+        person.says("/help")
+        await person.until("Leave; nothing ends")
+        person.says("/quit")
+        with anyio.fail_after(GUARD):
+            while person.conversation.state.value != "left":
+                await anyio.sleep(0.005)
+
+
+async def test_a_conversation_that_is_deleted_is_left() -> None:
+    async with conversation_on_a_server("Hello.") as talk, attached(talk) as person:
+        await person.until("(0 messages)")
+        await talk.delete()
+        await person.until("deleted")
