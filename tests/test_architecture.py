@@ -55,7 +55,7 @@ MODELS_KNOW = {
 
 GUESTS = (
     *("toolbox", "advice", "testing", "embedding"),
-    *("export", "host", "metrics", "stores", "web", "mcp", "top", "cli"),
+    *("export", "host", "metrics", "stores", "many", "web", "mcp", "acp", "top", "cli"),
 )
 """Many of a kind, made of the public face: the root and the public modules."""
 
@@ -177,8 +177,22 @@ def _may_use(family: str) -> tuple[str, ...]:
 
 
 _GUESTS_OF = {
-    "cli": ("toolbox", "advice", "export", "host", "web", "mcp", "metrics", "top"),
+    "acp": ("host", "mcp", "toolbox"),
+    "cli": (
+        "toolbox",
+        "advice",
+        "many",
+        "stores",
+        "export",
+        "host",
+        "web",
+        "mcp",
+        "acp",
+        "metrics",
+        "top",
+    ),
     "mcp": ("toolbox",),
+    "many": ("host",),
     "stores": ("host",),
     "web": ("embedding", "export", "host", "metrics"),
 }

@@ -59,6 +59,8 @@ class Publisher:
             While a consumer is slow, or inside a listener. The event is then sent before the next one: of a run that
             ends in order, nothing is missing.
         """
+        if self.offer(event):
+            return
         if listeners := self._hooks.at("on_event"):
             try:
                 with self._control.listening():

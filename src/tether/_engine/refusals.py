@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from tether._scopes.exceptions import described
-from tether.messages import ToolCall, ToolResultMessage
+from tether.messages import Text, ToolCall, ToolResultMessage
 from tether.serialize import to_builtins
 
 __all__ = ("refusal", "unkeepable")
@@ -16,11 +16,23 @@ __all__ = ("refusal", "unkeepable")
 
 def unkeepable(message: ToolResultMessage) -> str | None:
     """Say why a result cannot be kept, if so: what tools and hooks make of it is theirs."""
+    if message.details is None and all(map(_is_plain, message.content)):
+        return None
     try:
         to_builtins(message)
     except Exception as error:  # noqa: BLE001 - what is in it is made by code of others
         return f"{message.name} gave a result that cannot be kept: {described(error)}"
     return None
+
+
+def _is_plain(block: object) -> bool:
+    """Whether it is text as most tools return it, with which nothing can be wrong."""
+    return (
+        type(block) is Text
+        and type(block.text) is str
+        and block.text.isascii()
+        and not block.details
+    )
 
 
 def refusal(call: ToolCall, tools: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from socket import socket
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import anyio
 from attrs import frozen
@@ -21,14 +21,16 @@ from tether.cli.permission import is_asked_about
 from tether.cli.session_files import make_private_folder, open_private, session_folder
 from tether.cli.signals import INTERRUPTED, interrupted
 from tether.cli.slash_commands import slash_commands
-from tether.host import Conversation, FolderStore
-from tether.host import open as open_host
+from tether.host import Conversation, FolderStore, Store
+from tether.stores import conversations_at
 from tether.toolbox import coding_tools
-from tether.web import Bounds, Tokens
-from tether.web.application import site_application
+from tether.web import Tokens
+from tether.web.application import made_site, site_application
 from tether.web.serving import listening
 from tether.web.serving import serve as serve_on
-from tether.web.site import Site
+
+if TYPE_CHECKING:
+    from tether.metrics import Metrics
 
 __all__ = ()
 
@@ -53,10 +55,13 @@ class ServeArguments:
     host: str
     names: Sequence[str]
     """Names by which others reach it."""
-    store: Path
+    store: Store
+    folder: Path
+    """Where the key of the cookies is."""
     approve: Literal["changes", "all", "none"]
     model: str
     backend: str
+    metrics: "Metrics | None"
     make_agent: Callable[[Conversation], Agent]
 
 
@@ -82,18 +87,33 @@ def parse_serve(words: Sequence[str]) -> ServeArguments:
     if not options.no_init:
         extend(app, is_trusted)
     app.agent.model = chosen_model(app, model=options.model, base_url=options.base_url, path=None)
-    store = Path(options.store) if options.store else session_folder(Path.cwd())
-    make_private_folder(store)
+    in_database = "://" in (options.store or "")
+    folder = (
+        Path(options.store) if options.store and not in_database else session_folder(Path.cwd())
+    )
+    make_private_folder(folder)
     return ServeArguments(
         listener=listening(options.host, options.port),
         host=options.host,
         names=names or (),
-        store=store,
+        store=conversations_at(options.store) if in_database else FolderStore(folder),
+        folder=folder,
         approve=options.approve,
         model=app.agent.model.name,
         backend=options.backend,
+        metrics=_metrics(is_demanded=options.metrics),
         make_agent=partial(_made, app.agent, options.approve),
     )
+
+
+def _metrics(*, is_demanded: bool) -> "Metrics | None":
+    try:
+        from tether.metrics import Metrics  # noqa: PLC0415 - needs the extra `metrics`
+    except ModuleNotFoundError as error:
+        if is_demanded:
+            raise UsageError(str(error)) from error
+        return None
+    return Metrics()
 
 
 def _made(template: Agent, approve: str, conversation: Conversation) -> Agent:
@@ -119,13 +139,14 @@ async def serve(arguments: ServeArguments) -> int:
     Cancellation:
         Closes all streams, cancels all runs, waits until they have cleaned up, and passes on.
     """
-    site = Site(
-        partial(open_host, arguments.make_agent, store=FolderStore(arguments.store)),
-        Bounds(),
-        arguments.model,
+    site = made_site(
+        arguments.make_agent,
+        store=arguments.store,
+        model=arguments.model,
+        metrics=arguments.metrics,
     )
     url = _url(arguments)
-    tokens = Tokens(_key(arguments.store), link_used=lambda: _say_link(url, tokens))
+    tokens = Tokens(_key(arguments.folder), link_used=lambda: _say_link(url, tokens))
     application = site_application(
         site, authorise=tokens, hosts=arguments.names, has_lifespan=False
     )
@@ -139,6 +160,8 @@ async def serve(arguments: ServeArguments) -> int:
         print(f"{arguments.model} in {visible(str(Path.cwd()))}, at {url}")
         _say_link(url, tokens)
         print(f"  from a terminal: tether attach {url} --token {tokens.bearer}", flush=True)
+        if arguments.metrics is not None:
+            print(f"  metrics: tether top {url}/metrics", flush=True)
         await serve_on(
             application,
             arguments.listener,
@@ -160,9 +183,9 @@ def _url(arguments: ServeArguments) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def _key(store: Path) -> bytes:
+def _key(folder: Path) -> bytes:
     """Return the key of the cookies: browsers that were let in are still, when the server is started again."""
-    path = store / _KEY_FILE
+    path = folder / _KEY_FILE
     try:
         with open(path, "xb", opener=open_private) as file:
             file.write(secrets.token_bytes(32))
@@ -219,14 +242,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--store",
-        metavar="FOLDER",
-        help="where conversations are kept; by default where `tether` keeps those of this folder",
+        metavar="FOLDER|URL",
+        help="where conversations are kept: a folder, sqlite:///app.db, or postgresql://host/database; by default "
+        "where `tether` keeps those of this folder",
     )
     add(
         "--approve",
         choices=("changes", "all", "none"),
         default="changes",
         help="which calls of tools are asked about in the browser; those that may change something by default",
+    )
+    add(
+        "--metrics",
+        action="store_true",
+        help="insist on /metrics, which is there where the extra `metrics` is installed",
     )
     add("--no-init", action="store_true", help="load no init file and no extensions")
     return parser

@@ -11,14 +11,14 @@ import base64
 import functools
 import re
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from urllib.parse import unquote
 
 import anyio
 import httpx
-from attrs import evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
 from tether._scopes.task_groups import within
 from tether.deltas import Delta
@@ -36,7 +36,7 @@ from tether.models._http.secrets import (
     resolved_key,
 )
 from tether.models._http.unpacking import Unpacker, unpacker
-from tether.models._http.waiting import Waiting
+from tether.models._http.waiting import TimedBody, Waiting
 from tether.models._wire.body import decode_unasked, frame_body
 from tether.models._wire.cached_prefix import CachedPrefix
 from tether.models._wire.failures import error_from_response
@@ -106,6 +106,7 @@ class HttpModel:
     """The options that the server refuses, as far as that is known of this connection."""
     _proxy: str = field(default="", repr=False, eq=False)
     """The address of the proxy that the connection goes through, if there is one."""
+    _kept: "_Kept" = field(factory=lambda: _Kept(), repr=False, eq=False)
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[Model]:
@@ -124,7 +125,12 @@ class HttpModel:
         try:
             proxy = proxy_url(self.base_url) or ""
             yield evolve(
-                self, connection=connection, prefix=CachedPrefix(), refused=set(), proxy=proxy
+                self,
+                connection=connection,
+                prefix=CachedPrefix(),
+                refused=set(),
+                proxy=proxy,
+                kept=_Kept(),
             )
         finally:
             with anyio.move_on_after(_CLOSING_TIME, shield=True):
@@ -209,8 +215,7 @@ class HttpModel:
         """Send a request, and wait until the answer begins."""
         content = json_text(body)
         proof = {} if self.sign is None else await self.sign(self._url, content)
-        private = {**self.headers, **proof}
-        border = _Border(self, Secrets.of(key, private, self.base_url, self._proxy))
+        border = _Border(self, self._secrets(key, proof))
         asked = _Asked(content, {**self.api.headers(key), **proof})
         try:
             response, time_left = await self._begun(connection, self._request(asked), waiting)
@@ -220,8 +225,16 @@ class HttpModel:
         # Not within the handler: the exception would become the context of the error.
         raise failure
 
+    def _secrets(self, key: str, proof: Mapping[str, str]) -> Secrets:
+        kept = self._kept
+        if proof or kept.secrets is None or kept.key != key:
+            private = {**self.headers, **proof}
+            kept.key = key
+            kept.secrets = Secrets.of(key, private, self.base_url, self._proxy)
+        return kept.secrets
+
     def _request(self, asked: "_Asked") -> httpx.Request:
-        url = httpx.URL(self._url)
+        url = self._kept.url = self._kept.url or httpx.URL(self._url)
         if not url.host:
             raise httpx.InvalidURL("it names no host")
         headers = httpx.Headers(
@@ -249,7 +262,7 @@ class HttpModel:
     async def _begun(
         self, connection: httpx.AsyncBaseTransport, asked: httpx.Request, waiting: Waiting
     ) -> tuple[httpx.Response, float]:
-        asked.stream = _RequestBody(asked.content, waiting, self.first_byte_timeout)
+        asked.stream = TimedBody(asked.content, waiting, self.first_byte_timeout)
         asked.extensions["timeout"] = {
             "connect": self.connect_timeout,
             "read": None,
@@ -286,6 +299,16 @@ class HttpModel:
             return decoder
         describe = functools.partial(error_from_response, response.status_code, response.headers)
         return decode_unasked(decoder, describe)
+
+
+@define
+class _Kept:
+    """What the requests of a connection have in common, and is made once."""
+
+    url: httpx.URL | None = None
+    key: str = ""
+    secrets: Secrets | None = None
+    """Those that go with the key."""
 
 
 @frozen
@@ -340,39 +363,6 @@ class _Answer:
         """Close the answer."""
         with anyio.move_on_after(_CLOSING_TIME, shield=True):
             await self.response.aclose()
-
-
-class _RequestBody(httpx.AsyncByteStream, httpx.SyncByteStream):
-    """A body in one piece, which moves the deadline on.
-
-    httpx's own is an async generator, which stays unfinished if the request is cancelled while it is sent.
-    """
-
-    def __init__(self, body: bytes, waiting: Waiting, seconds: float) -> None:
-        self._body = body
-        self._waiting = waiting
-        self._seconds = seconds
-
-    def __iter__(self) -> Iterator[bytes]:
-        # There is a connection.
-        self._waiting.allow(self._seconds, httpx.WriteTimeout)
-        yield self._body
-        self._waiting.allow(self._seconds, httpx.ReadTimeout)
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return _WithoutWaiting(iter(self))
-
-
-@frozen
-class _WithoutWaiting(AsyncIterator[bytes]):
-    """An iterator, for those who want an asynchronous one."""
-
-    pieces: Iterator[bytes]
-
-    async def __anext__(self) -> bytes:
-        for piece in self.pieces:
-            return piece
-        raise StopAsyncIteration
 
 
 def _unpacker(response: httpx.Response, border: _Border) -> Unpacker | None:

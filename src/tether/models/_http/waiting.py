@@ -5,11 +5,13 @@ its reply. Its deadline is set while a server is waited for, and taken away whil
 """
 
 import math
+from collections.abc import AsyncIterator, Iterator
 
 import anyio
 import httpx
+from attrs import frozen
 
-__all__ = ("Waiting",)
+__all__ = ("TimedBody", "Waiting")
 
 
 class Waiting:
@@ -55,3 +57,41 @@ class Waiting:
         # asyncio's own cancellation reads otherwise than anyio's on it; trio cancels again if somebody else has.
         is_native = type(cancellation).__module__.startswith("asyncio")
         return not is_native or str(cancellation).startswith("Cancelled via cancel scope")
+
+
+class TimedBody(httpx.AsyncByteStream, httpx.SyncByteStream):
+    """The body of a request in one piece, which moves the deadline on.
+
+    httpx's own is an async generator, which stays unfinished if the request is cancelled while it is sent.
+
+    Args:
+        body: what is sent.
+        waiting: the deadline.
+        seconds: for the body to be sent, and again as many until the answer begins.
+    """
+
+    def __init__(self, body: bytes, waiting: Waiting, seconds: float) -> None:
+        self._body = body
+        self._waiting = waiting
+        self._seconds = seconds
+
+    def __iter__(self) -> Iterator[bytes]:
+        # There is a connection.
+        self._waiting.allow(self._seconds, httpx.WriteTimeout)
+        yield self._body
+        self._waiting.allow(self._seconds, httpx.ReadTimeout)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _WithoutWaiting(iter(self))
+
+
+@frozen
+class _WithoutWaiting(AsyncIterator[bytes]):
+    """An iterator, for those who want an asynchronous one."""
+
+    pieces: Iterator[bytes]
+
+    async def __anext__(self) -> bytes:
+        for piece in self.pieces:
+            return piece
+        raise StopAsyncIteration

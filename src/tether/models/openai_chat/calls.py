@@ -141,6 +141,10 @@ class CallAssembly:
 
     def _find(self, number: int | None, id_: str, name: str, arguments: str) -> _Call | None:
         """Find the call a fragment continues, if it does not begin another."""
+        if number is not None and not (id_ or name) and self._calls:
+            newest = self._calls[-1]
+            if newest.number == number:
+                return newest  # like most fragments
         last = self._last("", number)
         if last is None or (last is self._calls[-1] and not (id_ or name)):
             return last
@@ -158,8 +162,9 @@ class CallAssembly:
 
     def _last(self, id_: str, number: int | None) -> _Call | None:
         """The last call of an id, or of any, that may have a number: it has that one, or none."""
-        numbers = (_ANY,) if number is None else (number, None)
-        place = max(self._latest.get((id_, possible), -1) for possible in numbers)
+        place = self._latest.get((id_, _ANY if number is None else number), -1)
+        if number is not None:
+            place = max(place, self._latest.get((id_, None), -1))
         return self._calls[place] if place >= 0 else None
 
     def _announce(self, call: _Call) -> None:

@@ -58,7 +58,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         return JSONResponse({"object": "list", "data": listed})
 
     async def model(request: Request) -> Response:
-        name = request.path_params["name"]
+        name = request.path_params["path"]
         if name not in _names(site):
             raise Refusal(404, "model_not_found", f"there is no model {name[:80]!r}")
         return JSONResponse(_model(name))
@@ -66,7 +66,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
     return [
         Route("/v1/chat/completions", _answering(completions), methods=["POST"]),
         Route("/v1/models", _answering(models)),
-        Route("/v1/models/{name:path}", _answering(model)),
+        Route("/v1/models/{path:path}", _answering(model)),
     ]
 
 

@@ -138,8 +138,7 @@ def _block(part: ContentPart, path: str) -> UserBlock | None:
             text = part.text or part.refusal
             return Text(text) if text.strip() else None
         case ContentPart(type="image_url", image_url=ImageUrl(url)):
-            media_type = "" if url[:5].lower() == "data:" else "image/*"
-            return file_block(url, media_type, path=f"{path}.image_url.url")
+            return file_block(url, "image/*", path=f"{path}.image_url.url")
         case ContentPart(type="input_audio", input_audio=InputAudio(data, format)):
             url = f"data:audio/{format};base64,{data}"
             return file_block(url, f"audio/{format}", path=f"{path}.input_audio")

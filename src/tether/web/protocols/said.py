@@ -1,19 +1,22 @@
 """What clients have said, as blocks: nothing of it is trusted. No I/O."""
 
+import base64
+import re
 from collections.abc import Mapping
+from typing import Final
 
 from tether import UsageError
 from tether.media import Audio, Document, Image, Media, Video, media_block
+from tether.media_types import media_type_of
 
 __all__ = ("file_block",)
 
-_BY_URL: Mapping[str, type[Image] | type[Audio] | type[Video]] = {
+_BY_URL: Final[Mapping[str, type[Image] | type[Audio] | type[Video]]] = {
     "image": Image,
     "audio": Audio,
     "video": Video,
 }
-_INLINE = "data:"
-_FETCHED = ("https://", "http://")
+_INLINE: Final = re.compile(r"data:(?P<type>[^;,]*)(?:;[^;,]*)*;base64,", re.IGNORECASE)
 
 
 def file_block(url: str, media_type: str = "", name: str | None = None, *, path: str) -> Media:
@@ -29,15 +32,19 @@ def file_block(url: str, media_type: str = "", name: str | None = None, *, path:
         UsageError: it is no such address, or not of a type that can be sent.
     """
     try:
-        if url[: len(_INLINE)].lower() == _INLINE:
-            inline = Document(url=url, media_type=media_type)
-            return media_block(inline.data, inline.media_type, name=name or "file")
+        if inline := _INLINE.match(url):
+            data = base64.b64decode(url[inline.end() :], validate=True)
+            given = "" if media_type.endswith("/*") else media_type
+            told = media_type_of(data) or given or inline["type"]
+            return media_block(data, told or "application/octet-stream", name=name or "file")
         # Other schemes are storage that the provider reads with the rights of this server.
-        if url.startswith(_FETCHED):
+        if url.startswith(("https://", "http://")):
             kind = _BY_URL.get(media_type.partition("/")[0])
             if kind is not None:
-                return kind(url=url, media_type=media_type)
+                return kind(url=url, media_type="" if media_type.endswith("/*") else media_type)
             return Document(url=url, media_type=media_type, name=name)
     except ValueError as error:
         raise UsageError(f"{path}: {error}") from None
-    raise UsageError(f"{path}: the address of a file begins with data:, https:// or http://")
+    raise UsageError(
+        f"{path}: the address of a file begins with data: (base64), https:// or http://"
+    )

@@ -11,8 +11,6 @@ wait are shown beside, in a step of their own: the SDK sends answers when the la
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, TypeAlias
 
-from attrs import define, field
-
 from tether.events import (
     AgentEnd,
     ApprovalAnswered,
@@ -30,23 +28,29 @@ from tether.events import (
 from tether.messages import (
     AssistantMessage,
     CustomMessage,
-    Text,
-    Thinking,
     ToolCall,
     ToolResultMessage,
-    UserBlock,
     UserMessage,
 )
-from tether.web.protocols.blocks import Closed, Grew, Opened, Shown, Step, written
-from tether.web.protocols.content import Json, fault_of, text_of, url_of
+from tether.web.protocols.blocks import Closed, Grew, Opened, Shown, Step
+from tether.web.protocols.content import Json, fault_of, url_of
 from tether.web.protocols.runs import OpenRun, Question, Runs
+from tether.web.protocols.vercel_parts import (
+    PART_KINDS,
+    InnerMessage,
+    arguments_of,
+    input_available,
+    output_available,
+    output_of,
+    preliminary,
+    ui_part,
+)
 
 __all__ = ("UiMessageStream", "Version")
 
 Version: TypeAlias = Literal[6, 7]
 """Of the AI SDK. Version 6 refuses what came with 7; version 7 takes both."""
 
-_KINDS = {"text": "text", "thinking": "reasoning"}
 _CUT_OFF = "the reply was cut off inside this call, which did not run"
 
 
@@ -77,7 +81,7 @@ class UiMessageStream:
         self._v7 = version == 7
         self._runs = Runs()
         self._asked: set[str] = set()
-        self._children: dict[str, _Child] = {}
+        self._children: dict[str, InnerMessage] = {}
         self._inputs: dict[str, Any] = {}
         self._in_step = False
         self._awaits_step = False
@@ -163,8 +167,8 @@ class UiMessageStream:
             case ToolExecutionUpdate(call_id, _, content, details) if (
                 content or details is not None
             ):
-                output = _output(content) if content else details
-                yield _preliminary(run.blocks.id_of_call(call_id), output)
+                output = output_of(content) if content else details
+                yield preliminary(run.blocks.id_of_call(call_id), output)
             case TurnEnd():
                 yield from self._end_step()
             case AgentEnd():
@@ -180,7 +184,7 @@ class UiMessageStream:
                 self._asked.add(id_)
                 if self._inputs.get(id_) != (asked := dict(event.arguments)):
                     # Hooks have changed the arguments since the model wrote them.
-                    yield _input(id_, event.name, asked)
+                    yield input_available(id_, event.name, asked)
                 yield {"type": "tool-approval-request", "approvalId": id_, "toolCallId": id_}
             case ApprovalAnswered(call_id) if self._v7:
                 yield _answered(run.blocks.id_of_call(call_id), event)
@@ -193,7 +197,7 @@ class UiMessageStream:
         child = self._child(run)
         shown = child.take(run, event)
         if shown and run.call:
-            yield _preliminary(self._outermost(run).call, self._told_in(self._outermost(run)))
+            yield preliminary(self._outermost(run).call, self._told_in(self._outermost(run)))
         match event:
             case ApprovalRequested(call_id):
                 yield from self._end_step()
@@ -230,8 +234,8 @@ class UiMessageStream:
             "parts": parts,
         }
 
-    def _child(self, run: OpenRun) -> "_Child":
-        return self._children.setdefault(run.id, _Child())
+    def _child(self, run: OpenRun) -> "InnerMessage":
+        return self._children.setdefault(run.id, InnerMessage())
 
     def _begin_step(self, *, anew: bool = False) -> Iterator[Json]:
         if self._awaits_step or anew:
@@ -249,7 +253,7 @@ class UiMessageStream:
                 if kind == "call":
                     yield {"type": "tool-input-delta", "toolCallId": id_, "inputTextDelta": text}
                 else:
-                    yield {"type": f"{_KINDS[kind]}-delta", "id": id_, "delta": text}
+                    yield {"type": f"{PART_KINDS[kind]}-delta", "id": id_, "delta": text}
             case Opened(id_, "call", name):
                 yield {
                     "type": "tool-input-start",
@@ -258,23 +262,23 @@ class UiMessageStream:
                     "dynamic": True,
                 }
             case Closed(id_, "call", name, ToolCall() as call):
-                self._inputs[id_] = _arguments(call)
-                yield _input(id_, name, self._inputs[id_])
+                self._inputs[id_] = arguments_of(call)
+                yield input_available(id_, name, self._inputs[id_])
             case Closed(id_, "call", name):
-                yield _input(id_, name, None) | {
+                yield input_available(id_, name, None) | {
                     "type": "tool-input-error",
                     "errorText": _CUT_OFF,
                 }
             case Opened(id_, kind):
-                yield {"type": f"{_KINDS[kind]}-start", "id": id_}
+                yield {"type": f"{PART_KINDS[kind]}-start", "id": id_}
             case Closed(id_, kind):
-                yield {"type": f"{_KINDS[kind]}-end", "id": id_}
+                yield {"type": f"{PART_KINDS[kind]}-end", "id": id_}
             case Shown(_, image):
                 if (url := url_of(image)) is not None:
                     yield {"type": "file", "url": url, "mediaType": image.media_type}
 
     def _steering(self, message: UserMessage) -> Json:
-        parts = [part for part in map(_ui_part, message.content) if part is not None]
+        parts = [part for part in map(ui_part, message.content) if part is not None]
         if self._v7:
             return {"type": "steering-message", "id": message.id, "parts": parts}
         return {"type": "data-steering", "id": message.id, "data": {"parts": parts}}
@@ -282,7 +286,7 @@ class UiMessageStream:
     def _result(self, id_: str, result: ToolResultMessage) -> Json:
         match result.outcome:
             case "ok":
-                return _available(id_, _output(result.content))
+                return output_available(id_, output_of(result.content))
             case "denied" if id_ in self._asked:
                 return {"type": "tool-output-denied", "toolCallId": id_}
             case _:
@@ -292,97 +296,6 @@ class UiMessageStream:
                     "errorText": fault_of(result),
                     "dynamic": True,
                 }
-
-
-@define
-class _Child:
-    """What is shown of an agent inside a call: the parts of a UI message."""
-
-    parts: list[Json] = field(factory=list[Json])
-    calls: dict[str, Json] = field(factory=dict[str, Json])
-
-    def read(self, steps: Iterator[Step]) -> None:
-        """Take in what came whole; to show each piece would send the message again each time."""
-        for step in steps:
-            match step:
-                case Closed(block=Text(text) | Thinking(text)) if text:
-                    self.parts.append({"type": _KINDS[step.kind], "text": text, "state": "done"})
-                case Closed(id_, "call", name, ToolCall() as call):
-                    self.calls[id_] = part = _input(id_, name, _arguments(call))
-                    part |= {"type": "dynamic-tool", "state": "input-available"}
-                    self.parts.append(part)
-                case _:
-                    pass
-
-    def take(self, run: OpenRun, event: Event) -> bool:
-        """Take in an event, and say whether there is something new to show."""
-        match event:
-            case MessageEnd(AssistantMessage() as reply):
-                self.read(run.blocks.end(reply))
-                return True
-            case ToolExecutionEnd(call_id, _, result):
-                self._end(run.blocks.id_of_call(call_id), result)
-                return True
-            case _:
-                return False
-
-    def _end(self, id_: str, result: ToolResultMessage) -> None:
-        part = self.calls.get(id_)
-        if part is None:
-            return
-        if result.is_error:
-            part |= {"state": "output-error", "errorText": fault_of(result)}
-        else:
-            part |= {"state": "output-available", "output": _output(result.content)}
-
-
-def _input(id_: str, name: str, arguments: Any) -> Json:
-    return {
-        "type": "tool-input-available",
-        "toolCallId": id_,
-        "toolName": name,
-        "input": arguments,
-        "dynamic": True,
-    }
-
-
-def _arguments(call: ToolCall) -> Any:
-    return dict(call.arguments) if call.malformed is None else written(call)
-
-
-def _available(id_: str, output: object) -> Json:
-    return {
-        "type": "tool-output-available",
-        "toolCallId": id_,
-        "output": output,
-        "dynamic": True,
-    }
-
-
-def _preliminary(id_: str, output: object) -> Json:
-    return _available(id_, output) | {"preliminary": True}
-
-
-def _answered(id_: str, event: ApprovalAnswered) -> Json:
-    approved = event.verdict in {"once", "always"}
-    reason = event.reason or ("withdrawn" if event.verdict == "withdrawn" else "")
-    answer = {"type": "tool-approval-response", "approvalId": id_, "approved": approved}
-    return answer | ({"reason": reason} if reason else {})
-
-
-def _output(content: tuple[UserBlock, ...]) -> Any:
-    """The output of a tool: its text, or its parts where it is more than text."""
-    if all(isinstance(block, Text) for block in content):
-        return text_of(content)
-    return [part for part in map(_ui_part, content) if part is not None]
-
-
-def _ui_part(block: UserBlock) -> Json | None:
-    if isinstance(block, Text):
-        return {"type": "text", "text": block.text}
-    if (url := url_of(block)) is None:
-        return None
-    return {"type": "file", "mediaType": block.media_type, "url": url}
 
 
 _FINISH: Mapping[str, str] = {"stop": "stop", "terminated": "stop", "length": "length"}
@@ -405,3 +318,10 @@ def _end(event: AgentEnd) -> Iterator[Json]:
         metadata["limit"] = event.limit
     reason = _FINISH.get(event.stop_reason, "other")
     yield {"type": "finish", "finishReason": reason, "messageMetadata": metadata}
+
+
+def _answered(id_: str, event: ApprovalAnswered) -> Json:
+    approved = event.verdict in {"once", "always"}
+    reason = event.reason or ("withdrawn" if event.verdict == "withdrawn" else "")
+    answer = {"type": "tool-approval-response", "approvalId": id_, "approved": approved}
+    return answer | ({"reason": reason} if reason else {})

@@ -1,0 +1,229 @@
+"""`tether map PROMPTS`: a run for each prompt of a file, so many at once."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TextIO
+
+import anyio
+from anyio.to_thread import run_sync
+from attrs import frozen
+
+from tether import Agent, Limits, UsageError, model_from_name
+from tether.cli.default_model import default_model
+from tether.cli.door import as_door
+from tether.cli.permission import is_asked_about, permission
+from tether.cli.streams import in_utf8, warn
+from tether.many import Answers, KeptConversations, Results, ResultsFile, each, read_prompts
+from tether.many.results import described
+from tether.stores import conversations_at
+from tether.toolbox import coding_tools
+
+__all__ = ()
+
+_EXAMPLES = """\
+examples:
+  tether map prompts.jsonl --at-once 50 --results answers.jsonl
+  tether map prompts.txt --store sqlite:///map.db | jq -r .text
+  ls *.py | sed 's/^/Review /' | tether map - --yes --max-cost 2
+
+Each line is a prompt: {"prompt": "..."}, a string in JSON, or text. Each answer is a line of JSON on standard output,
+with the `place` of its prompt, in the order in which the answers come. With --results or --store, the same command goes
+on where it was interrupted: prompts that were answered are not asked again.
+
+Tools that only read always run. Calls of tools that write files or run commands are denied, unless --yes is given.
+"""
+
+
+@frozen(kw_only=True)
+class MapArguments:
+    """One call of `tether map`."""
+
+    prompts: Sequence[str]
+    model: str
+    system: str | None
+    at_once: int
+    limits: Limits
+    max_turns: int | None
+    results: str | None
+    store: str | None
+    name: str
+    """What the conversations in the store are called."""
+    yes: bool
+    backend: str
+
+
+def parse_map(words: Sequence[str]) -> MapArguments:
+    """Read the words after `tether map`, and the prompts.
+
+    Raises:
+        UsageError: the prompts cannot be read, or a line of them is none.
+        SystemExit: with code 2 for other wrong usage, with 0 for `--help`.
+    """
+    options = _parser().parse_args(words)
+    model = options.model or os.environ.get("TETHER_MODEL") or default_model(os.environ)
+    if model is None:
+        warn("no API key (such as OPENAI_API_KEY) is set: using the offline model")
+    return MapArguments(
+        prompts=_prompts(options.prompts, sys.stdin),
+        model=model or "offline",
+        system=options.system,
+        at_once=options.at_once,
+        limits=Limits(cost=options.max_cost),
+        max_turns=options.max_turns,
+        results=options.results,
+        store=options.store,
+        name="prompts" if options.prompts == "-" else Path(options.prompts).stem,
+        yes=options.yes,
+        backend=options.backend,
+    )
+
+
+async def map_prompts(arguments: MapArguments) -> int:
+    """Have the prompts answered.
+
+    Returns:
+        The exit code: 0 if all were answered, 1 if one failed, 2 if the model or the store is not to be had, 3 if a
+        limit was reached.
+
+    Raises:
+        OSError: an answer cannot be written.
+
+    Cancellation:
+        Cancels all runs. What was printed is kept.
+    """
+    in_utf8(as_door(sys.stdout).stream)
+    try:
+        return await _answer_all(arguments)
+    except UsageError as error:
+        warn(str(error))
+        return 2
+
+
+async def _answer_all(arguments: MapArguments) -> int:
+    agent = _agent(arguments)
+    async with _results(arguments) as results:
+        runs = each(
+            agent,
+            arguments.prompts,
+            at_once=arguments.at_once,
+            limits=arguments.limits,
+            results=results,
+        )
+        async with runs as answers:
+            with _bar(answers, len(arguments.prompts)) as move:
+                async for answer in answers:
+                    print(json.dumps(described(answer), default=str), flush=True)
+                    move()
+    return _closed(answers)
+
+
+@contextmanager
+def _bar(answers: Answers, total: int) -> Iterator[Callable[[], object]]:
+    """Show how far it is, where standard error is a terminal and standard output is not."""
+    if not sys.stderr.isatty() or sys.stdout.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - where there is a terminal
+    from rich.progress import Progress, TextColumn  # noqa: PLC0415
+
+    columns = (*Progress.get_default_columns(), TextColumn("{task.fields[spent]}"))
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("answers", total=total, spent="")
+
+        def move() -> None:
+            now = answers.progress
+            spent = f"{now.failed} failed, {now.usage.total_tokens:,} tokens"
+            bar.update(task, completed=now.done + now.failed + now.kept, spent=spent)
+
+        yield move
+
+
+def _agent(arguments: MapArguments) -> Agent:
+    agent = Agent(
+        model_from_name(arguments.model),
+        system=arguments.system,
+        tools=coding_tools("."),
+        limits=Limits(turns=arguments.max_turns),
+    )
+    if not arguments.yes:
+        agent.around_tool(permission(is_asked_about, None))
+    return agent
+
+
+@asynccontextmanager
+async def _results(arguments: MapArguments) -> AsyncIterator[Results | None]:
+    if arguments.store is not None:
+        store = await run_sync(conversations_at, arguments.store)
+        try:
+            yield KeptConversations(store, arguments.name)
+        finally:
+            with anyio.move_on_after(5, shield=True):
+                await run_sync(store.close, abandon_on_cancel=True)
+    else:
+        yield None if arguments.results is None else ResultsFile(arguments.results)
+
+
+def _closed(answers: Answers) -> int:
+    progress = answers.progress
+    parts = [f"{progress.done} answered", f"{progress.failed} failed" if progress.failed else ""]
+    parts.append(f"{progress.kept} before" if progress.kept else "")
+    parts.append(f"{progress.usage.total_tokens:,} tokens")
+    parts.append(f"${progress.cost:.4f}" if progress.cost else "")
+    parts.append(f"the limit of {progress.limit} was reached" if progress.limit else "")
+    print(", ".join(filter(None, parts)), file=sys.stderr)
+    if progress.limit:
+        return 3
+    return 1 if progress.failed else 0
+
+
+def _prompts(name: str, stdin: TextIO) -> Sequence[str]:
+    try:
+        text = stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{name}: {error}") from error
+    try:
+        return list(read_prompts(text.splitlines()))
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tether map",
+        description="Run the agent once for each prompt of a file, so many at once.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add(
+        "prompts", metavar="PROMPTS", help="a file with a prompt in each line; - for standard input"
+    )
+    add("-m", "--model", help="such as openai:gpt-5; see `tether models`")
+    add("--system", metavar="TEXT", help="the system prompt")
+    add(
+        "--at-once", metavar="N", type=_whole, default=8, help="how many runs at once; 8 by default"
+    )
+    kept = parser.add_mutually_exclusive_group()
+    kept.add_argument("--results", metavar="FILE", help="keep the answers in a file")
+    kept.add_argument(
+        "--store",
+        metavar="URL",
+        help="keep the conversations in a database: sqlite:///map.db or postgresql://host/database",
+    )
+    add("--max-cost", metavar="AMOUNT", type=float, help="what all runs may cost together")
+    add("--max-turns", metavar="N", type=_whole, help="how many turns each run may take")
+    add("--yes", action="store_true", help="let tools write files and run commands")
+    add("--backend", choices=("asyncio", "trio"), default="asyncio", help="the event loop")
+    return parser
+
+
+def _whole(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
+    return number

@@ -1,0 +1,70 @@
+"""`tether map`: a run for each line of a file."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tether.cli.main import main
+
+PROMPTS = '{"prompt": "list files"}\n\nlist files again\n'
+
+
+def _map(
+    *words: str, capsys: pytest.CaptureFixture[str]
+) -> tuple[int, list[dict[str, object]], str]:
+    code = main(["map", *words, "--model", "offline"])
+    said = capsys.readouterr()
+    return code, [json.loads(line) for line in said.out.splitlines()], said.err
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_each_line_is_answered_and_not_asked_again(
+    backend: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("prompts.jsonl").write_text(PROMPTS)
+    for kept in (["--results", "answers.jsonl"], ["--store", "sqlite:///map.db"]):
+        words = ["prompts.jsonl", "--at-once", "50", "--backend", backend, *kept]
+        code, answers, error = _map(*words, capsys=capsys)
+        assert (code, sorted(str(one["place"]) for one in answers)) == (0, ["0", "1"]), error
+        assert all(one["ok"] and one["text"] for one in answers)
+        assert "2 answered" in error
+        code, answers, error = _map(*words, capsys=capsys)
+        assert (code, answers) == (0, [])
+        assert "0 answered, 2 before" in error
+
+
+def test_what_cannot_be_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("prompts.jsonl").write_text('fine\n{"text": 1}\n')
+    for words, message in {
+        ("nope.jsonl",): "nope.jsonl: ",
+        ("prompts.jsonl",): 'prompts.jsonl: line 2 has no prompt: write {"prompt": "..."}',
+    }.items():
+        code, _, error = _map(*words, capsys=capsys)
+        assert code == 2
+        assert message in error
+    Path("prompts.jsonl").write_text("fine\n")
+    code, _, error = _map("prompts.jsonl", "--store", "mysql://x", capsys=capsys)
+    assert code == 2
+    assert "names no database: write sqlite:///app.db or postgresql://host/database" in error
+
+
+def test_prompts_may_be_piped(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tether.cli", "map", "-", "--model", "offline"],
+        input=PROMPTS,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=True,
+    )
+    assert len(done.stdout.splitlines()) == 2
