@@ -55,7 +55,7 @@ MODELS_KNOW = {
 
 GUESTS = (
     *("toolbox", "advice", "testing", "embedding"),
-    *("export", "host", "metrics", "stores", "many", "web", "mcp", "top", "cli"),
+    *("export", "host", "metrics", "stores", "many", "web", "mcp", "acp", "top", "cli"),
 )
 """Many of a kind, made of the public face: the root and the public modules."""
 
@@ -177,6 +177,7 @@ def _may_use(family: str) -> tuple[str, ...]:
 
 
 _GUESTS_OF = {
+    "acp": ("host", "mcp", "toolbox"),
     "cli": (
         "toolbox",
         "advice",
@@ -186,6 +187,7 @@ _GUESTS_OF = {
         "host",
         "web",
         "mcp",
+        "acp",
         "metrics",
         "top",
     ),

@@ -158,6 +158,7 @@ def _show_info(command: str, words: Sequence[str]) -> int:
 
 
 _COMMANDS: Final = {
+    "acp": ("acp_command", "parse_acp", "serve_editor"),
     "attach": ("attach_command", "parse_attach", "attach"),
     "mcp": ("mcp_command", "parse_mcp", "run_mcp"),
     "map": ("map_command", "parse_map", "map_prompts"),
