@@ -55,11 +55,19 @@ MODELS_KNOW = {
 
 GUESTS = (
     *("toolbox", "advice", "testing", "embedding"),
-    *("export", "host", "metrics", "stores", "many", "web", "mcp", "top", "cli"),
+    *("export", "host", "metrics", "stores", "many", "web", "mcp", "acp", "top", "cli"),
 )
 """Many of a kind, made of the public face: the root and the public modules."""
 
-FACES = ("", "blocking", "session", "transport", "web.page", *(g for g in GUESTS if g != "top"))
+FACES = (
+    "",
+    "blocking",
+    "session",
+    "transport",
+    "web.page",
+    "advice.tracing",
+    *(g for g in GUESTS if g != "top"),
+)
 """Packages whose `__init__` exports what people use of them."""
 
 FORBIDDEN_IN_PURE = {"anyio", "httpx", "time", "random", "uuid", "socket", "subprocess"}
@@ -177,6 +185,7 @@ def _may_use(family: str) -> tuple[str, ...]:
 
 
 _GUESTS_OF = {
+    "acp": ("host", "mcp", "toolbox"),
     "cli": (
         "toolbox",
         "advice",
@@ -186,6 +195,7 @@ _GUESTS_OF = {
         "host",
         "web",
         "mcp",
+        "acp",
         "metrics",
         "top",
     ),

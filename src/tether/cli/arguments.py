@@ -26,8 +26,10 @@ examples:
   tether resume ID --repair   continue one with damaged lines; they are moved to a file beside it
   tether sessions [FOLDER]    list the conversations of this folder, or the session files in FOLDER
   tether models [PROVIDER]    list the providers and their keys, or the models of one provider
+  tether mcp                  the MCP servers whose tools are used; `tether mcp --help`
   tether map PROMPTS          run once for each line of a file, so many at once; `tether map --help`
   tether serve                the same agent in the browser: prints a link; `tether serve --help`
+  tether acp                  the same agent in an editor, which starts it; `tether acp --help`
   tether attach URL [ID]      a conversation on such a server, at this terminal
   tether top URL...           show the metrics of servers live; `tether top --help`
   tether config               show where init files and conversations are

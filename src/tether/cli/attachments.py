@@ -3,7 +3,7 @@
 import codecs
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +25,11 @@ _LONGEST_TEXT: Final = 100_000
 
 
 def message_with_files(
-    text: str, tell: Callable[[str], object], *, typed: str | None = None
+    text: str,
+    tell: Callable[[str], object],
+    *,
+    typed: str | None = None,
+    others: Collection[str] = (),
 ) -> UserMessage:
     """Make a message of a text, with the files and images that it names behind an `@`.
 
@@ -34,16 +38,22 @@ def message_with_files(
         tell: gets a line for each name that nothing can be attached for.
         typed: the part of the text that the person has typed; all of it if None. Only names in this part count:
             others' text must not attach the person's files.
+        others: names behind an `@` that are no files.
 
     Returns:
         The message.
     """
-    return UserMessage([Text(text), *_attachments(text if typed is None else typed, tell)])
+    attached = _attachments(text if typed is None else typed, tell, others)
+    return UserMessage([Text(text), *attached])
 
 
-def _attachments(text: str, tell: Callable[[str], object]) -> Iterator[UserBlock]:
+def _attachments(
+    text: str, tell: Callable[[str], object], others: Collection[str]
+) -> Iterator[UserBlock]:
     for found in _ATTACHED.finditer(text):
         name = found[1] or _existing(found[2])
+        if name in others:
+            continue
         try:
             yield _attached(Path(name).expanduser(), name)
         except FileNotFoundError:

@@ -18,7 +18,7 @@ while it was on the screen.
 
 import math
 import traceback
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
@@ -33,6 +33,7 @@ from tether import Agent, Run, TetherError, UsageError, UserMessage
 from tether.cli.attachments import message_with_files
 from tether.cli.display import Display
 from tether.cli.extensions import App
+from tether.cli.mcp_servers import prompt_names, prompted, references_in, resources_read
 from tether.cli.question import Question, as_question
 
 __all__ = ("Closed", "Conversation", "Input", "Interrupted", "Pressed", "State", "Typed")
@@ -194,8 +195,12 @@ class Conversation:
             case Typed(text, queued) if text.startswith("/"):
                 if (prompt := self.app.prompted(text[1:])) is not None:
                     self.say(prompt, queued=queued)
+                elif self.app.servers and text[1:].split()[0] in prompt_names(self.app.servers):
+                    await self._call(self._say_prompt, text[1:], queued)
                 else:
                     await self._call(self.app.commands.run, text[1:], self)
+            case Typed(text, queued) if references := references_in(text, self.app.servers):
+                await self._call(self._say_with_resources, text, queued, references)
             case Typed(text, queued):
                 self.say(text, queued=queued)
 
@@ -221,7 +226,26 @@ class Conversation:
             text: what to say; files and images behind an `@` are attached; what cannot be is told.
             queued: whether a run that is going on gets it only when it has finished.
         """
-        message = message_with_files(text, lambda line: self.tell(f"! {line}"))
+        self._say(message_with_files(text, lambda line: self.tell(f"! {line}")), queued=queued)
+
+    async def _say_prompt(self, line: str, queued: bool) -> None:  # noqa: FBT001 - as it was typed
+        if self.app.servers is not None:
+            self._say(await prompted(line, self.app.servers), queued=queued)
+
+    async def _say_with_resources(
+        self,
+        text: str,
+        queued: bool,  # noqa: FBT001 - as it was typed
+        references: Sequence[str],
+    ) -> None:
+        if self.app.servers is not None:
+            read = await resources_read(references, self.app.servers, self.tell)
+            message = message_with_files(
+                text, lambda line: self.tell(f"! {line}"), others=references
+            )
+            self._say(UserMessage([*message.content, *read]), queued=queued)
+
+    def _say(self, message: UserMessage, *, queued: bool) -> None:
         if not self._is_running:
             self.start(message)
         elif queued:

@@ -20,6 +20,7 @@ from tether.cli.conversation import Closed, Conversation, Input, Interrupted, Pr
 from tether.cli.door import Door, as_door, printable
 from tether.cli.keyboard import keyboard, lend
 from tether.cli.live import Live
+from tether.cli.mcp_servers import prompt_names, resource_names
 from tether.cli.prompt import Prompt
 from tether.cli.session_files import make_private, make_private_folder, open_private
 from tether.cli.status import Status
@@ -265,8 +266,11 @@ def completions(conversation: Conversation, line: str) -> Iterator[str]:
     word = line[len(command) + len(space) :]
     if word.startswith("@"):
         yield from (f"@{path}" for path in file_names(word[1:]))
+        resources = resource_names(conversation.app.servers)
+        yield from (f"@{name}" for name in resources if name.startswith(word[1:]))
     elif line.startswith("/") and not space:
         names = {*(one.name for one in conversation.app.commands), *conversation.app.prompts}
+        names.update(prompt_names(conversation.app.servers))
         yield from (f"/{name}" for name in sorted(names) if name.startswith(word[1:]))
     elif line.startswith("/"):
         yield from conversation.app.commands.complete(line[1:], conversation)

@@ -21,7 +21,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from attrs import define, field
 
@@ -39,6 +39,9 @@ from tether.cli.default_model import address_from
 from tether.cli.session_files import make_private, make_private_folder, open_private
 from tether.commands import Complete
 from tether.hooks import AroundModel, AroundRun, AroundTool, HookPoint
+
+if TYPE_CHECKING:
+    from tether.mcp import Servers
 
 __all__ = ("App",)
 
@@ -68,6 +71,7 @@ class App:
         prompts: texts by name.
         keys: functions by key.
         base_url: the address of the server of models that are named; that of each provider if None.
+        servers: the MCP servers, once they are connected.
         trusted: the init files that may run in this process, with the digest of what was in them: for where this
             cannot be written down.
     """
@@ -79,6 +83,7 @@ class App:
     keys: dict[str, Callable[..., Any]] = field(factory=dict)
     trusted: dict[str, str] = field(factory=dict)
     base_url: str | None = None
+    servers: "Servers | None" = None
     _undo: list[Callable[[], object]] = field(factory=list)
 
     def tool(self, function: Callable[..., Any] | Tool) -> Tool:

@@ -73,8 +73,10 @@ def _config(_: Sequence[str]) -> Iterator[str]:
     for what, path in (
         ("configuration folder", folder),
         ("init file", folder / "init.py"),
+        ("MCP servers", folder / "mcp.json"),
         ("trusted projects", folder / "trusted.json"),
         ("this project's init file", Path.cwd() / ".tether" / "init.py"),
+        ("this project's servers", Path.cwd() / ".mcp.json"),
         ("conversations held here", session_folder(Path.cwd())),
     ):
         yield f"{what:26}{path}{'' if path.exists() else '  (not there)'}"

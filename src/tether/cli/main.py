@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 import anyio
 
@@ -31,6 +31,7 @@ from tether.cli.editor import edited_lines, printing_above
 from tether.cli.extensions import App, configuration_folder, untrusted_init
 from tether.cli.info_commands import INFO_COMMANDS
 from tether.cli.live import Live
+from tether.cli.mcp_servers import chosen_servers, connected_servers
 from tether.cli.measuring import Work, measured
 from tether.cli.permission import ask_at_terminal
 from tether.cli.session_files import Unkept, find_session, new_session_path
@@ -46,6 +47,9 @@ ANSWERED: Final = 0
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
 LIMIT_REACHED: Final = 3
+
+_SERVERS_HAVE: Final = 15.0
+"""Seconds that a request waits for MCP servers to answer."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -154,7 +158,9 @@ def _show_info(command: str, words: Sequence[str]) -> int:
 
 
 _COMMANDS: Final = {
+    "acp": ("acp_command", "parse_acp", "serve_editor"),
     "attach": ("attach_command", "parse_attach", "attach"),
+    "mcp": ("mcp_command", "parse_mcp", "run_mcp"),
     "map": ("map_command", "parse_map", "map_prompts"),
     "serve": ("serve_command", "parse_serve", "serve"),
     "top": ("top_command", "parse_top", "show_top"),
@@ -188,11 +194,12 @@ def _run(
     ending: EndSignals,
     also_measured: Callable[[Work], Work],
 ) -> int:
+    servers: Sequence[Any] = () if arguments.no_init else chosen_servers(app)
     if arguments.request:
         request = message_with_files(arguments.request, warn, typed=arguments.typed)
-        work = partial(_answer, app.agent, request, _display(arguments))
+        work = partial(_answer_with, app, servers, request, _display(arguments))
     else:
-        work = partial(_converse, app, arguments, path)
+        work = partial(_converse, app, servers, arguments, path)
     return _in_event_loop(also_measured(work), ending, arguments.backend)
 
 
@@ -289,7 +296,9 @@ def _screen() -> Screen:
     return Screen(sys.stdout, notes())
 
 
-async def _converse(app: App, arguments: Arguments, path: Path | None) -> int:
+async def _converse(
+    app: App, servers: Sequence[Any], arguments: Arguments, path: Path | None
+) -> int:
     """Hold a conversation."""
     dumb = is_dumb()
     with nullcontext() if dumb else printing_above():
@@ -310,7 +319,8 @@ async def _converse(app: App, arguments: Arguments, path: Path | None) -> int:
         async with (
             plain_lines(conversation)
             if dumb
-            else edited_lines(conversation, live, history) as inputs
+            else edited_lines(conversation, live, history) as inputs,
+            connected_servers(app, servers, conversation.ask, wait=0),
         ):
             await conversation.hold(inputs)
     return ANSWERED
@@ -321,6 +331,14 @@ def _last_messages(agent: Agent) -> str:
     last = [m for m in agent.messages if m.role in {"user", "assistant"} and m.text]
     lines = [f"{'> ' if m.role == 'user' else ''}{m.text}" for m in last[-2:]]
     return "\n".join([f"({len(agent.messages)} messages; the last ones:)", *lines])
+
+
+async def _answer_with(
+    app: App, servers: Sequence[Any], request: UserMessage, display: Display
+) -> int:
+    ask = ask_at_terminal if at_terminal() else None
+    async with connected_servers(app, servers, ask, wait=_SERVERS_HAVE):
+        return await _answer(app.agent, request, display)
 
 
 async def _answer(agent: Agent, request: UserMessage, display: Display) -> int:

@@ -25,6 +25,7 @@ from tether.advice.compaction import compact
 from tether.cli.conversation import Conversation
 from tether.cli.display import brief
 from tether.cli.editor import KEYS, file_names
+from tether.cli.mcp_servers import described
 from tether.commands import Complete
 from tether.export import as_html, as_markdown
 from tether.hooks import HookPoint, Hooks
@@ -87,6 +88,19 @@ def _tools(conversation: Conversation) -> str:
     return "\n".join(
         f"{t.name}: {t.description.partition(chr(10))[0]}" for t in conversation.agent.tools
     )
+
+
+def _mcp(conversation: Conversation, server: str | None = None) -> str:
+    """List the MCP servers, or what one of them offers: tools, prompts behind a slash, resources behind an @.
+
+    Args:
+        server: its name
+    """
+    return described(conversation.app.servers, server)
+
+
+def _server_names(_: str, conversation: Conversation) -> list[str]:
+    return [*(conversation.app.servers or ())]
 
 
 def _thinking(conversation: Conversation, level: ThinkingLevel | None = None) -> str:
@@ -329,7 +343,9 @@ def _tool_description(agent: Agent, name: str) -> Iterator[str]:
     for tool in agent.tools:
         if tool.name == name:
             around = ", ".join(hook.name for hook in agent.hooks.at("around_tool")) or "no hook"
-            yield f"tool {name}: {tool.description}\n{_place(tool)}\nwrapped by {around}"
+            marks = ("read_only", "destructive", "idempotent")
+            marked = ", ".join([tool.kind, *(mark for mark in marks if getattr(tool, mark))])
+            yield f"tool {name} ({marked}): {tool.description}\n{_place(tool)}\nwrapped by {around}"
 
 
 def _hook_descriptions(hooks: Hooks, name: str) -> Iterator[str]:
@@ -381,6 +397,7 @@ _COMMANDS: tuple[Callable[..., Any], ...] = (
     _help,
     _model,
     _tools,
+    _mcp,
     _thinking,
     _session,
     _tree,
@@ -401,6 +418,7 @@ _COMMANDS: tuple[Callable[..., Any], ...] = (
 _COMPLETE: Mapping[Callable[..., Any], Mapping[str, Complete]] = {
     _help: {"command": _command_names},
     _model: {"name": _models},
+    _mcp: {"server": _server_names},
     _fork: {"entry": _entries},
     _export: {"file": _files},
     _describe: {"name": _describable},

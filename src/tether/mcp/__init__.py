@@ -16,6 +16,7 @@ if find_spec("mcp") is None:
 
 from tether.mcp.asking import Answer, Ask, Elicitation
 from tether.mcp.connecting import Servers, connected
+from tether.mcp.oauth import sign_in, signed_in
 from tether.mcp.server import Server
 from tether.mcp.serving import AgentServer, serve
 from tether.mcp.specs import (
@@ -45,5 +46,7 @@ __all__ = (
     "http",
     "in_process",
     "serve",
+    "sign_in",
+    "signed_in",
     "stdio",
 )

@@ -77,7 +77,7 @@ class Http(_Server):
     url: str = field(default="", kw_only=True)
     headers: Mapping[str, str] = field(factory=dict, kw_only=True, repr=False)
     auth: Any = field(default=None, kw_only=True, repr=False)
-    """An `httpx2.Auth`, such as `tether.mcp.sign_in` makes."""
+    """An `httpx2.Auth`, such as the SDK has for OAuth."""
 
 
 @frozen
@@ -155,7 +155,7 @@ def http(
         name: what to call it.
         url: its address.
         headers: sent with each request, such as `Authorization`.
-        auth: an `httpx2.Auth`, such as `sign_in` makes for OAuth.
+        auth: an `httpx2.Auth`, such as the SDK has for OAuth; see `sign_in` for signing in with a browser.
         open_timeout: seconds until it must have answered.
         call_timeout: seconds that a call may take; None leaves it to the agent.
         legacy: speak the protocol of 2025 without asking for a later one.

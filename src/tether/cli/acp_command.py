@@ -1,0 +1,131 @@
+"""`tether acp`: the agent of the terminal, for an editor that starts it."""
+
+import argparse
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final, Literal
+
+from attrs import frozen
+
+from tether import Agent, Tool, known_models
+from tether.acp import serve_stdio
+from tether.approvals import approval
+from tether.cli.assembly import INNERMOST, chosen_model, extend, new_agent
+from tether.cli.extensions import App
+from tether.cli.permission import is_asked_about
+from tether.cli.session_files import session_folder
+from tether.cli.slash_commands import slash_commands
+from tether.cli.streams import warn
+from tether.host import Conversation, FolderStore
+from tether.toolbox import coding_tools
+
+__all__ = ()
+
+_EXAMPLES: Final = """\
+An editor starts it and speaks the Agent Client Protocol with it over standard input and output. In its settings, the
+command is `tether` and its arguments are `acp` and these options. `tether help acp` shows examples.
+"""
+_MOST_MODELS: Final = 50
+
+
+@frozen(kw_only=True)
+class AcpArguments:
+    """One call of `tether acp`."""
+
+    template: Agent
+    approve: Literal["changes", "all", "none"]
+    backend: str
+
+
+def parse_acp(words: Sequence[str]) -> AcpArguments:
+    """Read the words after `tether acp`, and load extensions.
+
+    Raises:
+        UsageError: something cannot be.
+        SystemExit: with code 2 for wrong usage, with 0 for `--help`.
+    """
+    options = _parser().parse_args(words)
+    app = App(
+        new_agent(system=options.system, max_turns=options.max_turns, session=None),
+        slash_commands(),
+    )
+    if not options.no_init:
+        extend(app, _is_trusted)
+    app.agent.model = chosen_model(app, model=options.model, base_url=options.base_url, path=None)
+    return AcpArguments(template=app.agent, approve=options.approve, backend=options.backend)
+
+
+def _is_trusted(init: Path) -> bool:
+    warn(f"{init} is not trusted yet and was not run; start tether at a terminal to decide")
+    return False
+
+
+async def serve_editor(arguments: AcpArguments) -> int:
+    """Serve the editor until it closes standard input.
+
+    Cancellation:
+        Cancels all runs, waits until they have cleaned up, and passes on.
+    """
+    await serve_stdio(
+        partial(_made, arguments.template, arguments.approve),
+        store=lambda folder: FolderStore(session_folder(folder)),
+        models=_models(arguments.template),
+    )
+    return 0
+
+
+def _models(agent: Agent) -> Sequence[str]:
+    """The models that the same provider is known to have."""
+    provider, _, name = agent.model.name.partition(":")
+    names = known_models(provider) if name else ()
+    return [f"{provider}:{one}" for one in names[:_MOST_MODELS]]
+
+
+def _made(template: Agent, approve: str, conversation: Conversation, folder: Path) -> Agent:
+    """Make the agent of a session: like that of the terminal, with tools in its folder."""
+    own = {tool.name: tool for tool in coding_tools(folder)}
+    agent = template.copy(
+        tools=[own.get(tool.name, tool) if _is_ours(tool) else tool for tool in template.tools]
+    )
+    if approve != "none":
+        asked = is_asked_about if approve == "changes" else None
+        agent.hooks.add("around_tool", approval(conversation.approve, tools=asked), depth=INNERMOST)
+    return agent
+
+
+def _is_ours(tool: Tool) -> bool:
+    """Say whether a tool is one of the toolbox, and no extension's of the same name."""
+    return tool.function.__module__.startswith("tether.toolbox.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tether acp",
+        description="Serve the agent to an editor, by the Agent Client Protocol.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--model", metavar="NAME", help="as for `tether`")
+    add("--base-url", metavar="URL", help="as for `tether`")
+    add("--backend", choices=("asyncio", "trio"), default="asyncio", help="the event loop")
+    add("--system", metavar="TEXT", help="the system prompt")
+    add(
+        "--max-turns", metavar="N", type=_positive, help="at most N model requests for each message"
+    )
+    add(
+        "--approve",
+        choices=("changes", "all", "none"),
+        default="changes",
+        help="which calls of tools the editor asks about; those that may change something by default",
+    )
+    add("--no-init", action="store_true", help="load no init file and no extensions")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return number
