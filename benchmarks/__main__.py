@@ -6,7 +6,7 @@ from pathlib import Path
 
 import attrs
 
-from benchmarks import backpressure, cancel, decoders, sessions
+from benchmarks import backpressure, cancel, decoders, sessions, top
 from benchmarks.measures import Sizes
 from benchmarks.peers import NAMES, peer
 from benchmarks.report import compared, read, record, table, versions
@@ -36,6 +36,7 @@ STUDIES = {
     "cancel": (cancel.main, 5, "from a cancellation to the end of the connection and the block"),
     "backpressure": (backpressure.main, 1, "what a slow consumer costs in memory"),
     "sessions": (sessions.main, 2_000, "what opening a long session costs in time and memory"),
+    "top": (top.main, 2_000, "what `tether top` spends on a page of 50,000 series"),
 }
 """What is compared in another way, with tables of its own: the function, its size when in a hurry, what it is."""
 

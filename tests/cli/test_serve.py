@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 from attrs import define
 
@@ -95,6 +96,11 @@ async def test_a_signal_ends_it_in_order_also_with_a_viewer_and_a_question(
                     async for event in events:
                         if isinstance(event, tether.ApprovalRequested):
                             break
+                async with httpx.AsyncClient() as client:  # without a token: from this machine
+                    told = (await client.get(f"{server.url}/metrics")).text
+                assert {"tether_approvals_waiting 1.0", "tether_viewers 1.0"} <= {
+                    *told.splitlines()
+                }
                 number = signal.SIGTERM if backend == "trio" else signal.SIGINT
                 server.process.send_signal(number)
                 server.process.wait(GUARD)

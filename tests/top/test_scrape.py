@@ -198,6 +198,16 @@ async def test_a_unix_socket_is_an_address() -> None:
     assert [head.split()[1] for head in server.requests] == ["/metrics", "/other"]
 
 
+async def test_a_redirect_does_not_lead_out_of_a_socket() -> None:
+    away = answered("", "Location: http://other.example/metrics", status="302 Found")
+    with tempfile.TemporaryDirectory() as folder:
+        async with serving(away, socket=f"{folder}/app.sock") as server:
+            outcome = await scraped(server.address)
+    assert isinstance(outcome, Failure)
+    assert outcome.reason == "it redirects away from its socket"
+    assert len(server.requests) == 1
+
+
 async def test_servers_are_asked_again_and_again_side_by_side() -> None:
     """One that says nothing keeps the others from nothing; one that goes and comes back goes on."""
     outcomes: list[list[Outcome]] = [[], []]

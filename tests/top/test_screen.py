@@ -13,6 +13,8 @@ SIZES = [(80, 24), (160, 50)]
 TETHER = """\
 # TYPE tether_runs_active gauge
 tether_runs_active 3
+# TYPE tether_runs_started_total counter
+tether_runs_started_total{{agent="shop"}} {more}
 # TYPE tether_runs_total counter
 tether_runs_total{{agent="shop",stop_reason="stop"}} {done}
 tether_runs_total{{agent="shop",stop_reason="error"}} 1
@@ -29,6 +31,26 @@ tether_tokens_total{{agent="shop",model="offline",kind="output"}} 800
 tether_cost_usd_total{{agent="shop"}} 0.1234
 # TYPE tether_approvals_waiting gauge
 tether_approvals_waiting 2
+# TYPE tether_approval_wait_seconds histogram
+tether_approval_wait_seconds_bucket{{verdict="allowed",le="10"}} 5
+tether_approval_wait_seconds_bucket{{verdict="allowed",le="60"}} 6
+tether_approval_wait_seconds_bucket{{verdict="allowed",le="+Inf"}} 6
+tether_approval_wait_seconds_sum{{verdict="allowed"}} 44
+tether_approval_wait_seconds_count{{verdict="allowed"}} 6
+# TYPE tether_tool_calls_active gauge
+tether_tool_calls_active 1
+# TYPE tether_events_unread gauge
+tether_events_unread 17
+# TYPE tether_model_first_delta_seconds histogram
+tether_model_first_delta_seconds_bucket{{model="offline",le="0.5"}} {done}
+tether_model_first_delta_seconds_bucket{{model="offline",le="+Inf"}} {done}
+tether_model_first_delta_seconds_count{{model="offline"}} {done}
+# TYPE tether_model_request_duration_seconds histogram
+tether_model_request_duration_seconds_bucket{{model="offline",le="1"}} 30
+tether_model_request_duration_seconds_bucket{{model="offline",le="5"}} {done}
+tether_model_request_duration_seconds_bucket{{model="offline",le="+Inf"}} {done}
+tether_model_request_duration_seconds_sum{{model="offline"}} 60
+tether_model_request_duration_seconds_count{{model="offline"}} {done}
 # TYPE tether_model_requests_total counter
 tether_model_requests_total{{model="offline",stop_reason="stop"}} {done}
 # TYPE tether_model_retries_total counter
@@ -221,3 +243,20 @@ def test_ages_units_and_no_numbers() -> None:
     lines = drawn(view_of([page]), 80, 24)
     cells = {line.split()[0]: line.split()[1] for line in lines[3:7]}
     assert cells == {"a_time_seconds": "1m30s", "b": "NaN", "c": "+Inf", "d_bytes": "60MiB"}
+
+
+def test_fifty_thousand_series_are_a_table_like_any_other() -> None:
+    """What that costs is in the benchmarks."""
+    view = view_of(
+        [
+            "".join(f'a_total{{id="{n}"}} {n + step * (n == 4321)}\n' for n in range(50_000))
+            for step in (0, 1)
+        ]
+    )
+    assert "50000 series" in drawn(view, 80, 24)[0]
+    view.toggle_folded()
+    assert drawn(view, 80, 24)[3].startswith('a_total{id="4321"}')
+    view.move(10**9)
+    assert drawn(view, 80, 24)[-3].startswith('a_total{id="9999"}')
+    view.filter("4321")
+    assert len(view.rows()) == 15

@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import anyio
@@ -34,6 +34,16 @@ async def url(server: str) -> AsyncIterator[str]:
     serve = hypercorn if server.startswith("hypercorn") else uvicorn
     async with serve(scripted_app()) as url:
         yield url
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _which(tell: Callable[[str], None]) -> None:
+    """Say which clients are used."""
+    pins = json.loads((clients.HERE / "package.json").read_text())["dependencies"]
+    others = (
+        why if (why := clients.why_missing()) else " ".join(f"{k} {v}" for k, v in pins.items())
+    )
+    tell(f"clients: openai {openai.__version__}; {others}")
 
 
 async def seen_by(script: str, *arguments: str) -> Any:

@@ -6,6 +6,7 @@ A series is a column of the history. A label set of a histogram has many columns
 import math
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
 from attrs import define, field
@@ -42,6 +43,8 @@ _SUFFIXES_OF: Final[Mapping[str, tuple[str, ...]]] = {
     "info": ("_info",),
 }
 _SUFFIX: Final = re.compile(r"_(?:bucket|g?count|g?sum|created|total|info)\Z")
+_NONE: Final[Mapping[float, int]] = MappingProxyType({})
+"""Most label sets have neither buckets nor quantiles, and there may be very many of them."""
 _LOOKS_COUNTED: Final = ("_total", "_count", "_sum", "_bucket")
 
 
@@ -56,9 +59,9 @@ class LabelSet:
     count: int | None = None
     sum: int | None = None
     created: int | None = None
-    buckets: dict[float, int] = field(factory=dict)
+    buckets: Mapping[float, int] = _NONE
     """By their upper bounds."""
-    quantiles: dict[float, int] = field(factory=dict)
+    quantiles: Mapping[float, int] = _NONE
     is_native: bool = False
     """Whether its buckets come from a native histogram, which the history holds."""
 
@@ -80,10 +83,10 @@ class Family:
     name: str
     kind: Kind
     about: About
-    label_sets: dict[str, LabelSet] = field(factory=dict)
+    label_sets: dict[str, LabelSet] = field(factory=dict, repr=False)
 
 
-@define
+@define(eq=False, repr=False)
 class Catalogue:
     """All families of a server, in the order in which it wrote them."""
 
@@ -194,8 +197,12 @@ def _enter(label_set: LabelSet, role: Role, column: int, series: str) -> None:
                 at = float(bound)
             except ValueError:
                 return
-            if not math.isnan(at):
-                (label_set.buckets if role == "bucket" else label_set.quantiles)[at] = column
+            if math.isnan(at):
+                return
+            if role == "bucket":
+                label_set.buckets = _with(label_set.buckets, at, column)
+            else:
+                label_set.quantiles = _with(label_set.quantiles, at, column)
         case "value":
             label_set.value = column
         case "count":
@@ -204,3 +211,10 @@ def _enter(label_set: LabelSet, role: Role, column: int, series: str) -> None:
             label_set.sum = column
         case "created":
             label_set.created = column
+
+
+def _with(columns: Mapping[float, int], at: float, column: int) -> Mapping[float, int]:
+    """Add a column, in place where there are some already."""
+    added = columns if isinstance(columns, dict) else {}
+    added[at] = column
+    return added

@@ -39,6 +39,7 @@ _SAMPLE: Final = re.compile(
 _ABOUT: Final = re.compile(
     rf"\#[ \t]++(HELP|TYPE|UNIT)[ \t]++({_NAME}|{_QUOTED})(?:[ \t]++(.*?))?[ \t\r]*"
 ).fullmatch
+_PLAIN: Final = re.compile(r'[^{"\\ \t]*+\{(?:\w++="[^"\\]*+",?+)++\}').fullmatch
 _ONE_LABEL: Final = re.compile(rf"[ \t]*({_NAME}|{_QUOTED})[ \t]*=[ \t]*({_QUOTED})[ \t]*,?")
 _FIRST_QUOTED: Final = re.compile(rf"\{{[ \t]*({_QUOTED})[ \t]*,?")
 _ESCAPE: Final = re.compile(r'\\([\\n"])')
@@ -174,10 +175,11 @@ class _Reader:
 
 
 def _labels_differ(series: str) -> bool:
-    """Say whether each label stands in a series once; those with one label need no look."""
-    if series.count('="') < 2:
-        return True
-    names = [_unquoted(name) for name, _ in _ONE_LABEL.findall(series, _start_of_labels(series))]
+    """Say whether each label stands in a series once."""
+    if _PLAIN(series):  # quotes stand around values alone
+        names = [name.lstrip(",") for name in series.partition("{")[2].split('"')[:-1:2]]
+    else:
+        names = [name for name, _ in written_labels_of(series)]
     return len(names) == len(set(names))
 
 

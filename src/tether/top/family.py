@@ -16,6 +16,8 @@ from tether.top.view import View
 __all__ = ("family_lines",)
 
 _HELP_LINES: Final = 3
+_HELP_LENGTH: Final = 2000
+"""Characters."""
 _LEAST_SERIES: Final = 4
 
 
@@ -33,7 +35,10 @@ def family_lines(view: View, width: int, room: int) -> list[Line]:
     if family.about.unit:
         title += f"  in {visible(family.about.unit)}"
     lines: list[Line] = [[("class:title", title)]]
-    lines += [[("", one)] for one in wrapped(visible(family.about.help), width, _HELP_LINES)]
+    lines += [
+        [("", one)]
+        for one in wrapped(visible(family.about.help[:_HELP_LENGTH]), width, _HELP_LINES)
+    ]
     rows = view.label_sets()
     view.inner = max(min(view.inner, len(rows) - 1), 0)
     below = _below(view, rows, width) if rows else []
@@ -58,9 +63,13 @@ def _below(view: View, rows: Sequence[Row], width: int) -> list[Line]:
     """What is drawn of the chosen series."""
     row = rows[view.inner]
     parts = row.parts(view.spans)
-    name = [("class:dim", fitted(f"── {visible(row.labels) or visible(row.family.name)} ", width))]
-    found = _observed(parts)
-    if found:
+    title = f"── {visible(row.labels) or visible(row.family.name)} "
+    name = [("class:dim", fitted(title, width))]
+    if found := _observed(parts):
+        if not any(one.count for one in found):
+            # Nothing in this window: all time says more.
+            found = _observed(row.parts(view.whole))
+            name = [("class:dim", fitted(f"{title}since the start ", width))]
         return [name, *_bars(row, found, width)]
     if row.family.kind == "summary":
         return [name, *_quantiles(row, parts)]
@@ -85,7 +94,7 @@ def _bars(row: Row, found: Sequence[Bucket], width: int) -> list[Line]:
     """A bar for each bucket; those at the ends in which nothing was observed are left out."""
     filled = [index for index, one in enumerate(found) if one.count]
     if not filled:
-        return [[("class:dim", "nothing was observed in this window")]]
+        return [[("class:dim", "nothing was observed")]]
     shown = found[max(filled[0] - 1, 0) : filled[-1] + 2]
     highest = max(one.count for one in shown)
     unit = unit_of(row.family.name, row.family.about.unit, row.family.kind, 0)

@@ -24,6 +24,8 @@ NUMBERS_KEPT: Final = 8_000_000
 """In all moments of a server: 64 MB."""
 _COLUMNS_FORGIVEN: Final = 10_000
 """So many series are never too many."""
+_SECONDS_OF_DOUBT: Final = 1.0
+"""Some servers compute when they were started from how long they run, which is rounded."""
 _STARTED: Final = "process_start_time_seconds"
 ABSENT: Final = -math.nan
 """Stands in a moment for a series that was not there. A server's own NaN is positive."""
@@ -55,7 +57,7 @@ class Moment:
         return self.values[column] if column < len(self.values) else ABSENT
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class History:
     """The moments of one server, and what its series are."""
 
@@ -151,7 +153,7 @@ class History:
         if column is None:
             return False
         before, self._started = self._started, values[column]
-        return self._started > before
+        return self._started > before + _SECONDS_OF_DOUBT
 
     def _follow(self, values: "array[float]", *, restarted: bool) -> None:
         """Add up how far each series has moved."""

@@ -7,7 +7,7 @@ import time
 import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import httpx
@@ -105,6 +105,8 @@ class Scraper:
             if target.scheme not in {"http", "https"}:
                 raise _Refused(f"it redirects to {target.scheme}:, which is not http")
             if _origin(target) != _origin(url):
+                if self.endpoint.socket is not None:
+                    raise _Refused("it redirects away from its socket")
                 # Whoever the other host is, nobody has given it these.
                 headers, at_home = [], False
             url = target
@@ -143,7 +145,7 @@ class Scraper:
             raise _Refused(problem)
         return bytes(body)
 
-    def _add(self, body: bytearray, some: bytes, unzip: "zlib._Decompress | None") -> str:
+    def _add(self, body: bytearray, some: bytes, unzip: Any) -> str:
         """Add to a body; return why it is no good, if it is not."""
         most = self.options.most_bytes
         try:

@@ -160,6 +160,8 @@ def _choices(view: View) -> Line:
         )
         behind = newest - view.at
         pieces.append(f"PAUSED {age(behind)} ago" if behind >= 1 else "PAUSED")
+    if view.page == "runs":
+        pieces = [f"rates {_window(view)}, times since the start", *pieces[1:]]
     if view.page == "table":
         pieces = [f"sort {view.choice.sort}", *pieces, *_choices_of_rows(view)]
     return [("class:foot", " " + "  ".join(pieces))]

@@ -37,8 +37,10 @@ class Row:
     """Its name and labels."""
     family: Family
     labels: str
-    members: list[tuple[int, LabelSet]] = field(factory=list)
+    members: list[tuple[int, LabelSet]] = field(factory=list, repr=False)
     """With the numbers of their servers."""
+    columns: list[tuple[int, int]] = field(factory=list, repr=False)
+    """The numbers of servers, and there the columns of what is counted or measured."""
 
     def parts(self, spans: Sequence[Span | None], server: int | None = None) -> list[Part]:
         """Take its label sets, with spans of their servers.
@@ -66,13 +68,13 @@ def _has_come(one: Span, label_set: LabelSet) -> bool:
     return any(column is not None and column < len(one.now.values) for column in columns)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Rows:
     """All rows of some servers, made anew only when there are new series."""
 
     _made_of: object = None
-    _rows: list[Row] = field(factory=list)
-    _folded: list[Row] = field(factory=list)
+    _made: dict[bool, list[Row]] = field(factory=dict)
+    """By whether they are folded."""
 
     def of(self, histories: Sequence[History], *, folded: bool) -> list[Row]:
         """Return the rows.
@@ -84,8 +86,10 @@ class Rows:
         made_of = [(id(one), one.width) for one in histories]
         if made_of != self._made_of:
             self._made_of = made_of
-            self._rows, self._folded = _rows(histories, folded=False), _rows(histories, folded=True)
-        return self._folded if folded else self._rows
+            self._made.clear()
+        if folded not in self._made:
+            self._made[folded] = _rows(histories, folded=folded)
+        return self._made[folded]
 
 
 def _rows(histories: Sequence[History], *, folded: bool) -> list[Row]:
@@ -99,6 +103,8 @@ def _rows(histories: Sequence[History], *, folded: bool) -> list[Row]:
                 if row is None:
                     row = rows[key] = Row(key, family, shown)
                 row.members.append((server, label_set))
+                if (main := label_set.main) is not None:
+                    row.columns.append((server, main))
     for row in rows.values() if folded else ():
         if len({label_set.labels for _, label_set in row.members}) > 1:
             row.labels = "{…}"
@@ -127,17 +133,17 @@ def ordered(
     pins, keyed = choice.pins, list[tuple[bool, float, str, Row]]()
     for row in rows:
         pinned = row.key in pins
+        order, level = 0.0, 0.0
         if choice.sort == "activity" or choice.only_active:
             level = _level(row, recent)
-            if choice.only_active and level == -math.inf and not pinned:
-                continue
-        order = 0.0
+        if choice.only_active and level == -math.inf and not pinned:
+            continue
         if choice.sort == "activity":
             order = -level
         elif choice.sort != "name":
             order = -_amount(row, spans, choice.sort)
         keyed.append((not pinned, order, row.key, row))
-    keyed.sort(key=lambda one: one[:3])
+    keyed.sort()  # no two rows have the same key
     return [one[3] for one in keyed]
 
 
@@ -148,10 +154,10 @@ def _searched(row: Row) -> str:
 def _level(row: Row, recent: Sequence[Span | None]) -> float:
     """The power of two of its activity; minus infinity where nothing moves."""
     pace = usual = 0.0
-    for server, label_set in row.members:
-        span, column = recent[server], label_set.main
-        if span is not None and column is not None and column < len(span.activity):
-            now, ever = span.activity[column]
+    for server, column in row.columns:
+        span = recent[server]
+        if span is not None and column < len(moves := span.activity):
+            now, ever = moves[column]
             pace, usual = pace + now, usual + ever
     if not pace > 0:
         return -math.inf

@@ -18,7 +18,7 @@ _USUAL: Final = 10.0
 """Seconds of the window at first, and of the one that says what is active when there is none."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class View:
     """What is seen of some servers.
 
@@ -69,6 +69,11 @@ class View:
     def recent(self) -> list[Span | None]:
         """What activity is about: the same, but never all since the start."""
         return self._of(_USUAL if self.window is None else self.window)
+
+    @property
+    def whole(self) -> list[Span | None]:
+        """All since the start of each server."""
+        return [span(source.history, None, at=self.at) for source in self.sources]
 
     def _of(self, window: float | None) -> list[Span | None]:
         key = (window, self.at, self.base)

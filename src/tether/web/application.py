@@ -39,7 +39,7 @@ from tether.web.tokens import LinkDoor, Tokens
 if TYPE_CHECKING:
     from tether.metrics import Metrics
 
-__all__ = ("app", "mount", "site_application")
+__all__ = ("app", "made_site", "mount", "site_application")
 
 _ROUTES: Final[Sequence[Callable[[Site], Sequence[BaseRoute]]]] = (
     lambda _: page.routes(),
@@ -92,19 +92,15 @@ def app(
     """
     if hosts and authorise is None:
         raise UsageError("hosts= lets others in: say who may use what, with authorise=")
-    kept = FolderStore(store) if isinstance(store, str | os.PathLike) else store
-    routes: Sequence[BaseRoute] = ()
-    if metrics is not None:
-        from tether.web.scrape import metrics_routes, watched, watched_host  # noqa: PLC0415 - needs the extra `metrics`
-
-        make_agent, routes = watched(make_agent, metrics), metrics_routes(metrics)
-    open_host: Callable[[], AbstractAsyncContextManager[Host]] = partial(
-        hosts_of_conversations.open, make_agent, store=kept, when_unwatched=when_unwatched, **limits
+    site = made_site(
+        make_agent,
+        store=store,
+        when_unwatched=when_unwatched,
+        bounds=bounds,
+        model=model,
+        metrics=metrics,
+        **limits,
     )
-    open_host()  # an option that there is not is refused here
-    if metrics is not None:
-        open_host = partial(watched_host, open_host, metrics)
-    site = Site(open_host, bounds or Bounds(), model, further_routes=routes)
     return site_application(
         site,
         authorise=authorise,
@@ -112,6 +108,34 @@ def app(
         origins=origins,
         around=[Middleware(GracefulStop, grace=1.0)],
     )
+
+
+def made_site(
+    make_agent: MakeAgent,
+    *,
+    store: Store | str | os.PathLike[str] | None = None,
+    when_unwatched: WhenUnwatched = "go_on",
+    bounds: Bounds | None = None,
+    model: str = "",
+    metrics: "Metrics | None" = None,
+    **limits: Any,
+) -> Site:
+    """Make the site of an application; see `app` for what is given."""
+    kept = FolderStore(store) if isinstance(store, str | os.PathLike) else store
+
+    def open_with(make_agent: MakeAgent) -> AbstractAsyncContextManager[Host]:
+        return hosts_of_conversations.open(
+            make_agent, store=kept, when_unwatched=when_unwatched, **limits
+        )
+
+    open_with(make_agent)  # an option that there is not is refused here
+    open_host: Callable[[], AbstractAsyncContextManager[Host]] = partial(open_with, make_agent)
+    routes: Sequence[BaseRoute] = ()
+    if metrics is not None:
+        from tether.web.scrape import measured_site  # noqa: PLC0415 - needs the extra `metrics`
+
+        open_host, routes = measured_site(make_agent, open_with, metrics)
+    return Site(open_host, bounds or Bounds(), model, further_routes=routes)
 
 
 def site_application(

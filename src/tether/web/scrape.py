@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,11 +14,31 @@ from tether.hooks import call_maybe_async
 from tether.host import Conversation, Host, MakeAgent
 from tether.metrics import Metrics, exposition
 
-__all__ = ("metrics_routes", "watched", "watched_host")
+__all__ = ("measured_site",)
 
 
-def metrics_routes(metrics: Metrics) -> Sequence[BaseRoute]:
-    """Make the route of the metrics. What they say is of the whole server, and holds no user's words or ids."""
+def measured_site(
+    make_agent: MakeAgent,
+    open_host: Callable[[MakeAgent], AbstractAsyncContextManager[Host]],
+    metrics: Metrics,
+) -> tuple[Callable[[], AbstractAsyncContextManager[Host]], Sequence[BaseRoute]]:
+    """Have a site measured.
+
+    Args:
+        make_agent: makes the agent of a conversation.
+        open_host: opens the host, with a function that makes agents.
+        metrics: where runs, viewers and the event loop are measured.
+
+    Returns:
+        What opens the host, and the route of the metrics.
+    """
+    return partial(
+        _watched_host, partial(open_host, _watched(make_agent, metrics)), metrics
+    ), _routes(metrics)
+
+
+def _routes(metrics: Metrics) -> Sequence[BaseRoute]:
+    # What they say is of the whole server, and holds no user's words or ids.
 
     async def endpoint(request: Request) -> Response:
         body, content_type = exposition(metrics, request.headers.get("accept", ""))
@@ -26,7 +47,7 @@ def metrics_routes(metrics: Metrics) -> Sequence[BaseRoute]:
     return [Route("/metrics", endpoint)]
 
 
-def watched(make_agent: MakeAgent, metrics: Metrics) -> MakeAgent:
+def _watched(make_agent: MakeAgent, metrics: Metrics) -> MakeAgent:
     """Have the agents of conversations watched."""
 
     async def make(conversation: Conversation) -> Agent:
@@ -39,7 +60,7 @@ def watched(make_agent: MakeAgent, metrics: Metrics) -> MakeAgent:
 
 
 @asynccontextmanager
-async def watched_host(
+async def _watched_host(
     open_host: Callable[[], AbstractAsyncContextManager[Host]], metrics: Metrics
 ) -> AsyncIterator[Host]:
     """Open a host, count its viewers, and measure the event loop while it is open.
