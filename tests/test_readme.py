@@ -202,7 +202,14 @@ def test_every_marker_belongs_to_a_test() -> None:
         for block in _BLOCK.finditer(guide.read_text())
         if block["marker"]
     }
-    assert markers - {"file"} == {"collector", "prometheus", "set-up", "test", "init file"}
+    assert markers - {"file"} == {
+        "collector",
+        "prometheus",
+        "set-up",
+        "test",
+        "init file",
+        "client",
+    }
 
 
 def test_the_readme_is_short_and_so_is_its_first_program() -> None:

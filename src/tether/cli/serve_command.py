@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from socket import socket
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import anyio
 from attrs import frozen
@@ -22,14 +22,15 @@ from tether.cli.session_files import make_private_folder, open_private, session_
 from tether.cli.signals import INTERRUPTED, interrupted
 from tether.cli.slash_commands import slash_commands
 from tether.host import Conversation, FolderStore, Store
-from tether.host import open as open_host
 from tether.stores import conversations_at
 from tether.toolbox import coding_tools
-from tether.web import Bounds, Tokens
-from tether.web.application import site_application
+from tether.web import Tokens
+from tether.web.application import made_site, site_application
 from tether.web.serving import listening
 from tether.web.serving import serve as serve_on
-from tether.web.site import Site
+
+if TYPE_CHECKING:
+    from tether.metrics import Metrics
 
 __all__ = ()
 
@@ -60,6 +61,7 @@ class ServeArguments:
     approve: Literal["changes", "all", "none"]
     model: str
     backend: str
+    metrics: "Metrics | None"
     make_agent: Callable[[Conversation], Agent]
 
 
@@ -99,8 +101,19 @@ def parse_serve(words: Sequence[str]) -> ServeArguments:
         approve=options.approve,
         model=app.agent.model.name,
         backend=options.backend,
+        metrics=_metrics(is_demanded=options.metrics),
         make_agent=partial(_made, app.agent, options.approve),
     )
+
+
+def _metrics(*, is_demanded: bool) -> "Metrics | None":
+    try:
+        from tether.metrics import Metrics  # noqa: PLC0415 - needs the extra `metrics`
+    except ModuleNotFoundError as error:
+        if is_demanded:
+            raise UsageError(str(error)) from error
+        return None
+    return Metrics()
 
 
 def _made(template: Agent, approve: str, conversation: Conversation) -> Agent:
@@ -126,7 +139,12 @@ async def serve(arguments: ServeArguments) -> int:
     Cancellation:
         Closes all streams, cancels all runs, waits until they have cleaned up, and passes on.
     """
-    site = _site(arguments)
+    site = made_site(
+        arguments.make_agent,
+        store=arguments.store,
+        model=arguments.model,
+        metrics=arguments.metrics,
+    )
     url = _url(arguments)
     tokens = Tokens(_key(arguments.folder), link_used=lambda: _say_link(url, tokens))
     application = site_application(
@@ -142,6 +160,8 @@ async def serve(arguments: ServeArguments) -> int:
         print(f"{arguments.model} in {visible(str(Path.cwd()))}, at {url}")
         _say_link(url, tokens)
         print(f"  from a terminal: tether attach {url} --token {tokens.bearer}", flush=True)
+        if arguments.metrics is not None:
+            print(f"  metrics: tether top {url}/metrics", flush=True)
         await serve_on(
             application,
             arguments.listener,
@@ -149,18 +169,6 @@ async def serve(arguments: ServeArguments) -> int:
             ending=lambda: site.streams.close(),
         )
     return INTERRUPTED
-
-
-def _site(arguments: ServeArguments) -> Site:
-    """Make the site; it is measured where the extra `metrics` is installed."""
-    open_with = partial(open_host, store=arguments.store)
-    try:
-        from tether.metrics import Metrics  # noqa: PLC0415 - needs the extra `metrics`
-        from tether.web.scrape import measured_site  # noqa: PLC0415 - likewise
-    except ModuleNotFoundError:
-        return Site(partial(open_with, arguments.make_agent), Bounds(), arguments.model)
-    opened, routes = measured_site(arguments.make_agent, open_with, Metrics())
-    return Site(opened, Bounds(), arguments.model, further_routes=routes)
 
 
 def _say_link(url: str, tokens: Tokens) -> None:
@@ -243,6 +251,11 @@ def _parser() -> argparse.ArgumentParser:
         choices=("changes", "all", "none"),
         default="changes",
         help="which calls of tools are asked about in the browser; those that may change something by default",
+    )
+    add(
+        "--metrics",
+        action="store_true",
+        help="insist on /metrics, which is there where the extra `metrics` is installed",
     )
     add("--no-init", action="store_true", help="load no init file and no extensions")
     return parser

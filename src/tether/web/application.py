@@ -39,7 +39,7 @@ from tether.web.tokens import LinkDoor, Tokens
 if TYPE_CHECKING:
     from tether.metrics import Metrics
 
-__all__ = ("app", "mount", "site_application")
+__all__ = ("app", "made_site", "mount", "site_application")
 
 _ROUTES: Final[Sequence[Callable[[Site], Sequence[BaseRoute]]]] = (
     lambda _: page.routes(),
@@ -92,6 +92,35 @@ def app(
     """
     if hosts and authorise is None:
         raise UsageError("hosts= lets others in: say who may use what, with authorise=")
+    site = made_site(
+        make_agent,
+        store=store,
+        when_unwatched=when_unwatched,
+        bounds=bounds,
+        model=model,
+        metrics=metrics,
+        **limits,
+    )
+    return site_application(
+        site,
+        authorise=authorise,
+        hosts=hosts,
+        origins=origins,
+        around=[Middleware(GracefulStop, grace=1.0)],
+    )
+
+
+def made_site(
+    make_agent: MakeAgent,
+    *,
+    store: Store | str | os.PathLike[str] | None = None,
+    when_unwatched: WhenUnwatched = "go_on",
+    bounds: Bounds | None = None,
+    model: str = "",
+    metrics: "Metrics | None" = None,
+    **limits: Any,
+) -> Site:
+    """Make the site of an application; see `app` for what is given."""
     kept = FolderStore(store) if isinstance(store, str | os.PathLike) else store
 
     def open_with(make_agent: MakeAgent) -> AbstractAsyncContextManager[Host]:
@@ -106,14 +135,7 @@ def app(
         from tether.web.scrape import measured_site  # noqa: PLC0415 - needs the extra `metrics`
 
         open_host, routes = measured_site(make_agent, open_with, metrics)
-    site = Site(open_host, bounds or Bounds(), model, further_routes=routes)
-    return site_application(
-        site,
-        authorise=authorise,
-        hosts=hosts,
-        origins=origins,
-        around=[Middleware(GracefulStop, grace=1.0)],
-    )
+    return Site(open_host, bounds or Bounds(), model, further_routes=routes)
 
 
 def site_application(
