@@ -20,7 +20,7 @@ _GRACE: Final = 5.0
 _BACKLOG: Final = 1024
 """Connections that wait to be taken: a page and its viewers come back all at once."""
 _IDLE: Final = 75.0
-"""Seconds that a connection is kept between two requests: longer than clients keep it, who would use it as it closes."""
+"""Seconds that a connection is kept between two requests; longer than by clients, who might use it as it closes."""
 
 
 def listening(host: str, port: int) -> socket.socket:
