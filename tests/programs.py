@@ -16,7 +16,7 @@ from attrs import frozen
 
 _SERVER: Final = """
 import json, os, sys, types, warnings
-import anyio, httpx, tether, tether.advice, tether.blocking, tether.cli, tether.testing, tether.toolbox
+import anyio, httpx, tether, tether.advice, tether.blocking, tether.cli, tether.testing, tether.toolbox, tether.mcp
 import anyio._backends._asyncio, anyio._backends._trio
 
 def program(task):

@@ -59,7 +59,15 @@ GUESTS = (
 )
 """Many of a kind, made of the public face: the root and the public modules."""
 
-FACES = ("", "blocking", "session", "transport", "web.page", *(g for g in GUESTS if g != "top"))
+FACES = (
+    "",
+    "blocking",
+    "session",
+    "transport",
+    "web.page",
+    "advice.tracing",
+    *(g for g in GUESTS if g != "top"),
+)
 """Packages whose `__init__` exports what people use of them."""
 
 FORBIDDEN_IN_PURE = {"anyio", "httpx", "time", "random", "uuid", "socket", "subprocess"}

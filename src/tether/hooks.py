@@ -150,7 +150,8 @@ class RequestContext:
     system: str | None
     tools: Sequence[ToolSpec]
     ask: Callable[[ModelRequest], Awaitable[AssistantMessage]]
-    """Make a request that is not part of the conversation. What it spends counts for the run; raises `ModelError`."""
+    """Make a request that is not part of the conversation, within the hooks at `around_model`. What it spends counts
+    for the run; raises `ModelError`."""
     record: Callable[[CustomMessage], Awaitable[None]]
     """Put a message of the application's own into the transcript, and announce it."""
 

@@ -24,6 +24,7 @@ from tether import (
     tool,
 )
 from tether.advice.compaction import COMPACTION, SUMMARISE, compact
+from tether.hooks import ProceedModel
 from tether.testing import (
     ScriptedModel,
     cancel_at_every_step,
@@ -262,3 +263,16 @@ def _all_requests(agent: Agent) -> list[ModelRequest]:
     model = agent.model
     assert isinstance(model, ScriptedModel)
     return list(model.requests)
+
+
+async def test_the_request_for_a_summary_is_within_the_hooks_around_requests() -> None:
+    agent = agent_with("Long.", "Yes.", messages=talk(3))
+    asked: list[str] = []
+
+    @agent.around_model
+    def watch(request: ModelRequest, proceed: ProceedModel) -> Any:
+        asked.append(seen(request)[-1])
+        return proceed(request)
+
+    await agent.prompt("q3")
+    assert asked == [SUMMARISE, "q3"]

@@ -197,6 +197,14 @@ def test_native_histograms_have_quantiles() -> None:
     assert quantiles(parts(kept, None), [1]) == [2]
 
 
+def test_a_histogram_that_is_a_gauge_says_what_is_there_now() -> None:
+    page = '# TYPE g gaugehistogram\ng_bucket{{le="1"}} {}\ng_bucket{{le="+Inf"}} {}\ng_gcount {}\ng_gsum {}\n'
+    kept = history(page.format(8, 9, 9, 9), page.format(4, 4, 4, 2))
+    assert quantiles(parts(kept), [0.5]) == [0.5]
+    assert mean(parts(kept)) == 0.5
+    assert value(parts(kept)) == 4
+
+
 def test_label_sets_are_added_up() -> None:
     page = '# TYPE a_total counter\na_total{{x="1"}} {}\na_total{{x="2"}} {}\n'
     found = parts(history(page.format(0, 10), page.format(1, 12)))

@@ -92,7 +92,7 @@ def test_a_server_is_looked_into(folder: Path, backend: str, columns: int, lines
         there.types("duration")
         there.until("find: duration_")
         there.until(lambda: "build_info" not in there.text())
-        there.types("x\x7f\r")
+        there.types("\x1bOP\x1b[5~x\x7f\r")
         there.until("find duration")
         there.types("\x1b[B\r")
         there.until("≤ 50ms")

@@ -161,6 +161,8 @@ def reply(request: ModelRequest) -> Any:
                 "Somebody else knows more.",
                 call("helper", request=" ".join(words[1:]) or "count 3"),
             ]
+        case ["deep"]:
+            return f"{'>' * 5000} a\n\n{'a' * 60_000}\n\n{'_a' * 20_000}\n\nThe end of it."
         case ["hostile"]:
             return HOSTILE
         case _:

@@ -330,6 +330,18 @@ def test_hostile_markdown(person: Person) -> None:
     assert all(url.startswith((person.server.url, "data:")) for url in person.eyes.requests)
 
 
+def test_text_that_would_take_a_parser_minutes_or_its_stack(person: Person) -> None:
+    tab = person.open()
+    tab.asks("deep", "The end of it.")
+    assert tab.page.locator(".prose").text_content().count("a") > 80_000
+    tab.asks("still there", "You said: still there")
+
+
+def test_text_that_arrives_bit_by_bit_ends_as_what_came_whole(person: Person) -> None:
+    script = (Path(__file__).parent / "prose_check.js").read_text()
+    assert person.open().page.evaluate(script, 60) == []
+
+
 def test_trusted_types_hold(person: Person) -> None:
     tab = person.open()
     refused = (

@@ -90,10 +90,33 @@ def test_the_page_names_no_other_host() -> None:
     assert named == {"http://www.w3.org"}
 
 
-def test_each_module_that_is_imported_is_there() -> None:
-    for path in STATIC.glob("*.js"):
-        for name in re.findall(r"""(?:from|import\() ?"(\./[^"]+)""", path.read_text()):
-            assert (STATIC / name).is_file(), f"{path.name} imports {name}"
+def test_each_module_that_is_imported_is_there_and_loaded_early() -> None:
+    """Else a browser learns of a module only once it has read the one that imports it."""
+    needed = {"app.js"}
+    waiting = ["app.js"]
+    while waiting:
+        for name in re.findall(
+            r'(?:from|import\() ?"\./([^"]+)"', (STATIC / waiting.pop()).read_text()
+        ):
+            assert (STATIC / name).is_file(), name
+            if name not in needed:
+                needed.add(name)
+                waiting.append(name)
     page = (STATIC.parent / "index.html").read_text()
+    early = re.findall(r'rel="modulepreload" href="static/([^"]+)"', page)
+    assert sorted(early) == sorted(needed - {"app.js", "vendor/highlight.min.js"})
     for name in re.findall(r'(?:src|href)="([^"]+)"', page):
         assert (STATIC.parent / name).is_file(), name
+
+
+async def test_what_the_page_names_is_kept_by_browsers_and_the_rest_is_asked_about() -> None:
+    page = await _get("/")
+    assert page.headers["cache-control"] == "no-cache"
+    named = re.findall(r'="(static/[^"]+)"', page.text)
+    assert len(named) > 20
+    for path in named:
+        response = await _get(f"/{path}")
+        assert response.status_code == 200, path
+        assert "immutable" in response.headers["cache-control"]
+    assert (await _get("/static/app.js")).headers["cache-control"] == "no-cache"
+    assert (await _get("/static/0123456789ab/app.js")).status_code == 404

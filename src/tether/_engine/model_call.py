@@ -182,9 +182,9 @@ class ModelCall:
     async def _side_request(self, request: ModelRequest) -> AssistantMessage:
         """Make a request that is not part of the conversation."""
         partial = PartialReply()
-        model = await self._services.connections.connected(self._settings.model)
+        stream = await self._stream(self._settings.model)
         with plain_model_errors():
-            async with model.stream(request) as deltas:
+            async with stream(request) as deltas:
                 async for delta in deltas:
                     partial.add(delta)
         if partial.complete is None:
@@ -285,12 +285,17 @@ class ModelCall:
         if lost.usage != Usage():
             self._parts.ledger.count(lost)
 
-    async def _receive(self, model: Model, request: ModelRequest) -> None:
-        self._count_given_up()
-        self._partial = self._services.live.partial = PartialReply(model=model.name)
+    async def _stream(self, model: Model) -> _Stream:
+        """Connect a model; a request to it is made within the hooks."""
         stream: _Stream = (await self._services.connections.connected(model)).stream
         for hook in reversed(self._parts.hooks.at("around_model")):
             stream = _Wrapped(hook, _Proceed(model, stream))
+        return stream
+
+    async def _receive(self, model: Model, request: ModelRequest) -> None:
+        self._count_given_up()
+        self._partial = self._services.live.partial = PartialReply(model=model.name)
+        stream = await self._stream(model)
         self._request_tokens = cache(partial(tokens_in_request, request))
         async with stream(request) as deltas:
             add, offer = self._partial.add, self._services.publisher.offer

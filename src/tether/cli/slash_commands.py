@@ -343,7 +343,9 @@ def _tool_description(agent: Agent, name: str) -> Iterator[str]:
     for tool in agent.tools:
         if tool.name == name:
             around = ", ".join(hook.name for hook in agent.hooks.at("around_tool")) or "no hook"
-            yield f"tool {name}: {tool.description}\n{_place(tool)}\nwrapped by {around}"
+            marks = ("read_only", "destructive", "idempotent")
+            marked = ", ".join([tool.kind, *(mark for mark in marks if getattr(tool, mark))])
+            yield f"tool {name} ({marked}): {tool.description}\n{_place(tool)}\nwrapped by {around}"
 
 
 def _hook_descriptions(hooks: Hooks, name: str) -> Iterator[str]:

@@ -195,7 +195,9 @@ class Display:
         }
 
     def _type(self, event: Any) -> None:
-        typed = "".join(one for one in event.data if one.isprintable())
+        key = event.key_sequence[0].key
+        is_text = len(key) == 1 or key == "<bracketed-paste>"  # others come as escape sequences
+        typed = "".join(one for one in event.data if is_text and one.isprintable())
         self.view.filter(f"{self.view.choice.words}{typed}"[:_MOST_WORDS])
 
     def _edit(self, key: str) -> Callable[[Any], None]:

@@ -36,6 +36,8 @@ _SIDE_BY_SIDE: Final[tuple[tuple[Field, ...], ...]] = (
 )
 _WIDE: Final = 120
 """Columns of a terminal from which on the table is laid out with more room."""
+_ENDS: Final = 1000
+"""Characters at either end of a name."""
 _LEAST_NAME: Final = 24
 _SHARES: Final[tuple[Field, ...]] = ("p50", "p90", "p99")
 _QUANTILES: Final = (0.5, 0.9, 0.99)
@@ -133,6 +135,8 @@ def row_line(
     """
     parts = row.parts(spans)
     style = "class:gone" if parts and is_gone(parts) else ""
+    if len(name) > 2 * _ENDS:
+        name = name[:_ENDS] + name[-_ENDS:]  # more than any screen shows
     line: Line = [
         (style or "class:name", fitted(middle_cut(visible(name), chosen.name), chosen.name))
     ]

@@ -16,6 +16,8 @@ from tether.top.view import View
 __all__ = ("family_lines",)
 
 _HELP_LINES: Final = 3
+_HELP_LENGTH: Final = 2000
+"""Characters."""
 _LEAST_SERIES: Final = 4
 
 
@@ -33,7 +35,10 @@ def family_lines(view: View, width: int, room: int) -> list[Line]:
     if family.about.unit:
         title += f"  in {visible(family.about.unit)}"
     lines: list[Line] = [[("class:title", title)]]
-    lines += [[("", one)] for one in wrapped(visible(family.about.help), width, _HELP_LINES)]
+    lines += [
+        [("", one)]
+        for one in wrapped(visible(family.about.help[:_HELP_LENGTH]), width, _HELP_LINES)
+    ]
     rows = view.label_sets()
     view.inner = max(min(view.inner, len(rows) - 1), 0)
     below = _below(view, rows, width) if rows else []

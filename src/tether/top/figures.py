@@ -96,6 +96,8 @@ def mean(parts: Sequence[Part]) -> float:
 
 
 def _amount(part: Part, column: int | None) -> float:
+    if part.label_set.family.about.type == "gaugehistogram":
+        return part.span.value(column)  # it says what is there now, and counts nothing up
     found = part.change(column)
     return math.nan if found is None else found.amount
 

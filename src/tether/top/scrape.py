@@ -105,6 +105,8 @@ class Scraper:
             if target.scheme not in {"http", "https"}:
                 raise _Refused(f"it redirects to {target.scheme}:, which is not http")
             if _origin(target) != _origin(url):
+                if self.endpoint.socket is not None:
+                    raise _Refused("it redirects away from its socket")
                 # Whoever the other host is, nobody has given it these.
                 headers, at_home = [], False
             url = target

@@ -45,7 +45,7 @@ class App {
       complain: (message) => this.#status.complain(message),
     });
     this.#transcript = this.#makeTranscript();
-    this.#welcome = el("div", { class: "welcome" }, el("h2", { text: "What would you like to do?" }), this.#welcomeText);
+    this.#welcome = el("div", { class: "welcome" }, this.#welcomeTitle, this.#welcomeText);
     const log = el("section", { class: "log", role: "log", "aria-live": "off", "aria-label": "Conversation", tabindex: "0" });
     log.append(this.#welcome, this.#transcript.element);
     this.#log = log;
@@ -62,6 +62,7 @@ class App {
 
   #announcer = new Announcer();
   #status = new StatusLines();
+  #welcomeTitle = el("h2", { text: "What would you like to do?" });
   #welcomeText = el("p");
   #composer;
   #header;
@@ -122,8 +123,16 @@ class App {
       this.#draw();
     } catch (error) {
       const { status, message } = /** @type {api.ApiError} */ (error);
-      this.#status.complain(status === 401 ? "Open the link that the server printed when it was started." : message);
+      if (status === 401) this.#lock();
+      else this.#status.complain(message);
     }
+  }
+
+  /** The server does not know this browser. */
+  #lock() {
+    this.#welcomeTitle.textContent = "Not signed in";
+    this.#welcomeText.textContent = "Open the link that the server printed when it was started.";
+    document.body.classList.add("locked");
   }
 
   /** Show the conversation of the address. */

@@ -75,7 +75,7 @@ export function setText(element, text) {
 export function icon(name) {
   const svg = document.createElementNS(SVG, "svg");
   for (const [key, value] of Object.entries(DRAWING)) svg.setAttribute(key, value);
-  svg.classList.add(name);
+  svg.classList.add(`icon-${name}`);
   const path = document.createElementNS(SVG, "path");
   path.setAttribute("d", PATHS[name]);
   svg.append(path);

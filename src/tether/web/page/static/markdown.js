@@ -7,13 +7,14 @@
  * @module
  */
 
-import { Marked } from "./vendor/marked.esm.js";
+import { Lexer, Marked } from "./vendor/marked.esm.js";
 import DOMPurify from "./vendor/purify.es.mjs";
 
 /** @typedef {{type: string, raw: string, [name: string]: any}} Token a piece of Markdown, as marked has it */
 
 const marked = new Marked({
   gfm: true,
+  breaks: true,
   renderer: {
     html: (/** @type {Token} */ { text }) => escaped(text),
     image: (/** @type {Token} */ { href, text }) =>
@@ -29,10 +30,36 @@ const marked = new Marked({
 /**
  * Cut a text into its blocks: paragraphs, lists, code and so on.
  *
- * @param {string} text
- * @returns {Token[]}
+ * @param {string} text with plain line ends
+ * @returns {Token[]} one that is `plain` where the text is nested too deeply
  */
-export const blocksOf = (text) => marked.lexer(text);
+export function blocksOf(text) {
+  try {
+    const lexer = new Lexer(marked.defaults);
+    const blocks = lexer.blockTokens(text, lexer.tokens);
+    for (const { src, tokens } of lexer.inlineQueue) inline(lexer, src, tokens);
+    return blocks;
+  } catch (error) {
+    return plainBlocks(error, text);
+  }
+}
+
+/**
+ * Where the blocks of a text end, without a look into them.
+ *
+ * @param {string} text with plain line ends
+ * @returns {Set<number>}
+ */
+export function endsOf(text) {
+  let end = 0;
+  try {
+    const blocks = new Lexer(marked.defaults).blockTokens(text, []);
+    return new Set(blocks.map((/** @type {Token} */ { raw }) => (end += raw.length)));
+  } catch (error) {
+    plainBlocks(error, text);
+    return new Set([text.length]);
+  }
+}
 
 /**
  * Make the elements of blocks.
@@ -41,10 +68,45 @@ export const blocksOf = (text) => marked.lexer(text);
  * @returns {Node[]}
  */
 export function elementsOf(blocks) {
+  if (blocks[0]?.type === "plain") return [plainElement(blocks[0])];
   const html = marked.parser(blocks);
   const made = DOMPurify.sanitize(html, ALLOWED);
   for (const table of made.querySelectorAll("table")) table.replaceWith(scrolling(table));
   return [...made.childNodes];
+}
+
+/** What takes marked seconds and more, as its time grows with the square of these: it stays as it was written. */
+const LONGEST_WORD = 4000;
+const LONGEST_PARAGRAPH = 50_000;
+const MOST_MARKS = 3000;
+
+/** @param {any} lexer @param {string} text @param {Token[]} tokens */
+function inline(lexer, text, tokens) {
+  if (isCostly(text)) tokens.push({ type: "text", raw: text, text });
+  else lexer.inlineTokens(text, tokens);
+}
+
+/** @param {string} text */
+function isCostly(text) {
+  if (text.length > LONGEST_PARAGRAPH) return true;
+  if (text.length < MOST_MARKS) return false;
+  const marks = text.match(/[_*[\]<!~`]/g)?.length ?? 0;
+  return marks > MOST_MARKS || text.split(/\s/).some((word) => word.length > LONGEST_WORD);
+}
+
+/** @param {unknown} error @param {string} text @returns {Token[]} */
+function plainBlocks(error, text) {
+  // What a model wrote can be nested deeper than the stack is.
+  if (!(error instanceof RangeError)) throw error;
+  return [{ type: "plain", raw: text, text }];
+}
+
+/** @param {Token} block */
+function plainElement({ text }) {
+  const element = document.createElement("p");
+  element.className = "plain";
+  element.textContent = text;
+  return element;
 }
 
 const ALLOWED = {

@@ -2,15 +2,15 @@
  * Markdown that arrives bit by bit: only what may still change is drawn anew.
  *
  * Text is only ever added at its end, and a block that has another one behind it stays as it is. So the blocks before
- * the last are drawn once. The last one is drawn anew at most once for each frame, and more seldom where that
- * takes long.
+ * the last are drawn once. The last one is drawn anew at most once for each frame, and more seldom where that takes
+ * long.
  *
  * @module
  */
 
 import { codeFrame, dress, growCode } from "./code.js";
 import { el } from "./dom.js";
-import { blocksOf, elementsOf } from "./markdown.js";
+import { blocksOf, elementsOf, endsOf } from "./markdown.js";
 
 /** @typedef {import("./markdown.js").Token} Token */
 
@@ -28,10 +28,14 @@ export class Prose {
 
   /** Characters of `#text` that are drawn for good. */
   #settled = 0;
+  /** @type {number[]} where the blocks end that are drawn for good */
+  #ends = [];
   /** @type {HTMLElement | null} takes what is drawn for good, until it is full */
   #chunk = null;
   /** Whether what follows goes on with a list. */
   #isSplit = false;
+  #given = "";
+  /** What is given, with plain line ends. */
   #text = "";
   #whole = false;
   /** @type {Node[]} */
@@ -48,11 +52,13 @@ export class Prose {
    * @returns {boolean} false if it is to be called again for the next frame
    */
   show(text, whole) {
-    if (text === this.#text && whole === this.#whole) return true;
+    if (text === this.#given && whole === this.#whole) return true;
     if (!whole && performance.now() < this.#notBefore) return false;
-    if (!text.startsWith(this.#text) || (whole && DEFINITION.test(text))) this.#reset();
     const begun = performance.now();
-    this.#text = text;
+    const plain = text.replace(/\r\n?/g, "\n");
+    if (!plain.startsWith(this.#text) || (whole && !this.#holds(plain))) this.#reset();
+    this.#given = text;
+    this.#text = plain;
     this.#whole = whole;
     this.#draw();
     const end = performance.now();
@@ -60,9 +66,17 @@ export class Prose {
     return true;
   }
 
+  /** Whether what is drawn for good would also be drawn for the whole text. @param {string} text */
+  #holds(text) {
+    if (!this.#settled) return true;
+    const ends = endsOf(text);
+    return this.#ends.every((end) => ends.has(end)) && !DEFINITION.test(text);
+  }
+
   #reset() {
     this.element.replaceChildren();
     this.#settled = 0;
+    this.#ends = [];
     this.#chunk = null;
     this.#isSplit = false;
     this.#text = "";
@@ -72,8 +86,8 @@ export class Prose {
 
   #draw() {
     const blocks = blocksOf(this.#text.slice(this.#settled)).flatMap(pieces);
-    const last = this.#whole ? blocks.length : lastBlock(blocks);
-    if (last === 0 && this.#growsCode(blocks[0])) return;
+    const last = this.#whole ? blocks.length : firstOpen(blocks);
+    if (last === 0 && blocks.length === 1 && this.#growsCode(blocks[0])) return;
     for (const node of this.#tail) /** @type {ChildNode} */ (node).remove();
     for (const group of groups(blocks.slice(0, last))) this.#settle(group);
     this.#drawTail(blocks.slice(last).filter(({ type }) => type !== "space"));
@@ -81,7 +95,10 @@ export class Prose {
 
   /** @param {Token[]} group */
   #settle(group) {
-    for (const block of group) this.#settled += block.raw.length;
+    for (const block of group) {
+      this.#settled += block.raw.length;
+      if (!block.isSplit) this.#ends.push(this.#settled);
+    }
     const nodes = this.#drawn(group);
     this.#chunk ??= /** @type {HTMLElement} */ (this.element.appendChild(el("div", { class: "chunk" })));
     if (this.#isSplit && !this.#chunk.firstChild) this.#chunk.classList.add("continued");
@@ -93,10 +110,10 @@ export class Prose {
 
   /** @param {Token[]} blocks */
   #drawTail(blocks) {
-    this.#tail = blocks.length ? this.#drawn(blocks) : [];
+    this.#tail = groups(blocks).flatMap((group) => this.#drawn(group));
     this.element.append(...this.#tail);
-    const [block] = blocks;
-    this.#code = block?.type === "code" ? /** @type {HTMLElement} */ (this.#tail[0]) : null;
+    const isCode = blocks.length === 1 && blocks[0].type === "code";
+    this.#code = isCode ? /** @type {HTMLElement} */ (this.#tail[0]) : null;
   }
 
   /** @param {Token[]} group @returns {Node[]} */
@@ -119,11 +136,22 @@ const FRAME = 16;
 /** Blocks that the browser lays out together, and passes over while they are out of sight. */
 const CHUNK = 12;
 
-/** The place of the last block that is more than empty lines. @param {Token[]} blocks */
-function lastBlock(blocks) {
-  let last = blocks.length - 1;
-  while (last > 0 && blocks[last].type === "space") last -= 1;
-  return Math.max(last, 0);
+/**
+ * The place of the first block that may still change: the last one, and while that is still in its first line, by which
+ * it is told apart from more of the one before, also that one.
+ *
+ * @param {Token[]} blocks
+ */
+function firstOpen(blocks) {
+  const last = before(blocks, blocks.length);
+  return blocks[last]?.raw.includes("\n") ? last : before(blocks, last);
+}
+
+/** The place of the block before another one, empty lines aside. @param {Token[]} blocks @param {number} place */
+function before(blocks, place) {
+  let found = place - 1;
+  while (found > 0 && blocks[found].type === "space") found -= 1;
+  return Math.max(found, 0);
 }
 
 /**

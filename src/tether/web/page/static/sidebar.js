@@ -26,6 +26,7 @@ export class Sidebar {
     this.#list = el("ul", { class: "conversations" });
     this.#none = el("p", { class: "none", hidden: true });
     this.#more = button({ label: "Show more", class: "small", press: () => void this.#load(true) });
+    this.#more.hidden = true;
     const begin = button({ label: "New conversation", icon: "add", shown: true, class: "begin", press: wishes.begin });
     const head = el("div", { class: "head" }, begin, this.#search);
     this.element = el("nav", { id: "sidebar", "aria-label": "Conversations" }, head, this.#list, this.#none, this.#more);
@@ -73,9 +74,7 @@ export class Sidebar {
       const before = isMore ? this.#next : null;
       const page = await api.list({ search: this.#search.value.trim(), before });
       if (asked !== this.#asked) return;
-      const rest = isMore ? [] : this.#shown.slice(page.conversations.length);
       this.#shown = isMore ? [...this.#shown, ...page.conversations] : page.conversations;
-      if (isMore || !rest.length || !page.next) this.#next = page.next;
       this.#next = page.next;
       this.#draw();
     } catch {

@@ -19,11 +19,11 @@ from tether import (
     UserMessage,
     Video,
 )
-from tether.advice._gen_ai import FINISH_REASONS, Name
+from tether.advice.tracing.conventions import FINISH_REASONS, Name
 from tether.messages import Block
 from tether.model import ModelMessage
 
-__all__ = ()
+__all__ = ("as_json", "finish_reason", "reply_content", "request_content", "result_parts")
 
 JsonPart = Mapping[str, Any]
 

@@ -8,7 +8,15 @@ from typing import Final
 from tether import Model
 from tether.models.catalogue import own_server
 
-__all__ = ()
+__all__ = (
+    "DETAILS_EVENT",
+    "FINISH_REASONS",
+    "SCHEMA_URL",
+    "VERSION",
+    "Name",
+    "provider_and_model",
+    "server_of",
+)
 
 VERSION: Final = "1.44.0"
 """Of the semantic conventions."""

@@ -1,18 +1,4 @@
-"""Traces and metrics for OpenTelemetry, by its conventions for generative AI.
-
-    span                    of                                                  under
-    invoke_agent AGENT      a run                                               what was current at its start
-    chat MODEL              a request: each retry and each fallback is one      its run
-    execute_tool TOOL       a tool call, from when it may run                   its run
-
-The run of a child agent is a span under the tool call that it runs in. While a tool runs, its span is the current one,
-in worker threads too. The code that reads the events of a run keeps the span that it has.
-
-A context is set in the task that it is for, and taken back only there. So nothing is left in the task of a consumer,
-however it leaves.
-
-It needs the extra `otel`, which is the API of OpenTelemetry alone. It does nothing unless the program sets up the SDK.
-"""
+"""The hooks that make spans of runs, requests and calls."""
 
 import os
 import time
@@ -34,15 +20,15 @@ from tether import (
     Usage,
     UsageError,
 )
-from tether.advice._gen_ai import DETAILS_EVENT, Name, provider_and_model, server_of
-from tether.advice._gen_ai_content import (
+from tether.advice.tracing.content import (
     as_json,
     finish_reason,
     reply_content,
     request_content,
     result_parts,
 )
-from tether.advice._telemetry import (
+from tether.advice.tracing.conventions import DETAILS_EVENT, Name, provider_and_model, server_of
+from tether.advice.tracing.telemetry import (
     Attributes,
     Content,
     Operation,
@@ -60,7 +46,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
-__all__ = ("Content", "Price", "tracing")
+__all__ = ("Price", "tracing")
 
 Price = Callable[[AssistantMessage], float]
 

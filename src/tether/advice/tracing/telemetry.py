@@ -10,7 +10,7 @@ import anyio
 from attrs import define, field, frozen
 
 from tether import ModelError, RunContext
-from tether.advice._gen_ai import SCHEMA_URL, Name
+from tether.advice.tracing.conventions import SCHEMA_URL, Name
 
 try:
     from opentelemetry import context as contexts
@@ -31,7 +31,7 @@ except ImportError as error:
         "tether.advice.tracing needs OpenTelemetry: pip install 'tether[otel]'", name=error.name
     ) from error
 
-__all__ = ()
+__all__ = ("Attributes", "Content", "Operation", "Telemetry", "begin", "current_run", "telemetry")
 
 Content: TypeAlias = Literal["NO_CONTENT", "SPAN_ONLY", "EVENT_ONLY", "SPAN_AND_EVENT"]
 """Where the words of a conversation go: nowhere, into spans, into events of their own, or into both."""
