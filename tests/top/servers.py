@@ -1,11 +1,13 @@
 """Servers on loopback that answer as a test says, byte by byte."""
 
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
 from anyio.abc import ByteStream, Listener, SocketAttribute
+from anyio.streams.tls import TLSListener
 from attrs import define, field
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -38,7 +40,10 @@ Reply = Callable[[int], bytes | None]
 
 @asynccontextmanager
 async def serving(
-    reply: bytes | Sequence[bytes] | Reply, *, socket: str | None = None
+    reply: bytes | Sequence[bytes] | Reply,
+    *,
+    socket: str | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Server]:
     """Serve: always the same, one after the other, or what a function says."""
 
@@ -68,7 +73,10 @@ async def serving(
     listener = await _listener(socket)
     address = f"unix:{socket}"
     if socket is None:
-        address = f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}/metrics"
+        port = listener.extra(SocketAttribute.local_port)
+        address = f"http{'s' if tls else ''}://127.0.0.1:{port}/metrics"
+    if tls is not None:
+        listener = TLSListener(listener, tls, standard_compatible=False)
     server = Server(address)
     async with listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, handle)

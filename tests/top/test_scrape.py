@@ -1,6 +1,7 @@
 """Scraping: what servers answer, where credentials go, and the bounds of time and size."""
 
 import gzip
+import ssl
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -196,6 +197,19 @@ async def test_a_unix_socket_is_an_address() -> None:
             assert isinstance(await scraped(server.address), Answer)
             assert isinstance(await scraped(f"{server.address}:/other"), Answer)
     assert [head.split()[1] for head in server.requests] == ["/metrics", "/other"]
+
+
+async def test_a_certificate_is_checked_unless_any_is_accepted() -> None:
+    trustme = pytest.importorskip("trustme", reason="trustme makes the certificates of this test")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    async with serving(PAGE, tls=context) as server:
+        outcome = await scraped(server.address)
+        assert isinstance(outcome, Failure)
+        assert outcome.reason.startswith("its certificate is not accepted: ")
+        assert outcome.reason.endswith(" (--insecure accepts any)")
+        assert server.requests == []
+        assert isinstance(await scraped(server.address, insecure=True), Answer)
 
 
 async def test_a_redirect_does_not_lead_out_of_a_socket() -> None:

@@ -15,7 +15,8 @@ from tether.top.view import View
 
 __all__ = ("has_runs", "runs_lines")
 
-_KNOWN: Final = ("tether_runs_active", "tether_runs_started_total")
+_KNOWN: Final = ("tether_runs_active", "tether_approvals_waiting", "tether_events_unread")
+"""Before the first run, there are only those without labels."""
 _TITLES: Final = ("CALLS", "RATE/s", "MEAN", "P50", "P99", "FIRST")
 _WIDTH: Final = 7
 _WELL: Final = {"ok", "stop", "tool_calls"}
@@ -92,8 +93,8 @@ class _Seen:
 
 def _runs(seen: _Seen) -> Iterator[tuple[str, str]]:
     started = seen.parts("tether_runs_started_total")
-    yield "active", _number(value(seen.parts("tether_runs_active")))
-    yield "started", f"{_number(value(started))} {_number(rate(started))}/s"
+    yield "active", number(_zero(value(seen.parts("tether_runs_active"))))
+    yield "started", f"{number(_zero(value(started)))} {number(_zero(rate(started)))}/s"
     yield from _times(seen.parts("tether_run_duration_seconds", whole=True))
     if viewers := seen.parts("tether_viewers"):
         yield "viewers", _number(value(viewers))
@@ -173,7 +174,7 @@ def _block(
         lines.append(line)
         if failed := _failed(counted[name]):
             lines.append([("class:dim", f"  {failed}")])
-    return lines
+    return lines if counted else [*lines, [("class:dim", "none yet")]]
 
 
 def _cells(counted: list[Part], timed: list[Part]) -> list[str]:
