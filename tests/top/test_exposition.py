@@ -285,7 +285,9 @@ def any_counters(draw: st.DrawFn) -> Metric:
     metric = Metric(draw(ANY_NAMES), draw(TEXT), "histogram" if is_native else "counter")
     for labels in draw(st.lists(LABELS, max_size=3)):
         if is_native:
-            metric.samples.append(Sample(metric.name, labels, None, None, None, draw(natives())))
+            metric.samples.append(
+                Sample(metric.name, labels, math.nan, None, None, draw(natives()))
+            )
         else:
             exemplar = draw(st.none() | EXEMPLARS)
             name = f"{metric.name}_total"
