@@ -6,7 +6,7 @@ from pathlib import Path
 
 import attrs
 
-from benchmarks import backpressure, cancel, decoders, sessions, top
+from benchmarks import backpressure, browser, cancel, decoders, sessions, top
 from benchmarks.measures import Sizes
 from benchmarks.peers import NAMES, peer
 from benchmarks.report import compared, read, record, table, versions
@@ -35,6 +35,11 @@ STUDIES = {
     ),
     "cancel": (cancel.main, 5, "from a cancellation to the end of the connection and the block"),
     "backpressure": (backpressure.main, 1, "what a slow consumer costs in memory"),
+    "browser": (
+        browser.main,
+        100,
+        "a piece of text from the provider to a browser, beside pydantic-ai's adapters",
+    ),
     "sessions": (sessions.main, 2_000, "what opening a long session costs in time and memory"),
     "top": (top.main, 2_000, "what `tether top` spends on a page of 50,000 series"),
 }

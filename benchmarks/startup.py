@@ -7,9 +7,12 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-__all__ = ("commands", "imports")
+__all__ = ("commands", "first_imports", "imports")
+
+FIRST = {"httpx": "import httpx", "tether": "from tether import Agent"}
+"""What a first program imports; `import tether` alone loads what is named later."""
 
 MODULES = {
     "httpx": "httpx",
@@ -28,7 +31,7 @@ def resident():
     with open("/proc/self/status") as file:
         return int(re.search(r"VmRSS:\\s+(\\d+)", file.read())[1])
 before, start = resident(), time.perf_counter()
-import {module}
+{statement}
 print(json.dumps([(time.perf_counter() - start) * 1e3, (resident() - before) / 1024]))
 """
 
@@ -44,19 +47,30 @@ def environment() -> dict[str, str]:
 
 
 def imports(times: int) -> Iterator[tuple[str, float, float]]:
-    """Import each library that is installed.
+    """Import each library that is installed; see `_timed`."""
+    found = {name: m for name, m in MODULES.items() if importlib.util.find_spec(m) is not None}
+    return _timed({name: f"import {module}" for name, module in found.items()}, times)
+
+
+def first_imports(times: int) -> Iterator[tuple[str, float, float]]:
+    """Import what a first program needs; see `_timed`."""
+    return _timed(FIRST, times)
+
+
+def _timed(statements: Mapping[str, str], times: int) -> Iterator[tuple[str, float, float]]:
+    """Run each statement in a fresh interpreter.
 
     Args:
+        statements: by the names of peers.
         times: how often; medians are returned.
 
     Returns:
-        Its peer's name, milliseconds, MiB.
+        The peer's name, milliseconds, MiB.
     """
-    found = {name: m for name, m in MODULES.items() if importlib.util.find_spec(m) is not None}
-    seen: dict[str, list[list[float]]] = {name: [] for name in found}
+    seen: dict[str, list[list[float]]] = {name: [] for name in statements}
     for _ in range(times + 1):
-        for name, module in found.items():
-            command = [sys.executable, "-c", PROGRAM.format(module=module)]
+        for name, statement in statements.items():
+            command = [sys.executable, "-c", PROGRAM.format(statement=statement)]
             done = subprocess.run(command, env=environment(), capture_output=True, check=True)
             seen[name].append(json.loads(done.stdout.splitlines()[-1]))
     for name, [_, *figures] in seen.items():  # the first may have compiled

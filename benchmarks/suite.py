@@ -100,6 +100,7 @@ def names() -> Mapping[str, str]:
     return {
         **{measure.name: measure.about for measure in MEASURES},
         "import": "`import` in a fresh interpreter",
+        "first": "`from tether import Agent` in a fresh interpreter, against `import httpx`",
         "help": "`tether --help`, against an interpreter that imports httpx",
     }
 
@@ -148,7 +149,9 @@ class Suite:
     def run(self, name: str) -> Iterator[Figure]:
         """Measure one of `names`."""
         if name == "import":
-            yield from self._imported()
+            yield from self._imported("import", startup.imports)
+        elif name == "first":
+            yield from self._imported("first", startup.first_imports)
         elif name == "help":
             took = dict(startup.commands(self.sizes.starts))
             yield figure("help", "", "-", "httpx", Column("ms", float), took)
@@ -160,12 +163,14 @@ class Suite:
     def _wants(self, name: str, base: str) -> bool:
         return not self.only or name in {*self.only, base}
 
-    def _imported(self) -> Iterator[Figure]:
-        found = [row for row in startup.imports(self.sizes.starts) if self._wants(row[0], "httpx")]
+    def _imported(
+        self, measure: str, timed: Callable[[int], Iterator[tuple[str, float, float]]]
+    ) -> Iterator[Figure]:
+        found = [row for row in timed(self.sizes.starts) if self._wants(row[0], "httpx")]
         for at, unit in ((1, "ms"), (2, "MiB")):
             seen: dict[str, Any] = {row[0]: row[at] for row in found}
             for name in seen:
-                yield figure("import", "", "-", name, Column(unit, float, aim=1.3), seen)
+                yield figure(measure, "", "-", name, Column(unit, float, aim=1.3), seen)
 
     def _measured(self, measure: Measure) -> Iterator[Figure]:
         wanted = {

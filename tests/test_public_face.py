@@ -1,9 +1,11 @@
 """What `import tether` gives, and what it costs."""
 
+import ast
 import importlib
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,14 +13,41 @@ import tether
 
 
 def test_the_root_exports_what_it_imports_and_nothing_else() -> None:
-    public = {name for name in vars(tether) if not name.startswith("_")}
-    modules = {name for name, value in vars(tether).items() if type(value).__name__ == "module"}
-    assert set(tether.__all__) == public - modules
+    """Checkers read the imports; programs get each name from its place when they first use it."""
+    places = vars(tether)["_PLACES"]
+    body = ast.parse(Path(tether.__file__).read_text()).body
+    checked = next(node for node in body if isinstance(node, ast.If))
+    imported = {
+        node.module: {alias.name for alias in node.names}
+        for node in checked.body
+        if isinstance(node, ast.ImportFrom)
+    }
+    assert imported == {module: set(names.split()) for module, names in places.items()}
+    assert {*tether.__all__} == {name for names in places.values() for name in names.split()}
+    assert [name for name in tether.__all__ if not hasattr(tether, name)] == []
+    assert {*tether.__all__} <= {*dir(tether)}
     assert list(tether.__all__) == sorted(tether.__all__)
 
 
+def test_the_root_knows_the_public_modules_and_nothing_that_is_not_there() -> None:
+    assert tether.stream.EventSink.__module__ == "tether.stream"
+    with pytest.raises(AttributeError, match="module 'tether' has no attribute 'nothing'"):
+        _ = tether.nothing  # type: ignore[attr-defined]
+    with pytest.raises(ImportError, match="cannot import name 'nothing'"):
+        exec("from tether import nothing")
+
+
+def test_a_program_pays_for_what_it_names() -> None:
+    code = "import sys, tether; print(*(name for name in sys.modules if name[:7] == 'tether.'))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
 def test_importing_tether_does_not_import_what_a_program_may_never_use() -> None:
-    program = "import sys, tether, tether.advice; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    program = (
+        "import sys; from tether import *; import tether.advice; "
+        "print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )

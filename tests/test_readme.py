@@ -102,7 +102,9 @@ def line_of(guide: Path, block: re.Match[str]) -> int:
 def environment(folder: Path) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.endswith("_API_KEY")}
     own = {"TETHER_CONFIG_HOME": folder / "config", "TETHER_DATA_HOME": folder / "data"}
-    return {**kept, **{key: str(path) for key, path in own.items()}}
+    # As in an environment that was activated: the programs find the command `tether`.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return {**kept, "PATH": path, **{key: str(path) for key, path in own.items()}}
 
 
 def run(folder: Path, *command: str, together: bool = False) -> subprocess.CompletedProcess[str]:

@@ -7,10 +7,10 @@ import pytest
 
 from tether import Agent, Session, UsageError, UserMessage, model_from_name
 from tether.cli.arguments import parse
+from tether.cli.assembly import chosen_model
 from tether.cli.conversation import Conversation
 from tether.cli.default_model import chosen_address, held_with
 from tether.cli.extensions import App
-from tether.cli.main import _model
 from tether.cli.session_files import new_session_path
 from tether.cli.slash_commands import slash_commands
 from tether.models.catalogue import own_server
@@ -43,7 +43,9 @@ def resumed(path: Path, *words: str) -> tuple[str, str | None]:
     arguments: Any = parse(["resume", *words], Terminal())  # type: ignore[arg-type]  # as far as it is asked
     with Session.open(path) as session:
         app = App(Agent("offline", session=session), slash_commands())
-        model = _model(arguments, app, VENDOR, path)
+        model = chosen_model(
+            app, model=arguments.model, base_url=arguments.base_url, path=path, environ=VENDOR
+        )
     return model.name, own_server(model)
 
 

@@ -61,7 +61,7 @@ async def served(
     config.bind = [f"127.0.0.1:{port}"]
     config.errorlog = None
     config.graceful_timeout = 0.1
-    config.shutdown_timeout = 1
+    config.shutdown_timeout = 30
     stop = anyio.Event()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_serve, gate, config, stop)
@@ -72,7 +72,7 @@ async def served(
             yield f"http://127.0.0.1:{port}/mcp", gate
         finally:
             stop.set()
-            tasks.cancel_scope.deadline = anyio.current_time() + 3
+            tasks.cancel_scope.deadline = anyio.current_time() + 30
 
 
 async def _serve(app: Any, config: Config, stop: anyio.Event) -> None:

@@ -8,17 +8,14 @@ from typing import Final, Literal
 
 from attrs import frozen
 
-from tether import Agent, Tool, known_models
+from tether import Agent, known_models
 from tether.acp import serve_stdio
-from tether.approvals import approval
-from tether.cli.assembly import INNERMOST, chosen_model, extend, new_agent
+from tether.cli.assembly import agent_of_conversation, chosen_model, extend, new_agent
 from tether.cli.extensions import App
-from tether.cli.permission import is_asked_about
 from tether.cli.session_files import session_folder
 from tether.cli.slash_commands import slash_commands
 from tether.cli.streams import warn
 from tether.host import Conversation, FolderStore
-from tether.toolbox import coding_tools
 
 __all__ = ()
 
@@ -83,20 +80,7 @@ def _models(agent: Agent) -> Sequence[str]:
 
 
 def _made(template: Agent, approve: str, conversation: Conversation, folder: Path) -> Agent:
-    """Make the agent of a session: like that of the terminal, with tools in its folder."""
-    own = {tool.name: tool for tool in coding_tools(folder)}
-    agent = template.copy(
-        tools=[own.get(tool.name, tool) if _is_ours(tool) else tool for tool in template.tools]
-    )
-    if approve != "none":
-        asked = is_asked_about if approve == "changes" else None
-        agent.hooks.add("around_tool", approval(conversation.approve, tools=asked), depth=INNERMOST)
-    return agent
-
-
-def _is_ours(tool: Tool) -> bool:
-    """Say whether a tool is one of the toolbox, and no extension's of the same name."""
-    return tool.function.__module__.startswith("tether.toolbox.")
+    return agent_of_conversation(template, approve, folder, conversation)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,10 +4,11 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from tether import Agent, Limits, Model, Session
+from tether import Agent, Limits, Model, Session, Tool
 from tether.advice import compact
+from tether.approvals import approval
 from tether.cli.default_model import chosen_address, default_model, held_with
 from tether.cli.door import BOLD, YELLOW, styled, visible
 from tether.cli.extensions import App, configuration_folder, load_extensions
@@ -15,6 +16,9 @@ from tether.cli.keyboard import forget_typed
 from tether.cli.permission import Ask, is_asked_about, permission
 from tether.cli.streams import warn
 from tether.toolbox import coding_tools
+
+if TYPE_CHECKING:
+    from tether.host import Conversation
 
 __all__ = ()
 
@@ -37,6 +41,32 @@ def new_agent(*, system: str | None, max_turns: int | None, session: Session | N
 def add_permission(agent: Agent, ask: Ask | None) -> None:
     """Have an agent ask before a tool may destroy something; None denies it."""
     agent.hooks.add("around_tool", permission(is_asked_about, ask), depth=INNERMOST)
+
+
+def agent_of_conversation(
+    template: Agent, approve: str, folder: Path, conversation: "Conversation"
+) -> Agent:
+    """Make the agent of a conversation in a host: like that of the terminal, with tools of its own.
+
+    Args:
+        template: the agent of the terminal.
+        approve: which calls wait for an answer in the host: `changes`, `all` or `none`.
+        folder: what the tools are confined to.
+        conversation: the conversation.
+    """
+    own = {tool.name: tool for tool in coding_tools(folder)}
+    agent = template.copy(
+        tools=[own.get(tool.name, tool) if _is_ours(tool) else tool for tool in template.tools]
+    )
+    if approve != "none":
+        asked = is_asked_about if approve == "changes" else None
+        agent.hooks.add("around_tool", approval(conversation.approve, tools=asked), depth=INNERMOST)
+    return agent
+
+
+def _is_ours(tool: Tool) -> bool:
+    """Say whether a tool is one of the toolbox, and no extension's of the same name."""
+    return tool.function.__module__.startswith("tether.toolbox.")
 
 
 def extend(app: App, ask: Callable[[Path], bool]) -> None:

@@ -3,13 +3,15 @@
 import argparse
 import json
 import os
+import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, Final
 
 from tether import UsageError
 from tether.cli.assembly import chosen_model, new_agent
-from tether.cli.door import notes
+from tether.cli.door import as_door, notes
 from tether.cli.extensions import App, configuration_folder
 from tether.cli.mcp_servers import PERSONAL, PROJECT, described, signed_in
 from tether.cli.permission import is_asked_about
@@ -280,9 +282,12 @@ async def served(options: argparse.Namespace) -> int:
 
     agent = new_agent(system=None, max_turns=None, session=None)
     agent.name = "tether"
-    agent.model = chosen_model(App(agent), model=options.model, base_url=None, path=None)
+    if not options.tools:
+        agent.model = chosen_model(App(agent), model=options.model, base_url=None, path=None)
     ask_about = None if options.yes else is_asked_about
-    await mcp.serve(agent, tools=options.tools, ask_about=ask_about).stdio()
+    # The protocol goes to the stream itself: what passes the door is text for people.
+    with redirect_stdout(as_door(sys.stdout).stream):
+        await mcp.serve(agent, tools=options.tools, ask_about=ask_about).stdio()
     return 0
 
 

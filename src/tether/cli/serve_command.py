@@ -12,18 +12,21 @@ from typing import TYPE_CHECKING, Final, Literal
 import anyio
 from attrs import frozen
 
-from tether import Agent, Tool, UsageError
-from tether.approvals import approval
-from tether.cli.assembly import INNERMOST, chosen_model, extend, is_trusted, new_agent
+from tether import Agent, UsageError
+from tether.cli.assembly import (
+    agent_of_conversation,
+    chosen_model,
+    extend,
+    is_trusted,
+    new_agent,
+)
 from tether.cli.door import visible
 from tether.cli.extensions import App
-from tether.cli.permission import is_asked_about
 from tether.cli.session_files import make_private_folder, open_private, session_folder
 from tether.cli.signals import INTERRUPTED, interrupted
 from tether.cli.slash_commands import slash_commands
 from tether.host import Conversation, FolderStore, Store
 from tether.stores import conversations_at
-from tether.toolbox import coding_tools
 from tether.web import Tokens
 from tether.web.application import made_site, site_application
 from tether.web.serving import listening
@@ -102,7 +105,7 @@ def parse_serve(words: Sequence[str]) -> ServeArguments:
         model=app.agent.model.name,
         backend=options.backend,
         metrics=_metrics(is_demanded=options.metrics),
-        make_agent=partial(_made, app.agent, options.approve),
+        make_agent=partial(agent_of_conversation, app.agent, options.approve, Path(".")),
     )
 
 
@@ -114,23 +117,6 @@ def _metrics(*, is_demanded: bool) -> "Metrics | None":
             raise UsageError(str(error)) from error
         return None
     return Metrics()
-
-
-def _made(template: Agent, approve: str, conversation: Conversation) -> Agent:
-    """Make the agent of a conversation: like that of the terminal, with tools of its own."""
-    own = {tool.name: tool for tool in coding_tools(".")}
-    agent = template.copy(
-        tools=[own.get(tool.name, tool) if _is_ours(tool) else tool for tool in template.tools]
-    )
-    if approve != "none":
-        asked = is_asked_about if approve == "changes" else None
-        agent.hooks.add("around_tool", approval(conversation.approve, tools=asked), depth=INNERMOST)
-    return agent
-
-
-def _is_ours(tool: Tool) -> bool:
-    """Say whether a tool is one of the toolbox, and no extension's of the same name."""
-    return tool.function.__module__.startswith("tether.toolbox.")
 
 
 async def serve(arguments: ServeArguments) -> int:

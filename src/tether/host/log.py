@@ -25,6 +25,7 @@ import attrs
 from attrs import define
 
 from tether import (
+    AgentEnd,
     Event,
     Message,
     MessageEnd,
@@ -81,6 +82,8 @@ class Log:
         self.message_count = 0
         """How many messages have ended."""
         self.last_message: Message | None = None
+        self.last_end = 0
+        """The number of the last `AgentEnd`."""
         self.size = 0
         """About how many bytes it holds, the messages included."""
 
@@ -131,6 +134,8 @@ class Log:
             self.settled = self.number
             self.message_count += 1
             self.last_message = event.message
+        elif isinstance(event, AgentEnd):
+            self.last_end = self.number
         return self.number
 
     def after(self, number: int) -> tuple[int, Event] | None:

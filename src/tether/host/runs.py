@@ -229,11 +229,9 @@ class Runs:
 
     def _close(self, first: int, prompt: Queued | None, error: Exception) -> None:
         """Have the log of a run that has failed end as it must."""
-        log = self._feed.log
-        last = log.after(log.number - 1)
-        if last is not None and last[0] >= first and isinstance(last[1], AgentEnd):
+        if self._feed.log.last_end >= first:
             return
-        if log.number < first:
+        if self._feed.log.number < first:
             self._feed.append(AgentStart())
             if prompt is not None:
                 self.agent.steer(prompt)
