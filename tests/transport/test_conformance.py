@@ -297,6 +297,29 @@ async def test_a_kept_connection_makes_room_for_one_to_another_server(transport:
             assert (await outcome(client, "GET", server.url))[2] == b"hello"
 
 
+async def test_there_are_never_more_connections_than_may_be() -> None:
+    limits = httpx.Limits(max_connections=2)
+    most = 0
+
+    async def handle(stream: ByteStream, server: Server) -> None:
+        nonlocal most
+        while True:
+            await read_request(stream, server)
+            most = max(most, len(client._transport._pool._open))  # type: ignore[attr-defined]
+            await stream.send(HELLO)
+
+    async with (
+        serving(handle) as one,
+        serving(handle) as other,
+        client_of("ours", limits=limits) as client,
+    ):
+        await outcome(client, "GET", one.url)
+        async with anyio.create_task_group() as tasks:
+            for number in range(8):
+                tasks.start_soon(outcome, client, "GET", (other, one)[number % 2].url)
+    assert most <= 2
+
+
 async def test_a_client_that_stops_reading_stops_the_server() -> None:
     sent = 0
 

@@ -1,6 +1,7 @@
 """Our readers against h11: what is taken and what is refused, wherever the bytes are cut."""
 
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -137,3 +138,27 @@ def test_what_is_malformed_comes_to_light_behind_what_came_before_it() -> None:
     answer = BAD["a size in letters"]
     read = by_ours("GET", [answer.data], closes=False)
     assert (read.body, read.end) == (b"hello", "illegal chunk header: bytearray(b'xyz\\r\\n')")
+
+
+RECORDINGS = sorted(
+    (Path(__file__).parents[2].parent / "shared" / "recordings").glob("*/*/response.*")
+)
+
+
+@pytest.mark.skipif(not RECORDINGS, reason="the folder shared/recordings is not here")
+@pytest.mark.parametrize(
+    "most", [12_000, pytest.param(10_000_000, marks=pytest.mark.thorough)], ids=["short", "all"]
+)
+def test_recordings_come_out_as_they_went_in_byte_by_byte(most: int) -> None:
+    found = read_head(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    assert found is not None
+    for path in RECORDINGS:
+        whole = path.read_bytes()
+        if len(whole) > most:
+            continue
+        lines = whole.splitlines(keepends=True)
+        data = b"".join(b"%x\r\n%b\r\n" % (len(line), line) for line in lines) + b"0\r\n\r\n"
+        for cuts in ([data], [data[at : at + 1] for at in range(len(data))]):
+            body = body_of(found[0], "GET")
+            assert b"".join(map(body.feed, cuts)) == whole
+            assert body.is_over

@@ -172,6 +172,27 @@ async def test_a_server_that_says_no_farewell(
     assert expected in found
 
 
+async def test_what_came_encrypted_behind_an_answer_is_no_answer(
+    server_tls: ssl.SSLContext, trusting: ssl.SSLContext
+) -> None:
+    """Two records, which come together; the second one waits decrypted where no socket shows it."""
+
+    async def handle(stream: ByteStream, server: Server) -> None:
+        await read_request(stream, server)
+        tls: Any = stream
+        tls._ssl_object.write(HELLO)
+        await stream.send(sized(b"smuggled"))
+        await anyio.sleep_forever()
+
+    async with (
+        serving(handle, tls=server_tls, host="localhost") as server,
+        client_of("ours", verify=trusting) as client,
+    ):
+        for _ in range(2):
+            assert (await outcome(client, "GET", server.url))[2] == b"hello"
+        assert server.connections == 2
+
+
 async def test_http2_is_left_to_the_transport_of_httpx() -> None:
     pytest.importorskip("h2", reason="httpx needs h2 for HTTP/2")
     transport = StreamingTransport(http2=True, verify=False)

@@ -136,6 +136,13 @@ class Viewer(AsyncIterator[tuple[int, Event]]):
         finally:
             self._receives = False
 
+    def next_nowait(self) -> tuple[int, Event] | None:
+        """Return the next event if it is there; else None. It is no checkpoint."""
+        found = self._feed.log.after(self.number) if self._state == "following" else None
+        if found is not None:
+            self.number = found[0]
+        return found
+
     async def _next(self) -> tuple[int, Event]:
         self._join()
         self._since_checkpoint += 1

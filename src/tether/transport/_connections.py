@@ -30,7 +30,8 @@ class Origin:
     @classmethod
     def of(cls, url: httpx.URL) -> "Origin":
         """Return where requests to an address go."""
-        port = url.port or (443 if url.scheme == "https" else 80)
+        default = 443 if url.scheme == "https" else 80
+        port = default if url.port is None else url.port
         return cls(url.scheme, url.raw_host.decode("ascii"), port)
 
 
@@ -57,7 +58,8 @@ class Connection:
     def is_readable(self) -> bool:
         """Whether something has come that was not asked for: the end of the connection, as a rule."""
         raw = self.stream.extra(SocketAttribute.raw_socket, None)
-        return raw is None or _is_readable(raw)
+        tls = self.stream.extra(TLSAttribute.ssl_object, None)
+        return raw is None or _is_readable(raw) or (tls is not None and _holds_more(tls))
 
     async def send(self, data: bytes, seconds: float | None) -> None:
         """Send bytes.
@@ -76,7 +78,7 @@ class Connection:
             with anyio.move_on_after(seconds):
                 await self.stream.send(data)
                 return
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError, ssl.SSLError) as error:
             raise httpx.WriteError(str(error)) from error
         raise httpx.WriteTimeout("")
 
@@ -189,3 +191,14 @@ def _is_readable(raw: socket.socket) -> bool:
     poll = select.poll()
     poll.register(raw, select.POLLIN)
     return bool(poll.poll(0))
+
+
+def _holds_more(tls: ssl.SSLObject) -> bool:
+    """Whether something that came encrypted was not read; the connection is of no use if so."""
+    try:
+        tls.read(1)
+    except ssl.SSLWantReadError:
+        return False
+    except ssl.SSLError:
+        return True
+    return True

@@ -28,6 +28,8 @@ class Pool:
         self._tls = tls
         self._turns = None if most is None else anyio.Semaphore(most, fast_acquire=True)
         """One for each request that may have a connection at once."""
+        self._taken = 0
+        """Requests that have a connection, or open one."""
         self._open: set[Connection] = set()
         self._kept: list[Connection] = []
         """Those without a request; the one that was used last stands last."""
@@ -56,7 +58,7 @@ class Pool:
                 if not kept.is_readable:
                     return kept
                 await self._close(kept)
-            while len(self._open) >= self._most and self._kept:
+            while self._taken + len(self._kept) > self._most and self._kept:
                 await self._close(self._kept.pop(0))
             connection = await connect(
                 origin,
@@ -106,20 +108,25 @@ class Pool:
             await self._close(connection)
 
     async def _wait_for_turn(self, seconds: float | None) -> None:
-        if self._turns is None:
-            return
-        try:
-            self._turns.acquire_nowait()
-        except anyio.WouldBlock:
-            pass
-        else:
-            return
+        if self._turns is not None:
+            try:
+                self._turns.acquire_nowait()
+            except anyio.WouldBlock:
+                pass  # and out of the handler: what is raised while we wait has no further context
+            else:
+                self._taken += 1
+                return
+            await self._turn_of(self._turns, seconds)
+        self._taken += 1
+
+    async def _turn_of(self, turns: anyio.Semaphore, seconds: float | None) -> None:
         with anyio.move_on_after(seconds):
-            await self._turns.acquire()
+            await turns.acquire()
             return
         raise httpx.PoolTimeout("")
 
     def _end_turn(self) -> None:
+        self._taken -= 1
         if self._turns is not None:
             self._turns.release()
 

@@ -17,6 +17,11 @@ __all__ = ("listening", "serve")
 _GRACE: Final = 5.0
 """Seconds that requests have to end."""
 
+_BACKLOG: Final = 1024
+"""Connections that wait to be taken: a page and its viewers come back all at once."""
+_IDLE: Final = 75.0
+"""Seconds that a connection is kept between two requests; longer than by clients, who might use it as it closes."""
+
 
 def listening(host: str, port: int) -> socket.socket:
     """Listen at an address.
@@ -30,7 +35,7 @@ def listening(host: str, port: int) -> socket.socket:
     """
     try:
         [(family, *_), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        return socket.create_server((host, port), family=family, backlog=256)
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise UsageError(
             f"cannot listen at {host}, port {port}: {error.strerror or error}"
@@ -79,4 +84,6 @@ def _config(listener: socket.socket) -> Config:
     config.accesslog = None
     config.loglevel = "WARNING"
     config.graceful_timeout = _GRACE
+    config.backlog = _BACKLOG
+    config.keep_alive_timeout = _IDLE
     return config

@@ -145,7 +145,7 @@ class HttpModel:
             return
         key = await resolved_key(self.key)
         waiting = Waiting()
-        reply: ReplyStream | None = None
+        begun: list[ReplyStream] = []
         with within(waiting.scope):
             answer = await self._answered(self._connection, request, key, waiting)
             try:
@@ -161,12 +161,14 @@ class HttpModel:
                         first_byte_timeout=answer.time_left,
                         idle_timeout=self.idle_timeout,
                     )
+                    begun.append(reply)
                     yield reply
             finally:
                 await answer.aclose()
         # The consumer has caught the timeout, and was cancelled when it went on to wait in the block.
-        if reply is not None and reply.error is not None and waiting.scope.cancelled_caught:
-            raise reply.error
+        for reply in begun:
+            if reply.error is not None and waiting.scope.cancelled_caught:
+                raise reply.error
 
     def _open(self) -> httpx.AsyncBaseTransport:
         if self.transport is not None:
