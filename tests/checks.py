@@ -13,8 +13,8 @@ import os
 import subprocess
 import sys
 import tempfile
-import tomllib
 import time
+import tomllib
 import venv
 import zipfile
 from collections.abc import Callable, Sequence
