@@ -6,17 +6,24 @@ No I/O.
 import difflib
 import re
 from collections.abc import Iterable, Sequence
+from typing import get_args
 
 from tether._scopes.exceptions import described
-from tether.messages import Text, ToolCall, ToolResultMessage
+from tether.messages import Outcome, Text, ToolCall, ToolResultMessage
 from tether.serialize import to_builtins
 
 __all__ = ("refusal", "unkeepable")
 
+_OUTCOMES = get_args(Outcome)
+
 
 def unkeepable(message: ToolResultMessage) -> str | None:
     """Say why a result cannot be kept, if so: what tools and hooks make of it is theirs."""
-    if message.details is None and all(map(_is_plain, message.content)):
+    if (
+        message.details is None
+        and message.outcome in _OUTCOMES
+        and all(map(_is_plain, message.content))
+    ):
         return None
     try:
         to_builtins(message)

@@ -8,6 +8,7 @@ import anyio
 import pytest
 from starlette.applications import Starlette
 from tests.web.asgi import opened
+from tests.web.protocols.vercel_rules import UiMessage
 
 import tether
 from tether.host import Conversation
@@ -442,6 +443,37 @@ async def test_stop_ends_a_run_and_what_is_said_next_is_answered_by_itself() -> 
         assert told[0]["messageId"] == "u2.reply"
         assert "".join(c.get("delta", "") for c in told) == "Whole."
         assert told[-1]["type"] == "finish"
+
+
+async def test_a_page_that_is_loaded_again_begins_with_what_the_stream_has_told() -> None:
+    """Part for part; the message that is being made comes with the stream that is resumed."""
+    waits = anyio.Event()
+    first = [tether.Thinking("Hm."), "Let me.", call("delete", path="a")]
+    site = Site(first, "Done.", ["Half", Pause(reached=waits)])
+    async with opened(site.app) as client:
+        asked = chunks(await vercel(client, ui("go")))
+        waiting = (await client.get("/vercel/t/messages")).json()
+        assert [message["role"] for message in waiting] == ["user"]
+        (id_,) = (c["approvalId"] for c in asked if c["type"] == "tool-approval-request")
+        rest = chunks(await vercel(client, ui_answers(**{id_: True})))
+        message = UiMessage()
+        message.read(asked, version=6)
+        message.read(rest, version=6)
+        said, loaded = (await client.get("/vercel/t/messages")).json()
+        assert said["parts"] == ui("go")["parts"]
+        assert loaded["id"] == message.id
+        assert len(loaded["parts"]) == len(message.parts)
+        for part, shown in zip(loaded["parts"], message.parts, strict=True):
+            names = {"type", "text", "toolCallId", "toolName", "state", "input", "output"}
+            assert {k: v for k, v in part.items() if k in names - {"state"}} == {
+                k: v for k, v in shown.items() if k in names - {"state"}
+            }
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(vercel, client, ui("more", "u2"))
+            await waits.wait()
+            assert len((await client.get("/vercel/t/messages")).json()) == 3
+            await client.post("/vercel/t/stop", json={})
+        assert len((await client.get("/vercel/t/messages")).json()) == 4
 
 
 @pytest.mark.parametrize("path", ["/vercel/nobody/stop", "/ag-ui/nobody/stop"])

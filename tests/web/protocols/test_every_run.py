@@ -1,14 +1,19 @@
 """Every run obeys the rules of every protocol, wherever it is cut into segments."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
+import anyio
+import pytest
 from hypothesis import given, settings
 from tests.web.protocols.ag_ui_rules import Thread
-from tests.web.protocols.told import Plan, plans, told
+from tests.web.protocols.told import Plan, ask, plans, told
 from tests.web.protocols.vercel_rules import UiMessage
 
 import tether
+from tether.approvals import approval
+from tether.testing import Pause, ScriptedModel, call
 from tether.web.protocols.ag_ui_events import AgUiRun
 from tether.web.protocols.openai_chunks import ChatCompletion
 from tether.web.protocols.vercel_chunks import UiMessageStream, Version
@@ -116,3 +121,44 @@ def _check_chat_completion(events: Sequence[tether.Event]) -> None:
     whole = fold.whole()
     assert whole["choices"][0]["message"]["content"] == content
     assert whole["usage"] == usage["usage"]
+
+
+@pytest.mark.parametrize("inner_calls", [[call("ask", what="it")], ["Let me think.", Pause()]])
+def test_a_call_that_is_stopped_leaves_nothing_open_of_the_agent_inside_it(
+    inner_calls: list[Any],
+) -> None:
+    """An agent whose call is over has no more events: not even the ends of its calls."""
+
+    async def stopped() -> list[tether.Event]:
+        inner = tether.Agent(ScriptedModel(inner_calls), tools=[ask], name="inner")
+        inner.around_tool(approval(_never))
+        agent = tether.Agent(
+            ScriptedModel(call("inner", request="go"), "Done."),
+            tools=[inner.as_tool("inner", "Go.")],
+        )
+        events: list[tether.Event] = []
+        async with agent.run("Go.") as run:
+            async for event in run:
+                events.append(event)
+                if isinstance(event, tether.ToolExecutionUpdate) and isinstance(
+                    event.event, tether.ApprovalRequested | tether.MessageUpdate
+                ):
+                    with suppress(tether.UsageError):
+                        run.cancel_tool(event.call_id)
+        return events
+
+    events = anyio.run(stopped)
+    assert any(isinstance(e, tether.AgentEnd) and e.stop_reason == "stop" for e in events)
+    check(events)
+    # Where the events of the agent stop with its call, the end of that call is all that shows it.
+    ends = [e for e in events if not isinstance(e, tether.ToolExecutionUpdate) or _opens(e.event)]
+    check(ends)
+
+
+def _opens(event: tether.Event | None) -> bool:
+    return not isinstance(event, tether.AgentEnd | tether.ToolExecutionEnd | tether.TurnEnd)
+
+
+async def _never(_: tether.Invocation) -> bool:
+    await anyio.sleep_forever()
+    return False

@@ -274,8 +274,11 @@ class AgUiRun:
 
     def _left(self, run: OpenRun, why: str) -> Iterator[Json]:
         """End an agent inside a call that was cut off: what it had open, and itself."""
-        for step in run.blocks.end(AssistantMessage(())):
+        for step in run.blocks.end(AssistantMessage(())) if run.replying else ():
             yield from self._step(run, step)
+        for call_id in run.calls:
+            stopped = ToolResultMessage(call_id, "", f"Stopped: {why}.", outcome="interrupted")
+            yield self._result(run, run.blocks.id_of_call(call_id), stopped)
         if (name := self._steps.pop(run.id, "")) != "":
             yield self._of(run, "STEP_FINISHED", stepName=name)
         if run in self._shown:

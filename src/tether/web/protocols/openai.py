@@ -19,7 +19,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Scope
 
-from tether import AgentEnd, ApprovalRequested, Deny, Event, ToolExecutionUpdate, UsageError
+from tether import (
+    AgentEnd,
+    ApprovalRequested,
+    Deny,
+    Event,
+    MessageUpdate,
+    ToolExecutionUpdate,
+    UsageError,
+)
 from tether.embedding.disconnect import until_disconnect
 from tether.host import Conversation, LimitReachedError, NotFoundError
 from tether.messages import Failure
@@ -40,6 +48,7 @@ _PATIENCE: Final = 10
 """Seconds for forgetting a conversation."""
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+Send = Callable[[list[Json], bool], Awaitable[None]]
 
 
 def routes(site: Site) -> Sequence[BaseRoute]:
@@ -94,11 +103,11 @@ class _Asked:
             include_usage=options is not None and options.include_usage,
         )
 
-    async def answer(self, send: Callable[[list[Json]], Awaitable[None]]) -> AgentEnd:
+    async def answer(self, send: Send) -> AgentEnd:
         """Have a conversation answer the request, and forget it.
 
         Args:
-            send: gets the chunks of each event.
+            send: gets the chunks of each event, and whether it shows that the model answers.
 
         Returns:
             How the run ended.
@@ -108,14 +117,16 @@ class _Asked:
         """
         talk = await self._site.conversation(self.request)
         try:
-            talk.agent.reset(self._messages)
+            # It has what `make_agent` has given it; nothing was said yet.
+            talk.agent.reset([*talk.agent.messages, *self._messages])
             async with talk.follow(talk.number) as viewer:
                 talk.say(self._prompt)
                 async for _, event in viewer:
                     _deny(talk, event)
                     if isinstance(event, AgentEnd) and event.error is not None:
                         return event
-                    await send(list(self.fold.take(event)))
+                    chunks = list(self.fold.take(event))
+                    await send(chunks, isinstance(event, MessageUpdate))
                     if isinstance(event, AgentEnd):
                         return event
             raise Refusal(503, "ended", f"the conversation has ended: {talk.ended}")
@@ -141,7 +152,7 @@ async def _whole(asked: _Asked) -> Response:
     return Response(status_code=499)  # nobody reads it
 
 
-async def _ignore(_: list[Json]) -> None:
+async def _ignore(_chunks: list[Json], _answers: bool) -> None:  # noqa: FBT001 - as it is called
     """Wait for the whole."""
 
 
@@ -155,8 +166,8 @@ class _Streamed(StreamedResponse):
     async def write(self, scope: Scope, body: Body) -> None:
         """Write the chunks; see `StreamedResponse`."""
 
-        async def send(chunks: list[Json]) -> None:
-            if chunks and not body.begun:
+        async def send(chunks: list[Json], answers: bool) -> None:  # noqa: FBT001 - as above
+            if answers and not body.begun:
                 chunks = [*self._asked.fold.begin(), *chunks]
             if chunks:
                 await body.send(b"".join(frame(as_json(chunk)) for chunk in chunks))
@@ -166,7 +177,7 @@ class _Streamed(StreamedResponse):
             if end.error is not None and not body.begun:
                 raise _failed(end.error)
         if end.error is not None:
-            await send([as_error(end.error)])
+            await send([as_error(end.error)], True)  # noqa: FBT003
         await body.send(b"data: [DONE]\n\n")
 
 

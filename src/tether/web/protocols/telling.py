@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import takewhile
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -89,6 +90,13 @@ class LastRun:
     def is_over(self) -> bool:
         """Whether it has ended, or there is none."""
         return not self.events or isinstance(self.events[-1][1], AgentEnd)
+
+    @property
+    def before(self) -> Sequence[Message]:
+        """The messages before it, and with what it began."""
+        ended = [event.message for _, event in self.events if isinstance(event, MessageEnd)]
+        prompts = list(takewhile(lambda message: isinstance(message, UserMessage), ended))
+        return [*self.messages[: len(self.messages) - len(ended)], *prompts]
 
     @property
     def prompt_id(self) -> str | None:

@@ -2,6 +2,7 @@
 
     POST /vercel                what was said, or answered about calls; the answer streams
     GET  /vercel/{id}/stream    the message that is being made, from its beginning; 204 where none is
+    GET  /vercel/{id}/messages  what a page begins with: all messages but the one that is being made
     POST /vercel/{id}/stop      {} ends the run
 
 With `?sdk=7` version 7 of the SDK gets chunks that version 6 refuses. A reader that leaves ends no run: `stop` does.
@@ -20,11 +21,13 @@ from tether.web.protocols.telling import (
     LastRun,
     Opening,
     Telling,
+    as_json,
     go_on_from_answers,
     last_run,
     say_instead_of_answering,
 )
 from tether.web.protocols.vercel_chunks import UiMessageStream, Version
+from tether.web.protocols.vercel_messages import reply_to, ui_messages
 from tether.web.protocols.vercel_requests import Answers, ChatRequest, Said, turn_of
 from tether.web.refusals import Refusal
 from tether.web.site import Site
@@ -32,6 +35,7 @@ from tether.web.site import Site
 __all__ = ("routes",)
 
 _HEADERS: Final = {"x-vercel-ai-ui-message-stream": "v1"}
+_FRESH: Final = {"cache-control": "no-store"}
 _DONE: Final = b"data: [DONE]\n\n"
 
 
@@ -59,6 +63,12 @@ def routes(site: Site) -> Sequence[BaseRoute]:
             return Response(status_code=204)
         return await _again(talk, version)
 
+    async def messages(request: Request) -> Response:
+        talk = await site.conversation(request, request.path_params["id"])
+        run = await last_run(talk)
+        told = ui_messages(run.messages if run.is_over else run.before)
+        return Response(as_json(told), media_type="application/json", headers=_FRESH)
+
     async def stop(request: Request) -> Response:
         talk = await site.conversation(request, request.path_params["id"])
         talk.abort()
@@ -67,6 +77,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
     return [
         Route("/vercel", chat, methods=["POST"]),
         Route("/vercel/{id}/stream", resume),
+        Route("/vercel/{id}/messages", messages),
         Route("/vercel/{id}/stop", stop, methods=["POST"]),
     ]
 
@@ -97,7 +108,7 @@ async def _said(talk: Conversation, said: Said, version: Version) -> Response:
 
 async def _answered(talk: Conversation, answers: Answers, version: Version) -> Response:
     run = await last_run(talk)
-    fold = UiMessageStream(_reply_in(run), version=version)
+    fold = UiMessageStream(reply_to(run.prompt_id), version=version)
     after = go_on_from_answers(talk, run, fold, answers.verdicts)
     opening = Opening(fold, list(fold.begin()), "follow_answers")
     return _telling(talk, lambda _: opening, run=LastRun(), after=after)
@@ -105,16 +116,18 @@ async def _answered(talk: Conversation, answers: Answers, version: Version) -> R
 
 async def _again(talk: Conversation, version: Version) -> Response:
     run = await last_run(talk)
-    if talk.state == "idle" or run.is_over:
-        return Response(status_code=204)
-    return _told(talk, run, version)
+    if not run.is_over:
+        return _told(talk, run, version)
+    if talk.state != "idle" and talk.queued:
+        return _told(talk, run, version, said=talk.queued[0].id)  # it is about to begin
+    return Response(status_code=204)
 
 
 def _told(talk: Conversation, run: LastRun, version: Version, said: str = "") -> Response:
     """Tell a run from its beginning."""
 
     def begun(run: LastRun) -> Opening:
-        fold = UiMessageStream(_reply_in(run), version=version)
+        fold = UiMessageStream(reply_to(run.prompt_id), version=version)
         chunks = [*fold.begin()]
         for _, event in run.events:
             chunks += fold.take(event)
@@ -124,11 +137,6 @@ def _told(talk: Conversation, run: LastRun, version: Version, said: str = "") ->
 
 
 _telling = partial(Telling, end=_DONE, headers=_HEADERS)
-
-
-def _reply_in(run: LastRun) -> str:
-    """The id of the assistant message that a run makes: the same in all streams that tell it."""
-    return f"{run.prompt_id or 'first'}.reply"
 
 
 def _knows(talk: Conversation, message_id: str) -> bool:

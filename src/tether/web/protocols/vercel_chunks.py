@@ -41,6 +41,7 @@ from tether.web.protocols.vercel_parts import (
     arguments_of,
     input_available,
     output_available,
+    output_error,
     output_of,
     preliminary,
     ui_part,
@@ -126,6 +127,8 @@ class UiMessageStream:
                 self._child(run).read(steps)
             return
         gone = self._gone(run, inner)
+        for one in gone:
+            yield from self._cut_off(one)
         self._runs.note(run, inner)
         if run is self._runs.root:
             yield from self._of_run(run, inner)
@@ -146,6 +149,12 @@ class UiMessageStream:
                 return [*self._runs.below(run), run]
             case _:
                 return []
+
+    def _cut_off(self, run: OpenRun) -> Iterator[Json]:
+        """End what is shown of calls of an agent whose own call is over."""
+        for id_ in map(run.blocks.id_of_call, run.calls):
+            if id_ in self._asked:
+                yield output_error(id_, "its agent was stopped")
 
     def _of_run(self, run: OpenRun, event: Event) -> Iterator[Json]:
         match event:
@@ -290,12 +299,7 @@ class UiMessageStream:
             case "denied" if id_ in self._asked:
                 return {"type": "tool-output-denied", "toolCallId": id_}
             case _:
-                return {
-                    "type": "tool-output-error",
-                    "toolCallId": id_,
-                    "errorText": fault_of(result),
-                    "dynamic": True,
-                }
+                return output_error(id_, fault_of(result))
 
 
 _FINISH: Mapping[str, str] = {"stop": "stop", "terminated": "stop", "length": "length"}

@@ -24,6 +24,7 @@ __all__ = (
     "arguments_of",
     "input_available",
     "output_available",
+    "output_error",
     "output_of",
     "preliminary",
     "ui_part",
@@ -101,6 +102,11 @@ def output_available(id_: str, output: object) -> Json:
         "output": output,
         "dynamic": True,
     }
+
+
+def output_error(id_: str, fault: str) -> Json:
+    """Say why a call has no output."""
+    return {"type": "tool-output-error", "toolCallId": id_, "errorText": fault, "dynamic": True}
 
 
 def preliminary(id_: str, output: object) -> Json:
