@@ -8,7 +8,7 @@ import pytest
 from tests.acp.editor import editing, scripted
 from tests.waiting import until_blocked
 
-from tether import Agent, AssistantMessage, Commands, Limits, ModelError, ToolContext, tool
+from tether import Agent, AssistantMessage, Commands, Limits, ModelError, ToolContext, Usage, tool
 from tether.acp.jsonrpc import RpcError
 from tether.host import Conversation
 from tether.testing import Pause, ScriptedModel, call
@@ -252,3 +252,39 @@ async def test_two_sessions_at_once(tmp_path: Path) -> None:
             tasks.start_soon(editor.prompt, one, "hi")
             tasks.start_soon(editor.prompt, two, "hi")
         assert editor.texts().count("Hello.") == 2 or len(editor.texts()) == len("Hello." * 2)
+
+
+async def test_title_and_usage_are_told(tmp_path: Path) -> None:
+    usage = Usage(input_tokens=1000, output_tokens=24)
+    reply = AssistantMessage("Hello.", usage=usage)
+
+    def make(_talk: Conversation, _folder: Path) -> Agent:
+        return Agent(ScriptedModel(reply, name="anthropic:claude-sonnet-4-5"))
+
+    async with editing(make) as editor:
+        session = await editor.new(tmp_path)
+        await editor.prompt(session, "a question")
+        assert editor.of("session_info_update") == [
+            {"sessionUpdate": "session_info_update", "title": "a question"}
+        ]
+        (told,) = editor.of("usage_update")
+        assert (told["used"], told["cost"]["currency"]) == (1024, "USD")
+        assert told["size"] > 100_000
+        assert told["cost"]["amount"] > 0
+
+
+@pytest.mark.parametrize("plan", [[object()], [float("nan")], [b"x"], "x", {"a": {1, 2}}])
+async def test_what_a_tool_puts_into_its_details_does_no_harm(plan: Any, tmp_path: Path) -> None:
+    @tool
+    async def work(context: ToolContext[Any]) -> str:
+        """Work."""
+        await context.update("half \ud800", details={"plan": plan})
+        return "done \ud800"
+
+    def make(_talk: Conversation, _folder: Path) -> Agent:
+        return Agent(ScriptedModel(call("work"), "Fine."), tools=[work])
+
+    async with editing(make) as editor:
+        session = await editor.new(tmp_path)
+        assert await editor.prompt(session, "go") == "end_turn"
+        assert editor.texts() == "Fine."

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.host.hosting import check_log, everything, hosting, told
@@ -91,6 +92,15 @@ async def test_lists_are_in_order_and_come_in_pages(tmp_path: Path) -> None:
         assert paged == listed
         with pytest.raises(UsageError, match="cursor"):
             await host.conversations(before="nonsense")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"limit": 0}, {"limit": -1}, {"limit": 1.5}, {"search": None}, {"owner": 1}], ids=str
+)
+async def test_lists_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
+    async with hosting() as host:
+        with pytest.raises(UsageError, match=next(iter(wrong))):
+            await host.conversations(**wrong)
 
 
 async def test_conversations_that_are_held_are_in_their_place_in_the_list(tmp_path: Path) -> None:

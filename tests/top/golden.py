@@ -1,5 +1,6 @@
 """Screens that are kept as text. `TETHER_WRITE_SCREENS=1` writes them anew: look at them before they are kept."""
 
+import difflib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,4 +14,5 @@ def is_kept(name: str, lines: Sequence[str]) -> None:
     text = "\n".join(line.rstrip() for line in lines).rstrip() + "\n"
     if os.environ.get("TETHER_WRITE_SCREENS"):
         path.write_text(text, encoding="utf-8")
-    assert text == path.read_text(encoding="utf-8")
+    before = path.read_text(encoding="utf-8")
+    assert text == before, "\n".join(difflib.ndiff(before.splitlines(), text.splitlines()))

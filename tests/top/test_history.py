@@ -157,6 +157,14 @@ def test_a_histogram_may_lack_its_last_bucket() -> None:
     assert quantiles(parts(kept), [0.25, 0.99]) == [0.1, 1]
 
 
+def test_a_histogram_may_lack_its_count_and_sum() -> None:
+    page = '# TYPE h histogram\nh_bucket{{le="1"}} {}\nh_bucket{{le="+Inf"}} {}\n'
+    found = parts(history(page.format(1, 2), page.format(3, 6)))
+    assert (rate(found), value(found)) == (4, 6)
+    assert quantiles(found, [0.25]) == [0.5]
+    assert math.isnan(mean(found))
+
+
 def test_a_histogram_needs_no_type_line() -> None:
     kept = history('h_bucket{le="1"} 1\nh_bucket{le="+Inf"} 2\n')
     assert [family.kind for family in kept.catalogue.families.values()] == ["histogram"]

@@ -120,7 +120,7 @@ def test_a_tether_server_has_a_screen_of_its_own(
         server(folder, lambda: page),
         top(folder, ready="APPROVALS", backend=backend, columns=columns, lines=lines) as there,
     ):
-        there.until("0/s")
+        there.until("800 0/s")  # the second scrape
         kept(there, f"terminal-runs-{columns}x{lines}")
         there.types("t")
         there.until("tether_runs_active")

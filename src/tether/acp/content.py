@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -93,8 +92,3 @@ def block_shown(block: Block) -> dict[str, Any]:
 
 def _encoded(kind: str, data: bytes, media_type: str) -> dict[str, Any]:
     return {"type": kind, "data": base64.b64encode(data).decode(), "mimeType": media_type}
-
-
-def text_of(blocks: Iterable[Block]) -> str:
-    """Give the text in blocks."""
-    return "".join(block.text for block in blocks if isinstance(block, Text))

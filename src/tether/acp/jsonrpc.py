@@ -3,6 +3,7 @@
 No I/O.
 """
 
+import json
 from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
@@ -163,11 +164,7 @@ def _fault(id_: Id, code: int, message: str) -> Fault:
 
 
 def written(message: Message) -> bytes:
-    """Write a message, with the end of its line.
-
-    Raises:
-        TypeError: JSON cannot hold what is in it.
-    """
+    """Write a message, with the end of its line. What JSON cannot hold stands there as Python shows it."""
     match message:
         case Request(id_, method, params):
             said = {"id": id_, "method": method, "params": params}
@@ -180,4 +177,8 @@ def written(message: Message) -> bytes:
             said = {"id": id_, "error": about}
         case Response(id_, result):
             said = {"id": id_, "result": result}
-    return msgspec.json.encode({"jsonrpc": "2.0", **said}) + b"\n"
+    said = {"jsonrpc": "2.0", **said}
+    try:
+        return msgspec.json.encode(said, enc_hook=repr) + b"\n"
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON holds where it is escaped
+        return json.dumps(said, default=repr).encode() + b"\n"

@@ -189,7 +189,8 @@ class _Server:
         session = self._session_in(params)
         session.talk.abort()
         await session.talk.wait_idle()
-        self._sessions.pop(session.talk.id).close()
+        session.close()
+        self._sessions.pop(session.talk.id, None)
         return {}
 
     async def _delete(self, params: dict[str, Any]) -> Any:

@@ -71,14 +71,19 @@ class _Input(ByteReceiveStream):
         Cancellation:
             Before anything is read. On Windows, a thread is left behind that reads.
         """
-        if self._waits:
-            await anyio.wait_readable(self._descriptor)
-            data = os.read(self._descriptor, max_bytes)
-        else:
-            data = await run_sync(os.read, self._descriptor, max_bytes, abandon_on_cancel=True)
+        data = await self._read(max_bytes)
         if not data:
             raise anyio.EndOfStream
         return data
+
+    async def _read(self, max_bytes: int) -> bytes:
+        if self._waits:
+            try:
+                await anyio.wait_readable(self._descriptor)
+                return os.read(self._descriptor, max_bytes)
+            except PermissionError:
+                self._waits = False  # such as /dev/null, which epoll refuses
+        return await run_sync(os.read, self._descriptor, max_bytes, abandon_on_cancel=True)
 
     async def aclose(self) -> None:
         """Do nothing: whoever has opened it closes it."""
@@ -114,10 +119,13 @@ class _Output(ByteSendStream):
             raise anyio.BrokenResourceError from error
 
     async def _write(self, data: memoryview) -> memoryview:
-        if not self._waits:
-            return data[os.write(self._descriptor, data) :]
-        await anyio.wait_writable(self._descriptor)
-        return data[os.write(self._descriptor, data[:_ATOMIC]) :]
+        if self._waits:
+            try:
+                await anyio.wait_writable(self._descriptor)
+                return data[os.write(self._descriptor, data[:_ATOMIC]) :]
+            except PermissionError:
+                self._waits = False  # such as /dev/null, which epoll refuses
+        return data[os.write(self._descriptor, data) :]
 
     async def aclose(self) -> None:
         """Do nothing: whoever has opened it closes it."""

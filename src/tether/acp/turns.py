@@ -5,6 +5,7 @@ rest knows conversations, to which something may be said at any time. A prompt t
 and both are answered when it ends.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final, Literal, TypeAlias
@@ -39,6 +40,7 @@ StopReason: TypeAlias = Literal[
 ]
 Ask: TypeAlias = Callable[[str, dict[str, Any]], Awaitable[Any]]
 
+_log = logging.getLogger("tether")
 _AUTH_REQUIRED: Final = -32000
 _TOKENS: Final = ("input_tokens", "output_tokens")
 _REFUSED: Final = Deny("the user does not want it")
@@ -148,8 +150,11 @@ class EditorSession:
     async def _follow(self, viewer: Viewer) -> None:
         try:
             async for _, event in viewer:
-                for update in self._updates.of(event):
-                    await self.update(update)
+                try:
+                    for update in self._updates.of(event):
+                        await self.update(update)
+                except Exception:  # noqa: BLE001 - of what a tool has put into its details; the session goes on
+                    _log.exception("an event could not be shown in the editor")
                 await self._take(event)
         finally:
             self._end_prompts("cancelled", all_of_them=True)

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from attrs import frozen
 
-from tether import Agent, known_models
+from tether import Agent, Commands, known_models
 from tether.acp import serve_stdio
 from tether.cli.assembly import agent_of_conversation, chosen_model, extend, new_agent
 from tether.cli.extensions import App
@@ -68,8 +68,39 @@ async def serve_editor(arguments: AcpArguments) -> int:
         partial(_made, arguments.template, arguments.approve),
         store=lambda folder: FolderStore(session_folder(folder)),
         models=_models(arguments.template),
+        commands=_commands(),
     )
     return 0
+
+
+def _commands() -> Commands:
+    """The commands that the editor offers, beside its own ways to choose and to stop."""
+    commands = Commands(Conversation)
+
+    @commands.command()
+    def usage(talk: Conversation) -> str:
+        """Show the tokens that were spent, and their cost."""
+        spent, cost = talk.usage, talk.cost
+        about = f"{spent.input_tokens:,} tokens in, {spent.output_tokens:,} out"
+        return about if cost is None else f"{about}, ${cost:.4f}"
+
+    @commands.command()
+    def tools(talk: Conversation) -> str:
+        """List the tools of the agent."""
+        return "\n".join(f"- {tool.name}: {tool.title or ''}" for tool in talk.agent.tools)
+
+    @commands.command(raw=True)
+    def title(text: str, talk: Conversation) -> str:
+        """Give the conversation a title.
+
+        Args:
+            text: the title
+            talk: the conversation
+        """
+        talk.title = text
+        return f"The title is now: {talk.title}"
+
+    return commands
 
 
 def _models(agent: Agent) -> Sequence[str]:

@@ -106,68 +106,46 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("url", nargs="+", help="http://, https:// or unix: addresses; a host and a port; or :PORT")
-    add("--once", action="store_true", help="print the table once, after two scrapes, and end")
-    forms = parser.add_mutually_exclusive_group()
-    forms.add_argument(
-        "--json",
-        action="store_true",
-        help="print each label set as a line of JSON, again and again",
-    )
-    forms.add_argument(
-        "--csv", action="store_true", help="print each label set as a line of CSV, again and again"
-    )
-    add(
-        "--every",
-        metavar="SECONDS",
-        type=_seconds,
-        default=1.0,
-        help="time between scrapes; 1 by default",
-    )
-    add(
-        "--window",
-        metavar="SECONDS",
-        type=_seconds,
-        help="time that rates and quantiles are about; 10 by default",
-    )
-    add(
-        "--timeout",
-        metavar="SECONDS",
-        type=_seconds,
-        default=10.0,
-        help="time for one scrape; 10 by default",
-    )
-    add(
-        "--header",
-        metavar="LINE",
-        action="append",
-        default=[],
-        help="send a header, such as 'X-Key: abc'",
-    )
-    add(
-        "--bearer-file",
-        metavar="FILE",
-        help="send the token in FILE, which is read for each scrape",
-    )
-    add("--insecure", action="store_true", help="accept any certificate")
-    add(
-        "--sum",
-        action="store_true",
-        help="add several servers up, rather than show them side by side",
-    )
-    add(
-        "--sort",
-        choices=SORTS,
-        help="the order: activity on a screen and name on pipes, by default",
-    )
-    add(
-        "--find",
-        metavar="WORDS",
-        default="",
-        help="only rows whose name or labels have all these words",
-    )
-    add("--active", action="store_true", help="only what moves")
+    _add_forms(parser)
+    _add_requests(parser)
+    _add_rows(parser)
     add("--backend", choices=("asyncio", "trio"), default="asyncio", help="the event loop")
     return parser
+
+
+def _add_forms(parser: argparse.ArgumentParser) -> None:
+    once = "print the table once, after two scrapes, and end"
+    parser.add_argument("--once", action="store_true", help=once)
+    add = parser.add_mutually_exclusive_group().add_argument
+    for name, what in (("--json", "JSON"), ("--csv", "CSV")):
+        line = f"print each label set as a line of {what}, again and again"
+        add(name, action="store_true", help=line)
+
+
+def _add_requests(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    every = "time between scrapes; 1 by default"
+    window = "time that rates and quantiles are about; 10 by default"
+    timeout = "time for one scrape; 10 by default"
+    header = "send a header, such as 'X-Key: abc'"
+    bearer = "send the token in FILE, which is read for each scrape"
+    add("--every", metavar="SECONDS", type=_seconds, default=1.0, help=every)
+    add("--window", metavar="SECONDS", type=_seconds, help=window)
+    add("--timeout", metavar="SECONDS", type=_seconds, default=10.0, help=timeout)
+    add("--header", metavar="LINE", action="append", default=[], help=header)
+    add("--bearer-file", metavar="FILE", help=bearer)
+    add("--insecure", action="store_true", help="accept any certificate")
+
+
+def _add_rows(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    summed = "add several servers up, rather than show them side by side"
+    order = "the order: activity on a screen and name on pipes, by default"
+    words = "only rows whose name or labels have all these words"
+    add("--sum", action="store_true", help=summed)
+    add("--sort", choices=SORTS, help=order)
+    add("--find", metavar="WORDS", default="", help=words)
+    add("--active", action="store_true", help="only what moves")
 
 
 def _seconds(text: str) -> float:

@@ -9,12 +9,13 @@
 There is no web in it.
 """
 
-from tether.host.conversation import Conversation, Snapshot
+from tether.host.conversation import Conversation
 from tether.host.errors import EndedError, HostLimit, LimitReachedError, NotFoundError
 from tether.host.folder import FolderStore
 from tether.host.host import Host, MakeAgent
 from tether.host.opening import WhenUnwatched, open
 from tether.host.runs import SayWhen
+from tether.host.snapshot import Snapshot
 from tether.host.store import ConversationInfo, ConversationState, Store
 from tether.host.viewers import Ended, Viewer
 

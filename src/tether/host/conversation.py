@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, get_args
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from tether import (
     Agent,
@@ -24,36 +24,17 @@ from tether import (
 from tether.host.errors import EndedError, NotFoundError
 from tether.host.prices import Prices
 from tether.host.runs import Runs, SayWhen
+from tether.host.snapshot import Snapshot
 from tether.host.store import ConversationInfo, ConversationState
 from tether.host.viewers import Ended, Feed, Viewer
 from tether.messages import as_message
 
-__all__ = ("Conversation", "Fork", "Snapshot")
+__all__ = ("Conversation", "Fork")
 
 Fork = Callable[["Conversation", Sequence[Message]], Awaitable["Conversation"]]
 """Makes a conversation like one, with these messages."""
 
 _LONGEST_TITLE: Final = 80
-
-
-@frozen(kw_only=True)
-class Snapshot:
-    """A conversation at one moment. To go on from it, follow it after `number`."""
-
-    number: int
-    """The number of the last event that `items` tell of: where the last message ended."""
-    items: Sequence[tuple[str, Message]]
-    """The messages that have ended, each with the id that `fork` takes."""
-    waiting: tuple[ApprovalRequested, ...]
-    """The calls that wait for an approval."""
-    queued: tuple[Queued, ...]
-    """What was said and is not in the conversation yet."""
-    state: ConversationState
-    usage: Usage
-    cost: float | None
-    """In the currency of the prices; None where it is not known."""
-    model: str
-    title: str
 
 
 class Conversation:

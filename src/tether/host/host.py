@@ -151,12 +151,17 @@ class Host:
             One item for each that is held, or kept and has messages.
 
         Raises:
-            UsageError: that is no cursor.
+            UsageError: the limit is below 1, or something else that is given cannot be.
             Exception: what the store raised.
 
         Cancellation:
             At once.
         """
+        _key(owner, "any")
+        if not isinstance(search, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError(f"search must be a string, not {search!r}")
+        if type(limit) is not int or limit < 1:
+            raise UsageError(f"limit must be a whole number from 1 on, not {limit!r}")
         place = None if before is None else _place_of(before)
         held = [talk for talk in self.held if talk.owner == owner]
         found = [talk.info for talk in held if talk.mentions(search)]

@@ -110,9 +110,10 @@ class Display:
     def _run(self) -> None:
         try:
             self.output.write_raw(_WHEEL_AS_ARROWS)
-            self._application.run(handle_sigint=False, pre_run=self._leave_if_closed)
+            with suppress(EOFError):  # the terminal is gone
+                self._application.run(handle_sigint=False, pre_run=self._leave_if_closed)
         finally:
-            with suppress(OSError):  # the terminal is gone
+            with suppress(OSError):  # likewise
                 self.output.write_raw(_WHEEL_AS_BEFORE)
                 self.output.flush()
             self._ended.set()
@@ -165,12 +166,11 @@ class Display:
 
     def _actions(self) -> dict[str, Callable[[], object]]:
         view = self.view
-        room = max(self.output.get_size().rows - 6, 1)
         return {
             "down j": lambda: view.move(1),
             "up k": lambda: view.move(-1),
-            "pagedown": lambda: view.move(room),
-            "pageup": lambda: view.move(-room),
+            "pagedown": lambda: view.move(self._rows()),
+            "pageup": lambda: view.move(-self._rows()),
             "home": lambda: view.move(-(10**9)),
             "end": lambda: view.move(10**9),
             "enter": view.open,
@@ -193,6 +193,10 @@ class Display:
             "t": lambda: view.show("runs"),
             "? h": lambda: view.show("help"),
         }
+
+    def _rows(self) -> int:
+        """How many rows of the table are seen at once, about."""
+        return max(self.output.get_size().rows - 6, 1)
 
     def _type(self, event: Any) -> None:
         key = event.key_sequence[0].key

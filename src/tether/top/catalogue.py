@@ -73,7 +73,9 @@ class LabelSet:
     @property
     def main(self) -> int | None:
         """The column that says how often something happened, or what the value is."""
-        return self.count if self.value is None else self.value
+        if self.value is not None:
+            return self.value
+        return self.buckets.get(math.inf) if self.count is None else self.count
 
 
 @define(eq=False)

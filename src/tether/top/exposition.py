@@ -4,6 +4,7 @@ A page comes from a server that nobody vouches for. A line that breaks the forma
 other lines are still read. Labels stay the text that the server wrote: `labels_of` reads them where they are needed.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -34,7 +35,8 @@ _SERIES: Final = (
 )
 _SAMPLE: Final = re.compile(
     rf"[ \t]*+({_SERIES})[ \t]*+(?:(?<=\}})|(?<=[ \t]))({_NUMBER}|\{{[^{{}}]*+\}})"
-    rf"(?:[ \t]++({_NUMBER}))?+(?:[ \t]++\#[ \t]*+(\{{{_LABELS}[ \t]++{_NUMBER}(?:[ \t]++{_NUMBER})?+))?+[ \t\r]*+"
+    rf"(?:[ \t]++({_NUMBER}))?+"
+    rf"((?:[ \t]++\#[ \t]*+\{{{_LABELS}[ \t]++{_NUMBER}(?:[ \t]++{_NUMBER})?+)*+)[ \t\r]*+"
 ).fullmatch
 _ABOUT: Final = re.compile(
     rf"\#[ \t]++(HELP|TYPE|UNIT)[ \t]++({_NAME}|{_QUOTED})(?:[ \t]++(.*?))?[ \t\r]*"
@@ -56,7 +58,7 @@ class Sample(msgspec.Struct, gc=False):
     timestamp: float | None = None
     """Seconds since 1970, where the server gave them."""
     exemplar: str | None = None
-    """As it was written, behind the `#`."""
+    """As it was written, behind the `#`; several where a native histogram has several."""
     native: str | None = None
     """A native histogram, as it was written."""
 
@@ -150,7 +152,8 @@ class _Reader:
         native = value if value.startswith("{") else None
         try:
             at = None if timestamp is None else float(timestamp) / self._per_second
-            sample = Sample(series, float("nan" if native else value), at, exemplar, native)
+            read = math.nan if native else float(value)
+            sample = Sample(series, read, at, exemplar.lstrip(" \t#") or None, native)
         except ValueError:
             self._fault(number, line, "its value or its timestamp is not a number")
             return

@@ -12,7 +12,7 @@ from tether.top.source import Source
 from tether.top.span import Span
 from tether.top.text import visible
 from tether.top.units import age, byte_count, number
-from tether.top.view import View
+from tether.top.view import Page, View
 
 __all__ = ("HELP", "head_lines", "screen")
 
@@ -187,52 +187,29 @@ def _window(view: View) -> str:
     return "since the start" if view.window is None else f"over {age(view.window)}"
 
 
+_KEYS: Final[dict[Page, str]] = {
+    "help": "esc back|q quit",
+    "family": "esc back|? help|q quit|up/down series|+- window|b base|space pause",
+    "runs": "? help|q quit|t table|+- window|b base|space pause|left/right history",
+    "table": (
+        "? help|q quit|t runs|m sum|/ find|s sort|f fold|a idle|enter open|b base|+- window|* pin|space pause"
+        "|left/right history"
+    ),
+}
+
+
 def _keys(view: View, width: int) -> Line:
-    if view.typing:
-        return [("class:keys", " enter keep  esc take back")]
-    match view.page:
-        case "help":
-            keys = ["esc back", "q quit"]
-        case "family":
-            keys = [
-                "esc back",
-                "? help",
-                "q quit",
-                "up/down series",
-                "+- window",
-                "b base",
-                "space pause",
-            ]
-        case "runs":
-            keys = [
-                "? help",
-                "q quit",
-                "t table",
-                "+- window",
-                "b base",
-                "space pause",
-                "left/right history",
-            ]
-        case "table":
-            keys = [
-                "? help",
-                "q quit",
-                "/ find",
-                "s sort",
-                "f fold",
-                "a idle",
-                "enter open",
-                "b base",
-            ]
-            keys += ["+- window", "* pin", "space pause", "left/right history"]
-            keys[2:2] = ["t runs"] if has_runs(view) else []
-            keys[2:2] = (
-                ["m sum" if view.side_by_side else "m columns"] if len(view.sources) > 1 else []
-            )
+    """Say what the most useful keys do, as many as fit."""
+    keys = ("enter keep|esc take back" if view.typing else _KEYS[view.page]).split("|")
+    useless = {
+        *([] if has_runs(view) else ["t runs"]),
+        *([] if len(view.sources) > 1 else ["m sum"]),
+    }
     line = ""
     for key in keys:
-        if len(line) + 2 + len(key) <= width:
-            line += f"  {key}" if line else f" {key}"
+        shown = "m columns" if key == "m sum" and view.summed else key
+        if key not in useless and len(line) + 2 + len(shown) <= width:
+            line += f"  {shown}" if line else f" {shown}"
     return [("class:keys", line)]
 
 
