@@ -18,6 +18,8 @@ _SERVER: Final = """
 import json, os, sys, types, warnings
 import anyio, httpx, tether, tether.advice, tether.blocking, tether.cli, tether.testing, tether.toolbox, tether.mcp
 import anyio._backends._asyncio, anyio._backends._trio
+for name in tether.__all__:
+    getattr(tether, name)
 
 def program(task):
     null = os.open(os.devnull, os.O_RDONLY)
