@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 import venv
 import zipfile
 from collections.abc import Callable, Sequence
@@ -125,7 +126,15 @@ def wheel() -> None:
         command(python, "-m", "pip", "install", "-q", f"{built}[cli,trio]", folder=Path(folder))
         command(python, "-m", "tether.cli", "--no-init", "--backend", "trio", "list .")
         command(python, "-m", "tether.cli", "help")
+        # The types of guests are those of the packages that they are for.
+        extras = ",".join(sorted(_extras() - {"bench", "dev", "embedding"}))
+        command(python, "-m", "pip", "install", "-q", f"{built}[{extras}]", folder=Path(folder))
         _check_completeness(python, Path(folder))
+
+
+def _extras() -> set[str]:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        return set(tomllib.load(file)["project"]["optional-dependencies"])
 
 
 def _built(folder: Path) -> Path:

@@ -140,7 +140,7 @@ def test_the_servers_of_a_project_are_used_once_a_person_has_allowed_them(folder
         return [spec.name for spec in specs]
 
     assert "\x1b" not in trust_question(project)
-    assert "a: x" in trust_question(project)
+    assert '"command": "x"' in trust_question(project)
     assert found() == []
     assert found() == ["a"]
     assert found() == ["a"]

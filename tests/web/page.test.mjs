@@ -68,12 +68,20 @@ test("a question is open until it is answered", () => {
   const { events } = streams.find(({ said }) => said === "run ls");
   const asked = events.findIndex(({ type }) => type === "approval_requested");
   const open = viewOf(events.slice(0, asked + 1));
-  assert.deepEqual(open.waiting.map(({ name }) => name), ["run_command"]);
+  assert.deepEqual(
+    open.waiting.map(({ name }) => name),
+    ["run_command"],
+  );
   assert.equal(open.items.at(-1).blocks.at(-1).state, "waiting");
   const answered = viewOf(events.slice(0, asked + 2));
   assert.deepEqual(answered.waiting, []);
   assert.deepEqual(answered.items.at(-1).blocks.at(-1).answer, { verdict: "denied", reason: "not today" });
-  assert.equal(viewOf(events).items.flatMap(({ blocks }) => blocks).find(({ type }) => type === "call").result.outcome, "denied");
+  assert.equal(
+    viewOf(events)
+      .items.flatMap(({ blocks }) => blocks)
+      .find(({ type }) => type === "call").result.outcome,
+    "denied",
+  );
 });
 
 test("a snapshot with an open question shows it, and its replay adds nothing", () => {
@@ -84,15 +92,23 @@ test("a snapshot with an open question shows it, and its replay adds nothing", (
   const view = fromSnapshot({ messages: items, waiting: [asked], state: "waiting" });
   assert.equal(view.waiting.length, 1);
   const begin = events.findIndex(({ type }) => type === "tool_execution_start");
-  assert.deepEqual(lasting(events.slice(begin).reduce((now, event) => fold(now, event), view)), lasting(viewOf(events)));
+  assert.deepEqual(
+    lasting(events.slice(begin).reduce((now, event) => fold(now, event), view)),
+    lasting(viewOf(events)),
+  );
 });
 
 test("an agent inside a call has a view of its own", () => {
   const { events } = streams.find(({ said }) => said.startsWith("delegate"));
-  const call = viewOf(events).items.flatMap(({ blocks }) => blocks).find(({ type }) => type === "call");
+  const call = viewOf(events)
+    .items.flatMap(({ blocks }) => blocks)
+    .find(({ type }) => type === "call");
   const [[path, child]] = Object.entries(call.children);
   assert.equal(path, "helper");
-  assert.deepEqual(child.items.map(({ kind }) => kind), ["user", "reply", "reply"]);
+  assert.deepEqual(
+    child.items.map(({ kind }) => kind),
+    ["user", "reply", "reply"],
+  );
   assert.match(child.items[1].blocks.at(-1).output, /line 1 of 2\nline 2 of 2/);
 });
 
@@ -105,7 +121,10 @@ test("a question of an agent inside a call is one of the conversation, and ends 
   ]);
   assert.deepEqual(begun.waiting, [{ callId: "inner", name: "rm", path: ["outer", "helper"] }]);
   const answered = { type: "approval_answered", call_id: "inner", name: "rm", verdict: "once", reason: "" };
-  assert.deepEqual(fold(begun, { type: "tool_execution_update", ...outer, content: [], event: answered, path: ["helper"] }).waiting, []);
+  assert.deepEqual(
+    fold(begun, { type: "tool_execution_update", ...outer, content: [], event: answered, path: ["helper"] }).waiting,
+    [],
+  );
   const result = { role: "tool", call_id: "outer", name: "helper", content: [], outcome: "interrupted" };
   assert.deepEqual(fold(begun, { type: "tool_execution_end", ...outer, result, duration: 1 }).waiting, []);
 });
@@ -159,8 +178,20 @@ test("each end of a run that is not seen otherwise is told", () => {
 });
 
 const applied = (before, lines) => {
-  assert.equal(lines.filter(({ kind }) => kind !== "new").map(({ text }) => text).join("\n"), before[0]);
-  assert.equal(lines.filter(({ kind }) => kind !== "old").map(({ text }) => text).join("\n"), before[1]);
+  assert.equal(
+    lines
+      .filter(({ kind }) => kind !== "new")
+      .map(({ text }) => text)
+      .join("\n"),
+    before[0],
+  );
+  assert.equal(
+    lines
+      .filter(({ kind }) => kind !== "old")
+      .map(({ text }) => text)
+      .join("\n"),
+    before[1],
+  );
 };
 
 test("a difference holds both texts, and no more changes than needed", () => {
@@ -172,9 +203,15 @@ test("a difference holds both texts, and no more changes than needed", () => {
     const both = [text(), text()];
     applied(both, difference(...both));
   }
-  assert.deepEqual(difference("a\nb\nc", "a\nx\nc").map(({ kind }) => kind), ["same", "old", "new", "same"]);
+  assert.deepEqual(
+    difference("a\nb\nc", "a\nx\nc").map(({ kind }) => kind),
+    ["same", "old", "new", "same"],
+  );
   assert.deepEqual(difference("", "a\n"), [{ kind: "new", text: "a" }]);
-  assert.deepEqual(difference("a\r\nb", "a\nb").map(({ kind }) => kind), ["same", "same"]);
+  assert.deepEqual(
+    difference("a\r\nb", "a\nb").map(({ kind }) => kind),
+    ["same", "same"],
+  );
 });
 
 test("texts that are too different are shown whole, at once", () => {
@@ -186,11 +223,17 @@ test("texts that are too different are shown whole, at once", () => {
 test("what is the same is left out, but for what is near a change", () => {
   const before = Array.from({ length: 50 }, (_, line) => `${line}`).join("\n");
   const kept = abridged(difference(before, before.replace("\n25\n", "\nx\n")));
-  assert.deepEqual(kept.map((line) => line?.text ?? null), [null, "22", "23", "24", "25", "x", "26", "27", "28", null]);
+  assert.deepEqual(
+    kept.map((line) => line?.text ?? null),
+    [null, "22", "23", "24", "25", "x", "26", "27", "28", null],
+  );
 });
 
 test("nothing hides in what a person is asked about", () => {
-  assert.equal(visible("rm \u202e-rf\u200b x\u0007"), "rm \u27e8U+202E\u27e9-rf\u27e8U+200B\u27e9 x\u27e8U+0007\u27e9");
+  assert.equal(
+    visible("rm \u202e-rf\u200b x\u0007"),
+    "rm \u27e8U+202E\u27e9-rf\u27e8U+200B\u27e9 x\u27e8U+0007\u27e9",
+  );
   assert.equal(visible("\u{e0041}tag"), "\u27e8U+E0041\u27e9tag");
   assert.equal(visible("plain \u00e9\u4e2d\ud83d\ude00\n\ttext"), "plain \u00e9\u4e2d\ud83d\ude00\n\ttext");
 });

@@ -167,10 +167,10 @@ def test_stop(person: Person) -> None:
     tab.is_idle()
     tab.asks("still there?", "You said: still there?")
     tab.say("slow")
-    tab.sees("word5 ")
+    tab.page.locator(".reply").nth(2).get_by_text("word5 ").wait_for()
     tab.page.press("#message", "Escape")
+    tab.page.locator(".reply").nth(2).get_by_text("Stopped.").wait_for()
     tab.is_idle()
-    assert tab.count("text=Stopped.") == 2
 
 
 def test_an_approval_is_answered_in_another_tab(person: Person) -> None:
@@ -292,7 +292,7 @@ def test_a_hidden_tab_holds_no_stream_and_comes_back(person: Person) -> None:
     tab.page.evaluate(f"() => {{ {hide % 'hidden'} {change} }}")
     before = len(person.eyes.requests)
     other.asks("unseen", "You said: unseen")
-    assert tab.count("text=You said: unseen") == 0
+    assert tab.count(".log >> text=You said: unseen") == 0
     tab.page.evaluate(f"() => {{ {hide % 'visible'} {change} }}")
     tab.sees("You said: unseen")
     again = [url for url in person.eyes.requests[before:] if "/events?after=" in url]
@@ -382,7 +382,7 @@ def test_what_was_said_is_said_anew_in_a_fork(person: Person) -> None:
     tab.page.keyboard.press("Control+Enter")
     tab.sees("You said: second, but better")
     assert tab.page.url != before
-    assert tab.count("text=You said: first") == 1
+    assert tab.count(".log >> text=You said: first") == 1
     assert tab.page.locator(".bubble").all_inner_texts() == ["first", "second, but better"]
     tab.page.go_back()
     tab.page.locator(".bubble", has_text="second").wait_for()
@@ -506,7 +506,7 @@ def test_the_server_is_started_again(browser: Any, eyes: Eyes, tmp_path: Path) -
         server.start()
         tab.page.wait_for_selector(".status .problem", state="hidden")
         tab.is_idle()
-        assert tab.count("text=You said: before") == 1
+        assert tab.count(".log >> text=You said: before") == 1
         tab.asks("afterwards", "You said: afterwards")
     finally:
         context.close()

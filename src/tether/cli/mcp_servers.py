@@ -114,7 +114,7 @@ def trust_question(file: Path) -> str:
     """Ask whether the servers of a project may be used, and show which programs that starts."""
     try:
         named = json.loads(file.read_text(encoding="utf-8")).get("mcpServers", {})
-        lines = [f"  {visible(str(name))}: {_shown(about)}" for name, about in named.items()]
+        lines = [f"  {visible(name)}: {_shown(about)}" for name, about in named.items()]
     except (OSError, ValueError, AttributeError):
         lines = ["  (it cannot be read)"]
     return "\n".join(
@@ -127,11 +127,11 @@ def trust_question(file: Path) -> str:
 
 
 def _shown(about: object) -> str:
-    if not isinstance(about, dict):
-        return "?"
-    words = [about.get("command"), *(about.get("args") or [])] if "command" in about else []
-    text = " ".join(str(word) for word in words) or str(about.get("url"))
-    return visible(text)[:300]
+    """Show all of an entry: also its variables and headers, which may hold a person's keys."""
+    shown = visible(json.dumps(about))
+    if len(shown) > _LONGEST:
+        return f"{shown[:_LONGEST]} [and {len(shown) - _LONGEST:,} more characters]"
+    return shown
 
 
 @asynccontextmanager
@@ -301,6 +301,7 @@ def described(servers: "Servers | None", name: str | None) -> str:
     lines += [f"  left out {tool}: {reason}" for tool, reason in server.refused.items()]
     lines += [f"  /{name}:{one.name}: {_first_line(one.description)}" for one in server.prompts]
     lines += [f"  @{name}:{one.name}: {one.uri}" for one in server.resources]
+    lines += [f"  @{name}:{one.uri_template}" for one in server.resource_templates]
     return "\n".join(lines)
 
 

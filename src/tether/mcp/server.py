@@ -40,6 +40,8 @@ _STEADY: Final = 10.0
 """Seconds that a connection must have lasted to count as one that works."""
 _FIRST_WAIT: Final = 0.5
 _LONGEST_WAIT: Final = 60.0
+_LISTING_AGAIN: Final = 0.25
+"""Seconds between two listings of one connection."""
 _REFRESHING: Final = 3.0
 """Seconds that a run waits for the lists of a server that does not tell changes."""
 
@@ -214,6 +216,7 @@ class Server:
                 await connection.stale.wait()
                 connection.stale = anyio.Event()
                 await self._listed_again(connection)
+                await anyio.sleep(_LISTING_AGAIN)  # a server that changes without end takes no more
 
     async def _listed_again(self, connection: Connection) -> None:
         try:

@@ -116,7 +116,7 @@ class AgentServer:
         send: Callable[[Any], Awaitable[None]],
     ) -> None:
         """Serve a client over HTTP; only requests to this machine's own names are answered."""
-        if self._app is None:
+        if self._app is None or scope["type"] == "lifespan":  # each begins anew
             self._app = self.server.streamable_http_app()
         await self._app(scope, receive, send)
 
@@ -246,22 +246,24 @@ async def _attended(job: Job, context: Context, desk: _Desk) -> Answer:
     """Wait for the end of a job, and report and ask on the way."""
     modern = context.protocol_version in MODERN_PROTOCOL_VERSIONS
     reported = 0
+    asking: types.InputRequiredResult | None = None
     async with anyio.create_task_group() as tasks:
-        while job.result is None:
+        while job.result is None and asking is None:
             news = job.news
             if job.steps > reported:
                 reported = job.steps
                 await context.session.report_progress(reported, None, job.note)
             elif unasked := [one for one in job.questions.values() if not one.asked]:
                 if modern:
-                    return await _asking(job, desk)
+                    asking = await _asking(job, desk)
+                    continue
                 for question in unasked:
                     question.asked = True
                     tasks.start_soon(_ask_at_once, question, context)
             else:
                 await news.wait()
         tasks.cancel_scope.cancel()
-    return job.result or failed("the call was cancelled")
+    return asking or job.result or failed("the call was cancelled")
 
 
 async def _asking(job: Job, desk: _Desk) -> types.InputRequiredResult:

@@ -141,7 +141,7 @@ async def _create(site: Site, request: Request) -> Response:
     body = await site.json(request, _Create)
     talk = await site.conversation(request)
     if body.title is not None:
-        talk.title = body.title
+        talk.title = body.title[:_LONGEST_NAME]
     return JSONResponse({"id": talk.id}, 201)
 
 

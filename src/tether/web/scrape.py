@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -51,10 +52,11 @@ def _watched(make_agent: MakeAgent, metrics: Metrics) -> MakeAgent:
     """Have the agents of conversations watched."""
 
     async def make(conversation: Conversation) -> Agent:
-        agent: Agent = await call_maybe_async(make_agent, conversation)
+        agent: Any = await call_maybe_async(make_agent, conversation)
         if isinstance(agent, Agent):  # else the host refuses it
             metrics.watch(agent)
-        return agent
+        made: Agent = agent
+        return made
 
     return make
 

@@ -145,7 +145,7 @@ class Guard:
             raise Refusal(
                 401,
                 "unauthorised",
-                "show who you are",
+                "show who you are: open a link of the server, or send its token",
                 {"www-authenticate": 'Bearer realm="tether"'},
             )
         return owner

@@ -245,7 +245,9 @@ class _ChatSpan(AbstractAsyncContextManager[DeltaStream]):
     ) -> bool | None:
         try:
             with self._operation.current():
-                held_back = await self._opened.__aexit__(kind, error, traceback)
+                held_back = await self._opened.__aexit__(  # noqa: ASYNC102 - the exit of what is within
+                    kind, error, traceback
+                )
         except BaseException as failure:
             self._end(failure)
             raise

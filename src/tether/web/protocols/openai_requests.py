@@ -142,7 +142,7 @@ def _block(part: ContentPart, path: str) -> UserBlock | None:
         case ContentPart(type="input_audio", input_audio=InputAudio(data, format)):
             url = f"data:audio/{format};base64,{data}"
             return file_block(url, f"audio/{format}", path=f"{path}.input_audio")
-        case ContentPart(type="file", file=InputFile(str() as data, name)):
+        case ContentPart(type="file", file=InputFile(file_data=str() as data, filename=name)):
             return file_block(data, "", name, path=f"{path}.file.file_data")
         case _:
             raise UsageError(

@@ -22,7 +22,7 @@ export class Announcer {
   tell(event) {
     switch (event.type) {
       case "message_end":
-        if (event.message.role === "assistant") this.#say(textOf(event.message.content));
+        if (event.message.role === "assistant") this.#say(spoken(textOf(event.message.content)));
         break;
       case "tool_execution_start":
         this.#say(`Running ${visible(event.name)}`);
@@ -45,3 +45,6 @@ export class Announcer {
     if (text) this.#polite.textContent = text;
   }
 }
+
+/** Without the marks of Markdown, which would be read aloud. @param {string} text */
+const spoken = (text) => text.replace(/[*_`#|]+/g, "");

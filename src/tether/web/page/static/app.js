@@ -46,13 +46,24 @@ class App {
     });
     this.#transcript = this.#makeTranscript();
     this.#welcome = el("div", { class: "welcome" }, this.#welcomeTitle, this.#welcomeText);
-    const log = el("section", { class: "log", role: "log", "aria-live": "off", "aria-label": "Conversation", tabindex: "0" });
+    const log = el("section", {
+      class: "log",
+      role: "log",
+      "aria-live": "off",
+      "aria-label": "Conversation",
+      tabindex: "0",
+    });
     log.append(this.#welcome, this.#transcript.element);
     this.#log = log;
     this.#scroll = new Scroll(log);
     this.#main = el("main", {}, this.#header.element, log, this.#foot());
     this.#veil = el("div", { class: "veil", on: { click: () => this.#toggleSidebar(false) } });
-    const skip = el("a", { class: "skip", href: "#message", text: "Skip to the message field", on: { click: this.#skip } });
+    const skip = el("a", {
+      class: "skip",
+      href: "#message",
+      text: "Skip to the message field",
+      on: { click: this.#skip },
+    });
     document.body.append(skip, this.#sidebar.element, this.#veil, this.#main, this.#announcer.element);
     this.#listen();
     this.#route();
@@ -137,7 +148,7 @@ class App {
 
   /** Show the conversation of the address. */
   #route() {
-    const id = decodeURIComponent(location.hash.slice(1));
+    const id = idInAddress();
     if (id === this.#id && (id || !this.#making)) return this.#drawNow();
     this.#talk?.close();
     this.#making = null;
@@ -275,7 +286,8 @@ class App {
   #drag = (event) => {
     if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
-    const isOver = event.type === "dragover" || (event.type === "dragleave" && this.#main.contains(event.relatedTarget));
+    const isOver =
+      event.type === "dragover" || (event.type === "dragleave" && this.#main.contains(event.relatedTarget));
     this.#main.toggleAttribute("data-drop", isOver);
     if (event.type === "drop") this.#composer.attachments.add(event.dataTransfer.files);
   };
@@ -322,6 +334,15 @@ class App {
     this.#status.show(talk);
     this.#scroll.follow();
     if (!isDone) this.#draw();
+  }
+}
+
+/** The conversation that the address names; empty where it names none. */
+function idInAddress() {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return "";
   }
 }
 

@@ -59,9 +59,14 @@ export class Attachments {
 
   /** @param {File} file @returns {string} why it cannot be attached; empty if it can */
   #refusal(file) {
-    if (file.size > this.largest) return `${file.name} has ${sizeText(file.size)}; at most ${sizeText(this.largest)} can be sent.`;
+    if (file.size > this.largest)
+      return `${file.name} has ${sizeText(file.size)}; at most ${sizeText(this.largest)} can be sent.`;
     if (!file.size) return `${file.name} is empty.`;
-    const isTaken = !this.accepts.length || !file.type || file.type.startsWith("text/") || this.accepts.some((type) => fits(file.type, type));
+    const isTaken =
+      !this.accepts.length ||
+      !file.type ||
+      file.type.startsWith("text/") ||
+      this.accepts.some((type) => fits(file.type, type));
     return isTaken ? "" : `The model does not take ${file.name} (${file.type}).`;
   }
 
@@ -110,8 +115,7 @@ export class Attachments {
 }
 
 /** @param {string} type @param {string} pattern such as `image/png` or `image/*` */
-const fits = (type, pattern) =>
-  pattern.endsWith("/*") ? type.startsWith(pattern.slice(0, -1)) : type === pattern;
+const fits = (type, pattern) => (pattern.endsWith("/*") ? type.startsWith(pattern.slice(0, -1)) : type === pattern);
 
 /** @param {File} file */
 function thumbnail(file) {

@@ -43,7 +43,15 @@ export class Card {
     this.#subject = el("span", { class: "subject" });
     this.#time = el("span", { class: "time" });
     this.#state = el("span", { class: "state" });
-    this.#summary = el("summary", {}, el("span", { class: "dot" }), this.#name, this.#subject, this.#time, this.#state);
+    this.#summary = el(
+      "summary",
+      {},
+      el("span", { class: "dot" }),
+      this.#name,
+      this.#subject,
+      this.#time,
+      this.#state,
+    );
     this.#body = el("div", { class: "body" });
     this.#details = /** @type {HTMLDetailsElement} */ (el("details", {}, this.#summary, this.#body));
     this.#summary.addEventListener("click", () => (this.#chosen = !this.#details.open));
@@ -77,7 +85,7 @@ export class Card {
   show(call) {
     if (call === this.#call) return true;
     this.#call = call;
-    const state = call.state === "done" ? call.result?.outcome ?? "ok" : call.state;
+    const state = call.state === "done" ? (call.result?.outcome ?? "ok") : call.state;
     this.element.dataset.state = state;
     this.element.dataset.call = call.id;
     this.element.setAttribute("aria-label", `${call.name}: ${STATES[state] ?? state}`);
@@ -108,7 +116,9 @@ export class Card {
       return true;
     }
     const given = this.#part("given", call.arguments ?? call.written, () => givenElement(call));
-    const asked = this.#part("asked", call.state === "waiting", () => (call.state === "waiting" ? this.#question(call) : null));
+    const asked = this.#part("asked", call.state === "waiting", () =>
+      call.state === "waiting" ? this.#question(call) : null,
+    );
     const answer = this.#part("answer", call.answer, () => answerElement(call));
     const { agents, done } = this.#agentsOf(call);
     const output = this.#part("output", call.result ?? call.output, () => outputElement(call));
@@ -172,7 +182,10 @@ function opensByItself(call) {
   if (call.state === "waiting") return true;
   if (call.state === "running") return Boolean(call.output || Object.keys(call.children).length);
   if (call.state !== "done") return false;
-  return ["error", "denied"].includes(call.result?.outcome ?? "") || (isEdit(call.arguments ?? {}) && call.result?.outcome === "ok");
+  return (
+    ["error", "denied"].includes(call.result?.outcome ?? "") ||
+    (isEdit(call.arguments ?? {}) && call.result?.outcome === "ok")
+  );
 }
 
 /** @param {Call} call */

@@ -21,7 +21,12 @@ export function codeFrame(language, text) {
   return el(
     "figure",
     { class: "code", "data-language": name },
-    el("figcaption", {}, el("span", { text: name || "text" }), copyButton(() => code.textContent ?? "")),
+    el(
+      "figcaption",
+      {},
+      el("span", { text: name || "text" }),
+      copyButton(() => code.textContent ?? ""),
+    ),
     el("pre", { tabindex: "0" }, code),
   );
 }

@@ -31,11 +31,24 @@ export class Composer {
       el("textarea", { id: "message", rows: "1", "aria-label": "Message", enterkeyhint: "send", placeholder: ASK })
     );
     this.#files = /** @type {HTMLInputElement} */ (el("input", { type: "file", multiple: true, hidden: true }));
-    this.#attach = button({ label: "Attach files", icon: "attach", class: "quiet", press: () => this.#files.click() });
+    this.#attach = button({
+      label: "Attach files",
+      icon: "attach",
+      class: "quiet",
+      press: () => this.#files.click(),
+    });
     this.#send = button({ label: "Send", icon: "send", class: "primary round", press: () => void this.#say() });
     this.#stop = button({ label: "Stop", icon: "stop", class: "round stop", press: () => void this.#halt() });
     this.#when = this.#choice();
-    const row = el("div", { class: "row" }, this.#attach, this.#when, el("span", { class: "space" }), this.#stop, this.#send);
+    const row = el(
+      "div",
+      { class: "row" },
+      this.#attach,
+      this.#when,
+      el("span", { class: "space" }),
+      this.#stop,
+      this.#send,
+    );
     this.element = el("div", { class: "composer" }, this.attachments.element, this.#field, row, this.#files);
     this.#listen();
     this.#update();
@@ -180,7 +193,11 @@ export class Composer {
         el("span", { text: label }),
       ),
     );
-    return el("div", { class: "switch", role: "radiogroup", "aria-label": "When the message enters the run" }, ...options);
+    return el(
+      "div",
+      { class: "switch", role: "radiogroup", "aria-label": "When the message enters the run" },
+      ...options,
+    );
   }
 
   #chosen() {

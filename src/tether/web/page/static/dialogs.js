@@ -56,7 +56,10 @@ export function openMenu(from, entries) {
   place(menu, from);
   items[0].focus();
   menu.addEventListener("keydown", (event) => move(event, items));
-  menu.addEventListener("toggle", (event) => /** @type {ToggleEvent} */ (event).newState === "closed" && menu.remove());
+  menu.addEventListener(
+    "toggle",
+    (event) => /** @type {ToggleEvent} */ (event).newState === "closed" && menu.remove(),
+  );
 
   function close() {
     menu.hidePopover();
@@ -85,7 +88,13 @@ function ask(title, content, action, style, result) {
     const act = action && button({ label: action, class: style, press: accept });
     const heading = el("h2", { id: "dialog-title", text: title });
     const dialog = /** @type {HTMLDialogElement} */ (
-      el("dialog", { "aria-labelledby": "dialog-title" }, heading, ...content, el("div", { class: "row end" }, leave, act))
+      el(
+        "dialog",
+        { "aria-labelledby": "dialog-title" },
+        heading,
+        ...content,
+        el("div", { class: "row end" }, leave, act),
+      )
     );
     dialog.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && event.target instanceof HTMLInputElement) accept();

@@ -16,7 +16,12 @@ export class Header {
     this.#spent = el("span", { class: "spent" });
     this.#theme = button({ label: "Theme", icon: "auto", class: "quiet", press: () => this.#turnTheme() });
     this.#more = button({ label: "More", icon: "more", class: "quiet", press: () => wishes.menu(this.#more) });
-    this.#sidebar = button({ label: "Conversations", icon: "menu", class: "quiet only-narrow", press: wishes.sidebar });
+    this.#sidebar = button({
+      label: "Conversations",
+      icon: "menu",
+      class: "quiet only-narrow",
+      press: wishes.sidebar,
+    });
     const help = button({ label: "Keyboard shortcuts", icon: "help", class: "quiet not-narrow", press: wishes.help });
     const facts = el("div", { class: "facts" }, this.#model, this.#spent);
     this.element = el("header", {}, this.#sidebar, this.#title, facts, help, this.#theme, this.#more);
@@ -40,7 +45,8 @@ export class Header {
     setText(this.#spent, talk ? spentText(talk) : "");
     this.#spent.title = talk?.usage ? usageText(talk.usage) : "";
     this.#more.hidden = !talk;
-    const mark = talk?.view.waiting.length || talk?.state === "waiting" ? "\u25cf " : talk?.isRunning ? "\u2026 " : "";
+    const mark =
+      talk?.view.waiting.length || talk?.state === "waiting" ? "\u25cf " : talk?.isRunning ? "\u2026 " : "";
     const page = `${mark}${title}`;
     if (document.title !== page) document.title = page;
   }

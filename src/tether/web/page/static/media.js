@@ -16,7 +16,12 @@ export function mediaElement(block) {
   const name = block.name || block.media_type || block.type;
   if (block.data && PICTURES.includes(block.media_type)) return picture(block, name);
   if (/^https?:\/\//.test(block.url ?? "")) {
-    return el("a", { class: "file", href: block.url, target: "_blank", rel: "noopener noreferrer" }, icon("file"), name);
+    return el(
+      "a",
+      { class: "file", href: block.url, target: "_blank", rel: "noopener noreferrer" },
+      icon("file"),
+      name,
+    );
   }
   const size = block.data ? sizeText((block.data.length * 3) / 4) : "";
   return el("span", { class: "file" }, icon("file"), name, size && el("small", { text: size }));

@@ -44,7 +44,10 @@ export class Said {
     this.#text.hidden = !text;
     this.#media.replaceChildren(...media.map(mediaElement));
     this.#media.hidden = !media.length;
-    this.#tools.replaceChildren(timeElement(item.time), copyButton(() => text));
+    this.#tools.replaceChildren(
+      timeElement(item.time),
+      copyButton(() => text),
+    );
     if (this.#actions.edit && item.id) this.#tools.append(this.#editButton(item, text, media));
     return true;
   }
@@ -58,7 +61,11 @@ export class Said {
   /** @param {import("./state.js").UserItem} item @param {string} text @param {any[]} media */
   #edit(item, text, media) {
     const field = /** @type {HTMLTextAreaElement} */ (
-      el("textarea", { class: "field", rows: Math.min(12, text.split("\n").length + 1), "aria-label": "Your message" })
+      el("textarea", {
+        class: "field",
+        rows: Math.min(12, text.split("\n").length + 1),
+        "aria-label": "Your message",
+      })
     );
     field.value = text;
     const leave = () => {
@@ -75,7 +82,12 @@ export class Said {
         await this.#actions.edit?.(item.id, field.value, media).then(leave, () => (send.disabled = false));
       },
     });
-    const form = el("div", { class: "edit" }, field, el("div", { class: "row end" }, button({ label: "Cancel", press: leave }), send));
+    const form = el(
+      "div",
+      { class: "edit" },
+      field,
+      el("div", { class: "row end" }, button({ label: "Cancel", press: leave }), send),
+    );
     field.addEventListener("keydown", (event) => {
       if (event.key === "Escape") leave();
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) send.click();
@@ -145,14 +157,19 @@ export class Reply {
     const { type } = block;
     if (type === "text") {
       const prose = new Prose();
-      return { type, element: prose.element, show: (/** @type {any} */ { text }, /** @type {boolean} */ whole) => prose.show(text, whole) };
+      return {
+        type,
+        element: prose.element,
+        show: (/** @type {any} */ { text }, /** @type {boolean} */ whole) => prose.show(text, whole),
+      };
     }
     if (type === "thinking") return new Thoughts();
     if (type === "call") {
       const card = new Card(this.#actions, this.#nested);
       return { type, element: card.element, show: card.show.bind(card), tick: card.tick.bind(card) };
     }
-    const element = type === "provider_item" ? el("p", { class: "note", text: providerText(block) }) : mediaElement(block);
+    const element =
+      type === "provider_item" ? el("p", { class: "note", text: providerText(block) }) : mediaElement(block);
     return { type, element, show: () => true };
   }
 
@@ -166,14 +183,18 @@ export class Reply {
 
   /** @param {import("./state.js").ReplyItem} item */
   #showTools(item) {
-    const text = item.blocks.filter((block) => block?.type === "text").map((block) => /** @type {any} */ (block).text).join("\n\n");
+    const text = item.blocks
+      .filter((block) => block?.type === "text")
+      .map((block) => /** @type {any} */ (block).text)
+      .join("\n\n");
     const { fork } = this.#actions;
     const press = () => void fork?.(item.id).catch(() => null);
     this.#tools.replaceChildren(timeElement(item.time));
     if (text) this.#tools.append(copyButton(() => text));
     // A copy up to a reply with calls would lack their results.
     const hasCalls = item.blocks.some((block) => block?.type === "call");
-    if (fork && item.id && !hasCalls) this.#tools.append(button({ label: "Fork from here", icon: "fork", class: "quiet small", press }));
+    if (fork && item.id && !hasCalls)
+      this.#tools.append(button({ label: "Fork from here", icon: "fork", class: "quiet small", press }));
     this.#tools.hidden = !text;
   }
 }
@@ -219,7 +240,8 @@ const ENDS = {
 };
 
 /** @param {any} block */
-const providerText = (block) => `${visible(String(block.data?.name ?? block.data?.type ?? "An item"))} (${visible(block.api)})`;
+const providerText = (block) =>
+  `${visible(String(block.data?.name ?? block.data?.type ?? "An item"))} (${visible(block.api)})`;
 
 /** @param {number} time in seconds since the epoch */
 function timeElement(time) {

@@ -14,7 +14,12 @@ import { button, el } from "./dom.js";
 export function question(name, answer) {
   const buttons = el("div", { class: "row" });
   const reason = /** @type {HTMLInputElement} */ (
-    el("input", { type: "text", class: "field", placeholder: "Reason for the model (optional)", "aria-label": "Reason" })
+    el("input", {
+      type: "text",
+      class: "field",
+      placeholder: "Reason for the model (optional)",
+      "aria-label": "Reason",
+    })
   );
   const send = button({ label: "Deny", class: "danger", press: () => give("denied") });
   const back = button({ label: "Back", press: () => deny(false) });

@@ -46,7 +46,8 @@ export function showShortcuts() {
 function wishOf(event, wishes) {
   const isControl = event.ctrlKey || event.metaKey;
   // By the key's place too: on some keyboards Alt makes other letters.
-  if (event.altKey && !isControl) return { KeyA: wishes.question, KeyN: wishes.begin, KeyM: wishes.message }[event.code];
+  if (event.altKey && !isControl)
+    return { KeyA: wishes.question, KeyN: wishes.begin, KeyM: wishes.message }[event.code];
   if (isControl && !event.altKey) return { k: wishes.search, "/": showShortcuts }[event.key];
   return undefined;
 }

@@ -27,13 +27,29 @@ export class Sidebar {
     this.#none = el("p", { class: "none", hidden: true });
     this.#more = button({ label: "Show more", class: "small", press: () => void this.#load(true) });
     this.#more.hidden = true;
-    const begin = button({ label: "New conversation", icon: "add", shown: true, class: "begin", press: wishes.begin });
+    const begin = button({
+      label: "New conversation",
+      icon: "add",
+      shown: true,
+      class: "begin",
+      press: wishes.begin,
+    });
     const head = el("div", { class: "head" }, begin, this.#search);
-    this.element = el("nav", { id: "sidebar", "aria-label": "Conversations" }, head, this.#list, this.#none, this.#more);
+    this.element = el(
+      "nav",
+      { id: "sidebar", "aria-label": "Conversations" },
+      head,
+      this.#list,
+      this.#none,
+      this.#more,
+    );
     this.#search.addEventListener("input", () => this.#searchSoon());
     this.#list.addEventListener("keydown", (event) => this.#move(event));
     window.setInterval(() => document.visibilityState === "visible" && void this.refresh(), OFTEN);
-    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && void this.refresh());
+    document.addEventListener(
+      "visibilitychange",
+      () => document.visibilityState === "visible" && void this.refresh(),
+    );
   }
 
   #wishes;

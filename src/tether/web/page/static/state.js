@@ -81,13 +81,23 @@ export function fold(view, event, at = null) {
     case "tool_execution_start":
       return onCall(view, event, (call) => started(call, event, at));
     case "approval_requested":
-      return withQuestion(onCall(view, event, (call) => asked(call, event)), event, []);
+      return withQuestion(
+        onCall(view, event, (call) => asked(call, event)),
+        event,
+        [],
+      );
     case "approval_answered":
-      return withoutQuestion(onCall(view, event, (call) => answered(call, event, at)), event.call_id);
+      return withoutQuestion(
+        onCall(view, event, (call) => answered(call, event, at)),
+        event.call_id,
+      );
     case "tool_execution_update":
       return withProgress(view, event, at);
     case "tool_execution_end":
-      return withoutQuestion(onCall(view, event, (call) => ended(call, event.result, event.duration)), event.call_id);
+      return withoutQuestion(
+        onCall(view, event, (call) => ended(call, event.result, event.duration)),
+        event.call_id,
+      );
     case "agent_end":
       return withEnd(view, event);
     default:

@@ -51,7 +51,8 @@ export class StatusLines {
     const { waiting, retry } = talk.view;
     /** @type {Line[]} */
     const lines = talk.queued.filter(isShown).map((queued) => ({ of: queued, make: () => queuedLine(queued) }));
-    if (retry) lines.unshift({ of: retry, make: () => line(`The model failed: ${visible(retry.message)} Asking again.`) });
+    if (retry)
+      lines.unshift({ of: retry, make: () => line(`The model failed: ${visible(retry.message)} Asking again.`) });
     if (waiting.length) lines.push({ of: waiting, make: () => waitingLine(waiting) });
     if (talk.status === "paused") lines.push({ of: "paused", make: () => line(PAUSED) });
     const away = this.#away(talk);
@@ -91,8 +92,18 @@ function queuedLine({ text, when }) {
 function waitingLine(waiting) {
   const [first] = waiting;
   const rest = waiting.length > 1 ? ` and ${waiting.length - 1} more` : "";
-  const text = el("span", {}, el("code", { text: visible(first.name) }), `${rest} need${rest ? "" : "s"} your approval`);
-  return el("p", { class: "line asks" }, text, button({ label: "Show", class: "small", press: () => goToQuestion() }));
+  const text = el(
+    "span",
+    {},
+    el("code", { text: visible(first.name) }),
+    `${rest} need${rest ? "" : "s"} your approval`,
+  );
+  return el(
+    "p",
+    { class: "line asks" },
+    text,
+    button({ label: "Show", class: "small", press: () => goToQuestion() }),
+  );
 }
 
 /** Bring the first question into view, and the focus to it. */

@@ -30,7 +30,10 @@ export class Thoughts {
     this.#block = block;
     this.#whole = whole;
     this.#details.toggleAttribute("data-open", !whole);
-    setText(this.#label, block.redacted ? "Thought (withheld by the provider)" : whole ? "Thought" : "Thinking\u2026");
+    setText(
+      this.#label,
+      block.redacted ? "Thought (withheld by the provider)" : whole ? "Thought" : "Thinking\u2026",
+    );
     this.#details.hidden = whole && !block.text && !block.redacted;
     return this.#draw();
   }
