@@ -101,8 +101,8 @@ class Editor:
 @asynccontextmanager
 async def editing(make_agent: Any, **options: Any) -> AsyncIterator[Editor]:
     """An editor that is connected to an agent; leaving the block closes its end."""
-    to_agent, agent_in = anyio.create_memory_object_stream[bytes](0)
-    to_editor, editor_in = anyio.create_memory_object_stream[bytes](0)
+    to_agent, agent_in = anyio.create_memory_object_stream[bytes](100)
+    to_editor, editor_in = anyio.create_memory_object_stream[bytes](100)
     editor = Editor()
     try:
         with anyio.fail_after(30):

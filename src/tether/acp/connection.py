@@ -35,8 +35,8 @@ Handlers: TypeAlias = Mapping[str, Handler]
 
 _MAX_BYTES: Final = 64 * 1024 * 1024
 """The longest message that is read: one may hold images."""
-_WRITING_TIME: Final = 5.0
-"""Seconds that a message which was begun has to be written when its task is cancelled."""
+_TELLING_TIME: Final = 1.0
+"""Seconds in which the other side must take the message that it need not answer any more."""
 _CANCEL: Final = "$/cancel_request"
 
 
@@ -79,7 +79,7 @@ class Connection:
             await self._send(Request(id_, method, params))
             await asked.answered.wait()
         except anyio.get_cancelled_exc_class():
-            with anyio.move_on_after(_WRITING_TIME, shield=True):
+            with anyio.move_on_after(_TELLING_TIME, shield=True):
                 await self._send(Notification(_CANCEL, {"requestId": id_}))
             raise
         finally:

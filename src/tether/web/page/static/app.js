@@ -66,6 +66,7 @@ class App {
     });
     document.body.append(skip, this.#sidebar.element, this.#veil, this.#main, this.#announcer.element);
     this.#listen();
+    this.#composer.open("");
     this.#route();
     void this.#learn();
     void this.#sidebar.refresh();
