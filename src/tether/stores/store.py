@@ -203,7 +203,7 @@ def _storable(text: str) -> str:
 
 def _check(id: str, owner: str, lease: float) -> None:
     for what, name in (("id", id), ("owner", owner)):
-        if not isinstance(name, str) or "\0" in name or (what == "id" and not name):
+        if not isinstance(name, str) or "\0" in name or (what == "id" and not name):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UsageError(f"the {what} of a conversation must be a name, not {name!r}")
     if not lease > 0:
         raise UsageError(f"a lease must be of more than 0 seconds, not {lease!r}")

@@ -1,6 +1,5 @@
 """An application on hypercorn, in the event loop that runs."""
 
-import math
 import socket
 from collections.abc import Callable
 from importlib import import_module
@@ -62,7 +61,7 @@ async def serve(
     hypercorn_serve = import_module(f"hypercorn.{backend}").serve
     stopped = anyio.Event()
     # The server ends by an event: cancelling it would leave its connections as they are.
-    shielded = anyio.move_on_after(math.inf, shield=True)
+    shielded = anyio.CancelScope(shield=True)
 
     async def run() -> None:
         with shielded:
