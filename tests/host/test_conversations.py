@@ -2,13 +2,14 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 from tests.host.hosting import check_log, everything, hosting, scripted, told
 
 import tether
-from tether import Agent, AgentEnd, MessageUpdate, UsageError
+from tether import Agent, AgentEnd, Event, MessageUpdate, UsageError
 from tether.host import Conversation, FolderStore, NotFoundError
 from tether.testing import Pause, ScriptedModel
 
@@ -47,6 +48,25 @@ async def test_what_is_said_meanwhile_steers_the_run() -> None:
         texts = [message.text for message in talk.agent.messages]
         assert texts == ["first", "Hm", "second", "Yes."]
         check_log(await everything(talk))
+
+
+@pytest.mark.parametrize("when", ["steer", "interrupt", "follow_up"])
+@pytest.mark.parametrize("last", [tether.MessageEnd, tether.TurnEnd, AgentEnd])
+async def test_what_is_said_as_a_run_ends_is_answered(when: Any, last: type[Event]) -> None:
+    async with hosting("one", "two") as host:
+        talk = await host.conversation()
+        talk.say("first")
+        async for _, event in talk.follow():
+            if (
+                isinstance(event, last)
+                and getattr(event, "message", None) != talk.agent.messages[0]
+            ):
+                break
+        talk.say("second", when=when)
+        await talk.wait_idle()
+        messages = check_log(await everything(talk))
+        assert [message.text for message in messages] == ["first", "one", "second", "two"]
+        assert talk.queued == ()
 
 
 async def test_what_is_said_after_an_abort_starts_a_run_of_its_own() -> None:

@@ -14,7 +14,7 @@ from tests.waiting import until_blocked
 import tether
 from tether import AgentEnd, UsageError
 from tether.host import Conversation, Host, Viewer
-from tether.testing import Backend, Pause, virtual_clock
+from tether.testing import Backend, Pause, ScriptedModel, call, virtual_clock
 
 
 async def _to_the_end(viewer: Viewer) -> list[int]:
@@ -160,6 +160,30 @@ async def test_a_viewer_that_comes_back_at_once_has_not_left() -> None:
         await anext(viewer)
         await until_blocked()
         assert talk.state == "running"
+
+
+async def test_what_is_said_while_an_unwatched_run_is_ended_waits_for_a_viewer_to_come() -> None:
+    reached = anyio.Event()
+
+    def make(talk: Conversation) -> tether.Agent:
+        async def work() -> None:
+            """Work."""
+            try:
+                reached.set()
+                await anyio.sleep_forever()
+            finally:
+                talk.say("second")
+
+        return tether.Agent(ScriptedModel(call("work"), "Yes."), tools=[work])
+
+    with anyio.fail_after(30):
+        async with tether.host.open(make, when_unwatched="cancel") as host:
+            talk = await host.conversation()
+            async with talk.follow():
+                talk.say("first")
+                await reached.wait()
+            await talk.wait_idle()
+            assert _ends(talk) == ["aborted", "stop"]
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])

@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -97,6 +98,25 @@ def test_a_lease_that_has_run_out_is_free_and_its_holder_writes_nothing_more(pla
     second.close()
 
 
+async def test_who_wrote_to_a_conversation_that_was_deleted_writes_nothing_to_its_successor(
+    place: Place,
+) -> None:
+    first = place.store("trip", lease=0.001)
+    all_of_them, deleted = place.conversations(), False
+    while not deleted:
+        with suppress(BusyError):
+            deleted = await all_of_them.delete("trip")
+    second = place.store("trip", lease=60)
+    for write in (first.renew, lambda: first.append(Entry("1", None, "note", {}))):
+        with pytest.raises(LostClaimError, match="or it was deleted"):
+            write()
+    first.close()
+    with pytest.raises(BusyError):
+        place.store("trip")
+    second.append(Entry("2", None, "note", {}))
+    second.close()
+
+
 def _retaken(place: Place):  # type: ignore[no-untyped-def]
     while True:
         try:
@@ -158,6 +178,7 @@ def test_a_store_that_was_closed_says_so(place: Place) -> None:
     [
         ({"id": ""}, "the id of a conversation must be a name, not ''"),
         ({"id": "a\0b"}, "the id of a conversation must be a name"),
+        ({"id": "half \ud800"}, "the id of a conversation must be a name"),
         ({"id": "a", "owner": 3}, "the owner of a conversation must be a name, not 3"),
         ({"id": "a", "lease": 0}, "a lease must be of more than 0 seconds, not 0"),
     ],
@@ -165,6 +186,26 @@ def test_a_store_that_was_closed_says_so(place: Place) -> None:
 def test_names_and_leases_are_checked(place: Place, options: dict[str, object], match: str) -> None:
     with pytest.raises(UsageError, match=match):
         place.store(**options)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "half \ud800"])
+async def test_names_that_no_database_takes_are_refused_by_all_and_searches_find_nothing(
+    place: Place, name: str
+) -> None:
+    await _talked(place, "a", "hello")
+    all_of_them = place.conversations()
+    for refused in (
+        lambda: all_of_them.open(name, create=False),
+        lambda: all_of_them.delete(name),
+        lambda: all_of_them.delete("a", name),
+        lambda: all_of_them.find(name),
+        lambda: all_of_them.take_out(name, "nowhere"),
+        lambda: all_of_them.bring_in("nowhere", name),
+    ):
+        with pytest.raises(UsageError, match="must be a name"):
+            await refused()
+    assert await all_of_them.find(search=name) == []
+    assert await all_of_them.find(before=(1.0, name)) == []
 
 
 async def test_conversations_are_listed_and_searched(place: Place) -> None:

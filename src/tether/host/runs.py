@@ -162,10 +162,10 @@ class Runs:
 
     async def _end_unwatched(self) -> None:
         """End runs once nobody has watched for too long."""
-        if not self._grace:
-            # Nobody has left a run that nobody has come to.
-            await self._feed.until(self._is_watched)
         while True:
+            if not self._grace:
+                # Nobody has left a run that nobody has come to.
+                await self._feed.until(self._is_watched)
             await self._feed.until(lambda: not self._is_watched())
             with anyio.move_on_after(self._grace) as waiting:
                 await self._feed.until(self._is_watched)
@@ -201,7 +201,7 @@ class Runs:
         finally:
             self._run = None
             self.questions.clear()
-        if self._next or (ended_well and self.agent.state.steering):
+        if self._next or (ended_well and self.queued):
             self._set_phase("going")
             return True
         # Before anything is awaited: what is said from here on starts a run of its own.

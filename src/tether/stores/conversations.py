@@ -11,7 +11,7 @@ from anyio.to_thread import run_sync
 from tether import BusyError, Session, UsageError
 from tether.host.store import ConversationInfo
 from tether.stores.database import Database, Transaction
-from tether.stores.store import LEASE, DatabaseStore, entries_in
+from tether.stores.store import LEASE, DatabaseStore, check_names, entries_in, storable
 
 __all__ = ("Conversations",)
 
@@ -44,6 +44,7 @@ class Conversations:
 
         Raises:
             BusyError: another writes to it.
+            UsageError: the id or the owner cannot be a name.
             DecodeError: what is kept cannot be read.
             Exception: what the database raised.
 
@@ -71,10 +72,14 @@ class Conversations:
         Returns:
             What is known of each.
 
+        Raises:
+            UsageError: the owner cannot be a name.
+
         Cancellation:
             At once; the thread only reads.
         """
-        find = partial(self._found, owner, search.strip(), limit, before)
+        check_names("any", owner)
+        find = partial(self._found, owner, storable(search).strip(), limit, before)
         return await run_sync(find, abandon_on_cancel=True)
 
     async def delete(self, id: str, owner: str = "") -> bool:
@@ -85,6 +90,7 @@ class Conversations:
 
         Raises:
             BusyError: somebody writes to it.
+            UsageError: the id or the owner cannot be a name.
 
         Cancellation:
             Before it begins, or after its end.
@@ -108,7 +114,7 @@ class Conversations:
         """Copy a conversation, which others may write to, to a new log file.
 
         Raises:
-            UsageError: there is no such conversation.
+            UsageError: there is no such conversation, or it cannot be a name.
             FileExistsError: there is a file already.
 
         Cancellation:
@@ -121,6 +127,7 @@ class Conversations:
         self._database.close()
 
     def _opened(self, id: str, owner: str, *, create: bool) -> Session | None:
+        check_names(id, owner)
         if not create:
             with self._database.transaction() as transaction:
                 if not _exists(transaction, id, owner):
@@ -136,7 +143,8 @@ class Conversations:
         conditions, values = ["owner = ?", "messages > 0"], list[object]([owner])
         if before is not None:
             conditions.append("(updated, id) < (?, ?)")
-            values += before
+            updated, id = before
+            values += (updated, storable(id))
         if words:
             contains, needed = self._database.matches(words)
             conditions.append(
@@ -154,6 +162,7 @@ class Conversations:
         return [_info(*row) for row in rows]
 
     def _deleted(self, id: str, owner: str) -> bool:
+        check_names(id, owner)
         with self._database.transaction() as transaction:
             there = transaction.execute(
                 "UPDATE tether_conversations SET token = token + 1 WHERE owner = ? AND id = ? AND expires <= ? "
@@ -169,6 +178,7 @@ class Conversations:
             return bool(there)
 
     def _brought_in(self, path: Path, id: str, owner: str) -> None:
+        check_names(id, owner)
         with Session.read(path) as session:
             entries = list(session.entries.values())
         with self._database.transaction() as transaction:
@@ -181,6 +191,7 @@ class Conversations:
             store.close()
 
     def _taken_out(self, id: str, path: Path, owner: str) -> None:
+        check_names(id, owner)
         with self._database.transaction() as transaction:
             if not _exists(transaction, id, owner):
                 raise UsageError(f"there is no conversation {id!r}")

@@ -14,13 +14,16 @@ from tether.session.reading import Reader
 from tether.stores.database import Database, Transaction
 from tether.stores.summary import Summary, text_of
 
-__all__ = ("LEASE", "DatabaseStore", "entries_in")
+__all__ = ("LEASE", "DatabaseStore", "check_names", "entries_in", "storable")
 
 _LONGEST_TEXT: Final = 100_000
 """Characters of a row by which conversations are found: PostgreSQL refuses to index more than a megabyte at once."""
 
 LEASE: Final = 30.0
 """Seconds for which a claim holds others off, since it was last renewed."""
+
+# Tokens begin anew where a conversation was deleted and made again: the name of the holder does not come twice.
+_HELD: Final = "owner = ? AND id = ? AND token = ? AND holder = ?"
 
 
 class DatabaseStore:
@@ -43,7 +46,9 @@ class DatabaseStore:
     def __init__(
         self, database: Database, id: str, *, owner: str = "", lease: float, takeover: bool
     ) -> None:
-        _check(id, owner, lease)
+        check_names(id, owner)
+        if not lease > 0:
+            raise UsageError(f"a lease must be of more than 0 seconds, not {lease!r}")
         self._database = database
         self._key = (owner, id)
         self._lease = lease
@@ -105,9 +110,10 @@ class DatabaseStore:
         self._is_open = False
         with self._database.transaction() as transaction:
             transaction.execute(
-                "UPDATE tether_conversations SET expires = 0 WHERE owner = ? AND id = ? AND token = ?",
+                f"UPDATE tether_conversations SET expires = 0 WHERE {_HELD}",
                 *self._key,
                 self._token,
+                self._holder,
             )
 
     def _claim(self, transaction: Transaction, *, takeover: bool) -> int:
@@ -141,10 +147,11 @@ class DatabaseStore:
         if not self._is_open:
             raise UsageError(f"the store of the conversation {self._key[1]!r} was closed")
         held = transaction.execute(
-            "UPDATE tether_conversations SET expires = ? WHERE owner = ? AND id = ? AND token = ? RETURNING token",
+            f"UPDATE tether_conversations SET expires = ? WHERE {_HELD} RETURNING token",
             self._database.now(transaction) + self._lease,
             *self._key,
             self._token,
+            self._holder,
         )
         if not held:
             raise LostClaimError(
@@ -158,7 +165,7 @@ class DatabaseStore:
             place,
             line.decode().removesuffix("\n"),
         )
-        text = _storable(text_of(entry))
+        text = storable(text_of(entry))
         for start in range(0, len(text), _LONGEST_TEXT):
             transaction.execute(
                 "INSERT INTO tether_texts (owner, id, body) VALUES (?, ?, ?)",
@@ -167,13 +174,13 @@ class DatabaseStore:
             )
 
     def _describe(self, transaction: Transaction, summary: Summary) -> None:
-        title = _storable(summary.shown)
+        title = storable(summary.shown)
         transaction.execute(
             "UPDATE tether_conversations SET title = ?, folded = ?, model = ?, messages = ?, updated = ? "
             "WHERE owner = ? AND id = ?",
             title,
             title.casefold(),
-            _storable(summary.model),
+            storable(summary.model),
             summary.messages,
             summary.updated,
             *self._key,
@@ -196,14 +203,18 @@ def entries_in(transaction: Transaction, owner: str, id: str) -> list[Entry]:
     return entries
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Replace what no database takes: halves of surrogate pairs, and NUL."""
     return text.encode("utf-8", "replace").decode().replace("\0", " ")
 
 
-def _check(id: str, owner: str, lease: float) -> None:
+def check_names(id: str, owner: str) -> None:
+    """Check what names a conversation.
+
+    Raises:
+        UsageError: one of them is none that databases take.
+    """
     for what, name in (("id", id), ("owner", owner)):
-        if not isinstance(name, str) or "\0" in name or (what == "id" and not name):  # pyright: ignore[reportUnnecessaryIsInstance]
+        fits = isinstance(name, str) and storable(name) == name  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not fits or (what == "id" and not name):
             raise UsageError(f"the {what} of a conversation must be a name, not {name!r}")
-    if not lease > 0:
-        raise UsageError(f"a lease must be of more than 0 seconds, not {lease!r}")
