@@ -29,6 +29,7 @@ from tether.cli.display import Display, JsonLines, Screen
 from tether.cli.door import as_door, door, notes
 from tether.cli.editor import edited_lines, printing_above
 from tether.cli.extensions import App, configuration_folder, untrusted_init
+from tether.cli.extras import what_to_install
 from tether.cli.info_commands import INFO_COMMANDS
 from tether.cli.live import Live
 from tether.cli.mcp_servers import chosen_servers, connected_servers
@@ -81,6 +82,11 @@ def _to_its_end(work: Callable[[], int], output: TextIO) -> int:
         code = INTERRUPTED
     except* OSError as errors:
         error = _first(errors)
+    except* ModuleNotFoundError as errors:
+        if (advice := what_to_install(_first(errors))) is None:
+            raise
+        warn(advice)
+        code = WRONG_USAGE
     if (failure := failure_of(output)) is not None:
         return _without_output(failure, code)
     if error is not None:
@@ -173,11 +179,6 @@ def _run_command(name: str, words: Sequence[str], ending: EndSignals) -> int:
         module_name, reader, doer = _COMMANDS[name]
         module = import_module(f"tether.cli.{module_name}")
         arguments = getattr(module, reader)(words)
-    except ModuleNotFoundError as error:
-        if error.name not in {"starlette", "hypercorn"}:
-            raise
-        warn(f"`tether {name}` needs {error.name}: pip install 'tether[web]'")
-        return WRONG_USAGE
     except (UsageError, OSError) as error:
         warn(_in_words(error))
         return WRONG_USAGE
@@ -204,13 +205,7 @@ def _run(
 
 
 def _in_event_loop(work: Callable[[], Awaitable[int]], ending: EndSignals, backend: str) -> int:
-    try:
-        return anyio.run(_until_signal, work, ending, backend=backend)
-    except ModuleNotFoundError as error:
-        if error.name != "trio":
-            raise
-        warn("trio is not installed: pip install 'tether[trio]'")
-        return WRONG_USAGE
+    return anyio.run(_until_signal, work, ending, backend=backend)
 
 
 async def _until_signal(work: Callable[[], Awaitable[int]], ending: EndSignals) -> int:

@@ -302,7 +302,7 @@ async def run_mcp(options: argparse.Namespace) -> int:
             return await _AWAITED[options.action](options)
         for line in _AT_ONCE[options.action](options):
             print(line)
-    except (UsageError, OSError, ModuleNotFoundError) as error:
+    except (UsageError, OSError) as error:
         warn(str(error))
         return 2
     return 0

@@ -309,6 +309,8 @@ class _Writer:
             yield self._sent(delta)
 
     def _close(self) -> Iterator[Delta]:
+        if not any(self._begun.values()):
+            return  # to look at the whole reply for each of its blocks would take its length squared
         blocks = zip(sorted(self._begun), self._reply.preview().content, strict=True)
         for index, block in blocks:
             if self._begun[index]:

@@ -68,6 +68,7 @@ class App {
     this.#listen();
     this.#composer.open("");
     this.#route();
+    this.#invite();
     void this.#learn();
     void this.#sidebar.refresh();
   }
@@ -160,6 +161,11 @@ class App {
     this.#toggleSidebar(false);
     this.#scroll.toEnd();
     this.#drawNow();
+    this.#invite();
+  }
+
+  /** Let a person type at once, except where that would open a keyboard on the screen. */
+  #invite() {
     if (matchMedia("(hover: hover)").matches) this.#composer.focus();
   }
 
