@@ -74,8 +74,12 @@ async def test_other_pages_of_the_loopback_port_are_not_there(tmp_path: Path) ->
         from urllib.parse import parse_qs, urlsplit
 
         redirect = parse_qs(urlsplit(url).query)["redirect_uri"][0]
-        with pytest.raises(urllib.error.HTTPError):
-            browser(redirect.replace("/callback", "/favicon.ico"))
+        others = [redirect.replace("/callback", path) for path in ("/favicon.ico", "//[")]
+        for query in ("", "?code=1", "?code=1&state=2", "?error=access_denied"):
+            others.append(redirect + query)
+        for other in others:
+            with pytest.raises(urllib.error.HTTPError):
+                browser(other)
         browser(url)
 
     async with served(guarded_server(guards, port), port) as (url, _):

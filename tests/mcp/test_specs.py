@@ -13,7 +13,8 @@ from tether.mcp.specs import flattened
 
 def written(folder: Path, content: Any) -> Path:
     path = folder / ".mcp.json"
-    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    text = content if isinstance(content, str | bytes) else json.dumps(content)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path
 
 
@@ -54,6 +55,7 @@ def test_a_file_describes_servers(tmp_path: Path) -> None:
     ("content", "told"),
     [
         ("{", "is no JSON"),
+        (b'{"mcpServers": {"\xff": {}}}', "is no JSON"),
         ([], "mcpServers"),
         ({"mcpServers": []}, "mcpServers"),
         ({"mcpServers": {"a": 3}}, "'a': it must be an object"),

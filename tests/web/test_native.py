@@ -274,9 +274,19 @@ async def test_conversations_are_listed_searched_and_paged() -> None:
         assert [c["id"] for c in found["conversations"]] == [ids[3]]
 
 
-@pytest.mark.parametrize(
-    "query", ["limit=0", "limit=x", "limit=99999", "limit=-1", "before=nonsense"]
-)
+WRONG_PAGES = {
+    "none": "limit=0",
+    "no number": "limit=x",
+    "too many": "limit=99999",
+    "too many behind zeros": "limit=00000000019999",
+    "more digits than a number may have": f"limit=1{'9' * 5000}",
+    "digits of another script": "limit=\uff15",
+    "fewer than none": "limit=-1",
+    "no cursor": "before=nonsense",
+}
+
+
+@pytest.mark.parametrize("query", WRONG_PAGES.values(), ids=list(WRONG_PAGES))
 async def test_a_wrong_page_is_refused(query: str) -> None:
     async with opened(talking()) as client:
         answer = await client.get(f"/api/conversations?{query}")

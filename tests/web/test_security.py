@@ -28,6 +28,8 @@ ATTACKS: dict[str, tuple[dict[str, str], int]] = {
     "another site": ({"origin": "https://evil.example"}, 403),
     "another port of this machine": ({"origin": "http://127.0.0.1:3000"}, 403),
     "a page without an origin": ({"origin": "null"}, 403),
+    "an origin that is none": ({"origin": "http://["}, 403),
+    "an origin with more behind it": ({"origin": "http://127.0.0.1/http://evil.example"}, 403),
     "another site, by its metadata": ({"sec-fetch-site": "cross-site"}, 403),
     "another port, by its metadata": ({"sec-fetch-site": "same-site"}, 403),
     "a form": ({"content-type": "application/x-www-form-urlencoded"}, 415),
@@ -93,18 +95,59 @@ async def test_a_site_that_is_named_may_ask_and_another_may_not() -> None:
         assert asked.status_code == 200
 
 
-async def test_without_authorise_other_machines_are_refused() -> None:
-    site = talking()
-    async with opened(site) as client:
-        client._transport.client = ("10.0.0.7", 1234)  # type: ignore[attr-defined]
-        answer = await client.get("/api/info")
-        assert answer.status_code == 403
-        assert "authorise=" in answer.json()["error"]["message"]
+@pytest.mark.parametrize(
+    ("address", "headers", "status"),
+    [
+        ("10.0.0.7", {}, 403),
+        ("", {}, 403),
+        ("127.0.0.1", {"x-forwarded-for": "203.0.113.9"}, 403),
+        ("127.0.0.1", {"x-forwarded-for": "127.0.0.1, 203.0.113.9"}, 403),
+        ("::1", {"x-real-ip": "203.0.113.9"}, 403),
+        ("127.0.0.1", {"forwarded": "for=203.0.113.9"}, 403),
+        ("127.0.0.1", {"x-forwarded-for": "::1, 127.0.0.1"}, 200),
+        ("::ffff:127.0.0.1", {"x-forwarded-for": "::ffff:127.0.0.1"}, 200),
+    ],
+)
+async def test_without_authorise_other_machines_are_refused(
+    address: str, headers: dict[str, str], status: int
+) -> None:
+    async with opened(talking(), address=address) as client:
+        answer = await client.get("/api/info", headers=headers)
+        assert answer.status_code == status
+        assert ("authorise=" in answer.text) == (status == 403)
 
 
 def test_names_for_others_need_to_say_who_may() -> None:
     with pytest.raises(tether.UsageError, match="authorise="):
         talking(hosts=["chat.example.com"])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"hosts": "chat.example.com"},
+        {"hosts": ["https://chat.example.com"]},
+        {"hosts": ["chat.example.com:8443"]},
+        {"hosts": ["*"], "origins": ["*"]},
+        {"hosts": [None]},
+        {"origins": "http://localhost:3000"},
+        {"origins": ["http://localhost:3000/"]},
+        {"origins": ["localhost:3000"]},
+        {"origins": ["null"]},
+    ],
+)
+def test_names_that_would_let_in_others_or_nobody_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(tether.UsageError, match=r"(hosts|origins)= "):
+        talking(authorise=by_header, **options)
+
+
+async def test_names_are_known_in_upper_and_lower_case() -> None:
+    site = talking(
+        authorise=by_header, hosts=["Chat.Example.com"], origins=["http://LocalHost:3000"]
+    )
+    async with opened(site) as client:
+        headers = {"host": "chat.example.com", "origin": "http://localhost:3000", "x-user": "ada"}
+        assert (await client.get("/api/info", headers=headers)).status_code == 200
 
 
 def by_header(request: HTTPConnection) -> str | None:

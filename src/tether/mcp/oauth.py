@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import anyio
 import anyio.abc
@@ -94,17 +94,18 @@ async def sign_in(
         raise UsageError(f"{spec.name} is no server at an address: there is nothing to sign in to")
     store = _Store(_file_for(spec, folder))
     store.forget()
-    async with _redirects() as (address, redirected):
+    async with _redirects() as (address, redirect):
 
         async def show(url: str) -> None:
             if not url.startswith(("https://", "http://")):
                 raise UsageError(
                     f"the server wants {one_line(url, 100)!r} opened, which is no web page"
                 )
+            redirect.expect(url)
             tell(f"Open this page to sign in to {spec.name}:\n{one_line(url, 4000)}")
             await anyio.to_thread.run_sync(open_url, url, abandon_on_cancel=True)
 
-        auth = _provider(spec, store, address, show, redirected)
+        auth = _provider(spec, store, address, show, redirect.wait)
         asked = evolve(spec, auth=auth, open_timeout=_PERSON_HAS)
         async with connected(asked, wait=_PERSON_HAS) as servers:
             return servers[spec.name].status
@@ -191,15 +192,27 @@ class _Store:
 
 @define(eq=False)
 class _Redirect:
-    """The first redirect that came back from signing in."""
+    """The redirect that comes back from signing in."""
 
+    state: str | None = ""
+    """What it is known by. Any page may find the port, and send something of its own there."""
     found: Mapping[str, list[str]] | None = None
     came: anyio.Event = field(factory=anyio.Event)
 
+    def expect(self, url: str) -> None:
+        """Expect what answers a request to sign in."""
+        self.state = _first(parse_qs(url.partition("?")[2]), "state")
+
+    async def wait(self) -> AuthorizationCodeResult:
+        """Wait for it."""
+        with anyio.fail_after(_PERSON_HAS):
+            await self.came.wait()
+        return _as_result(self.found or {})
+
 
 @asynccontextmanager
-async def _redirects() -> AsyncIterator[tuple[str, Callable[[], Any]]]:
-    """Listen on a loopback port for the time of a block; give the address, and what waits for the redirect."""
+async def _redirects() -> AsyncIterator[tuple[str, _Redirect]]:
+    """Listen on a loopback port for the time of a block; give the address, and what comes there."""
     redirect = _Redirect()
 
     async def answer(stream: anyio.abc.SocketStream) -> None:
@@ -207,17 +220,12 @@ async def _redirects() -> AsyncIterator[tuple[str, Callable[[], Any]]]:
             with anyio.move_on_after(10), suppress(anyio.EndOfStream, anyio.BrokenResourceError):
                 await _answer(stream, redirect)
 
-    async def redirected() -> AuthorizationCodeResult:
-        with anyio.fail_after(_PERSON_HAS):
-            await redirect.came.wait()
-        return _as_result(redirect.found or {})
-
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=0)
     async with listener, anyio.create_task_group() as tasks:
         port = listener.extra(anyio.abc.SocketAttribute.local_port)
         tasks.start_soon(listener.serve, answer)
         try:
-            yield f"http://127.0.0.1:{port}/callback", redirected
+            yield f"http://127.0.0.1:{port}/callback", redirect
         finally:
             tasks.cancel_scope.cancel()
 
@@ -227,22 +235,27 @@ async def _answer(stream: anyio.abc.SocketStream, redirect: _Redirect) -> None:
     while b"\r\n\r\n" not in head and len(head) < _LONGEST_REQUEST:
         head += await stream.receive()
     target = head.split(b" ", 2)[1].decode("ascii", "replace") if head.startswith(b"GET ") else ""
-    split = urlsplit(target)
-    if split.path != "/callback" or redirect.came.is_set():
+    path, _, query = target.partition("?")
+    found = parse_qs(query)
+    expected = path == "/callback" and _first(found, "state") == redirect.state
+    if not expected or redirect.came.is_set():
         await stream.send(_ANSWER.format(status="404 Not Found", text="Nothing here.").encode())
         return
-    redirect.found = parse_qs(split.query)
+    redirect.found = found
     text = "You can close this page." if "code" in redirect.found else "Signing in failed."
     await stream.send(_ANSWER.format(status="200 OK", text=text).encode())
     redirect.came.set()
 
 
 def _as_result(found: Mapping[str, list[str]]) -> AuthorizationCodeResult:
-    def first(name: str) -> str | None:
-        return found[name][0] if found.get(name) else None
-
-    code = first("code")
+    code = _first(found, "code")
     if code is None:
-        why = one_line(first("error_description") or first("error") or "no code came back", 300)
-        raise UsageError(f"signing in failed: {why}")
-    return AuthorizationCodeResult(code=code, state=first("state"), iss=first("iss"))
+        why = _first(found, "error_description") or _first(found, "error") or "no code came back"
+        raise UsageError(f"signing in failed: {one_line(why, 300)}")
+    return AuthorizationCodeResult(
+        code=code, state=_first(found, "state"), iss=_first(found, "iss")
+    )
+
+
+def _first(found: Mapping[str, list[str]], name: str) -> str | None:
+    return found[name][0] if found.get(name) else None

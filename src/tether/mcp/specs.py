@@ -233,9 +233,9 @@ def from_json(
         UsageError: the file is not what it must be; the text names the file, the server and the field.
         OSError: the file cannot be read.
     """
-    text = Path(path).read_text(encoding="utf-8")
+    written = Path(path).read_bytes()
     try:
-        content = json.loads(text)
+        content = json.loads(written.decode())
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{os.fspath(path)} is no JSON: {error}") from error
     named = content.get("mcpServers", content.get("servers")) if isinstance(content, dict) else None

@@ -29,6 +29,7 @@ from tether.host import (
     WhenUnwatched,
 )
 from tether.web import native, page
+from tether.web.checks import host_names, site_origins
 from tether.web.protocols import ag_ui, openai, vercel
 from tether.web.refusals import Refusal, refused
 from tether.web.security import Authorise, Bounds, Guard
@@ -156,7 +157,11 @@ def site_application(
         origins: as for `app`.
         around: what stands around everything else.
         has_lifespan: whether it opens the site; else whoever serves it does.
+
+    Raises:
+        UsageError: a name or an origin cannot be one.
     """
+    hosts, origins = host_names(hosts), site_origins(origins)
     middleware = [*around]
     if origins:
         middleware.append(_cors(origins))

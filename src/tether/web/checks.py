@@ -5,12 +5,13 @@ See `tether.web.security` for the order and the reasons.
 
 import ipaddress
 from collections.abc import Collection, Mapping
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import Message, Receive, Scope, Send
 
+from tether import UsageError
 from tether.web.refusals import Refusal
 
 __all__ = (
@@ -19,14 +20,18 @@ __all__ = (
     "check_body",
     "check_host",
     "check_origin",
+    "host_names",
+    "is_local",
     "is_local_scrape",
-    "is_loopback",
     "is_open",
     "is_upload",
+    "site_origins",
     "with_headers",
 )
 
 _BODIES: Final = frozenset({"POST", "PUT", "PATCH"})
+_FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-real-ip")
+"""What proxies say of whom a request comes from."""
 
 HEADERS: Final[Mapping[str, str]] = {
     "content-security-policy": (
@@ -57,16 +62,52 @@ def is_open(scope: Scope) -> bool:
     )
 
 
+def host_names(hosts: Collection[str]) -> Collection[str]:
+    """Check the names that a server is given, and return them as they stand in requests.
+
+    Raises:
+        UsageError: one of them is none that a request can be for.
+    """
+    for name in _listed("hosts", hosts):
+        if _host_name(name) != name.lower() and not _is_address(name):
+            raise UsageError(
+                f"hosts= lists names such as 'chat.example.com', without scheme and port; not {name!r}"
+            )
+    return frozenset(name.lower() for name in hosts)
+
+
+def site_origins(origins: Collection[str]) -> Collection[str]:
+    """Check the origins that a server is given, and return them as browsers send them.
+
+    Raises:
+        UsageError: one of them is none that a browser sends.
+    """
+    for origin in _listed("origins", origins):
+        scheme, _, host = origin.partition("://")
+        if not scheme or _host_name(host) is None:
+            raise UsageError(
+                f"origins= lists sites such as 'http://localhost:3000', without a path; not {origin!r}"
+            )
+    return frozenset(origin.lower() for origin in origins)
+
+
+def _listed(what: str, given: Any) -> Collection[str]:
+    if isinstance(given, str) or not all(isinstance(one, str) for one in given):
+        raise UsageError(f"{what}= must be a list of texts, not {given!r}")
+    listed: Collection[str] = given
+    return listed
+
+
 def is_local_scrape(headers: Headers, scope: Scope, address: str) -> bool:
     """Say whether this machine itself asks for the metrics, which hold no secret: not by way of a proxy on it."""
-    by_proxy = any(name in headers for name in ("forwarded", "x-forwarded-for", "x-real-ip", "via"))
+    by_proxy = any(name in headers for name in (*_FORWARDED, "via"))
     name = _host_name(headers.get("host", ""))
     return (
         _path(scope) == "/metrics"
         and scope.get("method") in {"GET", "HEAD"}
-        and is_loopback(address)
+        and _is_loopback(address)
         and name is not None
-        and is_loopback(name)
+        and _is_loopback(name)
         and not by_proxy
     )
 
@@ -85,7 +126,7 @@ def check_host(headers: Headers, scope: Scope, hosts: Collection[str]) -> None:
     name = _host_name(headers.get("host", ""))
     server = scope.get("server") or ("", None)
     if name is None or not (
-        is_loopback(name) or name in hosts or (_is_address(name) and name == server[0])
+        _is_loopback(name) or name in hosts or (_is_address(name) and name == server[0])
     ):
         shown = headers.get("host", "")[:100]
         message = f"this server does not go by the name {shown!r}; if it should, name it in hosts="
@@ -102,7 +143,7 @@ def check_origin(headers: Headers, origins: Collection[str]) -> None:
     if origin is not None and origin in origins:
         return
     # The scheme may be that of a proxy.
-    foreign = origin is not None and urlsplit(origin).netloc != headers.get("host")
+    foreign = origin is not None and origin.partition("://")[2] != headers.get("host")
     if foreign or site not in {None, "same-origin", "none"}:
         message = (
             "requests of other sites are refused; if they should not be, name the site in origins="
@@ -176,6 +217,15 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def is_loopback(name: str) -> bool:
+def is_local(headers: Headers, address: str) -> bool:
+    """Say whether a request comes from this machine: also by way of a proxy on it, as far as that says so."""
+    if not _is_loopback(address) or "forwarded" in headers:
+        return False
+    told = ",".join(headers.getlist("x-forwarded-for") + headers.getlist("x-real-ip"))
+    return all(_is_loopback(one.strip()) for one in told.split(",") if one.strip())
+
+
+def _is_loopback(name: str) -> bool:
     """Say whether a name is one of this machine, and of no other."""
+    name = name.lower().removeprefix("::ffff:")  # an address of IPv4, as sockets of IPv6 have it
     return name == "localhost" or (_is_address(name) and ipaddress.ip_address(name).is_loopback)

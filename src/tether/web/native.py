@@ -115,16 +115,17 @@ async def _info(site: Site, request: Request) -> Response:
 
 async def _list(site: Site, request: Request) -> Response:
     query = request.query_params
-    limit = query.get("limit", "50")
-    if not limit.isdecimal() or not 1 <= int(limit[:9]) <= _MOST_LISTED:
+    given = query.get("limit", "50")
+    limit = int(given) if given.isascii() and given.isdecimal() and len(given) <= 9 else 0
+    if not 1 <= limit <= _MOST_LISTED:
         raise Refusal(400, "bad_request", f"limit is a number from 1 to {_MOST_LISTED}")
     found = await site.host.conversations(
         owner=site.owner(request),
         search=query.get("search", ""),
-        limit=int(limit),
+        limit=limit,
         before=query.get("before") or None,
     )
-    cursor = found[-1].cursor if len(found) == int(limit) else None
+    cursor = found[-1].cursor if len(found) == limit else None
     return JSONResponse({"conversations": [_listed(info) for info in found], "next": cursor})
 
 

@@ -32,8 +32,8 @@ from tether.web.checks import (
     check_body,
     check_host,
     check_origin,
+    is_local,
     is_local_scrape,
-    is_loopback,
     is_open,
     is_upload,
     with_headers,
@@ -133,7 +133,7 @@ class Guard:
     async def _owner(self, scope: Scope) -> str:
         address = _address(scope)
         if self._authorise is None:
-            if not is_loopback(address):
+            if not is_local(Headers(scope=scope), address):
                 raise Refusal(
                     403, "forbidden", "this server is for its own machine; give it authorise="
                 )
