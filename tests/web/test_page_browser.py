@@ -501,6 +501,10 @@ def test_the_server_is_started_again(browser: Any, eyes: Eyes, tmp_path: Path) -
     context.set_default_timeout(PATIENCE * 1000)
     try:
         tab = Person(context, server, eyes).open()
+        tab.say("edit")
+        tab.page.wait_for_selector(QUESTION)
+        tab.page.click(STOP)
+        tab.sees("Stopped.")  # no message says so: afterwards, all behind it moves up
         tab.asks("before", "You said: before")
         tab.say("slow")
         tab.sees("word10 ")

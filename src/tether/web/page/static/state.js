@@ -58,6 +58,9 @@ export const EMPTY = Object.freeze({
   made: 0,
 });
 
+/** An empty view whose items have other keys than those of the view before it. @param {View} before @returns {View} */
+export const emptyAfter = ({ made }) => ({ ...EMPTY, made });
+
 /**
  * Take in the next event.
  *
@@ -109,10 +112,11 @@ export function fold(view, event, at = null) {
  * The view of a conversation that the server sends whole.
  *
  * @param {{messages: {entry: string, message: any}[], waiting: any[], state: string}} snapshot
+ * @param {View} [before] the view that this one follows
  * @returns {View}
  */
-export function fromSnapshot(snapshot) {
-  let view = EMPTY;
+export function fromSnapshot(snapshot, before = EMPTY) {
+  let view = emptyAfter(before);
   for (const { entry, message } of snapshot.messages) {
     view = withMessage(view, { ...message, id: entry || message.id });
   }

@@ -7,7 +7,7 @@
 import * as api from "./api.js";
 import { textOf } from "./calls.js";
 import { Connection } from "./connection.js";
-import { EMPTY, fold, fromSnapshot } from "./state.js";
+import { EMPTY, emptyAfter, fold, fromSnapshot } from "./state.js";
 
 /**
  * What was said and waits.
@@ -30,7 +30,7 @@ export class Talk {
     this.id = id;
     this.#listener = listener;
     this.#connection = new Connection(id, isNew, {
-      begin: () => this.#set({ view: EMPTY }),
+      begin: () => this.#set({ view: emptyAfter(this.view) }),
       event: (event, at) => this.#take(event, at),
       snapshot: (snapshot) => this.#restart(snapshot),
       changed: (about) => this.#learn(about),
@@ -98,7 +98,7 @@ export class Talk {
 
   /** @param {any} snapshot */
   #restart(snapshot) {
-    this.#set({ view: fromSnapshot(snapshot) });
+    this.#set({ view: fromSnapshot(snapshot, this.view) });
     this.#learn(snapshot);
   }
 
