@@ -1,6 +1,7 @@
 """Messages in lines, however the bytes arrive; and a connection that others use badly."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from tests.acp.editor import editing, scripted
 from tests.strategies import json_values, names
 
+from tether.acp.connection import _Asked
 from tether.acp.jsonrpc import (
     Fault,
     Lines,
@@ -80,9 +82,32 @@ async def test_a_client_that_does_not_know_the_protocol_does_no_harm() -> None:
             await connection._output.send(line)
         await editor.notify("no/such", x=1)
         await editor.notify("session/cancel", sessionId="no such")
-        await editor.notify("$/cancel_request", requestId=12345)
+        odd_ids: list[Any] = [12345, [1], {}, None, 1.5]
+        for id_ in odd_ids:
+            await editor.notify("$/cancel_request", requestId=id_)
         answer = await editor.request("initialize", protocolVersion=999)
         assert answer["protocolVersion"] == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "answer"),
+    [("session/cancel", {"stopReason": "cancelled"}), ("$/cancel_request", "cancelled")],
+)
+async def test_a_cancellation_finds_a_prompt_that_comes_in_the_same_bytes(
+    tmp_path: Path, method: str, answer: object
+) -> None:
+    async with editing(scripted("Hello.")) as editor:
+        session = await editor.new(tmp_path)
+        connection = editor._connection[0]
+        asked = connection._asked["one"] = _Asked()
+        said = {"sessionId": session, "prompt": [{"type": "text", "text": "Hi"}]}
+        prompt = written(Request("one", "session/prompt", said))
+        cancel = written(Notification(method, {"sessionId": session, "requestId": "one"}))
+        await connection._output.send(prompt + cancel)
+        await asked.answered.wait()
+        assert asked.response is not None
+        error = asked.response.error
+        assert (asked.response.result if error is None else error.message) == answer
 
 
 async def test_requests_that_are_open_at_the_end_fail() -> None:

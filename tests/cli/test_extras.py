@@ -99,6 +99,14 @@ def test_a_command_says_what_to_install(words: str, capsys: pytest.CaptureFixtur
     assert "Traceback" not in said
 
 
+def test_a_missing_backend_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "trio", None)
+    assert main(["--backend", "trio", "--no-init", "--model", "offline", "hello"]) == 2
+    assert capsys.readouterr().err == "tether: trio is not installed: pip install 'tether[trio]'\n"
+
+
 def test_a_missing_module_of_no_extra_is_a_fault_with_its_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -21,7 +21,7 @@ from tether import (
     ToolExecutionUpdate,
     ToolResultMessage,
 )
-from tether.cli.display import result_line
+from tether.cli.display import Screen, result_line
 from tether.cli.door import DIM, PLAIN, printable
 from tether.cli.live import Live
 
@@ -134,6 +134,16 @@ def test_a_run_that_ended_without_saying_so_is_forgotten() -> None:
     assert "1 turn, 0 tokens" in seen.shown(
         AgentStart(), MessageEnd(AssistantMessage("x")), AgentEnd("stop")
     )
+
+
+def test_turns_are_not_counted_for_a_run_whose_start_was_not_seen() -> None:
+    events = MessageEnd(AssistantMessage("x")), AgentEnd("stop")
+    assert "- 0 tokens in, 0 out" in Seen().shown(*events)
+    out = io.StringIO()
+    screen = Screen(out)
+    for event in events:
+        screen.show(event)
+    assert out.getvalue() == "- 0 tokens in, 0 out\n"
 
 
 def test_a_call_that_was_denied_says_so_once() -> None:

@@ -3,6 +3,7 @@
 import random
 from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -162,3 +163,12 @@ def test_recordings_come_out_as_they_went_in_byte_by_byte(most: int) -> None:
             body = body_of(found[0], "GET")
             assert b"".join(map(body.feed, cuts)) == whole
             assert body.is_over
+
+
+@pytest.mark.parametrize(
+    "line", [b"X:" + b" \t" * 40_000, b"X:" + b"a " * 40_000, b"X: a" + b" " * 80_000]
+)
+def test_a_line_of_blanks_is_refused_in_time_that_grows_with_its_length(line: bytes) -> None:
+    # With a time that grew with its square, this would take a minute.
+    with pytest.raises(httpx.RemoteProtocolError, match="illegal header line"):
+        read_head(b"HTTP/1.1 200 OK\r\n" + line + b"\0\r\n\r\n")

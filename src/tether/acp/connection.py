@@ -6,7 +6,7 @@ from itertools import count
 from typing import Any, Final, TypeAlias
 
 import anyio
-from anyio.abc import ByteReceiveStream, ByteSendStream, TaskGroup
+from anyio.abc import ByteReceiveStream, ByteSendStream, TaskGroup, TaskStatus
 from attrs import define, field
 
 from tether.acp.jsonrpc import (
@@ -99,27 +99,40 @@ class Connection:
         """
         await self._send(Notification(method, params))
 
-    def take(self, message: Incoming, handlers: Handlers) -> None:
-        """Take in a message: start the handler of a request, hand over the answer to one of ours."""
+    async def take(self, message: Incoming, handlers: Handlers) -> None:
+        """Take in a message: start the handler of a request, hand over the answer to one of ours.
+
+        Handlers begin in the order of their messages, so that a cancellation finds what it cancels.
+
+        Cancellation:
+            Cancels a handler that has not begun.
+        """
         match message:
             case Response(id_):
                 if (asked := self._asked.get(id_)) is not None:
                     asked.response = message
                     asked.answered.set()
-            case Notification(method, {"requestId": id_}) if method == _CANCEL:
+            case Notification(method, {"requestId": int() | str() as id_}) if method == _CANCEL:
                 if (scope := self._handled.get(id_)) is not None:
                     scope.cancel()
             case Fault(answer):
                 self._tasks.start_soon(self._send, answer)
             case _:
-                self._tasks.start_soon(self._handle, message, handlers)
+                await self._tasks.start(self._handle, message, handlers)
 
     def close(self) -> None:
         """Have all requests of ours fail: no answer comes any more."""
         for asked in self._asked.values():
             asked.answered.set()
 
-    async def _handle(self, message: Request | Notification, handlers: Handlers) -> None:
+    async def _handle(
+        self,
+        message: Request | Notification,
+        handlers: Handlers,
+        *,
+        task_status: TaskStatus[None],
+    ) -> None:
+        task_status.started()
         if isinstance(message, Notification):
             if message.method in handlers:
                 with suppress(RpcError):
@@ -181,6 +194,6 @@ async def serve_connection(
                 for line in lines.feed(await source.receive()):
                     message = read(line)
                     if message is not None:
-                        connection.take(message, made)
+                        await connection.take(message, made)
         connection.close()
         tasks.cancel_scope.cancel()

@@ -88,7 +88,7 @@ class EditorSession:
         self._title = ""
         self._last: AssistantMessage | None = None
         self._viewer: Viewer | None = None
-        self.closed = anyio.Event()
+        self.closed: anyio.Event = anyio.Event()
 
     async def replay(self) -> None:
         """Tell the editor what has been said so far.

@@ -72,7 +72,8 @@ class Screen:
         converter=as_door, default=Factory(lambda screen: screen.out, takes_self=True)
     )
     _calls: dict[str, str] = field(factory=dict)
-    _turns: int = 0
+    _turns: int | None = None
+    """Those of the run so far; None where its start was not seen."""
     _open: set[tuple[str, ...]] = field(factory=set)
     """The questions that are open: the path of agents, and the call."""
     _held: list[Event] = field(factory=list)
@@ -103,7 +104,7 @@ class Screen:
             case MessageUpdate(ThinkingDelta(text)):
                 self._write(self.notes, styled(text, DIM))
             case MessageEnd(message) if message.role == "assistant":
-                self._turns += 1
+                self._turns = None if self._turns is None else self._turns + 1
                 self._end_lines()
             case ToolExecutionStart(call_id, name, arguments):
                 self._calls[call_id] = call_line(name, arguments)
@@ -182,15 +183,15 @@ def retry_line(retry: ModelRetry) -> str:
     return f"! attempt {retry.attempt} failed: {brief(retry.error.message)}; next one in {retry.delay:.0f} s"
 
 
-def end_line(end: AgentEnd, turns: int) -> str:
-    """Write how a run ended, in a line."""
+def end_line(end: AgentEnd, turns: int | None) -> str:
+    """Write how a run ended, in a line; without its turns where they are not known."""
     why = {
         "limit": f"; stopped at the limit of {end.limit}",
         "length": "; stopped: too long",
         "aborted": "; aborted",
     }
-    counted = f"{turns} turn{'s' if turns != 1 else ''}"
-    return f"- {counted}, {_tokens(end.usage)}{why.get(end.stop_reason, '')}"
+    counted = "" if turns is None else f"{turns} turn{'s' if turns != 1 else ''}, "
+    return f"- {counted}{_tokens(end.usage)}{why.get(end.stop_reason, '')}"
 
 
 def brief(text: str) -> str:

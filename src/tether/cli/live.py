@@ -89,7 +89,8 @@ class Live:
     _calls: dict[str, _Call] = field(factory=dict)
     _reply: GrowingMarkdown = field(factory=GrowingMarkdown)
     _thinking: str = ""
-    _turns: int = 0
+    _turns: int | None = None
+    """Those of the run so far; None where its start was not seen."""
     _lock: threading.Lock = field(factory=threading.Lock)
 
     def show(self, event: Event) -> None:
@@ -116,7 +117,7 @@ class Live:
                 if newline:
                     yield _dim(lines)
             case MessageEnd(message) if message.role == "assistant":
-                self._turns += 1
+                self._turns = None if self._turns is None else self._turns + 1
                 yield from self._thought()
                 yield from self._rendered(self._reply.finish())
             case ToolExecutionStart(call_id, name, arguments):

@@ -205,6 +205,7 @@ def _run(
 
 
 def _in_event_loop(work: Callable[[], Awaitable[int]], ending: EndSignals, backend: str) -> int:
+    import_module(backend)  # anyio would name its own package as what to install
     return anyio.run(_until_signal, work, ending, backend=backend)
 
 

@@ -48,6 +48,7 @@ def measured(agent: Agent, port: int | None) -> Iterator[Callable[[Work], Work]]
 
 
 async def _beside(metrics: "Metrics", work: Work) -> int:
+    code = 0
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(metrics.watch_loop)
         code = await work()

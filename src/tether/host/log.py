@@ -75,16 +75,16 @@ class Log:
         self._lasts: list[int] = []
         self._max_bytes = max_bytes
         self._thin_again = max_bytes
-        self.number = 0
+        self.number: int = 0
         """That of the last event; 0 before the first."""
-        self.settled = 0
+        self.settled: int = 0
         """That of the last `MessageEnd`."""
-        self.message_count = 0
+        self.message_count: int = 0
         """How many messages have ended."""
         self.last_message: Message | None = None
-        self.last_end = 0
+        self.last_end: int = 0
         """The number of the last `AgentEnd`."""
-        self.size = 0
+        self.size: int = 0
         """About how many bytes it holds, the messages included."""
 
     def keep(self, messages: Iterable[Message]) -> None:

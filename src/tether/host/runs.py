@@ -51,8 +51,8 @@ class Runs:
         self, agent: Agent, feed: Feed, *, grace: float, admit: Callable[[], object]
     ) -> None:
         self.agent = agent
-        self.questions = Questions(self.changed)
-        self.revision = 0
+        self.questions: Questions = Questions(self.changed)
+        self.revision: int = 0
         """Grows with each change of what a list of conversations shows."""
         self._feed = feed
         self._grace = grace

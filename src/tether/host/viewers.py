@@ -109,7 +109,7 @@ class Viewer(AsyncIterator[tuple[int, Event]]):
         self._receives = False
         self._since_checkpoint = 0
         self._thread = threading.get_ident()
-        self.number = after
+        self.number: int = after
         """That of the last event it has got."""
 
     def __aiter__(self) -> Self:

@@ -30,7 +30,7 @@ class Metrics:
     """
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+        self.registry: CollectorRegistry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.families: Families = families(self.registry)
         self._going: set[RunMeter] = set()

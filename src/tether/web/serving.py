@@ -62,7 +62,7 @@ async def serve(
     hypercorn_serve = import_module(f"hypercorn.{backend}").serve
     stopped = anyio.Event()
     # The server ends by an event: cancelling it would leave its connections as they are.
-    shielded = anyio.move_on_after(math.inf, shield=True)
+    shielded = anyio.move_on_after(math.inf, shield=True)  # noqa: ASYNC122 - it gets its deadline below
 
     async def run() -> None:
         with shielded:

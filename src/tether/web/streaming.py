@@ -72,7 +72,7 @@ class Body:
         self._start = start
         self._reader = reader
         self._lock = anyio.Lock(fast_acquire=True)
-        self.begun = False
+        self.begun: bool = False
 
     async def send(self, piece: bytes = b"", *, more: bool = True) -> None:
         """Send a piece. The first begins the response: from then on it cannot become another one.

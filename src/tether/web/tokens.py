@@ -43,9 +43,9 @@ class Tokens:
         self._links: dict[str, None] = {}
         self._owner = owner
         self._cookie = _derived(key, "cookie")
-        self.cookie_name = f"tether_{_derived(key, 'name')[:8]}"
+        self.cookie_name: str = f"tether_{_derived(key, 'name')[:8]}"
         """The browser sends all cookies of a host to all its ports: each server has a name of its own."""
-        self.bearer = _derived(key, "bearer")
+        self.bearer: str = _derived(key, "bearer")
         """What programs send as `Authorization: Bearer ...`."""
 
     def __call__(self, request: HTTPConnection) -> str | None:

@@ -14,6 +14,7 @@ from tests.models.streams import chunk
 from tether import ModelRequest, TextDelta, UsageError, UserMessage, model_from_name
 from tether.deltas import Delta, PartialReply, ReplyEnd, ThinkingDelta
 from tether.models.openai_chat.reply import decode
+from tether.models.openai_chat.think_tags import ThinkTags
 
 reader: Any = functools.partial(decode, think_tags=True)
 TAGGED = Decoding("openai-chat", reader)
@@ -65,6 +66,12 @@ def test_what_stands_between_the_tags_is_thinking(
     thinking: str, text: str, cuts: list[int]
 ) -> None:
     check(f"<think>{thinking}</think>{text}", cuts, thinking.strip(), text.lstrip())
+
+
+def test_a_long_row_of_blanks_is_read_in_time_that_grows_with_its_length() -> None:
+    # With a time that grew with its square, this would take minutes.
+    thinking = "a" + "\n" * 100_000 + "b"
+    assert list(ThinkTags().divide(f"<think>{thinking}")) == [("thinking", thinking)]
 
 
 def test_tags_are_text_unless_they_are_asked_for() -> None:

@@ -26,10 +26,10 @@ try:
         get_tracer,
         set_span_in_context,
     )
-except ImportError as error:
+except ImportError as _error:
     raise ModuleNotFoundError(
-        "tether.advice.tracing needs OpenTelemetry: pip install 'tether[otel]'", name=error.name
-    ) from error
+        "tether.advice.tracing needs OpenTelemetry: pip install 'tether[otel]'", name=_error.name
+    ) from _error
 
 __all__ = ("Attributes", "Content", "Operation", "Telemetry", "begin", "current_run", "telemetry")
 

@@ -1,6 +1,5 @@
 """Thinking between tags at the beginning of a text, as local models write it: `<think>...</think>`. No I/O."""
 
-import re
 from collections.abc import Iterator
 from typing import Final, Literal, TypeAlias
 
@@ -13,10 +12,6 @@ Said: TypeAlias = tuple[Literal["text", "thinking"], str]
 
 _BEGINNING: Final = "<think>"
 _END: Final = "</think>"
-_MAYBE_END: Final = re.compile(r"\s*(?:<(?:/(?:t(?:h(?:i(?:nk?)?)?)?)?)?)?\Z")
-"""What the end of the thinking may begin with, and the blanks before it."""
-
-
 _LONGEST_HELD: Final = 1024
 """Characters."""
 
@@ -86,8 +81,15 @@ class ThinkTags:
             said, self._held = thinking.rstrip(), behind
             self._place = "closed"
         else:
-            found = _MAYBE_END.search(thinking)
-            cut = found.start() if found else len(thinking)
-            said, self._held = thinking[:cut], thinking[cut:]
+            said = _without_beginning_of_end(thinking).rstrip()
+            self._held = thinking[len(said) :]
         if said:
             yield "thinking", said
+
+
+def _without_beginning_of_end(thinking: str) -> str:
+    """Cut off what may be the beginning of the tag that ends the thinking."""
+    for size in range(1, len(_END)):
+        if thinking.endswith(_END[:size]):
+            return thinking[:-size]
+    return thinking

@@ -69,7 +69,7 @@ class Runs:
     __slots__ = ("_begun", "_inner", "root")
 
     def __init__(self) -> None:
-        self.root = OpenRun("")
+        self.root: OpenRun = OpenRun("")
         self._inner: dict[tuple[str, tuple[str, ...]], OpenRun] = {}
         self._begun: dict[str, int] = {}
 

@@ -82,7 +82,7 @@ class Follower(AsyncIterator[Followed]):
         self._reader = Reader()
         self._ready: list[Received] = []
         self._wait = 0.0
-        self.place = after
+        self.place: str = after
         """That of the last event."""
         self.lost: Callable[[str], object] = lambda _: None
         """Called when the connection is lost, with the reason."""
