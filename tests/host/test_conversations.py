@@ -165,6 +165,22 @@ async def test_a_deleted_conversation_ends_its_run_and_its_viewers(tmp_path: Pat
             await host.conversation("one", create=False)
 
 
+async def test_a_conversation_that_is_deleted_while_it_is_asked_for_is_made_anew() -> None:
+    async with hosting("Hello.") as host:
+        first, got = await host.conversation("one"), list[Conversation]()
+
+        async def ask() -> None:
+            got.append(await host.conversation("one"))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask)
+            tasks.start_soon(host.delete, "one")
+            tasks.start_soon(ask)
+        assert first.ended == "deleted"
+        assert all(isinstance(talk, Conversation) for talk in got)
+        assert (await host.conversation("one")).ended is None
+
+
 async def test_an_agent_that_cannot_be_made_is_an_error_and_the_host_lives_on() -> None:
     def make(talk: Conversation) -> Agent:
         if talk.id == "bad":

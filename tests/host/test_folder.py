@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.host.hosting import check_log, everything, hosting, told
 
-from tether import AssistantMessage, Session, UsageError, UserMessage
+from tether import AssistantMessage, BusyError, Session, UsageError, UserMessage
 from tether.host import ConversationInfo, FolderStore, NotFoundError
 
 NAMES = [
@@ -163,6 +163,21 @@ async def test_only_the_conversation_itself_is_counted(tmp_path: Path) -> None:
         await told(talk, "more")
         assert (await host.conversations())[0].messages == 4
         await host.delete("one")
+    assert os.listdir(tmp_path) == []
+
+
+async def test_a_conversation_that_somebody_writes_to_is_not_deleted(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    with Session(store.path("a")) as session:
+        session.record(UserMessage("hi"))
+        async with hosting(store=FolderStore(tmp_path)) as host:
+            with pytest.raises(BusyError, match="another session writes"):
+                await host.delete("a")
+        session.record(AssistantMessage("still here"))
+    with Session(store.path("a")) as session:
+        assert [message.text for message in session.messages] == ["hi", "still here"]
+    assert await store.delete("a", "")
+    assert not await store.delete("a", "")
     assert os.listdir(tmp_path) == []
 
 

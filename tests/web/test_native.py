@@ -274,6 +274,17 @@ async def test_conversations_are_listed_searched_and_paged() -> None:
         assert [c["id"] for c in found["conversations"]] == [ids[3]]
 
 
+async def test_a_conversation_that_another_program_writes_to_is_left_alone(tmp_path: Path) -> None:
+    with tether.Session(tmp_path / "a.jsonl") as session:
+        session.record(tether.UserMessage("hi"))
+        async with opened(talking(store=tmp_path)) as client:
+            for method in ("GET", "DELETE"):
+                answer = await client.request(method, "/api/conversations/a")
+                assert answer.status_code == 409
+                assert answer.json()["error"]["kind"] == "busy"
+    assert (tmp_path / "a.jsonl").exists()
+
+
 WRONG_PAGES = {
     "none": "limit=0",
     "no number": "limit=x",

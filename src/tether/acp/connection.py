@@ -125,7 +125,7 @@ class Connection:
         for asked in self._asked.values():
             asked.answered.set()
 
-    async def _handle(
+    async def _handle(  # noqa: ASYNC114 - started in one place, in a task group that is there before it
         self,
         message: Request | Notification,
         handlers: Handlers,

@@ -19,7 +19,7 @@ from tether import Message, Session, TetherError, UsageError, UserMessage
 from tether.host.store import ConversationInfo
 from tether.serialize import from_builtins
 from tether.session import Entry
-from tether.session.files import Damaged, LogFile
+from tether.session.files import Damaged, LogFile, delete_log
 
 __all__ = ("FolderStore",)
 
@@ -72,7 +72,8 @@ class FolderStore:
         """Open a session to write to; see `Store.open`.
 
         Raises:
-            UsageError: another process writes to it; or the id or the owner is too long.
+            BusyError: another process writes to it.
+            UsageError: the id or the owner is too long.
             DecodeError: the file is no session, or it is damaged, and that is refused.
             OSError: the file cannot be opened.
 
@@ -96,6 +97,7 @@ class FolderStore:
         """Delete the file of a conversation, and what was set aside of it; see `Store.delete`.
 
         Raises:
+            BusyError: another process writes to it.
             OSError: it cannot be deleted.
 
         Cancellation:
@@ -214,9 +216,9 @@ def _name_of(path: Path) -> str:
 
 
 def _deleted(path: Path) -> bool:
-    was_there = path.exists()
-    for aside in (path, *(path.with_name(f"{path.name}.{kind}") for kind in ("torn", "damaged"))):
-        aside.unlink(missing_ok=True)
+    was_there = delete_log(path)
+    for kind in ("torn", "damaged"):
+        path.with_name(f"{path.name}.{kind}").unlink(missing_ok=True)
     return was_there
 
 

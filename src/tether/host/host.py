@@ -129,11 +129,13 @@ class Host:
         """
         key = _key(owner, uuid.uuid4().hex if id is None else id)
         while (place := self._places.get(key)) is not None:
-            if place.held is not None:
-                self._places[key] = self._places.pop(key)
-                await checkpoint()
-                return place.held
-            await place.changed.wait()
+            if (talk := place.held) is None:
+                await place.changed.wait()
+                continue
+            self._places[key] = self._places.pop(key)
+            await checkpoint()
+            if talk.ended is None:  # else it was let go of meanwhile
+                return talk
         return await self._open(key, create=create)
 
     async def conversations(

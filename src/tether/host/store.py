@@ -57,6 +57,9 @@ class Store(Protocol):
 
         Returns:
             The session; None where there is none.
+
+        Cancellation:
+            Leaves nothing open.
         """
         ...
 
@@ -73,6 +76,9 @@ class Store(Protocol):
 
         Returns:
             The highest places, in falling order, each with the state `idle`.
+
+        Cancellation:
+            Stops waiting; nothing has changed.
         """
         ...
 
@@ -81,5 +87,8 @@ class Store(Protocol):
 
         Returns:
             Whether there was one.
+
+        Cancellation:
+            Before it begins, or after its end.
         """
         ...

@@ -11,11 +11,11 @@ from typing import BinaryIO, Final, Literal, Self, TypeAlias
 
 from attrs import define
 
-from tether.errors import DecodeError, UsageError
+from tether.errors import BusyError, DecodeError, UsageError
 from tether.session.entries import Entry
 from tether.session.reading import Damage, Reader, header, is_torn_header
 
-__all__ = ("Damaged", "LogFile", "Snapshot", "create_private", "open_regular")
+__all__ = ("Damaged", "LogFile", "Snapshot", "create_private", "delete_log", "open_regular")
 
 Damaged: TypeAlias = Literal["refuse", "skip"]
 """What becomes of lines that cannot be read."""
@@ -286,6 +286,30 @@ def _mended(path: Path, content: _Content) -> BinaryIO:
     return file
 
 
+def delete_log(path: Path) -> bool:
+    """Delete a log that nobody writes to.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        BusyError: a session writes to it, of this process or another.
+        UsageError: it is not a regular file.
+        OSError: it cannot be deleted.
+    """
+    try:
+        file = open_regular(path)
+    except FileNotFoundError:
+        return False
+    with file:
+        _lock(file, path)
+        if os.name == "posix":
+            path.unlink(missing_ok=True)
+    if os.name != "posix":
+        path.unlink(missing_ok=True)  # there, what is open cannot be deleted
+    return True
+
+
 def _lock(file: BinaryIO, path: Path) -> None:
     """Become the only writer; the lock goes with the file, also when the process is killed."""
     try:
@@ -295,6 +319,6 @@ def _lock(file: BinaryIO, path: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        raise UsageError(
+        raise BusyError(
             f"another session writes to {path}: close it, or open this one with Session.read"
         ) from error

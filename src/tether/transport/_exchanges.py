@@ -45,7 +45,8 @@ async def exchange(
         await pool.drop(connection)  # noqa: ASYNC102 - it shields what it waits for
         raise
     body = body_of(head, request.method)
-    keeps_alive = is_sent and framed.framing.keeps_alive and head.framing.keeps_alive
+    both_keep = framed.framing.keeps_alive and head.framing.keeps_alive
+    keeps_alive = is_sent and both_keep and not head.framing.is_ambiguous
     return httpx.Response(
         head.status,
         headers=head.headers,

@@ -52,6 +52,11 @@ class Framing:
     keeps_alive: bool
     """Whether the connection may carry another request."""
 
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether it says in two ways where the body ends: a proxy on the way may have read the other one."""
+        return self.has_chunks and self.length is not None
+
 
 @frozen
 class Head:

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tether import UsageError
+from tether import BusyError, UsageError
 from tether import host as hosts_of_conversations
 from tether.embedding.lifespan import GracefulStop
 from tether.host import (
@@ -240,6 +240,8 @@ def _refused(_: Request, error: Exception) -> Response:
             return refused(Refusal(404, "not_found", str(error)))
         case EndedError():
             return refused(Refusal(409, "ended", str(error)))
+        case BusyError():
+            return refused(Refusal(409, "busy", str(error)))
         case LimitReachedError(limit=limit):
             return refused(Refusal(429, f"limit_{limit}", str(error)))
         case _:

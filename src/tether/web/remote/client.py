@@ -105,6 +105,12 @@ class Remote:
         Args:
             search: what the title or a message contains.
             limit: how many at most; up to 200.
+
+        Raises:
+            RemoteError: the server refuses, or cannot be reached.
+
+        Cancellation:
+            Stops waiting; nothing has changed.
         """
         params = {"search": search, "limit": str(limit)}
         answer = await self.json("GET", "api/conversations", params=params)
@@ -121,6 +127,9 @@ class Remote:
 
         Raises:
             RemoteError: the user has none of that id.
+
+        Cancellation:
+            Stops waiting; a new one may have been made.
         """
         if id is None:
             body = {} if title is None else {"title": title}
@@ -212,6 +221,12 @@ class RemoteConversation:
 
         Returns:
             The id of the message.
+
+        Raises:
+            RemoteError: the server refuses, or cannot be reached.
+
+        Cancellation:
+            Stops waiting; the server may have taken it.
         """
         body = {"text": text, "uploads": list(uploads), "when": when}
         return str((await self._post("say", body))["id"])
@@ -223,6 +238,12 @@ class RemoteConversation:
 
         Returns:
             Its id, for `say`.
+
+        Raises:
+            RemoteError: the server refuses it, or cannot be reached.
+
+        Cancellation:
+            Stops waiting; the server may have taken it.
         """
         sent = await self.remote.json(
             "POST",
