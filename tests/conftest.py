@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 from tests.waiting import failing_after
 
 TESTS = Path(__file__).parent
@@ -28,6 +29,10 @@ for _profile, _examples in (("quick", 40), ("thorough", 400)):
         suppress_health_check=[HealthCheck.too_slow],
     )
 settings.load_profile("quick")
+
+# Hypothesis takes constants from all modules of ours that happen to be loaded: what one test tries would depend on what
+# another has imported, and change in the middle of a test that imports something.
+providers.is_local_module_file = lambda _: False  # type: ignore[assignment, attr-defined]
 
 # The hundreds of commands that tests start would compile the package anew, each for itself.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

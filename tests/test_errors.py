@@ -22,10 +22,15 @@ from tether import (
     UnknownModelError,
     UsageError,
 )
+from tether.acp.jsonrpc import RpcError
 from tether.cli.terminal import _LeftError  # pyright: ignore[reportPrivateUsage]
 from tether.errors import ArgumentsError, ConsumerTooSlowError, DecodeError, ToolDefinitionError
 from tether.host.errors import EndedError, LimitReachedError, NotFoundError
 from tether.loop import End, Interruption
+from tether.mcp.connection import ConnectionLostError
+from tether.mcp.process import _MessageTooLargeError  # pyright: ignore[reportPrivateUsage]
+from tether.mcp.schemas import SchemaRefusedError
+from tether.mcp.server import _UnavailableError  # pyright: ignore[reportPrivateUsage]
 from tether.serialize import _Misfit  # pyright: ignore[reportPrivateUsage]
 from tether.testing._steps import Overdue
 from tether.toolbox.confinement import OutsideRootError
@@ -34,6 +39,7 @@ from tether.transport._exchanges import (
     ConnectionWasStaleError,  # pyright: ignore[reportPrivateUsage]
 )
 from tether.web.refusals import Refusal
+from tether.web.remote.errors import RemoteError
 
 EXAMPLES: list[BaseException] = [
     ChangedError("notes.txt has changed since it was read"),
@@ -46,6 +52,12 @@ EXAMPLES: list[BaseException] = [
     LimitReachedError("too many", limit="runs"),
     Refusal(404, "not_found", "there is no such thing", {"a": "b"}),
     ConnectionWasStaleError("stale"),
+    RemoteError("gone", status=404, kind="not_found"),
+    RpcError(-32600, "not a request", {"id": 1}),
+    SchemaRefusedError("too deep"),
+    ConnectionLostError("the server is gone", refused=True),
+    _UnavailableError("not ready"),
+    _MessageTooLargeError("too large"),
     AgentBusyError("busy"),
     NothingToContinueError("nothing"),
     ToolDefinitionError("no tool"),
@@ -83,8 +95,12 @@ WAYS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+STAY_WITHIN = {"_Ended", "_OpenAIRefusal", "_Refused", "_TooMuchError"}
+"""They never leave the module that raises them."""
+
+
 def exception_classes() -> Iterator[type[BaseException]]:
-    """All that are defined in the package, wherever."""
+    """All that are defined in the package, wherever, but for those that stay within a module."""
     for info in pkgutil.walk_packages(tether.__path__, "tether."):
         if info.name.endswith("__main__"):
             continue
@@ -94,6 +110,7 @@ def exception_classes() -> Iterator[type[BaseException]]:
                 isinstance(value, type)
                 and issubclass(value, BaseException)
                 and value.__module__ == info.name
+                and value.__name__ not in STAY_WITHIN
             ):
                 yield value
 

@@ -433,12 +433,12 @@ def read_or_refused(text: str, expected: Any) -> None:
 
 
 def says_all_of(written: Any, given: Any) -> bool:
-    """The same, but for defaults that are written out and whole numbers that are floats."""
+    """The same, but for defaults that are written out, whole numbers that are floats, and media types in capitals."""
     if isinstance(given, dict):
         return (
             isinstance(written, dict)
             and given.keys() <= written.keys()
-            and all(says_all_of(written[key], given[key]) for key in given)
+            and all(says_all_of(written[key], _in_one_way(key, given[key])) for key in given)
         )
     if isinstance(given, list):
         return (
@@ -449,6 +449,10 @@ def says_all_of(written: Any, given: Any) -> bool:
     if type(given) is int and type(written) is float:
         return float(given) == written
     return type(written) is type(given) and bool(written == given)
+
+
+def _in_one_way(key: str, given: Any) -> Any:
+    return given.lower() if key == "media_type" and isinstance(given, str) else given
 
 
 def places(tree: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:

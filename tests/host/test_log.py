@@ -10,6 +10,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.host.hosting import check_log
+from tests.short_form import short
 
 from tether import (
     AgentEnd,
@@ -33,7 +34,7 @@ from tether import (
     UserMessage,
 )
 from tether.deltas import BlockDelta, BlockEnd, ToolCallDelta, ToolCallStart
-from tether.host.fragments import Sealed, fragment_of
+from tether.host.fragments import Sealed
 from tether.host.log import Log
 from tether.messages import AssistantBlock
 
@@ -139,20 +140,6 @@ def rest(log: Log, number: int) -> Iterator[tuple[int, Event]]:
         assert found[0] > number
         number = found[0]
         yield found
-
-
-def short(events: Sequence[Event]) -> Sequence[object]:
-    """The same with neighbouring fragments of one block as one."""
-    merged: list[list[object]] = []
-    for event in events:
-        fragment = fragment_of(event)
-        if fragment is None:
-            merged.append([event])
-        elif merged and merged[-1][0] == fragment[0]:
-            merged[-1][1] = f"{merged[-1][1]}{fragment[1]}"
-        else:
-            merged.append([*fragment])
-    return merged
 
 
 @given(conversations, st.data())
