@@ -22,7 +22,10 @@ async def printed(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int,
     return code, capsys.readouterr().out.splitlines()
 
 
-async def test_once_prints_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_once_prints_the_table(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")  # workers of the tests have a narrower one
     async with serving(pages()) as server:
         code, lines = await printed(capsys, server.address, "--once")
     assert code == 0

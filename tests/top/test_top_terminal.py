@@ -87,6 +87,9 @@ def test_a_server_is_looked_into(folder: Path, backend: str, columns: int, lines
         ) as there,
     ):
         there.until("cpu 0.0%")
+        there.until(
+            lambda: re.search(r"sent_bytes_total\s+0B\s", there.text()) is not None
+        )  # the second scrape
         kept(there, f"terminal-table-{name}")
         there.types("/")
         there.types("duration")

@@ -7,7 +7,7 @@ No I/O.
 """
 
 from array import array
-from collections.abc import Hashable
+from collections.abc import Hashable, MutableSequence
 from typing import Final, TypeAlias
 
 from attrs import define, evolve, field
@@ -95,7 +95,7 @@ class Sealed:
     event: Event
     """The last of its fragments, as it came."""
     text: str
-    _ends: "array[int]"
+    _ends: MutableSequence[int]
     size: int
 
     def share(self, text: str) -> None:

@@ -9,6 +9,7 @@ What is kept is bounded: by time, and by the numbers in all moments, of which ol
 
 import math
 from array import array
+from collections.abc import MutableSequence
 from typing import Final
 
 from attrs import define, field, frozen
@@ -46,9 +47,9 @@ class Moment:
 
     time: float
     """Seconds, of the clock of whoever scrapes."""
-    values: "array[float]"
+    values: MutableSequence[float]
     """`ABSENT` where the server had no such series."""
-    moved: "array[float]"
+    moved: MutableSequence[float]
     """How far each series has moved since it came: the increase of a counter, also over its starts from 0; the way that
     a gauge went up and down."""
 
@@ -72,10 +73,10 @@ class History:
     _columns: dict[str, int] = field(factory=dict)
     _names: list[str] = field(factory=list)
     _counts: bytearray = field(factory=bytearray)
-    _latest: "array[float]" = field(factory=lambda: array("d"))
+    _latest: MutableSequence[float] = field(factory=lambda: array("d"))
     """What each column was when it was there last."""
-    _moved: "array[float]" = field(factory=lambda: array("d"))
-    _came: "array[float]" = field(factory=lambda: array("d"))
+    _moved: MutableSequence[float] = field(factory=lambda: array("d"))
+    _came: MutableSequence[float] = field(factory=lambda: array("d"))
     _started: float = ABSENT
     _present: int = 0
 
@@ -94,7 +95,7 @@ class History:
         return self._started
 
     @property
-    def came(self) -> "array[float]":
+    def came(self) -> MutableSequence[float]:
         """For each column, when it was there first."""
         return self._came
 
@@ -148,14 +149,14 @@ class History:
         del kept[:-_NATIVES_KEPT]
         return read.count
 
-    def _has_restarted(self, values: "array[float]") -> bool:
+    def _has_restarted(self, values: MutableSequence[float]) -> bool:
         column = self._columns.get(_STARTED)
         if column is None:
             return False
         before, self._started = self._started, values[column]
         return self._started > before + _SECONDS_OF_DOUBT
 
-    def _follow(self, values: "array[float]", *, restarted: bool) -> None:
+    def _follow(self, values: MutableSequence[float], *, restarted: bool) -> None:
         """Add up how far each series has moved."""
         latest, moved, counts = self._latest, self._moved, self._counts
         self.restarts += restarted
