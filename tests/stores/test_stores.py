@@ -381,5 +381,5 @@ def test_an_address_names_conversations(tmp_path: Path, monkeypatch: pytest.Monk
 
 async def test_a_pool_is_opened_by_an_address(postgres: str) -> None:
     conversations = await anyio.to_thread.run_sync(conversations_at, postgres)
-    assert await conversations.find() == []
+    assert await conversations.find("nobody") == []
     conversations.close()
