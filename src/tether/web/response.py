@@ -90,5 +90,5 @@ async def _write_events(run: Run, body: Body) -> None:
     except ModelError:
         pass  # the last event has said so, and the model's failures are no fault of the program
     except Exception:
-        await body.send(more=False)
+        await body.send(more=False)  # noqa: ASYNC120 - a cancellation goes first
         raise
