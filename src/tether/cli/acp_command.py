@@ -10,6 +10,7 @@ from attrs import frozen
 
 from tether import Agent, Commands, known_models
 from tether.acp import serve_stdio
+from tether.cli.arguments import add_agent_options
 from tether.cli.assembly import agent_of_conversation, chosen_model, extend, new_agent
 from tether.cli.extensions import App
 from tether.cli.session_files import session_folder
@@ -122,13 +123,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--model", metavar="NAME", help="as for `tether`")
-    add("--base-url", metavar="URL", help="as for `tether`")
-    add("--backend", choices=("asyncio", "trio"), default="asyncio", help="the event loop")
-    add("--system", metavar="TEXT", help="the system prompt")
-    add(
-        "--max-turns", metavar="N", type=_positive, help="at most N model requests for each message"
-    )
+    add_agent_options(parser)
     add(
         "--approve",
         choices=("changes", "all", "none"),
@@ -137,10 +132,3 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--no-init", action="store_true", help="load no init file and no extensions")
     return parser
-
-
-def _positive(text: str) -> int:
-    number = int(text) if text.isdecimal() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
-    return number

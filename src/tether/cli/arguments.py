@@ -161,7 +161,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--backend", choices=("asyncio", "trio"), default="asyncio", help="the event loop")
     add("--system", metavar="TEXT", help="the system prompt")
-    add("--max-turns", metavar="N", type=_positive, help="at most N model requests")
+    add("--max-turns", metavar="N", type=positive, help="at most N model requests")
     add(
         "--session",
         metavar="FILE",
@@ -197,11 +197,26 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """Read a whole number of 1 or more, for an option.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
     number = int(text) if text.isdecimal() else 0
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
     return number
+
+
+def add_agent_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how the agents of many conversations are made."""
+    add = parser.add_argument
+    add("--model", metavar="NAME", help="as for `tether`")
+    add("--base-url", metavar="URL", help="as for `tether`")
+    add("--backend", choices=("asyncio", "trio"), default="asyncio", help="the event loop")
+    add("--system", metavar="TEXT", help="the system prompt")
+    add("--max-turns", metavar="N", type=positive, help="at most N model requests for each message")
 
 
 def _port(text: str) -> int:

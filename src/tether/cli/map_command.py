@@ -14,6 +14,7 @@ from anyio.to_thread import run_sync
 from attrs import frozen
 
 from tether import Agent, Limits, UsageError, model_from_name
+from tether.cli.arguments import positive
 from tether.cli.default_model import default_model
 from tether.cli.door import as_door
 from tether.cli.permission import is_asked_about, permission
@@ -206,7 +207,11 @@ def _parser() -> argparse.ArgumentParser:
     add("-m", "--model", help="such as openai:gpt-5; see `tether models`")
     add("--system", metavar="TEXT", help="the system prompt")
     add(
-        "--at-once", metavar="N", type=_whole, default=8, help="how many runs at once; 8 by default"
+        "--at-once",
+        metavar="N",
+        type=positive,
+        default=8,
+        help="how many runs at once; 8 by default",
     )
     kept = parser.add_mutually_exclusive_group()
     kept.add_argument("--results", metavar="FILE", help="keep the answers in a file")
@@ -216,14 +221,7 @@ def _parser() -> argparse.ArgumentParser:
         help="keep the conversations in a database: sqlite:///map.db or postgresql://host/database",
     )
     add("--max-cost", metavar="AMOUNT", type=float, help="what all runs may cost together")
-    add("--max-turns", metavar="N", type=_whole, help="how many turns each run may take")
+    add("--max-turns", metavar="N", type=positive, help="how many turns each run may take")
     add("--yes", action="store_true", help="let tools write files and run commands")
     add("--backend", choices=("asyncio", "trio"), default="asyncio", help="the event loop")
     return parser
-
-
-def _whole(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
-    return number

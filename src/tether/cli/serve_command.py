@@ -13,6 +13,7 @@ import anyio
 from attrs import frozen
 
 from tether import Agent, UsageError
+from tether.cli.arguments import add_agent_options
 from tether.cli.assembly import (
     agent_of_conversation,
     chosen_model,
@@ -219,13 +220,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="let other machines in, with a link or token; NAME is what they call this one",
     )
-    add("--model", metavar="NAME", help="as for `tether`")
-    add("--base-url", metavar="URL", help="as for `tether`")
-    add("--backend", choices=("asyncio", "trio"), default="asyncio", help="the event loop")
-    add("--system", metavar="TEXT", help="the system prompt")
-    add(
-        "--max-turns", metavar="N", type=_positive, help="at most N model requests for each message"
-    )
+    add_agent_options(parser)
     add(
         "--store",
         metavar="FOLDER|URL",
@@ -251,10 +246,3 @@ def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port: a number from 0 to 65535")
     return int(text)
-
-
-def _positive(text: str) -> int:
-    number = int(text) if text.isdecimal() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
-    return number
