@@ -16,7 +16,7 @@ from tether.host import Conversation, FolderStore
 from tether.testing import Backend, Reply, ScriptedModel, call
 from tether.toolbox import coding_tools
 
-missing = sdk.why_missing()
+missing = sdk.PACKAGES.why_missing()
 pytestmark = pytest.mark.skipif(missing is not None, reason=missing or "")
 
 BACKENDS = ["asyncio", "trio"]
@@ -37,7 +37,7 @@ def _run(backend: Backend, make: Any, steps: Sequence[Any], **options: Any) -> S
 
     async def main() -> Said:
         client = sdk.HERE / "client.mjs"
-        words = [str(sdk.folder()), json.dumps(steps), json.dumps(options)]
+        words = [str(sdk.PACKAGES.folder()), json.dumps(steps), json.dumps(options)]
         async with await anyio.open_process(["node", str(client), *words]) as process:
             assert process.stdin is not None
             assert process.stdout is not None

@@ -13,12 +13,19 @@ from tests.mcp.loopback import served
 from tether import Agent, mcp, tool
 from tether.testing import Pause, ScriptedModel, call
 
-pytestmark = pytest.mark.skipif(node.why_missing() is not None, reason=node.why_missing() or "")
+pytestmark = pytest.mark.skipif(
+    node.PACKAGES.why_missing() is not None, reason=node.PACKAGES.why_missing() or ""
+)
 
 
 async def told(**wanted: Any) -> Any:
     """Run the client, and return what it saw."""
-    command = ["node", str(node.HERE / "client.mjs"), str(node.folder()), json.dumps(wanted)]
+    command = [
+        "node",
+        str(node.HERE / "client.mjs"),
+        str(node.PACKAGES.folder()),
+        json.dumps(wanted),
+    ]
     with anyio.fail_after(100):
         done = await anyio.run_process(command, check=False)
     assert done.returncode == 0, done.stderr.decode()

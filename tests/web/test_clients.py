@@ -14,7 +14,7 @@ from tests.web.scripted_app import scripted_app
 from tests.web.servers import GUARD, hypercorn, uvicorn
 
 needs_clients = pytest.mark.skipif(
-    clients.why_missing() is not None, reason=clients.why_missing() or ""
+    clients.PACKAGES.why_missing() is not None, reason=clients.PACKAGES.why_missing() or ""
 )
 
 
@@ -41,14 +41,21 @@ def _which(tell: Callable[[str], None]) -> None:
     """Say which clients are used."""
     pins = json.loads((clients.HERE / "package.json").read_text())["dependencies"]
     others = (
-        why if (why := clients.why_missing()) else " ".join(f"{k} {v}" for k, v in pins.items())
+        why
+        if (why := clients.PACKAGES.why_missing())
+        else " ".join(f"{k} {v}" for k, v in pins.items())
     )
     tell(f"clients: openai {openai.__version__}; {others}")
 
 
 async def seen_by(script: str, *arguments: str) -> Any:
     """Run a client to its end, and return what it has seen."""
-    command = [clients.node(), clients.HERE / script, clients.folder(), *arguments]
+    command = [
+        clients.PACKAGES.node(),
+        clients.HERE / script,
+        clients.PACKAGES.folder(),
+        *arguments,
+    ]
     with anyio.fail_after(GUARD):
         done = await anyio.run_process(
             [str(word) for word in command], stderr=subprocess.PIPE, check=False

@@ -1,26 +1,12 @@
 """The official SDK of the Agent Client Protocol, for node; `python -m tests.acp.sdk` installs it in a cache."""
 
-import hashlib
-import os
-import shutil
 from pathlib import Path
 
-__all__ = ("HERE", "folder", "why_missing")
+from tests.npm import Packages
+
+__all__ = ("HERE", "PACKAGES")
 
 HERE = Path(__file__).parent
-_PINS = HERE / "package.json"
-
-
-def folder() -> Path:
-    """Where the packages are, for these pins."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / f"tether-acp-{hashlib.sha256(_PINS.read_bytes()).hexdigest()[:12]}"
-
-
-def why_missing() -> str | None:
-    """Why the SDK cannot run; None if it can."""
-    if shutil.which("node") is None:
-        return "there is no node"
-    if not folder().exists():
-        return "the SDK for node is not there: python -m tests.acp.sdk installs it"
-    return None
+PACKAGES = Packages(
+    "tether-acp", HERE / "package.json", "the protocol's SDK for node", "tests.acp.sdk"
+)
