@@ -9,7 +9,8 @@ import pytest
 
 import tether.host
 from tether import Agent, UsageError
-from tether.cli.acp_command import _commands, _made, parse_acp, serve_editor
+from tether.cli.acp_command import _commands, parse_acp, serve_editor
+from tether.cli.assembly import agent_of_conversation
 from tether.host import Conversation
 from tether.testing import ScriptedModel
 
@@ -40,7 +41,7 @@ async def test_each_session_has_an_agent_with_tools_in_its_folder(
     made: list[Agent] = []
 
     def make(talk: Conversation) -> Agent:
-        made.append(_made(arguments.template, arguments.approve, talk, tmp_path))
+        made.append(agent_of_conversation(arguments.template, arguments.approve, talk, tmp_path))
         return made[-1]
 
     async with tether.host.open(make) as host:

@@ -66,7 +66,7 @@ async def serve_editor(arguments: AcpArguments) -> int:
         Cancels all runs, waits until they have cleaned up, and passes on.
     """
     await serve_stdio(
-        partial(_made, arguments.template, arguments.approve),
+        partial(agent_of_conversation, arguments.template, arguments.approve),
         store=lambda folder: FolderStore(session_folder(folder)),
         models=_models(arguments.template),
         commands=_commands(),
@@ -109,10 +109,6 @@ def _models(agent: Agent) -> Sequence[str]:
     provider, _, name = agent.model.name.partition(":")
     names = known_models(provider) if name else ()
     return [f"{provider}:{one}" for one in names[:_MOST_MODELS]]
-
-
-def _made(template: Agent, approve: str, conversation: Conversation, folder: Path) -> Agent:
-    return agent_of_conversation(template, approve, folder, conversation)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -44,15 +44,15 @@ def add_permission(agent: Agent, ask: Ask | None) -> None:
 
 
 def agent_of_conversation(
-    template: Agent, approve: str, folder: Path, conversation: "Conversation"
+    template: Agent, approve: str, conversation: "Conversation", folder: Path
 ) -> Agent:
     """Make the agent of a conversation in a host: like that of the terminal, with tools of its own.
 
     Args:
         template: the agent of the terminal.
         approve: which calls wait for an answer in the host: `changes`, `all` or `none`.
-        folder: what the tools are confined to.
         conversation: the conversation.
+        folder: what the tools are confined to.
     """
     own = {tool.name: tool for tool in coding_tools(folder)}
     agent = template.copy(

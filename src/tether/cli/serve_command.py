@@ -106,7 +106,7 @@ def parse_serve(words: Sequence[str]) -> ServeArguments:
         model=app.agent.model.name,
         backend=options.backend,
         metrics=_metrics(is_demanded=options.metrics),
-        make_agent=partial(agent_of_conversation, app.agent, options.approve, Path(".")),
+        make_agent=partial(agent_of_conversation, app.agent, options.approve, folder=Path(".")),
     )
 
 
