@@ -9,7 +9,7 @@ import pytest
 
 import tether.host
 from tether import Agent, UsageError
-from tether.cli.acp_command import _commands, parse_acp, serve_editor
+from tether.cli.acp_command import _commands, parse, run
 from tether.cli.assembly import agent_of_conversation
 from tether.host import Conversation
 from tether.testing import ScriptedModel
@@ -29,7 +29,7 @@ def _nothing_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("words", [["hello"], ["--max-turns", "0"], ["--approve", "some"]])
 def test_options_that_cannot_be_are_wrong_usage(words: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        parse_acp(words)
+        parse(words)
     assert caught.value.code == 2
 
 
@@ -37,7 +37,7 @@ def test_options_that_cannot_be_are_wrong_usage(words: list[str]) -> None:
 async def test_each_session_has_an_agent_with_tools_in_its_folder(
     approve: str, asks: bool, tmp_path: Path
 ) -> None:
-    arguments = parse_acp([*OPTIONS, "--approve", approve, "--system", "Be brief."])
+    arguments = parse([*OPTIONS, "--approve", approve, "--system", "Be brief."])
     made: list[Agent] = []
 
     def make(talk: Conversation) -> Agent:
@@ -67,8 +67,8 @@ def _no_input() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_no_input")
 async def test_input_that_has_ended_ends_the_command(anyio_backend_name: str) -> None:
-    arguments = parse_acp([*OPTIONS, "--backend", anyio_backend_name])
-    assert await serve_editor(arguments) == 0
+    arguments = parse([*OPTIONS, "--backend", anyio_backend_name])
+    assert await run(arguments) == 0
 
 
 async def test_the_commands_that_the_editor_offers() -> None:

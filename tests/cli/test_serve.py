@@ -23,7 +23,7 @@ from tests.web.servers import GUARD
 from tests.web.test_client import until_end
 from tests.web.test_native import texts
 
-from tether.cli.serve_command import parse_serve
+from tether.cli.serve_command import parse
 from tether.web import Snapshot, connect
 
 
@@ -146,7 +146,7 @@ def test_a_port_that_is_taken_is_told(
     monkeypatch.chdir(folder)
     monkeypatch.setenv("TETHER_DATA_HOME", str(folder))
     options = ["--no-init", "--model", "offline", "--port"]
-    with parse_serve([*options, "0"]).listener as listener:
+    with parse([*options, "0"]).listener as listener:
         port = str(listener.getsockname()[1])
         assert main(["serve", *options, port]) == WRONG_USAGE
     assert f"cannot listen at 127.0.0.1, port {port}" in capsys.readouterr().err

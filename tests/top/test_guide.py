@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import tether
-from tether.cli.top_command import parse_top
+from tether.cli.top_command import parse
 from tether.top.screen import HELP
 
 GUIDE = (Path(tether.__file__).parent / "top" / "README.md").read_text(encoding="utf-8")
@@ -24,7 +24,7 @@ def test_the_keys_are_those_of_the_help_page() -> None:
 
 def test_the_options_are_those_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        parse_top(["--help"])
+        parse(["--help"])
     shown = capsys.readouterr().out
     text = " ".join(shown.split())
     named = re.findall(r"^  (--[a-z-]+)", shown, re.MULTILINE)

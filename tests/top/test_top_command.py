@@ -9,7 +9,7 @@ from tests.top.pages import shop
 from tests.top.servers import answered, serving
 
 from tether.cli.main import main
-from tether.cli.top_command import parse_top, show_top
+from tether.cli.top_command import parse, run
 
 
 def pages() -> list[bytes]:
@@ -18,7 +18,7 @@ def pages() -> list[bytes]:
 
 async def printed(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, list[str]]:
     with anyio.fail_after(60):
-        code = await show_top(parse_top([*words, "--every", "0.05"]))
+        code = await run(parse([*words, "--every", "0.05"]))
     return code, capsys.readouterr().out.splitlines()
 
 
@@ -69,7 +69,7 @@ async def test_csv_has_a_title_and_a_line_for_each_label_set(
 
 async def test_json_goes_on_until_it_is_cancelled(capsys: pytest.CaptureFixture[str]) -> None:
     async with serving(pages()) as server, anyio.create_task_group() as tasks:
-        tasks.start_soon(show_top, parse_top([server.address, "--json", "--every", "0.05"]))
+        tasks.start_soon(run, parse([server.address, "--json", "--every", "0.05"]))
         with anyio.fail_after(60):
             lines: list[str] = []
             while sum("build_info" in line for line in lines) < 3:

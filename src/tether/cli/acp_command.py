@@ -36,7 +36,7 @@ class AcpArguments:
     backend: str
 
 
-def parse_acp(words: Sequence[str]) -> AcpArguments:
+def parse(words: Sequence[str]) -> AcpArguments:
     """Read the words after `tether acp`, and load extensions.
 
     Raises:
@@ -59,7 +59,7 @@ def _is_trusted(init: Path) -> bool:
     return False
 
 
-async def serve_editor(arguments: AcpArguments) -> int:
+async def run(arguments: AcpArguments) -> int:
     """Serve the editor until it closes standard input.
 
     Cancellation:

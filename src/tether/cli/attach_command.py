@@ -46,7 +46,7 @@ class AttachArguments:
     backend: str
 
 
-def parse_attach(words: Sequence[str]) -> AttachArguments:
+def parse(words: Sequence[str]) -> AttachArguments:
     """Read the words after `tether attach`.
 
     Raises:
@@ -76,7 +76,7 @@ def parse_attach(words: Sequence[str]) -> AttachArguments:
     )
 
 
-async def attach(arguments: AttachArguments) -> int:
+async def run(arguments: AttachArguments) -> int:
     """Hold the conversation until the person leaves.
 
     Cancellation:

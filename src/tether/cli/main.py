@@ -163,29 +163,20 @@ def _show_info(command: str, words: Sequence[str]) -> int:
     return ANSWERED
 
 
-_COMMANDS: Final = {
-    "acp": ("acp_command", "parse_acp", "serve_editor"),
-    "attach": ("attach_command", "parse_attach", "attach"),
-    "mcp": ("mcp_command", "parse_mcp", "run_mcp"),
-    "map": ("map_command", "parse_map", "map_prompts"),
-    "serve": ("serve_command", "parse_serve", "serve"),
-    "top": ("top_command", "parse_top", "show_top"),
-}
-"""The module of a command, loaded for it alone; what reads its words, and what does what they say."""
+_COMMANDS: Final = frozenset({"acp", "attach", "map", "mcp", "serve", "top"})
+"""Each has a module, loaded for it alone: its `parse` reads the words, and its `run` does what they say."""
 
 
 def _run_command(name: str, words: Sequence[str], ending: EndSignals) -> int:
     try:
-        module_name, reader, doer = _COMMANDS[name]
-        module = import_module(f"tether.cli.{module_name}")
-        arguments = getattr(module, reader)(words)
+        module = import_module(f"tether.cli.{name}_command")
+        arguments = module.parse(words)
     except (UsageError, OSError) as error:
         warn(_in_words(error))
         return WRONG_USAGE
     except SystemExit as error:  # of the command line's parser
         return WRONG_USAGE if error.code else ANSWERED
-    work = partial(getattr(module, doer), arguments)
-    return _in_event_loop(work, ending, arguments.backend)
+    return _in_event_loop(partial(module.run, arguments), ending, arguments.backend)
 
 
 def _run(

@@ -58,7 +58,7 @@ class MapArguments:
     backend: str
 
 
-def parse_map(words: Sequence[str]) -> MapArguments:
+def parse(words: Sequence[str]) -> MapArguments:
     """Read the words after `tether map`, and the prompts.
 
     Raises:
@@ -84,7 +84,7 @@ def parse_map(words: Sequence[str]) -> MapArguments:
     )
 
 
-async def map_prompts(arguments: MapArguments) -> int:
+async def run(arguments: MapArguments) -> int:
     """Have the prompts answered.
 
     Returns:

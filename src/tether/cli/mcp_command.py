@@ -35,7 +35,7 @@ A person's servers are in the file mcp.json of the configuration folder; those o
 """
 
 
-def parse_mcp(words: Sequence[str]) -> argparse.Namespace:
+def parse(words: Sequence[str]) -> argparse.Namespace:
     """Read the words after `tether mcp`.
 
     Raises:
@@ -291,7 +291,7 @@ async def served(options: argparse.Namespace) -> int:
     return 0
 
 
-async def run_mcp(options: argparse.Namespace) -> int:
+async def run(options: argparse.Namespace) -> int:
     """Do what `tether mcp` was asked for, and return the exit code.
 
     Cancellation:

@@ -69,7 +69,7 @@ class ServeArguments:
     make_agent: Callable[[Conversation], Agent]
 
 
-def parse_serve(words: Sequence[str]) -> ServeArguments:
+def parse(words: Sequence[str]) -> ServeArguments:
     """Read the words after `tether serve`, load extensions, and listen.
 
     Raises:
@@ -120,7 +120,7 @@ def _metrics(*, is_demanded: bool) -> "Metrics | None":
     return Metrics()
 
 
-async def serve(arguments: ServeArguments) -> int:
+async def run(arguments: ServeArguments) -> int:
     """Serve until Ctrl-C.
 
     Cancellation:

@@ -54,7 +54,7 @@ class TopArguments:
     summed: bool
 
 
-def parse_top(words: Sequence[str]) -> TopArguments:
+def parse(words: Sequence[str]) -> TopArguments:
     """Read the words after `tether top`.
 
     Raises:
@@ -158,7 +158,7 @@ def _seconds(text: str) -> float:
     return number
 
 
-async def show_top(arguments: TopArguments) -> int:
+async def run(arguments: TopArguments) -> int:
     """Show the servers until the person leaves, or print them.
 
     Returns:
