@@ -95,12 +95,12 @@ class Driver:
             return cast("End", stop.value)
         except Exception as error:
             self._services.control.end(End("error", error=as_failure(error)))
-            await self._close(step, performer)
+            await self._close(step, performer)  # noqa: ASYNC120 - its one await is shielded, with a deadline
             await self._deliver_rest()  # noqa: ASYNC120 - the exception goes first there
             raise
         except BaseException:
             self._services.control.end(End("aborted"))
-            await self._close(step, performer)  # noqa: ASYNC120 - shielded, with a deadline
+            await self._close(step, performer)  # noqa: ASYNC102, ASYNC120 - shielded there, with a deadline
             raise
 
     def _performer(self, step: Step) -> Performer:
