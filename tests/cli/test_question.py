@@ -18,14 +18,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def shown(name: str, **arguments: Any) -> list[str]:
-    """The lines above what `always` means and what asks."""
+    """The lines above what asks."""
     drawn = printable(question_about(ToolCall("c1", name, arguments)).drawn)
-    *lines, always, asks = drawn.split("\n")
-    assert (
-        always
-        == f"always: every later call of {name} runs without a question, whatever its arguments"
-    )
-    assert asks == "run it? [y]es, [a]lways, [n]o, or why not: "
+    *lines, asks = drawn.split("\n")
+    assert asks == f"Run it? y = once, a = always allow {name}, n = no, or type a reason: "
     return lines
 
 
@@ -40,7 +36,7 @@ def test_a_command_is_shown_as_text_with_what_hides_in_it() -> None:
 
 def test_what_asks_is_in_colour_and_what_was_hidden_in_reverse() -> None:
     question = question_about(ToolCall("c1", "run_command", {"command": "a\x9bb"}))
-    assert question.line.startswith(f"{BOLD}{YELLOW}run it?")
+    assert f"{BOLD}{YELLOW}Run it?" in question.drawn
     assert f"a{REVERSE}\\x9b{PLAIN}b" in question.details
 
 

@@ -13,15 +13,15 @@ from tether.cli.status import Status
 from tether.testing import ScriptedModel
 
 
-def status(name: str, *replies: AssistantMessage) -> str:
+def status(name: str, *replies: AssistantMessage, width: int = 1_000) -> str:
     messages: list[Any] = []
     for reply in replies:
         messages += [UserMessage("?"), reply]
     agent = Agent(ScriptedModel(name=name), messages=messages)
     conversation = Conversation(App(agent), Screen(io.StringIO()), print)
     line = Status(conversation)
-    assert line.line() == line.line()
-    return line.line()
+    assert line.line(width) == line.line(width)
+    return line.line(width)
 
 
 def reply(input_tokens: int, output_tokens: int, api: str = "") -> AssistantMessage:
@@ -42,4 +42,22 @@ def test_context_and_cost_of_one_that_is_known() -> None:
     name = "anthropic:claude-sonnet-4-5"
     line = status(name, reply(100_000, 1000, "anthropic-messages"))
     assert line.startswith(f" {name} | context 101,000 of ")
-    assert "%) | 100,000 in, 1,000 out | $0.3" in line
+    assert "%) | $0.3150 | 100,000 in, 1,000 out" in line
+
+
+def test_what_matters_least_goes_first_as_it_narrows() -> None:
+    pytest.importorskip("genai_prices", reason="genai-prices is not installed")
+    name = "anthropic:claude-sonnet-4-5"
+    shown = [
+        status(name, reply(100_000, 1000, "anthropic-messages"), width=width)
+        for width in (100, 75, 60, 50, 40, 30, 12)
+    ]
+    assert shown == [
+        f" {name} | context 101,000 of 200,000 (50%) | $0.3150 | 100,000 in, 1,000 out ",
+        f" {name} | context 101,000 of 200,000 (50%) | $0.3150 ",
+        f" {name} | context 50% | $0.3150 ",
+        " claude-sonnet-4-5 | context 50% | $0.32 ",
+        " claude-sonnet-4-5 | 50% | $0.32 ",
+        " claude-sonnet-4-5 | 50% ",
+        " claude-s...",
+    ]

@@ -35,7 +35,7 @@ from tether.cli.live import Live
 from tether.cli.mcp_servers import chosen_servers, connected_servers
 from tether.cli.measuring import Work, measured
 from tether.cli.permission import ask_at_terminal
-from tether.cli.session_files import Unkept, find_session, new_session_path
+from tether.cli.session_files import Unkept, find_session, how_to_resume, new_session_path
 from tether.cli.signals import INTERRUPTED, EndSignals, interrupted
 from tether.cli.slash_commands import slash_commands
 from tether.cli.streams import failure_of, has_no_reader, in_utf8, standard_streams, warn
@@ -293,7 +293,7 @@ async def _converse(
         conversation = Conversation(
             app,
             _screen() if dumb else live,
-            tell=lambda text: print(text, file=notes(), flush=True),
+            tell=_tell if dumb else live.tell,
             session_path=path,
         )
         if not arguments.no_init:
@@ -310,7 +310,13 @@ async def _converse(
             connected_servers(app, servers, conversation.ask, wait=0),
         ):
             await conversation.hold(inputs)
+    if path is not None and app.agent.messages:
+        _tell(how_to_resume(path))
     return ANSWERED
+
+
+def _tell(text: str) -> None:
+    print(text, file=notes(), flush=True)
 
 
 def _last_messages(agent: Agent) -> str:

@@ -11,7 +11,7 @@ import anyio
 from attrs import define, field
 
 from tether import ToolCall
-from tether.cli.door import BOLD, DIM, GREEN, RED, YELLOW, Drawn, joined, revealed, styled
+from tether.cli.door import BOLD, DIM, GREEN, RED, YELLOW, Drawn, joined, revealed, styled, visible
 from tether.opening import open_regular, read_at_most
 
 __all__ = ()
@@ -32,7 +32,7 @@ class Question:
         details: lines above it.
     """
 
-    line: Drawn
+    line: str
     details: Drawn = field(default=Drawn())
     answered: anyio.Event = field(factory=anyio.Event)
     text: str = ""
@@ -40,8 +40,12 @@ class Question:
 
     @property
     def drawn(self) -> Drawn:
-        """All of it."""
-        return joined([self.details, self.line])
+        """All of it, for a terminal of which nothing is known."""
+        return self.drawn_with(BOLD, YELLOW)
+
+    def drawn_with(self, *styles: str) -> Drawn:
+        """Draw all of it, and what asks in these styles."""
+        return joined([self.details, styled(self.line, *styles)])
 
     def answer(self, text: str) -> None:
         """Take the answer."""
@@ -54,7 +58,7 @@ def as_question(question: "str | Question") -> Question:
     if isinstance(question, Question):
         return question
     details, newline, line = question.rpartition("\n")
-    return Question(styled(line, BOLD, YELLOW), styled(details + newline))
+    return Question(line, styled(details + newline))
 
 
 def question_about(call: ToolCall, *, is_here: bool = True) -> Question:
@@ -67,12 +71,9 @@ def question_about(call: ToolCall, *, is_here: bool = True) -> Question:
     Returns:
         A question that shows what the call will do, every character that could deceive written out.
     """
-    always = (
-        f"always: every later call of {call.name} runs without a question, whatever its arguments\n"
-    )
     return Question(
-        styled("run it? [y]es, [a]lways, [n]o, or why not: ", BOLD, YELLOW),
-        joined([*_limited(_lines(call, is_here=is_here)), styled(always, DIM)]),
+        f"Run it? y = once, a = always allow {visible(call.name)}, n = no, or type a reason: ",
+        joined(_limited(_lines(call, is_here=is_here))),
     )
 
 

@@ -1,0 +1,3 @@
+"""What a person sees at a terminal: colours, lines that fit, choices, and trees."""
+
+__all__ = ()
