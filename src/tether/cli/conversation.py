@@ -99,6 +99,8 @@ class Conversation:
     reload: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint
     session_path: Path | None = None
     draw_question: Callable[[Question | None], None] | None = None
+    goes_on: bool = field(default=False, init=False)
+    """Whether a run begins by itself: with the calls that a process has left open."""
     run: Run | None = field(default=None, init=False)
     """The run that is going on."""
     names: dict[str, Any] = field(factory=dict, init=False)
@@ -148,6 +150,8 @@ class Conversation:
         with later, waiting:
             async with self.agent.opened(), anyio.create_task_group() as self._tasks:
                 self._tasks.start_soon(self._take_all, waiting)
+                if self.goes_on:
+                    self.start(None)
                 async for one in inputs:
                     if not self._taken_at_once(one):
                         await later.send(one)

@@ -35,6 +35,7 @@ from tether.cli.live import Live
 from tether.cli.mcp_servers import chosen_servers, connected_servers
 from tether.cli.measuring import Work, measured
 from tether.cli.permission import ask_at_terminal
+from tether.cli.resuming import open_calls, taken_up
 from tether.cli.session_files import Unkept, find_session, new_session_path
 from tether.cli.signals import INTERRUPTED, EndSignals, interrupted
 from tether.cli.slash_commands import slash_commands
@@ -188,6 +189,8 @@ def _run(
 ) -> int:
     servers: Sequence[Any] = () if arguments.no_init else chosen_servers(app)
     if arguments.request:
+        if (left := open_calls(app.agent)) is not None:
+            print(taken_up(app.agent, left, runs=False), file=notes(), flush=True)
         request = message_with_files(arguments.request, warn, typed=arguments.typed)
         work = partial(_answer_with, app, servers, request, _display(arguments))
     else:
@@ -302,12 +305,19 @@ async def _converse(
             add_permission(app.agent, conversation.ask)
         if app.agent.messages:
             conversation.tell(_last_messages(app.agent))
+        left = None if arguments.resume is None else open_calls(app.agent)
+        if left is not None:
+            conversation.tell(taken_up(app.agent, left, runs=True))
+            conversation.goes_on = True
         history = configuration_folder() / "history"
         async with (
             plain_lines(conversation)
             if dumb
             else edited_lines(conversation, live, history) as inputs,
-            connected_servers(app, servers, conversation.ask, wait=0),
+            # A call that was left open may be of a server's tool.
+            connected_servers(
+                app, servers, conversation.ask, wait=0 if left is None else _SERVERS_HAVE
+            ),
         ):
             await conversation.hold(inputs)
     return ANSWERED
