@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.cli.context.files import app_of, holding, written
 
-from tether import ModelRequest, ToolResultMessage, UserMessage
+from tether import ModelRequest, ToolCall, ToolResultMessage, UserMessage
 from tether.cli.context.skills import find_skills
 from tether.cli.conversation import Conversation
 from tether.cli.display import Screen
@@ -120,7 +120,7 @@ async def test_the_model_meets_a_skill_in_three_stages(project: Path) -> None:
     skill(place, "hidden", "name: hidden\ndescription: h\ndisable-model-invocation: true")
     app = app_of()
 
-    def first(request: ModelRequest) -> object:
+    def first(request: ModelRequest) -> ToolCall:
         assert "- tidy: Does tidy." in (request.system or "")
         assert "hidden" not in (request.system or "")
         assert "Read reference.md" not in (request.system or "")

@@ -11,5 +11,3 @@ gathering           all of it, read from a folder and from a person's own folder
 joining             all of it, given to an agent
 commands            the slash commands about it
 """
-
-__all__ = ()
