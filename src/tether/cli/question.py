@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -55,6 +56,16 @@ def as_question(question: "str | Question") -> Question:
         return question
     details, newline, line = question.rpartition("\n")
     return Question(styled(line, BOLD, YELLOW), styled(details + newline))
+
+
+def is_yes(answer: str) -> bool:
+    """Say whether an answer is yes."""
+    return answer.strip().lower() in {"y", "yes"}
+
+
+def at_terminal() -> bool:
+    """Say whether there is a person to ask."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def question_about(call: ToolCall, *, is_here: bool = True) -> Question:

@@ -1,12 +1,15 @@
 """What becomes of the calls in whose middle a conversation was cut off, in words for a person."""
 
+from collections.abc import Mapping
+from typing import Final
+
 from tether import Agent
 from tether.calls import CallFate, OpenCalls
 from tether.cli.display import call_line
 
 __all__ = ()
 
-_IN_WORDS: dict[CallFate, str] = {
+_IN_WORDS: Final[Mapping[CallFate, str]] = {
     "run": "run now",
     "run again": "run again",
     "kept": "kept",
