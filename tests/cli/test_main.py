@@ -251,7 +251,7 @@ def test_ctrl_c_at_the_question_ends_the_command(folder: Path, backend: str) -> 
         env=environment(),
         timeout=20,
     )
-    child.expect(r"run it\?")
+    child.expect(r"Run it\?")
     child.sendintr()
     child.expect(pexpect.EOF)
     child.close()

@@ -251,6 +251,10 @@ class Conversation:
             )
             self._say(UserMessage([*message.content, *read]), queued=queued)
 
+    def say_message(self, message: UserMessage) -> None:
+        """Say a message to the agent as it is, without attaching anything; see `say`."""
+        self._say(message, queued=False)
+
     def _say(self, message: UserMessage, *, queued: bool) -> None:
         if not self._is_running:
             self.start(message)

@@ -15,12 +15,10 @@ from tether import Agent, AgentEnd, ModelError, Session, UsageError, UserMessage
 from tether.cli.arguments import Arguments, parse
 from tether.cli.assembly import (
     add_permission,
-    at_terminal,
     chosen_model,
     extend,
     is_trusted,
-    is_yes,
-    new_agent,
+    new_app,
     policy_of,
     trust_question,
 )
@@ -29,7 +27,7 @@ from tether.cli.conversation import Conversation
 from tether.cli.display import Display, JsonLines, Screen
 from tether.cli.door import as_door, door, notes
 from tether.cli.editor import edited_lines, printing_above
-from tether.cli.extensions import App, configuration_folder, untrusted_init
+from tether.cli.extensions import App, configuration_folder, untrusted_files
 from tether.cli.extras import what_to_install
 from tether.cli.info_commands import INFO_COMMANDS
 from tether.cli.live import Live
@@ -37,9 +35,9 @@ from tether.cli.mcp_servers import chosen_servers, connected_servers
 from tether.cli.measuring import Work, measured
 from tether.cli.permission.asking import ask_at_terminal
 from tether.cli.permission.policy import Policy
+from tether.cli.question import at_terminal, is_yes
 from tether.cli.session_files import Unkept, find_session, new_session_path
 from tether.cli.signals import INTERRUPTED, EndSignals, interrupted
-from tether.cli.slash_commands import slash_commands
 from tether.cli.streams import failure_of, has_no_reader, in_utf8, standard_streams, warn
 from tether.cli.terminal import is_dumb, plain_lines
 from tether.errors import DecodeError
@@ -138,8 +136,8 @@ def _command(words: Sequence[str], ending: EndSignals) -> int:
             session = _opened(arguments, path, opened)
             path = path if session is not None else None
             policy = policy_of(arguments.mode, Path.cwd())
-            agent = _agent(arguments, session, policy)
-            app = App(agent, slash_commands())
+            app = _app(arguments, session, policy)
+            agent = app.agent
             if not arguments.no_init:
                 extend(app, is_trusted)
             agent.model = chosen_model(
@@ -264,16 +262,18 @@ def _has_messages(session: Session) -> bool:
 async def _extend_again(conversation: Conversation) -> None:
     """Load extensions while a conversation goes on: the line of its editor is the one that answers."""
     app = conversation.app
-    init = untrusted_init(app, folder=configuration_folder(), project=Path.cwd())
-    allowed = init is not None and is_yes(await conversation.ask(trust_question(init)))
+    asked = untrusted_files(app, folder=configuration_folder(), project=Path.cwd())
+    allowed = bool(asked) and is_yes(await conversation.ask(trust_question(asked)))
     extend(app, lambda _: allowed)
 
 
-def _agent(arguments: Arguments, session: Session | None, policy: Policy) -> Agent:
-    agent = new_agent(system=arguments.system, max_turns=arguments.max_turns, session=session)
+def _app(arguments: Arguments, session: Session | None, policy: Policy) -> App:
+    app = new_app(system=arguments.system, max_turns=arguments.max_turns, session=session)
     if arguments.request:
-        add_permission(agent, ask_at_terminal if at_terminal() else None, policy)
-    return agent
+        ask = ask_at_terminal if at_terminal() else None
+        app.ask = ask
+        add_permission(app.agent, ask, policy)
+    return app
 
 
 def _display(arguments: Arguments) -> Display:
@@ -308,6 +308,7 @@ async def _converse(
         )
         if not arguments.no_init:
             conversation.reload = partial(_extend_again, conversation)
+        app.ask = conversation.ask
         add_permission(app.agent, conversation.ask, policy)
         if app.agent.messages:
             conversation.tell(_last_messages(app.agent))

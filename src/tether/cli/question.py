@@ -1,6 +1,7 @@
 """A question to the person whether a call may run: what will be done, as a person reads it."""
 
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -56,6 +57,16 @@ def as_question(question: "str | Question") -> Question:
         return question
     details, newline, line = question.rpartition("\n")
     return Question(styled(line, BOLD, YELLOW), styled(details + newline))
+
+
+def is_yes(answer: str) -> bool:
+    """Say whether an answer is yes."""
+    return answer.strip().lower() in {"y", "yes"}
+
+
+def at_terminal() -> bool:
+    """Say whether there is a person to ask."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def question_about(

@@ -1,6 +1,6 @@
 """What a mode and the rules of a person say of a call."""
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from attrs import field, frozen
 
@@ -12,7 +12,9 @@ __all__ = ()
 
 Decided: TypeAlias = Literal["run", "ask"] | Deny
 
-_PLANNING = Deny(
+_AGENTS: Final = frozenset({"tether.agent", "tether.cli.context.sub_agents"})
+"""The modules of functions that run an agent inside a tool."""
+_PLANNING: Final = Deny(
     "in plan mode only tools that read run; describe what you would do, until the person leaves that mode"
 )
 
@@ -51,4 +53,4 @@ class Policy:
 
 def _only_reads(tool: Tool) -> bool:
     """Say whether a tool changes nothing; the calls that an agent in a tool makes are decided about one by one."""
-    return tool.read_only or tool.kind == "think" or tool.function.__module__ == "tether.agent"
+    return tool.read_only or tool.kind == "think" or tool.function.__module__ in _AGENTS
