@@ -32,9 +32,8 @@ def taken_up(agent: Agent, left: OpenCalls, *, runs: bool) -> str:
         runs: whether they may run; not where something new is said.
     """
     idempotent = {tool.name for tool in agent.tools if tool.idempotent}
-    fates = [left.fate(call, idempotent=call.name in idempotent, runs=runs) for call in left.calls]
-    lines = [
-        f"  {_IN_WORDS[fate]:11} {call_line(call.name, call.arguments)}"
-        for fate, call in zip(fates, left.calls, strict=True)
-    ]
-    return "\n".join(["(it was cut off in the middle of these calls:)", *lines])
+    lines = ["(it was cut off in the middle of these calls:)"]
+    for call in left.calls:
+        fate = left.fate(call, idempotent=call.name in idempotent, runs=runs)
+        lines.append(f"  {_IN_WORDS[fate]:11} {call_line(call.name, call.arguments)}")
+    return "\n".join(lines)
