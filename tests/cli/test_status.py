@@ -30,10 +30,10 @@ def reply(input_tokens: int, output_tokens: int, api: str = "") -> AssistantMess
 
 
 def test_a_model_of_which_nothing_is_known() -> None:
-    assert status("mine") == " mine "
-    assert status("mine", AssistantMessage("ok")) == " mine "
+    assert status("mine") == " ask | mine "
+    assert status("mine", AssistantMessage("ok")) == " ask | mine "
     assert status("mine", reply(1000, 10), reply(2000, 20)) == (
-        " mine | context 2,020 | 3,000 in, 30 out "
+        " ask | mine | context 2,020 | 3,000 in, 30 out "
     )
 
 
@@ -41,7 +41,7 @@ def test_context_and_cost_of_one_that_is_known() -> None:
     pytest.importorskip("genai_prices", reason="genai-prices is not installed")
     name = "anthropic:claude-sonnet-4-5"
     line = status(name, reply(100_000, 1000, "anthropic-messages"))
-    assert line.startswith(f" {name} | context 101,000 of ")
+    assert line.startswith(f" ask | {name} | context 101,000 of ")
     assert "%) | $0.3150 | 100,000 in, 1,000 out" in line
 
 
@@ -50,14 +50,14 @@ def test_what_matters_least_goes_first_as_it_narrows() -> None:
     name = "anthropic:claude-sonnet-4-5"
     shown = [
         status(name, reply(100_000, 1000, "anthropic-messages"), width=width)
-        for width in (100, 75, 60, 50, 40, 30, 12)
+        for width in (106, 81, 66, 56, 46, 36, 12)
     ]
     assert shown == [
-        f" {name} | context 101,000 of 200,000 (50%) | $0.3150 | 100,000 in, 1,000 out ",
-        f" {name} | context 101,000 of 200,000 (50%) | $0.3150 ",
-        f" {name} | context 50% | $0.3150 ",
-        " claude-sonnet-4-5 | context 50% | $0.32 ",
-        " claude-sonnet-4-5 | 50% | $0.32 ",
-        " claude-sonnet-4-5 | 50% ",
-        " claude-s...",
+        f" ask | {name} | context 101,000 of 200,000 (50%) | $0.3150 | 100,000 in, 1,000 out ",
+        f" ask | {name} | context 101,000 of 200,000 (50%) | $0.3150 ",
+        f" ask | {name} | context 50% | $0.3150 ",
+        " ask | claude-sonnet-4-5 | context 50% | $0.32 ",
+        " ask | claude-sonnet-4-5 | 50% | $0.32 ",
+        " ask | claude-sonnet-4-5 | 50% ",
+        " ask | cl...",
     ]

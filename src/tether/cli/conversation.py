@@ -34,6 +34,8 @@ from tether.cli.attachments import message_with_files
 from tether.cli.display import Display, Waiting, said_line
 from tether.cli.extensions import App
 from tether.cli.mcp_servers import prompt_names, prompted, references_in, resources_read
+from tether.cli.permission.kept_rules import KeptRules
+from tether.cli.permission.modes import Modes
 from tether.cli.question import Question, as_question
 
 WHEN_STEERED: Final = "the agent reads it after this step"
@@ -100,6 +102,8 @@ class Conversation:
         reload: loads extensions again.
         session_path: the file of the session, if there is one.
         draw_question: shows a question where the next line is typed, or takes it away; without it, `tell` prints it.
+        mode: how much the agent may do without a question.
+        rules: the rules that the person keeps about that.
     """
 
     app: App
@@ -108,8 +112,12 @@ class Conversation:
     reload: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint
     session_path: Path | None = None
     draw_question: Callable[[Question | None], None] | None = None
+    mode: Modes = field(factory=Modes)
+    rules: KeptRules = field(factory=KeptRules)
     draws_waiting: bool = field(default=False, init=False)
     """Whether what waits for the agent is drawn, so that it need not be told."""
+    goes_on: bool = field(default=False, init=False)
+    """Whether a run begins by itself: with the calls that a process has left open."""
     run: Run | None = field(default=None, init=False)
     """The run that is going on."""
     names: dict[str, Any] = field(factory=dict, init=False)
@@ -159,6 +167,8 @@ class Conversation:
         with later, waiting:
             async with self.agent.opened(), anyio.create_task_group() as self._tasks:
                 self._tasks.start_soon(self._take_all, waiting)
+                if self.goes_on:
+                    self.start(None)
                 async for one in inputs:
                     if not self._taken_at_once(one):
                         await later.send(one)
@@ -257,6 +267,10 @@ class Conversation:
                 text, lambda line: self.tell(f"! {line}"), others=references
             )
             self._say(UserMessage([*message.content, *read]), queued=queued)
+
+    def say_message(self, message: UserMessage) -> None:
+        """Say a message to the agent as it is, without attaching anything; see `say`."""
+        self._say(message, queued=False)
 
     def _say(self, message: UserMessage, *, queued: bool) -> None:
         if not self._is_running:

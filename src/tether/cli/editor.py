@@ -66,6 +66,7 @@ KEYS: Final[Mapping[str, str]] = {
     "c-o": "Show the whole output of the last tool.",
     "c-d": "Leave, if the line is empty.",
     "tab": "Complete a command, a model, an id, or a file after an @.",
+    "s-tab": "Switch to the next mode: how much the agent may do without a question.",
     "c-r": "Search earlier lines.",
     "c-x c-e": "Edit the line in $EDITOR.",
 }
@@ -249,6 +250,11 @@ class _Editor:
         @keys.add("c-o")
         def show_output(_: Any) -> None:
             send(Typed("/output"))
+
+        @keys.add("s-tab")
+        def switch_mode(event: Any) -> None:
+            self.conversation.mode.next()
+            event.app.invalidate()
 
         for key in self.conversation.app.keys:
 

@@ -58,9 +58,7 @@ class Status:
 
     def _parts(self) -> Iterator[_Part]:
         replies = [m for m in self.conversation.agent.messages if isinstance(m, AssistantMessage)]
-        mode = getattr(getattr(self.conversation, "mode", None), "current", None)
-        if mode is not None:
-            yield _Part((str(getattr(mode, "value", mode)),))
+        yield _Part((self.conversation.mode.current.value,))
         name = self.conversation.agent.model.name
         yield _Part((name, name.rpartition(":")[2]), (5,))
         yield from self._context(replies)
