@@ -37,7 +37,15 @@ from tether.cli.permission.asking import ask_at_terminal
 from tether.cli.permission.policy import Policy
 from tether.cli.question import at_terminal, is_yes
 from tether.cli.resuming import open_calls, taken_up
-from tether.cli.session_files import Unkept, find_session, how_to_resume, new_session_path
+from tether.cli.screen.choices import choice_of_conversation
+from tether.cli.screen.picking import choose_at_terminal
+from tether.cli.session_files import (
+    Unkept,
+    find_session,
+    how_to_resume,
+    kept_sessions,
+    new_session_path,
+)
 from tether.cli.signals import INTERRUPTED, EndSignals, interrupted
 from tether.cli.streams import failure_of, has_no_reader, in_utf8, standard_streams, warn
 from tether.cli.terminal import is_dumb, plain_lines
@@ -215,6 +223,8 @@ def _session_path(arguments: Arguments) -> Path | None:
     """Choose the session's file; None where the conversation is not kept."""
     if arguments.session is not None:
         return Path(arguments.session)
+    if arguments.resume == "" and not arguments.request and not is_dumb():
+        return _chosen_session()
     if arguments.resume is not None:
         return find_session(Path.cwd(), arguments.resume or None)
     if arguments.no_session or arguments.request:
@@ -224,6 +234,17 @@ def _session_path(arguments: Arguments) -> Path | None:
     except OSError as error:
         warn(f"{error}; the conversation is not kept")
         return None
+
+
+def _chosen_session() -> Path:
+    """Have a person choose among the conversations of this folder, where there are several."""
+    found = kept_sessions(Path.cwd())
+    if len(found) < 2:
+        return find_session(Path.cwd(), None)
+    chosen = choose_at_terminal(choice_of_conversation(found))
+    if not chosen:
+        raise SystemExit(ANSWERED)
+    return Path(chosen)
 
 
 def _opened(arguments: Arguments, path: Path | None, opened: ExitStack) -> Session | None:
