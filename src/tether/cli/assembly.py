@@ -27,7 +27,7 @@ from tether.cli.permission import Ask, is_asked_about, permission
 from tether.cli.question import at_terminal, is_yes
 from tether.cli.slash_commands import slash_commands
 from tether.cli.streams import warn
-from tether.toolbox import coding_tools
+from tether.toolbox import coding_tools, fetch_tool, todo_tool
 
 if TYPE_CHECKING:
     from tether.host import Conversation
@@ -63,7 +63,7 @@ def new_agent(*, system: str | None, max_turns: int | None, session: Session | N
     return Agent(
         "offline",
         system=system,
-        tools=coding_tools("."),
+        tools=[*coding_tools("."), todo_tool(), fetch_tool()],
         limits=Limits(turns=max_turns),
         session=session,
         transform_context=compact(),

@@ -34,6 +34,7 @@ from tether.cli.display import (
     progress_lines,
     result_line,
     retry_line,
+    todo_lines,
 )
 from tether.cli.door import DIM, Door, Drawn, as_drawing_door, joined, printable, styled
 from tether.cli.markdown import GrowingMarkdown, Piece, rendered
@@ -147,7 +148,7 @@ class Live:
     def _ended(self, call: _Call, end: ToolExecutionEnd) -> Drawn:
         more = call.lines - len(call.last)
         above = [f"  ... {more:,} lines"] if more > 0 else []
-        lines = [result_line(call.title, end), *above, *_indented(call.last)]
+        lines = [result_line(call.title, end), *todo_lines(end), *above, *_indented(call.last)]
         return _dim("\n".join(lines))
 
     def stop(self) -> None:

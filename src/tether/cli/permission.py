@@ -40,8 +40,8 @@ def permission(tools: AskAbout, ask: Ask | None) -> AroundTool:
 
 
 def is_asked_about(tool: Tool) -> bool:
-    """Say whether a person is asked about a tool: it may destroy something."""
-    return bool(tool.destructive)
+    """Say whether a person is asked about a tool: it may destroy something, or tell others what it asks for."""
+    return bool(tool.destructive) or tool.kind == "fetch"
 
 
 async def ask_at_terminal(question: Question) -> str:

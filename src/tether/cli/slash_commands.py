@@ -22,7 +22,7 @@ from tether import (
     price_of,
 )
 from tether.advice.compaction import compact
-from tether.cli.context.commands import context
+from tether.cli.context.commands import context, todo
 from tether.cli.conversation import Conversation
 from tether.cli.display import brief
 from tether.cli.editor import KEYS, file_names
@@ -407,6 +407,7 @@ _COMMANDS: tuple[Callable[..., Any], ...] = (
     _retry,
     _compact,
     context,
+    todo,
     _steer,
     _cost,
     _export,
