@@ -25,7 +25,7 @@ FLOORS = {
     "what decides": "_schema model tools hooks hookable loop",
     "scopes and streams": "_scopes _channel stream",
     "how models are reached": "transport models",
-    "what happens": "_engine run pending iterator chat approvals session commands agent blocking",
+    "what happens": "_engine run pending iterator chat approvals session commands agent blocking ray",
 }
 """The spine, floor by floor."""
 
@@ -62,6 +62,7 @@ GUESTS = (
 FACES = (
     "",
     "blocking",
+    "ray",
     "session",
     "transport",
     "web.page",

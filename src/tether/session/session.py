@@ -255,6 +255,27 @@ class Session:
             return last
         return self.append("message", to_builtins(message))
 
+    def adopt(self, entry: Entry) -> None:
+        """Write an entry as another session of the same conversation has made it; see `append`.
+
+        It becomes the head where it follows it.
+
+        Raises:
+            UsageError: it follows an entry that is not here.
+            Exception: what the store raised. The entry is there, and `behind`.
+        """
+        if entry.parent is not None and entry.parent not in self._entries:
+            raise UsageError(
+                f"an entry of kind {entry.kind!r} follows {entry.parent!r}, which is not here"
+            )
+        self._behind.append(entry)
+        self._entries[entry.id] = entry
+        if entry.parent == self._head and entry.kind != "child":
+            self._head = entry.id
+            self._noted[entry.kind] = entry.data
+        if not self.flushed_later:
+            self._try_to_catch_up()
+
     def catch_up(self) -> None:
         """Write what is `behind`, and return when it is written; see `flush`.
 
