@@ -8,8 +8,8 @@
 The conversation is here, and the loop, the model and the tools are on a worker.
 """
 
+from tether.errors import WorkerLostError
 from tether.ray.agent import RemoteAgent
 from tether.ray.cluster import Cluster, workers
-from tether.ray.host import WorkerLostError
 
 __all__ = ("Cluster", "RemoteAgent", "WorkerLostError", "workers")

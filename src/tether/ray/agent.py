@@ -7,6 +7,7 @@ from typing import Any, Final
 from tether._engine.active_run import ActiveRun
 from tether._engine.parts import RunParts
 from tether.agent import Agent, Asked
+from tether.calls import OpenCalls
 from tether.errors import AgentBusyError, UsageError
 from tether.messages import Message, Queued, QueueName
 from tether.ray.host import Host
@@ -74,10 +75,12 @@ class RemoteAgent(Agent):
         made.hooks.add_missing(self.hooks)
         return made
 
-    def reset(self, messages: Iterable[Message] = ()) -> None:
+    def reset(
+        self, messages: Iterable[Message] = (), *, open_calls: OpenCalls | None = None
+    ) -> None:
         """Forget the conversation, and go on with another; see `Agent.reset`."""
         given = [*messages]
-        super().reset(given)
+        super().reset(given, open_calls=open_calls)
         if self.session is not None:
             self.session.fork()
         self._record_all(given)

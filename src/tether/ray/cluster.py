@@ -13,10 +13,10 @@ from tether._given import function, seconds, whole_number
 from tether._scopes.task_groups import open_task_group
 from tether._scopes.threads import run_in_thread
 from tether.agent import Agent
-from tether.errors import UsageError
+from tether.errors import UsageError, WorkerLostError
 from tether.ray._ray import ray
 from tether.ray.agent import RemoteAgent
-from tether.ray.host import Host, WorkerLostError
+from tether.ray.host import Host
 from tether.ray.lease import TICKS
 from tether.ray.outbox import packed_with_code
 from tether.ray.worker import Worker

@@ -10,6 +10,7 @@ from attrs import define, evolve
 from tether._engine.parts import LiveRun, RunParts
 from tether._engine.publisher import Publisher
 from tether._scopes.exceptions import as_failure
+from tether.errors import WorkerLostError
 from tether.events import (
     Event,
     MessageEnd,
@@ -17,7 +18,7 @@ from tether.events import (
     ToolExecutionEnd,
     ToolExecutionStart,
 )
-from tether.messages import CustomMessage, UserMessage
+from tether.messages import AssistantMessage, CustomMessage, Failure, UserMessage
 from tether.ray.exchange import (
     UNKNOWN,
     AboutCall,
@@ -30,7 +31,6 @@ from tether.ray.exchange import (
     Proceeded,
     Start,
 )
-from tether.ray.host import WorkerLostError
 from tether.ray.inbox import ForwardingInbox
 from tether.ray.placement import Place, Placement
 from tether.ray.questions import Questions
@@ -216,10 +216,19 @@ class Follower:
         if scope.cancelled_caught:
             place.host.runs += 1  # it hangs there: others are better off elsewhere
         if self._ended is None:
-            events += self._replica.closing(as_failure(error), self._parts.ledger.spent)
+            events += self._close_here(as_failure(error))
         await self._announce(events)
         if isinstance(error, Exception):
             await self._deliver()
+
+    def _close_here(self, failure: Failure) -> list[Event]:
+        """Close the run without its worker. A reply that is incomplete is kept; calls are left to who goes on."""
+        events = [*self._replica.closing(failure, self._parts.ledger.spent)]
+        messages = [event.message for event in events if isinstance(event, MessageEnd)]
+        last = next((m for m in messages if isinstance(m, AssistantMessage)), None)
+        for message in messages[messages.index(last) :] if last is not None else ():
+            self._parts.record(message)
+        return events
 
     def _rest(self, batch: Batch) -> list[Event]:
         events: list[Event] = []

@@ -4,17 +4,10 @@ from contextlib import suppress
 from typing import Any
 
 from tether._scopes.loop_call import Waiter
-from tether.errors import TetherError
+from tether.errors import WorkerLostError
 from tether.ray._ray import RayActorError, RayError, ray
 
-__all__ = ("Host", "WorkerLostError")
-
-
-class WorkerLostError(TetherError):
-    """The worker of a run is gone, or does not answer; the conversation holds what had arrived, and is valid.
-
-    A run without a prompt goes on with it on another worker.
-    """
+__all__ = ("Host",)
 
 
 class Host:

@@ -220,14 +220,9 @@ class Mirror(Session):
         begins = 0
         for entry in self.behind:
             self.outbox.put(entry)
-            begins = self.outbox.last if _begins(entry) else begins
+            begins = self.outbox.last if entry.kind == "begun" else begins
         self.catch_up()
         return begins
-
-
-def _begins(entry: Entry) -> bool:
-    """Say whether tools begin once an entry is kept."""
-    return entry.kind == "begun" or "tool_call" in str(entry.data.get("content"))
 
 
 def packed(item: object) -> bytes:

@@ -92,6 +92,7 @@ class Replica:
         self._turn, self._is_in_turn, self._reply = turn, True, None
         self._answered.clear()
         self._announced.clear()
+        self.transcript.reopen()
 
     def _end(self, message: Message) -> None:
         self._open = None

@@ -53,7 +53,7 @@ class _Conversation:
 
     def take_up(self) -> None:
         """Give the agent the conversation as it is kept."""
-        self.agent.reset(self.session.messages)
+        self.agent.reset(self.session.messages, open_calls=self.session.open_calls)
 
 
 class Worker:
@@ -207,6 +207,8 @@ def _made(start: Start, outbox: Outbox) -> _Conversation:
     """Make the agent of a conversation."""
     agent: Agent = pickle.loads(start.make)()
     session = agent.session = Mirror(start.entries, outbox)
+    if start.entries:
+        session.fork(start.entries[-1].id)
     for message in agent.messages:
         session.record(message)
     conversation = _Conversation(agent, session)
