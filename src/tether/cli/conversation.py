@@ -31,6 +31,7 @@ from attrs import define, field, frozen
 
 from tether import Agent, Run, TetherError, UsageError, UserMessage
 from tether.cli.attachments import message_with_files
+from tether.cli.changes.snapshots import Snapshots
 from tether.cli.display import Display
 from tether.cli.extensions import App
 from tether.cli.mcp_servers import prompt_names, prompted, references_in, resources_read
@@ -95,6 +96,7 @@ class Conversation:
         draw_question: shows a question where the next line is typed, or takes it away; without it, `tell` prints it.
         mode: how much the agent may do without a question.
         rules: the rules that the person keeps about that.
+        changes: what the agent has changed in files.
     """
 
     app: App
@@ -105,6 +107,7 @@ class Conversation:
     draw_question: Callable[[Question | None], None] | None = None
     mode: Modes = field(factory=Modes)
     rules: KeptRules = field(factory=KeptRules)
+    changes: Snapshots = field(factory=Snapshots)
     run: Run | None = field(default=None, init=False)
     """The run that is going on."""
     names: dict[str, Any] = field(factory=dict, init=False)

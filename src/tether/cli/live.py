@@ -28,6 +28,7 @@ from tether import (
     ToolExecutionStart,
     ToolExecutionUpdate,
 )
+from tether.cli.changes.drawing import drawn_change
 from tether.cli.display import (
     call_line,
     end_line,
@@ -128,6 +129,7 @@ class Live:
                 self._calls[call_id].hear([printable(line) for line in progress_lines(event)])
             case ToolExecutionEnd(call_id):
                 yield self._ended(self._calls.pop(call_id), event)
+                yield from (joined([line, "\n"]) for line in drawn_change(event))
             case ModelRetry():
                 yield _dim(retry_line(event))
             case AgentEnd():
