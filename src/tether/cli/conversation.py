@@ -108,6 +108,8 @@ class Conversation:
     mode: Modes = field(factory=Modes)
     rules: KeptRules = field(factory=KeptRules)
     changes: Snapshots = field(factory=Snapshots)
+    goes_on: bool = field(default=False, init=False)
+    """Whether a run begins by itself: with the calls that a process has left open."""
     run: Run | None = field(default=None, init=False)
     """The run that is going on."""
     names: dict[str, Any] = field(factory=dict, init=False)
@@ -157,6 +159,8 @@ class Conversation:
         with later, waiting:
             async with self.agent.opened(), anyio.create_task_group() as self._tasks:
                 self._tasks.start_soon(self._take_all, waiting)
+                if self.goes_on:
+                    self.start(None)
                 async for one in inputs:
                     if not self._taken_at_once(one):
                         await later.send(one)

@@ -38,6 +38,7 @@ from tether.cli.measuring import Work, measured
 from tether.cli.permission.asking import ask_at_terminal
 from tether.cli.permission.policy import Policy
 from tether.cli.question import at_terminal, is_yes
+from tether.cli.resuming import open_calls, taken_up
 from tether.cli.session_files import Unkept, find_session, new_session_path
 from tether.cli.signals import INTERRUPTED, EndSignals, interrupted
 from tether.cli.streams import failure_of, has_no_reader, in_utf8, standard_streams, warn
@@ -194,6 +195,8 @@ def _run(
 ) -> int:
     servers: Sequence[Any] = () if arguments.no_init else chosen_servers(app)
     if arguments.request:
+        if (left := open_calls(app.agent)) is not None:
+            print(taken_up(app.agent, left, runs=False), file=notes(), flush=True)
         request = message_with_files(arguments.request, warn, typed=arguments.typed)
         work = partial(_answer_with, app, servers, request, _display(arguments))
     else:
@@ -318,12 +321,19 @@ async def _converse(
         add_permission(app.agent, conversation.ask, policy)
         if app.agent.messages:
             conversation.tell(_last_messages(app.agent))
+        left = None if arguments.resume is None else open_calls(app.agent)
+        if left is not None:
+            conversation.tell(taken_up(app.agent, left, runs=True))
+            conversation.goes_on = True
         history = configuration_folder() / "history"
         async with (
             plain_lines(conversation)
             if dumb
             else edited_lines(conversation, live, history) as inputs,
-            connected_servers(app, servers, conversation.ask, wait=0),
+            # A call that was left open may be of a server's tool.
+            connected_servers(
+                app, servers, conversation.ask, wait=0 if left is None else _SERVERS_HAVE
+            ),
         ):
             await conversation.hold(inputs)
     return ANSWERED
