@@ -39,7 +39,7 @@ from tether.cli.permission.asking import ask_at_terminal
 from tether.cli.permission.policy import Policy
 from tether.cli.question import at_terminal, is_yes
 from tether.cli.resuming import open_calls, taken_up
-from tether.cli.session_files import Unkept, find_session, new_session_path
+from tether.cli.session_files import Unkept, find_session, how_to_resume, new_session_path
 from tether.cli.signals import INTERRUPTED, EndSignals, interrupted
 from tether.cli.streams import failure_of, has_no_reader, in_utf8, standard_streams, warn
 from tether.cli.terminal import is_dumb, plain_lines
@@ -309,7 +309,7 @@ async def _converse(
         conversation = Conversation(
             app,
             _screen() if dumb else live,
-            tell=lambda text: print(text, file=notes(), flush=True),
+            tell=_tell if dumb else live.tell,
             session_path=path,
             mode=policy.modes,
             rules=policy.rules,
@@ -336,7 +336,13 @@ async def _converse(
             ),
         ):
             await conversation.hold(inputs)
+    if path is not None and app.agent.messages:
+        _tell(how_to_resume(path))
     return ANSWERED
+
+
+def _tell(text: str) -> None:
+    print(text, file=notes(), flush=True)
 
 
 def _last_messages(agent: Agent) -> str:

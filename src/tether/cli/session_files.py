@@ -3,6 +3,7 @@
 import hashlib
 import os
 import secrets
+import shlex
 import stat
 import time
 from collections.abc import Callable
@@ -138,6 +139,17 @@ def find_session(project: Path, id_start: str | None) -> Path:
         case _:
             names = ", ".join(path.stem for path in matching)
             raise UsageError(f"{id_start!r} matches several conversations: {names}")
+
+
+def how_to_resume(path: Path) -> str:
+    """Write how to go on with a conversation that was left.
+
+    Args:
+        path: its file.
+    """
+    known = path.resolve().parent == session_folder(Path.cwd()).resolve()
+    which = path.stem if known else shlex.quote(str(path))
+    return f"To go on with this conversation: tether resume {which}"
 
 
 @define
