@@ -15,6 +15,7 @@ from tether import Agent, AgentEnd, ModelError, Session, UsageError, UserMessage
 from tether.cli.arguments import Arguments, parse
 from tether.cli.assembly import (
     add_permission,
+    add_recording,
     chosen_model,
     extend,
     is_trusted,
@@ -23,6 +24,7 @@ from tether.cli.assembly import (
     trust_question,
 )
 from tether.cli.attachments import message_with_files
+from tether.cli.changes.snapshots import Snapshots
 from tether.cli.conversation import Conversation
 from tether.cli.display import Display, JsonLines, Screen
 from tether.cli.door import as_door, door, notes
@@ -37,7 +39,7 @@ from tether.cli.permission.asking import ask_at_terminal
 from tether.cli.permission.policy import Policy
 from tether.cli.question import at_terminal, is_yes
 from tether.cli.resuming import open_calls, taken_up
-from tether.cli.session_files import Unkept, find_session, new_session_path
+from tether.cli.session_files import Unkept, find_session, how_to_resume, new_session_path
 from tether.cli.signals import INTERRUPTED, EndSignals, interrupted
 from tether.cli.streams import failure_of, has_no_reader, in_utf8, standard_streams, warn
 from tether.cli.terminal import is_dumb, plain_lines
@@ -139,6 +141,7 @@ def _command(words: Sequence[str], ending: EndSignals) -> int:
             policy = policy_of(arguments.mode, Path.cwd())
             app = _app(arguments, session, policy)
             agent = app.agent
+            changes = add_recording(agent, path)
             if not arguments.no_init:
                 extend(app, is_trusted)
             agent.model = chosen_model(
@@ -152,7 +155,7 @@ def _command(words: Sequence[str], ending: EndSignals) -> int:
             return WRONG_USAGE
         except SystemExit as error:  # of the command line's parser
             return WRONG_USAGE if error.code else ANSWERED
-        return _run(app, arguments, path, policy, ending, also_measured)
+        return _run(app, arguments, path, policy, changes, ending, also_measured)
 
 
 def _show_info(command: str, words: Sequence[str]) -> int:
@@ -186,6 +189,7 @@ def _run(
     arguments: Arguments,
     path: Path | None,
     policy: Policy,
+    changes: Snapshots,
     ending: EndSignals,
     also_measured: Callable[[Work], Work],
 ) -> int:
@@ -196,7 +200,7 @@ def _run(
         request = message_with_files(arguments.request, warn, typed=arguments.typed)
         work = partial(_answer_with, app, servers, request, _display(arguments))
     else:
-        work = partial(_converse, app, servers, arguments, path, policy)
+        work = partial(_converse, app, servers, arguments, path, policy, changes)
     return _in_event_loop(also_measured(work), ending, arguments.backend)
 
 
@@ -296,6 +300,7 @@ async def _converse(
     arguments: Arguments,
     path: Path | None,
     policy: Policy,
+    changes: Snapshots,
 ) -> int:
     """Hold a conversation."""
     dumb = is_dumb()
@@ -304,10 +309,11 @@ async def _converse(
         conversation = Conversation(
             app,
             _screen() if dumb else live,
-            tell=lambda text: print(text, file=notes(), flush=True),
+            tell=_tell if dumb else live.tell,
             session_path=path,
             mode=policy.modes,
             rules=policy.rules,
+            changes=changes,
         )
         if not arguments.no_init:
             conversation.reload = partial(_extend_again, conversation)
@@ -330,7 +336,13 @@ async def _converse(
             ),
         ):
             await conversation.hold(inputs)
+    if path is not None and app.agent.messages:
+        _tell(how_to_resume(path))
     return ANSWERED
+
+
+def _tell(text: str) -> None:
+    print(text, file=notes(), flush=True)
 
 
 def _last_messages(agent: Agent) -> str:
