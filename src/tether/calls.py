@@ -15,9 +15,10 @@ from tether.messages import AssistantMessage, JsonObject, ToolCall, ToolResultMe
 
 __all__ = ("CallAsked", "CallBegun", "CallEnded", "CallFate", "CallNote", "OpenCalls")
 
-CallFate: TypeAlias = Literal["run", "kept", "interrupted", "run again"]
+CallFate: TypeAlias = Literal["run", "kept", "interrupted", "run again", "skipped"]
 """What becomes of an open call in a run that goes on: `run` for the first time; its result is `kept`; it stays
-`interrupted`, as it began and nobody knows how far it came; or it is `run again`, as its tool is idempotent."""
+`interrupted`, as it began and nobody knows how far it came; it is `run again`, as its tool is idempotent; or it is
+`skipped`, as it had not begun and may not run."""
 
 
 @frozen
@@ -62,15 +63,18 @@ class OpenCalls:
     asked: Mapping[str, CallAsked] = field(factory=dict[str, CallAsked])
     """By id, the questions that nobody has answered."""
 
-    def fate(self, call: ToolCall, *, idempotent: bool) -> CallFate:
-        """Say what becomes of a call in a run that goes on.
+    def fate(self, call: ToolCall, *, idempotent: bool, runs: bool = True) -> CallFate:
+        """Say what becomes of a call in a run that goes on, if no hook, limit or person prevents it.
 
         Args:
             call: one of `calls`.
             idempotent: whether its tool is.
+            runs: False where something new is said, before which nothing is run.
         """
         if call.id in self.ended:
             return "kept"
+        is_cut = self.reply.stop_reason == "length" and call is self.reply.content[-1]
+        may_run = runs and not self.reply.incomplete and not is_cut
         if call.id not in self.begun:
-            return "run"
-        return "run again" if idempotent else "interrupted"
+            return "run" if may_run else "skipped"
+        return "run again" if may_run and idempotent else "interrupted"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from tether import Agent, Limits, Model, Session, Tool
 from tether.advice import compact
-from tether.approvals import approval
+from tether.cli.changes.recording import recording
+from tether.cli.changes.snapshots import Snapshots
 from tether.cli.context.commands import add_commands
 from tether.cli.context.gathering import files_of_project, gather
 from tether.cli.context.joining import join, shortened
@@ -23,8 +24,12 @@ from tether.cli.extensions import (
     untrusted_files,
 )
 from tether.cli.keyboard import forget_typed
-from tether.cli.permission import Ask, is_asked_about, permission
+from tether.cli.permission.asking import Ask, guarded, is_asked_about, permission
+from tether.cli.permission.kept_rules import KeptRules
+from tether.cli.permission.modes import Mode, Modes
+from tether.cli.permission.policy import Policy
 from tether.cli.question import at_terminal, is_yes
+from tether.cli.session_files import changes_folder
 from tether.cli.slash_commands import slash_commands
 from tether.cli.streams import warn
 from tether.toolbox import coding_tools, fetch_tool, todo_tool
@@ -70,9 +75,30 @@ def new_agent(*, system: str | None, max_turns: int | None, session: Session | N
     )
 
 
-def add_permission(agent: Agent, ask: Ask | None) -> None:
-    """Have an agent ask before a tool may destroy something; None denies it."""
-    agent.hooks.add("around_tool", permission(is_asked_about, ask), depth=INNERMOST)
+def add_permission(agent: Agent, ask: Ask | None, policy: Policy) -> None:
+    """Have an agent ask before a tool may destroy something, as far as the policy says; None denies it."""
+    agent.hooks.add("around_tool", permission(is_asked_about, ask, policy), depth=INNERMOST)
+
+
+def add_recording(agent: Agent, session: Path | None) -> Snapshots:
+    """Have an agent take note of what it changes in files; return where that is noted.
+
+    Args:
+        agent: the agent.
+        session: the file of its session, which the notes outlive the process with.
+    """
+    snapshots = Snapshots(None if session is None else changes_folder(session))
+    agent.hooks.add("around_tool", recording(agent, snapshots), depth=INNERMOST + 1)
+    return snapshots
+
+
+def policy_of(mode: Mode, project: Path) -> Policy:
+    """Make the policy for a folder: a mode, and the rules that the person keeps.
+
+    Raises:
+        UsageError: the rules cannot be read.
+    """
+    return Policy(Modes(mode), KeptRules.read(configuration_folder(), project))
 
 
 def agent_of_conversation(
@@ -94,9 +120,11 @@ def agent_of_conversation(
         system=app.system_in(folder),
         tools=[own.get(tool.name, tool) if _is_ours(tool) else tool for tool in template.tools],
     )
-    if approve != "none":
-        asked = is_asked_about if approve == "changes" else None
-        agent.hooks.add("around_tool", approval(conversation.approve, tools=asked), depth=INNERMOST)
+    policy = policy_of(Mode.ALL if approve == "none" else Mode.ASK, folder)
+    asked = None if approve == "all" else is_asked_about
+    if approve != "none" or policy.rules.all.rules:
+        by_person = guarded(asked, conversation.approve, policy)
+        agent.hooks.add("around_tool", by_person, depth=INNERMOST)
     if learns:
         _learn(App(agent, models=app.models, trusted=app.trusted, base_url=app.base_url), folder)
     return agent

@@ -11,7 +11,7 @@ from tether import Deny, Invocation, Limits, ModelRequest, ToolResultMessage
 from tether.approvals import approval
 from tether.cli.display import Screen
 from tether.cli.extensions import App
-from tether.cli.permission import is_asked_about
+from tether.cli.permission.asking import is_asked_about
 from tether.testing import ScriptedModel, call
 
 FINDER = """---
