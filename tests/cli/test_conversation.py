@@ -16,7 +16,7 @@ from tether.cli.display import Screen
 from tether.cli.door import printable
 from tether.cli.editor import KEYS, completions
 from tether.cli.extensions import App
-from tether.cli.permission import is_asked_about, permission
+from tether.cli.permission.asking import is_asked_about, permission
 from tether.cli.slash_commands import slash_commands
 from tether.hooks import HookPoint
 from tether.testing import Pause, ScriptedModel, call, check_transcript
@@ -170,8 +170,8 @@ async def test_a_person_is_asked_and_their_next_words_are_the_answer() -> None:
         agent.around_tool(permission({"add"}, person.conversation.ask))
         [told] = await person.does("go")
         assert told.splitlines()[:2] == ["add", "  a: 1"]
-        assert "always: every later call of add runs without a question" in told
-        assert "run it? [y]es, [a]lways, [n]o, or why not: " in told
+        assert "a = every later call of it until you leave" in told
+        assert "Run it? y = once, a = always allow add, n = no, or type a reason: " in told
         assert len(await person.does("n", "too small", "always")) == 2
     results = [m.text for m in agent.messages if isinstance(m, ToolResultMessage)]
     assert results == [

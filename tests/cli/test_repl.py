@@ -61,7 +61,7 @@ def test_a_conversation_is_held(folder: Path, backend: str) -> None:
         there.until("* read_file(path='a.txt')")
         there.until("2 turns")
         there.says("write hello to b.txt")
-        there.until("run it?")
+        there.until("Run it?")
         there.says("y")
         there.until("* write_file")
         there.until(lambda: there.text().count("2 turns") == 2)

@@ -80,7 +80,7 @@ class ActiveRun:
         Cancellation:
             Closes the run, whose transcript is then complete, and passes on.
         """
-        parts, first = self._parts, len(self._parts.transcript)
+        parts, first = self._parts, self._parts.transcript.settled
         services = RunServices(
             parts=parts,
             control=self.control,

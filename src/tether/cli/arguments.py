@@ -9,6 +9,7 @@ from attrs import evolve, frozen
 from tether import UsageError
 from tether.cli.command_line import ASK, SUBCOMMANDS, chosen, command, read
 from tether.cli.options import backend, no_init, port, together, whole
+from tether.cli.permission.modes import Mode
 from tether.cli.streams import readable
 
 __all__ = ()
@@ -82,7 +83,7 @@ class Arguments:
     """The first characters of an id; empty for the last conversation; None to start a new one."""
     repair: bool
     json: bool
-    yes: bool
+    mode: Mode
     no_init: bool
     metrics: int | None
     """The port at which metrics are served; None for none."""
@@ -183,7 +184,15 @@ _about_the_run: Final = together(
     ),
     click.option("--json", is_flag=True, help="print every event as one line of JSON"),
     click.option(
-        "--yes", is_flag=True, help="let tools write files and run commands without asking"
+        "--mode",
+        type=click.Choice([mode.value for mode in Mode]),
+        help="what runs without a question: plan (only what reads), ask (the default), edits (also edits of files),"
+        " or all; rules that deny hold in each",
+    ),
+    click.option(
+        "--yes",
+        is_flag=True,
+        help="let tools write files and run commands without asking: the same as --mode all",
     ),
     no_init,
     backend,
@@ -219,7 +228,7 @@ def ask(**options: Any) -> Arguments:
     """Ask a model that can use tools in the current folder."""
     if options["repair"] and not options["session"]:
         raise UsageError("--repair is for `resume` and --session: it needs a session to repair")
-    return Arguments(**_in_utf8(options), resume=None)
+    return Arguments(**_checked(options), resume=None)
 
 
 @command("resume")
@@ -238,12 +247,20 @@ def resume(words: Sequence[str], **options: Any) -> Arguments:
     # No id has a space in it: that word was quoted, and is the request.
     has_id = bool(words) and " " not in words[0] and words[0] != "-"
     return Arguments(
-        **_in_utf8(options),
+        **_checked(options),
         resume=words[0] if has_id else "",
         words=words[1:] if has_id else words,
     )
 
 
-def _in_utf8(options: dict[str, Any]) -> dict[str, Any]:
-    system = options["system"]
-    return {**options, "system": None if system is None else readable(system)}
+def _checked(options: dict[str, Any]) -> dict[str, Any]:
+    rest = dict(options)
+    is_all, mode = rest.pop("yes"), rest.pop("mode")
+    if is_all and mode:
+        raise click.UsageError("--yes is --mode all: leave one of them out")
+    system = rest.pop("system")
+    return {
+        **rest,
+        "mode": Mode.ALL if is_all else Mode(mode or "ask"),
+        "system": None if system is None else readable(system),
+    }

@@ -34,6 +34,8 @@ from tether.cli.attachments import message_with_files
 from tether.cli.display import Display
 from tether.cli.extensions import App
 from tether.cli.mcp_servers import prompt_names, prompted, references_in, resources_read
+from tether.cli.permission.kept_rules import KeptRules
+from tether.cli.permission.modes import Modes
 from tether.cli.question import Question, as_question
 
 __all__ = ("Closed", "Conversation", "Input", "Interrupted", "Pressed", "State", "Typed")
@@ -91,6 +93,8 @@ class Conversation:
         reload: loads extensions again.
         session_path: the file of the session, if there is one.
         draw_question: shows a question where the next line is typed, or takes it away; without it, `tell` prints it.
+        mode: how much the agent may do without a question.
+        rules: the rules that the person keeps about that.
     """
 
     app: App
@@ -99,6 +103,10 @@ class Conversation:
     reload: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint
     session_path: Path | None = None
     draw_question: Callable[[Question | None], None] | None = None
+    mode: Modes = field(factory=Modes)
+    rules: KeptRules = field(factory=KeptRules)
+    goes_on: bool = field(default=False, init=False)
+    """Whether a run begins by itself: with the calls that a process has left open."""
     run: Run | None = field(default=None, init=False)
     """The run that is going on."""
     names: dict[str, Any] = field(factory=dict, init=False)
@@ -148,6 +156,8 @@ class Conversation:
         with later, waiting:
             async with self.agent.opened(), anyio.create_task_group() as self._tasks:
                 self._tasks.start_soon(self._take_all, waiting)
+                if self.goes_on:
+                    self.start(None)
                 async for one in inputs:
                     if not self._taken_at_once(one):
                         await later.send(one)
@@ -244,6 +254,10 @@ class Conversation:
                 text, lambda line: self.tell(f"! {line}"), others=references
             )
             self._say(UserMessage([*message.content, *read]), queued=queued)
+
+    def say_message(self, message: UserMessage) -> None:
+        """Say a message to the agent as it is, without attaching anything; see `say`."""
+        self._say(message, queued=False)
 
     def _say(self, message: UserMessage, *, queued: bool) -> None:
         if not self._is_running:

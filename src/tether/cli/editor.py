@@ -44,6 +44,7 @@ KEYS: Final[Mapping[str, str]] = {
     "c-c": "Interrupt the reply or the tools; again: end the run. With nothing running: clear the line, or leave.",
     "c-d": "Leave, if the line is empty.",
     "tab": "Complete a command, a model, an id, or a file after an @.",
+    "s-tab": "Switch to the next mode: how much the agent may do without a question.",
     "c-r": "Search earlier lines.",
     "c-x c-e": "Edit the line in $EDITOR.",
 }
@@ -206,6 +207,11 @@ class _Editor:
                 event.current_buffer.reset()
             else:
                 send(Interrupted())
+
+        @keys.add("s-tab")
+        def switch_mode(event: Any) -> None:
+            self.conversation.mode.next()
+            event.app.invalidate()
 
         for key in self.conversation.app.keys:
 

@@ -15,11 +15,12 @@ from anyio.to_thread import run_sync
 from attrs import frozen
 
 from tether import Agent, Limits, UsageError, model_from_name
+from tether.cli.assembly import add_permission, policy_of
 from tether.cli.command_line import command
 from tether.cli.default_model import default_model
 from tether.cli.door import as_door
 from tether.cli.options import backend, whole
-from tether.cli.permission import is_asked_about, permission
+from tether.cli.permission.modes import Mode
 from tether.cli.streams import in_utf8, warn
 from tether.many import Answers, KeptConversations, Results, ResultsFile, each, read_prompts
 from tether.many.results import described
@@ -170,8 +171,7 @@ def _agent(arguments: MapArguments) -> Agent:
         tools=coding_tools("."),
         limits=Limits(turns=arguments.max_turns),
     )
-    if not arguments.yes:
-        agent.around_tool(permission(is_asked_about, None))
+    add_permission(agent, None, policy_of(Mode.ALL if arguments.yes else Mode.ASK, Path.cwd()))
     return agent
 
 

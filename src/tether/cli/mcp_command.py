@@ -18,7 +18,7 @@ from tether.cli.door import as_door, notes
 from tether.cli.extensions import App, configuration_folder
 from tether.cli.mcp_servers import PERSONAL, PROJECT, described, signed_in
 from tether.cli.options import backend
-from tether.cli.permission import is_asked_about
+from tether.cli.permission.asking import is_asked_about
 from tether.cli.session_files import make_private, make_private_folder, open_private
 from tether.cli.streams import warn
 

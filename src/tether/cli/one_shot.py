@@ -7,18 +7,18 @@ from typing import Any, Final
 import anyio
 
 from tether import Agent, AgentEnd, ModelError, UserMessage
-from tether.cli.assembly import at_terminal
 from tether.cli.display import Display
 from tether.cli.exit_codes import ANSWERED, FAILED, LIMIT_REACHED
 from tether.cli.extensions import App
 from tether.cli.mcp_servers import connected_servers
-from tether.cli.permission import ask_at_terminal
+from tether.cli.permission.asking import ask_at_terminal
+from tether.cli.question import at_terminal
 from tether.cli.signals import INTERRUPTED, interrupted
 from tether.cli.streams import warn
 
 __all__ = ()
 
-_SERVERS_HAVE: Final = 15.0
+SERVERS_HAVE: Final = 15.0
 """Seconds that a request waits for MCP servers to answer."""
 
 
@@ -39,7 +39,7 @@ async def answer(app: App, servers: Sequence[Any], request: UserMessage, display
         second one interrupts the process.
     """
     ask = ask_at_terminal if at_terminal() else None
-    async with connected_servers(app, servers, ask, wait=_SERVERS_HAVE):
+    async with connected_servers(app, servers, ask, wait=SERVERS_HAVE):
         return await _interruptible(app.agent, request, display)
 
 

@@ -197,7 +197,7 @@ class RemoteTalk(Conversation):
         call = ToolCall(asked.call_id, asked.name, asked.arguments)
         with self._errors_told(), anyio.CancelScope() as self._asked[key]:
             # Files of this machine say nothing about those of the server.
-            answer = await self.ask(question_about(call, is_here=False))
+            answer = await self.ask(question_about(call, is_here=False, is_whole=True))
             await self.talk.answer(asked.call_id, verdict_of(answer))
         self._asked.pop(key, None)
 

@@ -26,9 +26,14 @@ def session_folder(project: Path) -> Path:
     Returns:
         A folder below TETHER_DATA_HOME, or below the platform's folder for data. It need not exist.
     """
+    return _all_sessions() / project_name(project)
+
+
+def project_name(project: Path) -> str:
+    """Return how files that belong to a folder are called: its name, and what tells it from others of that name."""
     project = project.resolve()
     digest = hashlib.sha256(os.fsencode(project)).hexdigest()[:8]
-    return _all_sessions() / f"{project.name or 'root'}-{digest}"
+    return f"{project.name or 'root'}-{digest}"
 
 
 def is_kept_here(path: Path) -> bool:
