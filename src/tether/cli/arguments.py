@@ -257,7 +257,7 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
     rest = dict(options)
     is_all, mode = rest.pop("yes"), rest.pop("mode")
     if is_all and mode:
-        raise click.UsageError("--yes is --mode all: leave one of them out")
+        raise click.UsageError("--yes is not allowed with --mode; it is --mode all")
     system = rest.pop("system")
     return {
         **rest,

@@ -93,7 +93,7 @@ class Group(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the words."""
-        return super().parse_args(ctx, args or ["list"])
+        return super().parse_args(ctx, args if args or ctx.resilient_parsing else ["list"])
 
 
 def shows_help(function: F) -> F:

@@ -11,6 +11,8 @@ _EXTRA_OF: Final = {
     "prompt_toolkit": "cli",
     "rich": "cli",
     "wcwidth": "cli",
+    "_yaml": "cli",
+    "yaml": "cli",
     "hypercorn": "cli,web",
     "starlette": "cli,web",
     "trio": "trio",

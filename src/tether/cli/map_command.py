@@ -85,7 +85,7 @@ def map_(**given: Any) -> MapArguments:
     """
     options = SimpleNamespace(**given)
     if options.results and options.store:
-        raise click.UsageError("answers are kept in one place: leave out --results or --store")
+        raise click.UsageError("--results is not allowed with --store")
     model = options.model or os.environ.get("TETHER_MODEL") or default_model(os.environ)
     if model is None:
         warn("no API key (such as OPENAI_API_KEY) is set: using the offline model")

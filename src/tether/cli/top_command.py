@@ -142,7 +142,7 @@ def top(**given: Any) -> TopArguments:
     """
     options = SimpleNamespace(**given)
     if options.json and options.csv:
-        raise click.UsageError("--json and --csv are two forms: leave one out")
+        raise click.UsageError("--json is not allowed with --csv")
     form = _form(options)
     window = options.window
     if window is None and form == "screen":
