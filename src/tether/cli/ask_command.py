@@ -12,6 +12,7 @@ from tether import Agent, Session
 from tether.cli.arguments import Arguments, with_input
 from tether.cli.assembly import (
     add_permission,
+    add_recording,
     chosen_model,
     extend,
     is_trusted,
@@ -20,6 +21,7 @@ from tether.cli.assembly import (
     trust_question,
 )
 from tether.cli.attachments import message_with_files
+from tether.cli.changes.snapshots import Snapshots
 from tether.cli.conversation import Conversation
 from tether.cli.display import Display, JsonLines, Screen
 from tether.cli.door import as_door, notes
@@ -34,7 +36,7 @@ from tether.cli.permission.asking import ask_at_terminal
 from tether.cli.permission.policy import Policy
 from tether.cli.question import at_terminal, is_yes
 from tether.cli.resuming import open_calls, taken_up
-from tether.cli.session_files import Unkept, find_session, new_session_path
+from tether.cli.session_files import Unkept, find_session, how_to_resume, new_session_path
 from tether.cli.streams import in_utf8, warn
 from tether.cli.terminal import is_dumb, plain_lines
 
@@ -62,6 +64,7 @@ def work(arguments: Arguments, opened: ExitStack) -> Callable[[], Awaitable[int]
     path = path if session is not None else None
     policy = policy_of(arguments.mode, Path.cwd())
     app = _app(arguments, session, policy)
+    changes = add_recording(app.agent, path)
     if not arguments.no_init:
         extend(app, is_trusted)
     app.agent.model = chosen_model(
@@ -70,7 +73,7 @@ def work(arguments: Arguments, opened: ExitStack) -> Callable[[], Awaitable[int]
     also_measured = opened.enter_context(measured(app.agent, arguments.metrics))
     servers: Sequence[Any] = () if arguments.no_init else chosen_servers(app)
     if not arguments.request:
-        return also_measured(partial(_converse, app, servers, arguments, path, policy))
+        return also_measured(partial(_converse, app, servers, arguments, path, policy, changes))
     if (left := open_calls(app.agent)) is not None:
         print(taken_up(app.agent, left, runs=False), file=notes(), flush=True)
     request = message_with_files(arguments.request, warn, typed=arguments.typed)
@@ -162,6 +165,7 @@ async def _converse(
     arguments: Arguments,
     path: Path | None,
     policy: Policy,
+    changes: Snapshots,
 ) -> int:
     """Hold a conversation."""
     dumb = is_dumb()
@@ -170,10 +174,11 @@ async def _converse(
         conversation = Conversation(
             app,
             _screen() if dumb else live,
-            tell=lambda text: print(text, file=notes(), flush=True),
+            tell=_tell if dumb else live.tell,
             session_path=path,
             mode=policy.modes,
             rules=policy.rules,
+            changes=changes,
         )
         if not arguments.no_init:
             conversation.reload = partial(_extend_again, conversation)
@@ -196,7 +201,13 @@ async def _converse(
             ),
         ):
             await conversation.hold(inputs)
+    if path is not None and app.agent.messages:
+        _tell(how_to_resume(path))
     return ANSWERED
+
+
+def _tell(text: str) -> None:
+    print(text, file=notes(), flush=True)
 
 
 def _last_messages(agent: Agent) -> str:

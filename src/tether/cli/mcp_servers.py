@@ -197,7 +197,7 @@ async def ask_fields(elicitation: "Elicitation", ask: AskPerson) -> Any:
 
 
 def _question(details: str, line: str) -> Question:
-    return Question(styled(visible(line), BOLD, YELLOW), styled(details))
+    return Question(visible(line), styled(details))
 
 
 def _prompt(name: str, about: Mapping[str, Any], *, needed: bool) -> str:

@@ -13,7 +13,7 @@ from attrs import define, field
 from tether import ToolCall
 from tether.advice.rules import Rule
 from tether.cli.changes.differences import difference, drawn_difference, marked
-from tether.cli.door import BOLD, DIM, YELLOW, Drawn, joined, revealed, styled
+from tether.cli.door import BOLD, DIM, YELLOW, Drawn, joined, revealed, styled, visible
 from tether.opening import open_regular, read_at_most
 
 __all__ = ()
@@ -34,7 +34,7 @@ class Question:
         details: lines above it.
     """
 
-    line: Drawn
+    line: str
     details: Drawn = field(default=Drawn())
     answered: anyio.Event = field(factory=anyio.Event)
     text: str = ""
@@ -42,8 +42,12 @@ class Question:
 
     @property
     def drawn(self) -> Drawn:
-        """All of it."""
-        return joined([self.details, self.line])
+        """All of it, for a terminal of which nothing is known."""
+        return self.drawn_with(BOLD, YELLOW)
+
+    def drawn_with(self, *styles: str) -> Drawn:
+        """Draw all of it, and what asks in these styles."""
+        return joined([self.details, styled(self.line, *styles)])
 
     def answer(self, text: str) -> None:
         """Take the answer."""
@@ -56,7 +60,7 @@ def as_question(question: "str | Question") -> Question:
     if isinstance(question, Question):
         return question
     details, newline, line = question.rpartition("\n")
-    return Question(styled(line, BOLD, YELLOW), styled(details + newline))
+    return Question(line, styled(details + newline))
 
 
 def is_yes(answer: str) -> bool:
@@ -91,11 +95,7 @@ def question_about(
     most = _MOST_OF_A_CHANGE if is_folded else _MOST_LINES
     hint = "; d shows all" if is_folded else ""
     return Question(
-        styled(
-            f"Run it? y = once, a = always allow {call.name}, n = no, or type a reason: ",
-            BOLD,
-            YELLOW,
-        ),
+        f"Run it? y = once, a = always allow {visible(call.name)}, n = no, or type a reason: ",
         joined(
             [
                 *_limited(_lines(call, is_here=is_here), most, hint),

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import secrets
+import shlex
 import stat
 import time
 from collections.abc import Callable
@@ -47,6 +48,20 @@ def _all_sessions() -> Path:
     import platformdirs  # noqa: PLC0415 - not needed where the variable is set
 
     return Path(platformdirs.user_data_path("tether", appauthor=False)) / "sessions"
+
+
+def changes_folder(session: Path) -> Path:
+    """Return where the snapshots of files that belong to a session are kept: never in a folder that a person works in.
+
+    Args:
+        session: the session's file.
+
+    Returns:
+        A folder beside it, if it is where conversations are kept by default; else one below the folder for data.
+    """
+    if is_kept_here(session):
+        return session.resolve().with_suffix(".changes")
+    return _all_sessions().parent / "changes" / project_name(session)
 
 
 def kept_sessions(project: Path) -> list[SessionInfo]:
@@ -124,6 +139,17 @@ def find_session(project: Path, id_start: str | None) -> Path:
         case _:
             names = ", ".join(path.stem for path in matching)
             raise UsageError(f"{id_start!r} matches several conversations: {names}")
+
+
+def how_to_resume(path: Path) -> str:
+    """Write how to go on with a conversation that was left.
+
+    Args:
+        path: its file.
+    """
+    known = path.resolve().parent == session_folder(Path.cwd()).resolve()
+    which = path.stem if known else shlex.quote(str(path))
+    return f"To go on with this conversation: tether resume {which}"
 
 
 @define
