@@ -22,7 +22,7 @@ FLOORS = {
     "what things are": (
         "media_types opening media messages errors _given limits deltas events transcript vocabulary serialize result"
     ),
-    "what decides": "_schema model tools hooks hookable loop",
+    "what decides": "_schema model tools hooks hookable loop taps",
     "scopes and streams": "_scopes _channel stream",
     "how models are reached": "transport models",
     "what happens": "_engine run pending iterator chat approvals session commands agent blocking",

@@ -15,7 +15,7 @@ import anyio
 
 from tether._scopes.threads import run_in_thread
 from tether.errors import DecodeError, LostClaimError, UsageError
-from tether.messages import JsonObject, Message
+from tether.messages import JsonObject, Message, unique
 from tether.serialize import to_builtins
 from tether.session.entries import Entry
 from tether.session.files import Damaged, LogFile, Snapshot, create_private
@@ -106,7 +106,7 @@ class Session:
         on_failure: Callable[[Exception], object] | None = None,
     ) -> None:
         if isinstance(store, str | os.PathLike):
-            store = LogFile.open(Path(store))
+            store = LogFile.open(Path(store), now=now, new_id=new_id)
         self._store: SessionStore = store
         # Looked at once: to compare a store with a protocol takes some 15 us.
         self._batches = store if isinstance(store, BatchStore) else None
@@ -228,7 +228,9 @@ class Session:
             Exception: what the store raised, such as an OSError. The entry is there, and `behind`.
             UsageError: the session was opened for reading, or closed; it is as it was.
         """
-        entry = Entry(self._new_id(), self._head, kind, data, self._now())
+        # A `new_id` that counts begins anew where a log is opened again.
+        id_ = unique(self._new_id(), self._entries)
+        entry = Entry(id_, self._head, kind, data, self._now())
         self._behind.append(entry)
         self._entries[entry.id] = entry
         self._head = entry.id
