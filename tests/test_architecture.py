@@ -20,7 +20,8 @@ SOURCE = Path(tether.__file__).parent
 
 FLOORS = {
     "what things are": (
-        "media_types opening media messages errors _given limits deltas events transcript vocabulary serialize result"
+        "media_types opening media messages errors _given limits deltas events calls transcript vocabulary "
+        "serialize result"
     ),
     "what decides": "_schema model tools hooks hookable loop taps",
     "scopes and streams": "_scopes _channel stream",

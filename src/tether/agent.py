@@ -39,6 +39,7 @@ from tether._given import (
 )
 from tether._scopes.threads import tied_to_its_thread
 from tether.approvals import Approve, approval
+from tether.calls import CallNote, OpenCalls
 from tether.chat import Chat
 from tether.errors import UsageError
 from tether.events import Event
@@ -215,10 +216,19 @@ class Agent(Hookable):
         function("clock of Agent", clock)
         function("new_id of Agent", new_id)
         self.session: Session | None = self._opened(session, clock, new_id)
-        kept = self.session.messages if self.session is not None else ()
+        kept: Sequence[Message] = ()
+        open_calls: OpenCalls | None = None
+        added = [*items("messages", messages)]
+        if self.session is not None:
+            kept, open_calls = self.session.messages, self.session.open_calls
         self._backgrounds: list[Background] = []
         self._conversation = Conversation(
-            [*kept, *items("messages", messages)], Inbox(steering, follow_up), clock, new_id, random
+            [*kept, *added],
+            Inbox(steering, follow_up),
+            clock,
+            new_id,
+            random,
+            None if added else open_calls,
         )
 
     # What it is made of.
@@ -355,16 +365,20 @@ class Agent(Hookable):
             follow_ups=inbox.waiting("follow_up"),
         )
 
-    def reset(self, messages: Iterable[Message] = ()) -> None:
+    def reset(
+        self, messages: Iterable[Message] = (), *, open_calls: OpenCalls | None = None
+    ) -> None:
         """Forget the conversation and what waits in the queues.
 
         Args:
             messages: the conversation to go on with instead.
+            open_calls: the calls of its last reply that the next run takes up, such as `Session.open_calls`.
 
         Raises:
             AgentBusyError: a run is going.
+            UsageError: something among them is not a message, or the open calls are not those of their last reply.
         """
-        self._conversation.reset(messages)
+        self._conversation.reset(messages, open_calls)
 
     def copy(self, **changes: Any) -> "Agent":
         """Make an agent like this one, with a conversation of its own.
@@ -422,6 +436,11 @@ class Agent(Hookable):
         Do not `yield` out of that block from an async generator, which may be dropped or go on in another task:
         `stream_text` and `stream_events` are made for that. If you do it all the same, close the generator with
         `contextlib.aclosing`, in the task that iterates it.
+
+        Where the session says that a process ended in the middle of calls, the run goes on with them before it asks
+        the model. A call that had ended keeps its result. One that had not begun is run. One that had begun is
+        `interrupted`, and run again only where its tool is `idempotent`. With a prompt, or a message that steers,
+        nothing is run: what had not begun is `skipped`, and the model hears of that before the prompt.
 
         Args:
             prompt: what to say; None to continue from the conversation as it stands.
@@ -862,6 +881,7 @@ class Agent(Hookable):
             random=conversation.random,
             tap=conversation.inbox.tap,
             record=self._record,
+            note=self._note,
             flush=None if session is None or not session.flushed_later else session.flush,
             session=session,
             agent=self.name,
@@ -891,6 +911,10 @@ class Agent(Hookable):
             self.session.note("system", {"text": self.system})
         finally:  # where a note cannot be written, the message waits behind it
             self.session.record(message)
+
+    def _note(self, note: CallNote) -> None:
+        if self.session is not None:
+            self.session.note_call(note)
 
     def _settings(self) -> TurnSettings:
         return TurnSettings(

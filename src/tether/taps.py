@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 
 from attrs import frozen
 
+from tether.calls import OpenCalls
 from tether.deltas import ReplyEnd, ReplyInfo
 from tether.events import Event
 from tether.limits import Limits, Spent
@@ -30,6 +31,8 @@ class RunBegun:
     prompts: Sequence[Queued]
     messages: Sequence[Message]
     """The conversation so far."""
+    left_open: OpenCalls | None
+    """The calls of the last reply that the run takes up, if there are any."""
     spent: Spent
     """Where it counts what it spends, while it goes."""
     limits: Callable[[], Limits]

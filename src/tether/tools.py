@@ -12,19 +12,12 @@ No I/O.
 """
 
 import functools
-import inspect
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, get_args, overload
 
 from attrs import evolve, field, frozen
 
-from tether._schema.callables import is_kind, name_of, refuse_what_cannot_run
-from tether._schema.docstrings import documentation_of
-from tether._schema.given import parameters_from_schema
-from tether._schema.options import check_definition, check_options
-from tether._schema.parameters import parameters_of
-from tether._schema.results import as_json_text
 from tether.errors import ToolDefinitionError, UsageError
 from tether.events import (
     ApprovalAnswered,
@@ -441,6 +434,8 @@ def as_tool_result(value: object) -> ToolResult:
             raise TypeError(
                 f"a tool returned a {kind} of blocks and something else: {error}; make a text of that"
             ) from error
+    from tether._schema.results import as_json_text  # noqa: PLC0415 - a program pays for it when it has such a tool
+
     return ToolResult(as_json_text(value, ToolResult))
 
 
@@ -452,25 +447,25 @@ def _tool(
     schema: JsonObject | None,
     **options: Any,
 ) -> Tool:
+    from tether._schema.definition import definition_of  # noqa: PLC0415 - a program pays for it with its first tool
+
     if isinstance(function, Tool):
         raise ToolDefinitionError(f"{function.name}: it is a tool already")
-    refuse_what_cannot_run(function)
-    name = name or name_of(function)
-    check_definition(function, name)
-    check_options(name, options, get_args(ToolKind))
-    documentation = documentation_of(function)
-    parameters = (
-        parameters_of(function, documentation, ToolContext)
-        if schema is None
-        else parameters_from_schema(function, schema, ToolContext)
+    found = definition_of(
+        function,
+        name=name,
+        schema=schema,
+        context_type=ToolContext,
+        options=options,
+        kinds=get_args(ToolKind),
     )
     return Tool(
-        name,
-        documentation.description if description is None else description,
-        parameters.schema,
+        found.name,
+        found.description if description is None else description,
+        found.parameters.schema,
         function,
-        is_async=is_kind(inspect.iscoroutinefunction, function),
-        context_parameter=parameters.context,
-        bind=parameters.bind,
+        is_async=found.is_async,
+        context_parameter=found.parameters.context,
+        bind=found.parameters.bind,
         **options,
     )

@@ -215,7 +215,7 @@ def test_a_person_is_asked_before_something_changes(folder: Path, backend: str) 
         env=environment(),
         timeout=20,
     )
-    child.expect(r"run it\? \[y\]es, \[a\]lways, \[n\]o, or why not: ")
+    child.expect(r"Run it\? y = once, a = always allow run_command, n = no, or type a reason: ")
     child.sendline("y")
     child.expect(r"\* run_command")
     child.expect(pexpect.EOF)
@@ -251,7 +251,7 @@ def test_ctrl_c_at_the_question_ends_the_command(folder: Path, backend: str) -> 
         env=environment(),
         timeout=20,
     )
-    child.expect(r"run it\?")
+    child.expect(r"Run it\?")
     child.sendintr()
     child.expect(pexpect.EOF)
     child.close()

@@ -82,7 +82,7 @@ class ActiveRun:
         Cancellation:
             Closes the run, whose transcript is then complete, and passes on.
         """
-        parts, first = self._parts, len(self._parts.transcript)
+        parts, first = self._parts, self._parts.transcript.settled
         services = RunServices(
             parts=parts,
             control=self.control,
@@ -129,6 +129,7 @@ class ActiveRun:
             RunBegun(
                 prompts=tuple(self._prompts),
                 messages=parts.transcript.messages,
+                left_open=parts.transcript.left_open,
                 spent=ledger.spent,
                 limits=ledger.limits,
             )

@@ -9,8 +9,16 @@ from tether._engine.active_run import ActiveRun
 from tether._engine.inbox import Inbox, message_of
 from tether._engine.line import Line, Place
 from tether._given import function, items
+from tether.calls import OpenCalls
 from tether.errors import AgentBusyError, NothingToContinueError, UsageError
-from tether.messages import AssistantMessage, Message, Prompt, Queued, QueueName
+from tether.messages import (
+    AssistantMessage,
+    Message,
+    Prompt,
+    Queued,
+    QueueName,
+    ToolResultMessage,
+)
 from tether.taps import Tap, several_taps
 from tether.transcript import Transcript
 
@@ -26,6 +34,7 @@ class Conversation:
         now: seconds since the epoch.
         new_id: makes the ids of messages.
         random: a number from 0 to 1, for what is left to chance.
+        open_calls: the calls of the last reply that the next run takes up.
     """
 
     __slots__ = ("_taps", "active", "inbox", "line", "new_id", "now", "random", "transcript")
@@ -37,8 +46,9 @@ class Conversation:
         now: Callable[[], float],
         new_id: Callable[[], str],
         random: Callable[[], float],
+        open_calls: OpenCalls | None = None,
     ) -> None:
-        self.transcript = _transcript(messages)
+        self.transcript = _transcript(messages, open_calls)
         self.inbox = inbox
         self.line = Line()
         self.active: ActiveRun | None = None
@@ -60,16 +70,16 @@ class Conversation:
         self._taps = taps
         self.inbox.tap = several_taps(taps)
 
-    def reset(self, messages: Iterable[Message]) -> None:
+    def reset(self, messages: Iterable[Message], open_calls: OpenCalls | None = None) -> None:
         """Forget it all, and go on with these messages instead.
 
         Raises:
             AgentBusyError: a run is going.
-            UsageError: something among them is not a message.
+            UsageError: something among them is not a message, or the open calls are not those of their last reply.
         """
         if self.line.occupied:
             raise _busy("reset")
-        transcript = _transcript(messages)
+        transcript = _transcript(messages, open_calls)
         self.inbox.clear()
         self.transcript = transcript
 
@@ -143,15 +153,25 @@ class Conversation:
         )
 
 
-def _transcript(messages: Iterable[Message]) -> Transcript:
-    transcript = Transcript(items("messages", messages))
+def _transcript(messages: Iterable[Message], open_calls: OpenCalls | None) -> Transcript:
+    transcript = Transcript(items("messages", messages), open_calls)
     for place, message in enumerate(transcript.messages):
         if type(message) not in get_args(Message):
             raise UsageError(
                 f"messages[{place}] must be a message, such as UserMessage, not {message!r}; "
                 "tether.from_builtins makes messages of dicts"
             )
+    if open_calls is not None and not _ends_with(transcript, open_calls.reply):
+        raise UsageError("the open calls must be those of the reply that the messages end with")
     return transcript
+
+
+def _ends_with(messages: Sequence[Message], reply: AssistantMessage) -> bool:
+    """Say whether messages end with a reply and a result for each of its calls."""
+    ids = [call.id for call in reply.tool_calls]
+    end = messages[-len(ids) - 1 :]
+    results = [one.call_id for one in end[1:] if isinstance(one, ToolResultMessage)]
+    return bool(ids) and results == ids and end[0].id == reply.id
 
 
 def _busy(what: str) -> AgentBusyError:

@@ -18,7 +18,8 @@ from tether._engine.model_call import ModelCall
 from tether._engine.parts import RunServices
 from tether._engine.tool_calls import ToolBatch
 from tether._scopes.exceptions import as_failure
-from tether.events import Event, MessageEnd, TurnEnd
+from tether.calls import CallEnded
+from tether.events import Event, MessageEnd, ToolExecutionEnd, TurnEnd
 from tether.hooks import call_hook
 from tether.loop import (
     AskModel,
@@ -170,7 +171,7 @@ class Driver:
 
 @define
 class _Announcement:
-    """An event on its way to everyone who follows the run; a message is recorded before it is announced."""
+    """An event on its way to everyone who follows the run; what it announces is recorded before."""
 
     _services: RunServices
     _event: Event
@@ -192,9 +193,16 @@ class _Announcement:
             self._services.publisher.publish_nowait(self._event)
 
     def _record(self) -> None:
-        if not self._recorded and isinstance(self._event, MessageEnd):
-            self._services.parts.record(self._event.message)
-            self._recorded = True
+        if self._recorded:
+            return
+        match self._event:
+            case MessageEnd(message):
+                self._services.parts.record(message)
+            case ToolExecutionEnd(result=result):
+                self._services.parts.note(CallEnded(result))
+            case _:
+                pass
+        self._recorded = True
 
 
 @define

@@ -19,6 +19,7 @@ from tether._engine.ledger import Ledger
 from tether._engine.output import Output
 from tether._engine.publisher import Publisher
 from tether._engine.turn_settings import TurnSettings
+from tether.calls import CallNote
 from tether.deltas import PartialReply
 from tether.errors import ModelError
 from tether.hooks import Hook, Hooks
@@ -34,7 +35,7 @@ _THREADS = 40
 """Sync tools of one run at a time: as many as anyio's own limit for a whole program."""
 
 
-def _not_recorded(_: Message) -> None: ...
+def _not_recorded(_: Message | CallNote) -> None: ...
 
 
 @frozen(kw_only=True, eq=False)
@@ -56,6 +57,8 @@ class RunParts:
     """Sees what the run does."""
     record: Callable[[Message], object] = _not_recorded
     """Keeps a message that has ended, before it is announced."""
+    note: Callable[[CallNote], object] = _not_recorded
+    """Keeps what a call has come to, likewise."""
     flush: Callable[[], Awaitable[None]] | None = None
     """Waits until what was recorded is kept, where recording does not."""
     background: Callable[[], AbstractAsyncContextManager[Background]] = open_background
@@ -76,6 +79,8 @@ class RunParts:
     """Pauses the clocks of the calls that this run is part of."""
     output: Output | None = None
     """The result that the run is to have, where a type was asked for."""
+    _flushing: anyio.Lock = field(factory=lambda: anyio.Lock(fast_acquire=True))
+    """Calls that run at once flush one after the other: who comes next finds most of it written."""
 
     async def flushed(self) -> None:
         """Wait until what was recorded is kept.
@@ -87,7 +92,20 @@ class RunParts:
             At once, where it waits.
         """
         if self.flush is not None:
-            await self.flush()
+            async with self._flushing:
+                await self.flush()
+
+    async def noted(self, note: CallNote) -> None:
+        """Note what a call has come to, and wait until that is kept.
+
+        Raises:
+            Exception: what the store raised.
+
+        Cancellation:
+            At once, where it waits.
+        """
+        self.note(note)
+        await self.flushed()
 
     def stamp(self, message: M) -> M:
         """Give a message its id and time, unless it has them."""

@@ -11,11 +11,15 @@ from attrs import frozen
 from tether import Agent, Commands, known_models
 from tether.acp import serve_stdio
 from tether.cli.arguments import add_agent_options
-from tether.cli.assembly import agent_of_conversation, chosen_model, extend, new_agent
+from tether.cli.assembly import (
+    agent_of_conversation,
+    chosen_model,
+    load,
+    new_app,
+    say_untrusted,
+)
 from tether.cli.extensions import App
 from tether.cli.session_files import session_folder
-from tether.cli.slash_commands import slash_commands
-from tether.cli.streams import warn
 from tether.host import Conversation, FolderStore
 
 __all__ = ()
@@ -31,7 +35,8 @@ _MOST_MODELS: Final = 50
 class AcpArguments:
     """One call of `tether acp`."""
 
-    template: Agent
+    app: App
+    learns: bool
     approve: Literal["changes", "all", "none"]
     backend: str
 
@@ -44,18 +49,17 @@ def parse(words: Sequence[str]) -> AcpArguments:
         SystemExit: with code 2 for wrong usage, with 0 for `--help`.
     """
     options = _parser().parse_args(words)
-    app = App(
-        new_agent(system=options.system, max_turns=options.max_turns, session=None),
-        slash_commands(),
-    )
+    app = new_app(system=options.system, max_turns=options.max_turns, session=None)
     if not options.no_init:
-        extend(app, _is_trusted)
+        load(app, _is_trusted)
     app.agent.model = chosen_model(app, model=options.model, base_url=options.base_url, path=None)
-    return AcpArguments(template=app.agent, approve=options.approve, backend=options.backend)
+    return AcpArguments(
+        app=app, learns=not options.no_init, approve=options.approve, backend=options.backend
+    )
 
 
-def _is_trusted(init: Path) -> bool:
-    warn(f"{init} is not trusted yet and was not run; start tether at a terminal to decide")
+def _is_trusted(files: Sequence[Path]) -> bool:
+    say_untrusted(files)
     return False
 
 
@@ -66,9 +70,9 @@ async def run(arguments: AcpArguments) -> int:
         Cancels all runs, waits until they have cleaned up, and passes on.
     """
     await serve_stdio(
-        partial(agent_of_conversation, arguments.template, arguments.approve),
+        partial(agent_of_conversation, arguments.app, arguments.approve, learns=arguments.learns),
         store=lambda folder: FolderStore(session_folder(folder)),
-        models=_models(arguments.template),
+        models=_models(arguments.app.agent),
         commands=_commands(),
     )
     return 0

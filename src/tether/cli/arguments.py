@@ -7,6 +7,7 @@ from typing import TextIO
 from attrs import frozen
 
 from tether import UsageError
+from tether.cli.permission.modes import Mode
 from tether.cli.streams import readable
 
 __all__ = ()
@@ -77,7 +78,7 @@ class Arguments:
     """The first characters of an id; empty for the last conversation; None to start a new one."""
     repair: bool
     json: bool
-    yes: bool
+    mode: Mode
     no_init: bool
     metrics: int | None
     """The port at which metrics are served; None for none."""
@@ -127,7 +128,7 @@ def parse(argv: Sequence[str], stdin: TextIO) -> Arguments:
         resume=resume,
         repair=options.repair,
         json=options.json,
-        yes=options.yes,
+        mode=Mode(options.mode),
         no_init=options.no_init,
         metrics=options.metrics,
     )
@@ -175,7 +176,21 @@ def _parser() -> argparse.ArgumentParser:
         help="go on without the damaged lines of a session, and move them to a file beside it",
     )
     add("--json", action="store_true", help="print every event as one line of JSON")
-    add("--yes", action="store_true", help="let tools write files and run commands without asking")
+    modes = parser.add_mutually_exclusive_group()
+    modes.add_argument(
+        "--mode",
+        choices=[mode.value for mode in Mode],
+        default="ask",
+        help="what runs without a question: plan (only what reads), ask, edits (also edits of files), or all; "
+        "rules that deny hold in each",
+    )
+    modes.add_argument(
+        "--yes",
+        action="store_const",
+        const="all",
+        dest="mode",
+        help="let tools write files and run commands without asking: the same as --mode all",
+    )
     add("--no-init", action="store_true", help="load no init file and no extensions")
     add(
         "--metrics",

@@ -115,7 +115,7 @@ async def _converse(talk: RemoteConversation) -> None:
         conversation: Conversation = RemoteTalk(
             App(Agent("offline"), remote_commands()),
             Screen(sys.stdout, notes()) if dumb else live,
-            tell=lambda text: print(text, file=notes(), flush=True),
+            tell=_tell if dumb else live.tell,
             talk=talk,
         )
         history = configuration_folder() / "history"
@@ -125,3 +125,7 @@ async def _converse(talk: RemoteConversation) -> None:
             else edited_lines(conversation, live, history) as inputs
         ):
             await conversation.hold(inputs)
+
+
+def _tell(text: str) -> None:
+    print(text, file=notes(), flush=True)

@@ -15,12 +15,11 @@ from tether import Agent, AgentEnd, ModelError, Session, UsageError, UserMessage
 from tether.cli.arguments import Arguments, parse
 from tether.cli.assembly import (
     add_permission,
-    at_terminal,
     chosen_model,
     extend,
     is_trusted,
-    is_yes,
-    new_agent,
+    new_app,
+    policy_of,
     trust_question,
 )
 from tether.cli.attachments import message_with_files
@@ -28,16 +27,18 @@ from tether.cli.conversation import Conversation
 from tether.cli.display import Display, JsonLines, Screen
 from tether.cli.door import as_door, door, notes
 from tether.cli.editor import edited_lines, printing_above
-from tether.cli.extensions import App, configuration_folder, untrusted_init
+from tether.cli.extensions import App, configuration_folder, untrusted_files
 from tether.cli.extras import what_to_install
 from tether.cli.info_commands import INFO_COMMANDS
 from tether.cli.live import Live
 from tether.cli.mcp_servers import chosen_servers, connected_servers
 from tether.cli.measuring import Work, measured
-from tether.cli.permission import ask_at_terminal
-from tether.cli.session_files import Unkept, find_session, new_session_path
+from tether.cli.permission.asking import ask_at_terminal
+from tether.cli.permission.policy import Policy
+from tether.cli.question import at_terminal, is_yes
+from tether.cli.resuming import open_calls, taken_up
+from tether.cli.session_files import Unkept, find_session, how_to_resume, new_session_path
 from tether.cli.signals import INTERRUPTED, EndSignals, interrupted
-from tether.cli.slash_commands import slash_commands
 from tether.cli.streams import failure_of, has_no_reader, in_utf8, standard_streams, warn
 from tether.cli.terminal import is_dumb, plain_lines
 from tether.errors import DecodeError
@@ -135,8 +136,9 @@ def _command(words: Sequence[str], ending: EndSignals) -> int:
             path = _session_path(arguments)
             session = _opened(arguments, path, opened)
             path = path if session is not None else None
-            agent = _agent(arguments, session)
-            app = App(agent, slash_commands())
+            policy = policy_of(arguments.mode, Path.cwd())
+            app = _app(arguments, session, policy)
+            agent = app.agent
             if not arguments.no_init:
                 extend(app, is_trusted)
             agent.model = chosen_model(
@@ -150,7 +152,7 @@ def _command(words: Sequence[str], ending: EndSignals) -> int:
             return WRONG_USAGE
         except SystemExit as error:  # of the command line's parser
             return WRONG_USAGE if error.code else ANSWERED
-        return _run(app, arguments, path, ending, also_measured)
+        return _run(app, arguments, path, policy, ending, also_measured)
 
 
 def _show_info(command: str, words: Sequence[str]) -> int:
@@ -183,15 +185,18 @@ def _run(
     app: App,
     arguments: Arguments,
     path: Path | None,
+    policy: Policy,
     ending: EndSignals,
     also_measured: Callable[[Work], Work],
 ) -> int:
     servers: Sequence[Any] = () if arguments.no_init else chosen_servers(app)
     if arguments.request:
+        if (left := open_calls(app.agent)) is not None:
+            print(taken_up(app.agent, left, runs=False), file=notes(), flush=True)
         request = message_with_files(arguments.request, warn, typed=arguments.typed)
         work = partial(_answer_with, app, servers, request, _display(arguments))
     else:
-        work = partial(_converse, app, servers, arguments, path)
+        work = partial(_converse, app, servers, arguments, path, policy)
     return _in_event_loop(also_measured(work), ending, arguments.backend)
 
 
@@ -260,16 +265,18 @@ def _has_messages(session: Session) -> bool:
 async def _extend_again(conversation: Conversation) -> None:
     """Load extensions while a conversation goes on: the line of its editor is the one that answers."""
     app = conversation.app
-    init = untrusted_init(app, folder=configuration_folder(), project=Path.cwd())
-    allowed = init is not None and is_yes(await conversation.ask(trust_question(init)))
+    asked = untrusted_files(app, folder=configuration_folder(), project=Path.cwd())
+    allowed = bool(asked) and is_yes(await conversation.ask(trust_question(asked)))
     extend(app, lambda _: allowed)
 
 
-def _agent(arguments: Arguments, session: Session | None) -> Agent:
-    agent = new_agent(system=arguments.system, max_turns=arguments.max_turns, session=session)
-    if not arguments.yes and arguments.request:
-        add_permission(agent, ask_at_terminal if at_terminal() else None)
-    return agent
+def _app(arguments: Arguments, session: Session | None, policy: Policy) -> App:
+    app = new_app(system=arguments.system, max_turns=arguments.max_turns, session=session)
+    if arguments.request:
+        ask = ask_at_terminal if at_terminal() else None
+        app.ask = ask
+        add_permission(app.agent, ask, policy)
+    return app
 
 
 def _display(arguments: Arguments) -> Display:
@@ -284,7 +291,11 @@ def _screen() -> Screen:
 
 
 async def _converse(
-    app: App, servers: Sequence[Any], arguments: Arguments, path: Path | None
+    app: App,
+    servers: Sequence[Any],
+    arguments: Arguments,
+    path: Path | None,
+    policy: Policy,
 ) -> int:
     """Hold a conversation."""
     dumb = is_dumb()
@@ -293,24 +304,39 @@ async def _converse(
         conversation = Conversation(
             app,
             _screen() if dumb else live,
-            tell=lambda text: print(text, file=notes(), flush=True),
+            tell=_tell if dumb else live.tell,
             session_path=path,
+            mode=policy.modes,
+            rules=policy.rules,
         )
         if not arguments.no_init:
             conversation.reload = partial(_extend_again, conversation)
-        if not arguments.yes:
-            add_permission(app.agent, conversation.ask)
+        app.ask = conversation.ask
+        add_permission(app.agent, conversation.ask, policy)
         if app.agent.messages:
             conversation.tell(_last_messages(app.agent))
+        left = None if arguments.resume is None else open_calls(app.agent)
+        if left is not None:
+            conversation.tell(taken_up(app.agent, left, runs=True))
+            conversation.goes_on = True
         history = configuration_folder() / "history"
         async with (
             plain_lines(conversation)
             if dumb
             else edited_lines(conversation, live, history) as inputs,
-            connected_servers(app, servers, conversation.ask, wait=0),
+            # A call that was left open may be of a server's tool.
+            connected_servers(
+                app, servers, conversation.ask, wait=0 if left is None else _SERVERS_HAVE
+            ),
         ):
             await conversation.hold(inputs)
+    if path is not None and app.agent.messages:
+        _tell(how_to_resume(path))
     return ANSWERED
+
+
+def _tell(text: str) -> None:
+    print(text, file=notes(), flush=True)
 
 
 def _last_messages(agent: Agent) -> str:

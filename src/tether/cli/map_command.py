@@ -15,9 +15,10 @@ from attrs import frozen
 
 from tether import Agent, Limits, UsageError, model_from_name
 from tether.cli.arguments import positive
+from tether.cli.assembly import add_permission, policy_of
 from tether.cli.default_model import default_model
 from tether.cli.door import as_door
-from tether.cli.permission import is_asked_about, permission
+from tether.cli.permission.modes import Mode
 from tether.cli.streams import in_utf8, warn
 from tether.many import Answers, KeptConversations, Results, ResultsFile, each, read_prompts
 from tether.many.results import described
@@ -151,8 +152,7 @@ def _agent(arguments: MapArguments) -> Agent:
         tools=coding_tools("."),
         limits=Limits(turns=arguments.max_turns),
     )
-    if not arguments.yes:
-        agent.around_tool(permission(is_asked_about, None))
+    add_permission(agent, None, policy_of(Mode.ALL if arguments.yes else Mode.ASK, Path.cwd()))
     return agent
 
 

@@ -14,7 +14,7 @@ from tether.cli.assembly import chosen_model, new_agent
 from tether.cli.door import as_door, notes
 from tether.cli.extensions import App, configuration_folder
 from tether.cli.mcp_servers import PERSONAL, PROJECT, described, signed_in
-from tether.cli.permission import is_asked_about
+from tether.cli.permission.asking import is_asked_about
 from tether.cli.session_files import make_private, make_private_folder, open_private
 from tether.cli.streams import warn
 

@@ -17,15 +17,13 @@ from tether.cli.arguments import add_agent_options
 from tether.cli.assembly import (
     agent_of_conversation,
     chosen_model,
-    extend,
     is_trusted,
-    new_agent,
+    load,
+    new_app,
 )
 from tether.cli.door import visible
-from tether.cli.extensions import App
 from tether.cli.session_files import make_private_folder, open_private, session_folder
 from tether.cli.signals import INTERRUPTED, interrupted
-from tether.cli.slash_commands import slash_commands
 from tether.host import Conversation, FolderStore, Store
 from tether.stores import conversations_at
 from tether.web import Tokens
@@ -84,12 +82,9 @@ def parse(words: Sequence[str]) -> ServeArguments:
             f"--host {options.host} lets other machines in, to an agent that can run commands on this one: "
             "add --allow-remote if that is meant, with the names by which they reach it"
         )
-    app = App(
-        new_agent(system=options.system, max_turns=options.max_turns, session=None),
-        slash_commands(),
-    )
+    app = new_app(system=options.system, max_turns=options.max_turns, session=None)
     if not options.no_init:
-        extend(app, is_trusted)
+        load(app, is_trusted)
     app.agent.model = chosen_model(app, model=options.model, base_url=options.base_url, path=None)
     in_database = "://" in (options.store or "")
     folder = (
@@ -106,7 +101,13 @@ def parse(words: Sequence[str]) -> ServeArguments:
         model=app.agent.model.name,
         backend=options.backend,
         metrics=_metrics(is_demanded=options.metrics),
-        make_agent=partial(agent_of_conversation, app.agent, options.approve, folder=Path(".")),
+        make_agent=partial(
+            agent_of_conversation,
+            app,
+            options.approve,
+            folder=Path.cwd(),
+            learns=not options.no_init,
+        ),
     )
 
 

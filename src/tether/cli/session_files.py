@@ -3,6 +3,7 @@
 import hashlib
 import os
 import secrets
+import shlex
 import stat
 import time
 from collections.abc import Callable
@@ -26,9 +27,14 @@ def session_folder(project: Path) -> Path:
     Returns:
         A folder below TETHER_DATA_HOME, or below the platform's folder for data. It need not exist.
     """
+    return _all_sessions() / project_name(project)
+
+
+def project_name(project: Path) -> str:
+    """Return how files that belong to a folder are called: its name, and what tells it from others of that name."""
     project = project.resolve()
     digest = hashlib.sha256(os.fsencode(project)).hexdigest()[:8]
-    return _all_sessions() / f"{project.name or 'root'}-{digest}"
+    return f"{project.name or 'root'}-{digest}"
 
 
 def is_kept_here(path: Path) -> bool:
@@ -119,6 +125,17 @@ def find_session(project: Path, id_start: str | None) -> Path:
         case _:
             names = ", ".join(path.stem for path in matching)
             raise UsageError(f"{id_start!r} matches several conversations: {names}")
+
+
+def how_to_resume(path: Path) -> str:
+    """Write how to go on with a conversation that was left.
+
+    Args:
+        path: its file.
+    """
+    known = path.resolve().parent == session_folder(Path.cwd()).resolve()
+    which = path.stem if known else shlex.quote(str(path))
+    return f"To go on with this conversation: tether resume {which}"
 
 
 @define

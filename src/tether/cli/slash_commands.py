@@ -22,10 +22,13 @@ from tether import (
     price_of,
 )
 from tether.advice.compaction import compact
+from tether.cli.context.commands import context
 from tether.cli.conversation import Conversation
 from tether.cli.display import brief
 from tether.cli.editor import KEYS, file_names
 from tether.cli.mcp_servers import described
+from tether.cli.permission.commands import add_permission_commands
+from tether.cli.screen.commands import add_screen_commands
 from tether.commands import Complete
 from tether.export import as_html, as_markdown
 from tether.hooks import HookPoint, Hooks
@@ -43,6 +46,8 @@ def slash_commands() -> Commands:
         complete = _COMPLETE.get(function, {})
         raw = function in {_eval, _steer, _describe}
         commands.command(function.__name__.lstrip("_"), complete=complete, raw=raw)(function)
+    add_screen_commands(commands)
+    add_permission_commands(commands)
     return commands
 
 
@@ -111,7 +116,7 @@ def _thinking(conversation: Conversation, level: ThinkingLevel | None = None) ->
     """
     if level is not None:
         conversation.agent.thinking = level
-    return f"thinking: {conversation.agent.thinking or 'default of the provider'}"
+    return f"thinking: {conversation.agent.thinking or 'provider default'}"
 
 
 def _session(conversation: Conversation) -> str:
@@ -405,6 +410,7 @@ _COMMANDS: tuple[Callable[..., Any], ...] = (
     _undo,
     _retry,
     _compact,
+    context,
     _steer,
     _cost,
     _export,

@@ -14,9 +14,11 @@ from typing import Protocol, Self, runtime_checkable
 import anyio
 
 from tether._scopes.threads import run_in_thread
+from tether.calls import CallEnded, CallNote, OpenCalls
 from tether.errors import DecodeError, LostClaimError, UsageError
-from tether.messages import JsonObject, Message, unique
+from tether.messages import AssistantMessage, JsonObject, Message, unique
 from tether.serialize import to_builtins
+from tether.session.calls import RESUMABLE, NotedCalls, noted
 from tether.session.entries import Entry
 from tether.session.files import Damaged, LogFile, Snapshot, create_private
 from tether.session.reading import header, misplaced
@@ -121,6 +123,8 @@ class Session:
         self._head = _last_of_the_main_conversation(self._entries)
         # What `note` said last of each kind, on the branch to the head.
         self._noted: dict[str, JsonObject] = self._find_notes()
+        # What is noted of the calls of the last reply, on the same branch.
+        self._calls = NotedCalls.of(self._towards_root(self._head))
 
     @classmethod
     def open(
@@ -212,7 +216,16 @@ class Session:
     @property
     def messages(self) -> tuple[Message, ...]:
         """The conversation from the root to the head, valid: calls without a result are `interrupted`."""
-        return repaired(message for entry in self.branch if (message := entry.message) is not None)
+        said = (message for entry in self.branch if (message := entry.message) is not None)
+        return repaired([*said, *self._calls.results()])
+
+    @property
+    def open_calls(self) -> OpenCalls | None:
+        """The calls of the last reply that a run goes on with; None where all have results, or something else was said.
+
+        An agent with this session takes them up: see `Agent.run`.
+        """
+        return self._calls.open
 
     def append(self, kind: str, data: JsonObject) -> Entry:
         """Write an entry behind the head, which it becomes.
@@ -228,13 +241,17 @@ class Session:
             Exception: what the store raised, such as an OSError. The entry is there, and `behind`.
             UsageError: the session was opened for reading, or closed; it is as it was.
         """
+        return self._append(kind, data, {})
+
+    def _append(self, kind: str, data: JsonObject, extra: JsonObject) -> Entry:
         # A `new_id` that counts begins anew where a log is opened again.
         id_ = unique(self._new_id(), self._entries)
-        entry = Entry(id_, self._head, kind, data, self._now())
+        entry = Entry(id_, self._head, kind, data, self._now(), extra)
         self._behind.append(entry)
         self._entries[entry.id] = entry
         self._head = entry.id
         self._noted[kind] = data
+        self._calls.take(entry)
         if self.flushed_later:
             return entry
         try:
@@ -255,7 +272,17 @@ class Session:
             if not self.flushed_later:
                 self._try_to_catch_up()
             return last
-        return self.append("message", to_builtins(message))
+        resumable = isinstance(message, AssistantMessage) and bool(message.tool_calls)
+        extra: JsonObject = {RESUMABLE: True} if resumable else {}
+        return self._append("message", to_builtins(message), extra)
+
+    def note_call(self, note: CallNote) -> None:
+        """Write what a call of the last reply has come to: an entry `asked`, `begun` or `result`; see `append`.
+
+        A program that records replies without an agent, and has their calls run, does the same.
+        """
+        if not (isinstance(note, CallEnded) and self._calls.has_ended(note.result.call_id)):
+            self.append(*noted(note))
 
     def catch_up(self) -> None:
         """Write what is `behind`, and return when it is written; see `flush`.
@@ -322,7 +349,7 @@ class Session:
             UsageError: there is no such entry.
         """
         self._head = None if entry is None else self._find(entry)
-        self._noted = self._find_notes()
+        self._look_back()
 
     def child(self, agent: str, call_id: str) -> "Session":
         """Begin the conversation of an agent that works for this one.
@@ -337,6 +364,7 @@ class Session:
         child = copy.copy(self)
         child._head = None  # noqa: SLF001 - it is one of us
         child._noted = {}  # noqa: SLF001
+        child._calls = NotedCalls()  # noqa: SLF001
         child.append("child", {"agent": agent, "call_id": call_id, "of": self._head})
         return child
 
@@ -409,7 +437,11 @@ class Session:
         self._behind.remove(entry)
         del self._entries[entry.id]
         self._head = entry.parent
+        self._look_back()
+
+    def _look_back(self) -> None:
         self._noted = self._find_notes()
+        self._calls = NotedCalls.of(self._towards_root(self._head))
 
     def _towards_root(self, entry: str | None) -> Iterator[Entry]:
         while entry is not None:
