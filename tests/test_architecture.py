@@ -26,7 +26,7 @@ FLOORS = {
     "what decides": "_schema model tools hooks hookable loop taps",
     "scopes and streams": "_scopes _channel stream",
     "how models are reached": "transport models",
-    "what happens": "_engine run pending iterator chat approvals session commands agent blocking",
+    "what happens": "_engine run pending iterator chat approvals session commands agent blocking ray",
 }
 """The spine, floor by floor."""
 
@@ -63,6 +63,7 @@ GUESTS = (
 FACES = (
     "",
     "blocking",
+    "ray",
     "session",
     "transport",
     "web.page",

@@ -469,11 +469,11 @@ class Agent(Hookable):
             Closes the model's response and cancels the tools, waits until they have cleaned up, and passes
             on. The transcript is valid and may be continued.
         """
-        asked = _Asked(prompt, output, output_attempts, deps, limits, when_busy)
+        asked = Asked(prompt, output, output_attempts, deps, limits, when_busy)
         return PendingRun(lambda: self._open(asked, max_buffer_size))
 
     @asynccontextmanager
-    async def _open(self, asked: "_Asked", max_buffer_size: float = 64) -> AsyncIterator[Run]:
+    async def _open(self, asked: "Asked", max_buffer_size: float = 64) -> AsyncIterator[Run]:
         start = self._start(asked)
         try:
             with tied_to_its_thread():
@@ -548,7 +548,7 @@ class Agent(Hookable):
         Cancellation:
             As in `run`.
         """
-        asked = _Asked(prompt, output, output_attempts, deps, limits, when_busy)
+        asked = Asked(prompt, output, output_attempts, deps, limits, when_busy)
         async with self._open(asked) as run:
             return await run.result()
 
@@ -593,7 +593,7 @@ class Agent(Hookable):
             UsageError: there is no task group, or it takes no tasks now.
         """
         scope = require_scope("stream_text", task_group)
-        start = self._start(_Asked(prompt, output, output_attempts, deps, limits, when_busy))
+        start = self._start(Asked(prompt, output, output_attempts, deps, limits, when_busy))
         return hold_run(scope, start.produce, start.over, max_buffer_size, text_of)
 
     def stream_events(
@@ -610,7 +610,7 @@ class Agent(Hookable):
     ) -> RunIterator[Event]:
         """Start a run, tied to a task group, and iterate over its events; else as `stream_text`."""
         scope = require_scope("stream_events", task_group)
-        start = self._start(_Asked(prompt, output, output_attempts, deps, limits, when_busy))
+        start = self._start(Asked(prompt, output, output_attempts, deps, limits, when_busy))
         return hold_run(scope, start.produce, start.over, max_buffer_size, itself)
 
     def chat(self, *, when_busy: WhenBusy = "raise") -> Chat:
@@ -776,7 +776,7 @@ class Agent(Hookable):
         request: str,
         context: ToolContext[Any],
         limits: Limits | Literal["shared"] | None,
-    ) -> tuple["Agent", "_Asked"]:
+    ) -> tuple["Agent", "Asked"]:
         """Make the agent of one call, and what its run is asked for."""
         shared = limits == "shared"
         child = self.copy(
@@ -784,7 +784,7 @@ class Agent(Hookable):
             price=self.price or context.price,
             session=context.session and context.session.child(self.name, context.call_id),
         )
-        asked = _Asked(
+        asked = Asked(
             request,
             inside=context,
             spent=context.spent if shared else None,
@@ -836,13 +836,13 @@ class Agent(Hookable):
         weakref.finalize(self, opened.close)
         return opened
 
-    def _start(self, asked: "_Asked") -> RunStart:
+    def _start(self, asked: "Asked") -> RunStart:
         """Take a place in the line; where that is the first, the run begins."""
         output = None if asked.output is None else Output(asked.output, asked.output_attempts)
         place = self._conversation.join(waits=asked.when_busy == "wait")
         return RunStart(place, lambda: self._begin(place, asked, output))
 
-    def _begin(self, place: Place, asked: "_Asked", output: Output | None) -> ActiveRun:
+    def _begin(self, place: Place, asked: "Asked", output: Output | None) -> ActiveRun:
         def limits() -> Limits:
             return self.limits if asked.limits is None else asked.limits
 
@@ -892,9 +892,20 @@ class Agent(Hookable):
             pause=nullcontext if inside is None else inside.paused,
             background=self._background,
         )
-        run = ActiveRun(parts, prompts, lambda: conversation.over(run, place))
+        run = self._active_run(parts, prompts, asked, lambda: conversation.over(run, place))
         conversation.begin(run)
         return run
+
+    def _active_run(
+        self,
+        parts: RunParts,
+        prompts: Sequence[Queued],
+        asked: "Asked",
+        on_over: Callable[[], object],
+    ) -> ActiveRun:
+        """Make the run; agents whose runs are elsewhere make another kind."""
+        del asked
+        return ActiveRun(parts, prompts, on_over)
 
     def _background(self) -> AbstractAsyncContextManager[Background]:
         """The place for tasks that outlive calls: the innermost of the open blocks, or one for the run alone."""
@@ -936,8 +947,8 @@ def _chance() -> float:
 
 
 @frozen
-class _Asked:
-    """What one run is asked for."""
+class Asked:
+    """What one run is asked for. Made by the methods of `Agent`, and by what runs agents elsewhere."""
 
     prompt: Queued | None = field(converter=optional_message)
     output: Any = None

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from tether import Agent, Limits, Model, Session, Tool
 from tether.advice import compact
+from tether.cli.changes.recording import recording
+from tether.cli.changes.snapshots import Snapshots
 from tether.cli.context.commands import add_commands
 from tether.cli.context.gathering import files_of_project, gather
 from tether.cli.context.joining import join, shortened
@@ -27,6 +29,7 @@ from tether.cli.permission.kept_rules import KeptRules
 from tether.cli.permission.modes import Mode, Modes
 from tether.cli.permission.policy import Policy
 from tether.cli.question import at_terminal, is_yes
+from tether.cli.session_files import changes_folder
 from tether.cli.slash_commands import slash_commands
 from tether.cli.streams import warn
 from tether.toolbox import coding_tools
@@ -75,6 +78,18 @@ def new_agent(*, system: str | None, max_turns: int | None, session: Session | N
 def add_permission(agent: Agent, ask: Ask | None, policy: Policy) -> None:
     """Have an agent ask before a tool may destroy something, as far as the policy says; None denies it."""
     agent.hooks.add("around_tool", permission(is_asked_about, ask, policy), depth=INNERMOST)
+
+
+def add_recording(agent: Agent, session: Path | None) -> Snapshots:
+    """Have an agent take note of what it changes in files; return where that is noted.
+
+    Args:
+        agent: the agent.
+        session: the file of its session, which the notes outlive the process with.
+    """
+    snapshots = Snapshots(None if session is None else changes_folder(session))
+    agent.hooks.add("around_tool", recording(agent, snapshots), depth=INNERMOST + 1)
+    return snapshots
 
 
 def policy_of(mode: Mode, project: Path) -> Policy:

@@ -31,6 +31,7 @@ from attrs import define, field, frozen
 
 from tether import Agent, Run, TetherError, UsageError, UserMessage
 from tether.cli.attachments import message_with_files
+from tether.cli.changes.snapshots import Snapshots
 from tether.cli.display import Display, Waiting, said_line
 from tether.cli.extensions import App
 from tether.cli.mcp_servers import prompt_names, prompted, references_in, resources_read
@@ -104,6 +105,7 @@ class Conversation:
         draw_question: shows a question where the next line is typed, or takes it away; without it, `tell` prints it.
         mode: how much the agent may do without a question.
         rules: the rules that the person keeps about that.
+        changes: what the agent has changed in files.
     """
 
     app: App
@@ -114,6 +116,7 @@ class Conversation:
     draw_question: Callable[[Question | None], None] | None = None
     mode: Modes = field(factory=Modes)
     rules: KeptRules = field(factory=KeptRules)
+    changes: Snapshots = field(factory=Snapshots)
     draws_waiting: bool = field(default=False, init=False)
     """Whether what waits for the agent is drawn, so that it need not be told."""
     goes_on: bool = field(default=False, init=False)

@@ -25,7 +25,8 @@ from tether import (
     UserMessage,
     to_json,
 )
-from tether.cli.door import DIM, Door, as_door, styled
+from tether.cli.changes.drawing import drawn_change
+from tether.cli.door import DIM, Door, as_door, joined, styled
 
 __all__ = ()
 
@@ -125,6 +126,8 @@ class Screen:
                 self._update(event)
             case ToolExecutionEnd(call_id):
                 self._line(result_line(self._calls.pop(call_id), event))
+                for line in drawn_change(event):
+                    self._write(self.notes, joined([line, "\n"]))
             case ModelRetry():
                 self._line(retry_line(event))
             case AgentEnd():

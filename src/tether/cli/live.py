@@ -27,6 +27,7 @@ from tether import (
     ToolExecutionStart,
     ToolExecutionUpdate,
 )
+from tether.cli.changes.drawing import drawn_change
 from tether.cli.display import (
     Waiting,
     call_line,
@@ -153,6 +154,7 @@ class Live:
                 self._calls[call_id].output.hear(printable(line) for line in lines)
             case ToolExecutionEnd(call_id):
                 yield from self._ended(self._calls.pop(call_id), event)
+                yield from (joined([line, "\n"]) for line in drawn_change(event))
             case _:
                 pass
 

@@ -15,6 +15,7 @@ from tether import Agent, AgentEnd, ModelError, Session, UsageError, UserMessage
 from tether.cli.arguments import Arguments, parse
 from tether.cli.assembly import (
     add_permission,
+    add_recording,
     chosen_model,
     extend,
     is_trusted,
@@ -23,6 +24,7 @@ from tether.cli.assembly import (
     trust_question,
 )
 from tether.cli.attachments import message_with_files
+from tether.cli.changes.snapshots import Snapshots
 from tether.cli.conversation import Conversation
 from tether.cli.display import Display, JsonLines, Screen
 from tether.cli.door import as_door, door, notes
@@ -139,6 +141,7 @@ def _command(words: Sequence[str], ending: EndSignals) -> int:
             policy = policy_of(arguments.mode, Path.cwd())
             app = _app(arguments, session, policy)
             agent = app.agent
+            changes = add_recording(agent, path)
             if not arguments.no_init:
                 extend(app, is_trusted)
             agent.model = chosen_model(
@@ -152,7 +155,7 @@ def _command(words: Sequence[str], ending: EndSignals) -> int:
             return WRONG_USAGE
         except SystemExit as error:  # of the command line's parser
             return WRONG_USAGE if error.code else ANSWERED
-        return _run(app, arguments, path, policy, ending, also_measured)
+        return _run(app, arguments, path, policy, changes, ending, also_measured)
 
 
 def _show_info(command: str, words: Sequence[str]) -> int:
@@ -186,6 +189,7 @@ def _run(
     arguments: Arguments,
     path: Path | None,
     policy: Policy,
+    changes: Snapshots,
     ending: EndSignals,
     also_measured: Callable[[Work], Work],
 ) -> int:
@@ -196,7 +200,7 @@ def _run(
         request = message_with_files(arguments.request, warn, typed=arguments.typed)
         work = partial(_answer_with, app, servers, request, _display(arguments))
     else:
-        work = partial(_converse, app, servers, arguments, path, policy)
+        work = partial(_converse, app, servers, arguments, path, policy, changes)
     return _in_event_loop(also_measured(work), ending, arguments.backend)
 
 
@@ -296,6 +300,7 @@ async def _converse(
     arguments: Arguments,
     path: Path | None,
     policy: Policy,
+    changes: Snapshots,
 ) -> int:
     """Hold a conversation."""
     dumb = is_dumb()
@@ -308,6 +313,7 @@ async def _converse(
             session_path=path,
             mode=policy.modes,
             rules=policy.rules,
+            changes=changes,
         )
         if not arguments.no_init:
             conversation.reload = partial(_extend_again, conversation)

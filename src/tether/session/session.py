@@ -247,19 +247,36 @@ class Session:
         # A `new_id` that counts begins anew where a log is opened again.
         id_ = unique(self._new_id(), self._entries)
         entry = Entry(id_, self._head, kind, data, self._now(), extra)
+        self._put(entry)
+        return entry
+
+    def adopt(self, entry: Entry) -> None:
+        """Write an entry that another session of the same conversation has made; see `append`.
+
+        It becomes the head where it follows it.
+
+        Raises:
+            UsageError: it follows an entry that is not here.
+            Exception: as `append`.
+        """
+        if entry.parent is not None and entry.parent not in self._entries:
+            raise UsageError(f"the entry that {entry.id!r} follows, {entry.parent!r}, is not here")
+        self._put(entry, adopted=True)
+
+    def _put(self, entry: Entry, *, adopted: bool = False) -> None:
         self._behind.append(entry)
         self._entries[entry.id] = entry
-        self._head = entry.id
-        self._noted[kind] = data
-        self._calls.take(entry)
+        if entry.parent == self._head and not (adopted and entry.kind == "child"):
+            self._head = entry.id
+            self._noted[entry.kind] = entry.data
+            self._calls.take(entry)
         if self.flushed_later:
-            return entry
+            return
         try:
             self._try_to_catch_up()
         except UsageError:
             self._take_back(entry)
             raise
-        return entry
 
     def record(self, message: Message) -> Entry:
         """Write a message behind the head, unless it is the last of this branch already; see `append`.
@@ -436,7 +453,8 @@ class Session:
         """Forget an entry that was refused."""
         self._behind.remove(entry)
         del self._entries[entry.id]
-        self._head = entry.parent
+        if self._head == entry.id:
+            self._head = entry.parent
         self._look_back()
 
     def _look_back(self) -> None:
