@@ -5,6 +5,7 @@ from typing import Final
 __all__ = ()
 
 _EXTRA_OF: Final = {
+    "click": "cli",
     "markdown_it": "cli",
     "platformdirs": "cli",
     "prompt_toolkit": "cli",
