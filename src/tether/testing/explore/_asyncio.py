@@ -5,7 +5,6 @@ All private names of asyncio that the simulation needs stand here; `check_names`
 
 import asyncio
 import math
-from asyncio import events
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Executor
 from functools import partial
@@ -219,4 +218,3 @@ class AsyncioBackend:
             handle.cancel()
         finally:
             loop.close()
-        assert issubclass(asyncio.BaseEventLoop, events.AbstractEventLoop)

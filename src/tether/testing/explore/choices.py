@@ -73,9 +73,9 @@ class Choices:
         self.asked += 1
         try:
             answer = self.decide(site, n) if self.failure is None else 0
-        except BaseException as error:  # noqa: BLE001 - raised when the run is over: an event loop would be torn down
+        except BaseException as error:  # noqa: ASYNC103, BLE001 - raised when the run is over
             self.failure = error
-            return 0
+            return 0  # noqa: ASYNC104 - likewise
         if not answer:
             return 0
         if not 0 < answer < n:

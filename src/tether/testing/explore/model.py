@@ -226,7 +226,7 @@ class _Reply:
         traceback: TracebackType | None,
     ) -> Any:
         if self._opened is not None:
-            return await self._opened.__aexit__(kind, error, traceback)
+            return await self._opened.__aexit__(kind, error, traceback)  # noqa: ASYNC102 - its own affair
         return None
 
     def __aiter__(self) -> "_Reply":

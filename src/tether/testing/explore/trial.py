@@ -116,7 +116,7 @@ class _Trial:
         random.seed(0)
         try:
             self.backend.run(self._main, self.schedule, self._stuck)
-        except BaseException as error:
+        except BaseException as error:  # noqa: ASYNC103 - the event loop is over
             # A program that does not end when it is cancelled tears the event loop down; its fault is known.
             if not sim.faults or isinstance(error, KeyboardInterrupt | SystemExit):
                 raise
