@@ -8,7 +8,8 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from functools import partial
 from types import FrameType
@@ -30,6 +31,7 @@ from tether import (
     UsageError,
     blocking,
 )
+from tether.blocking import _thread_bridge
 from tether.testing import Pause, ScriptedModel, call, check_transcript
 
 BACKENDS: list[Any] = ["asyncio", "trio"]
@@ -331,3 +333,32 @@ def test_an_interruption_before_any_line_ends_the_run_and_comes_out_plain(
     assert line > 100
     if program is ask:
         assert agent.messages[-1].text == "Done."
+
+
+@pytest.mark.parametrize("_round", range(6))  # trio runs the tasks of one tick in any order
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_is_asked_for_as_the_context_leaves_itself_is_refused(
+    backend: Any, _round: int
+) -> None:
+    late = _thread_bridge._Call(lambda: "too late")
+
+    @asynccontextmanager
+    async def cut_off() -> AsyncIterator[anyio.CancelScope]:
+        with anyio.CancelScope() as scope:
+            yield scope
+
+    async def ask_as_it_ends(scope: anyio.CancelScope) -> None:
+        scope.cancel()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            portal._request(late)
+
+    with (
+        pytest.raises(UsageError, match="the run's block was left"),
+        _thread_bridge.entered(cut_off(), backend=backend) as (scope, portal),
+    ):
+        portal.call(partial(ask_as_it_ends, scope))
+    with pytest.raises(UsageError, match="the run's block was left"):
+        portal.wait(late.outcome)
+    gc.collect()

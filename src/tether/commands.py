@@ -347,9 +347,9 @@ class Commands:
 
 def _check(command: Command) -> None:
     """Find out now, and not when it is called, whether its parameters can be made of words."""
-    if not command.name or not command.name.replace("-", "").isalnum():
+    if not command.name.replace("-", "").replace(":", "").isalnum():
         raise UsageError(
-            f"{command.name!r} cannot be the name of a command: use letters, digits, -"
+            f"{command.name!r} cannot be the name of a command: use letters, digits, - and :"
         )
     for parameter in command.parameters:
         try:

@@ -1,7 +1,8 @@
 """The events of a run, and their order.
 
-    run      = AgentStart turn+ AgentEnd
+    run      = AgentStart resumed? turn* AgentEnd         # at least one turn
     turn     = TurnStart message* reply tools? TurnEnd    # messages: prompts, steering, follow-ups
+    resumed  = TurnStart tools message* reply tools? TurnEnd        # the first turn, where calls were left open
     message  = MessageStart MessageEnd
     reply    = ModelRetry* MessageStart MessageUpdate* MessageEnd           # the assistant's
     tools    = call+ message+                             # calls interleave; their results, in order

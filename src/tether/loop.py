@@ -6,6 +6,9 @@ stop.
 
     prompts, steering -> [ turn: messages -> AskModel -> RunTools ]* -> follow-ups? -> the end
 
+Where a process ended in the middle of calls, the first turn of the next run begins with `RunTools`: it answers what is
+open. If there is a prompt then, or steering, nothing is run: who says something new wants that to be heard first.
+
 The generator is sent the outcome of each request, and None for each event. It keeps two promises:
 
 - *Record, then announce.* The transcript changes before the loop yields the event that announces the change.
@@ -20,12 +23,14 @@ No I/O, no clock, no chance: the same outcomes give the same events and the same
 """
 
 import json
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from itertools import count
+from types import MappingProxyType
 from typing import Any, Final, Generic, TypeAlias, TypeVar, cast
 
 from attrs import define, evolve, field, frozen
 
+from tether.calls import CallEnded
 from tether.events import (
     AgentEnd,
     AgentStart,
@@ -70,6 +75,7 @@ T = TypeVar("T")
 
 _MOST_CUT_IN_A_ROW: Final = 3
 """Replies in a row that reach their output limit inside a call, before the run ends."""
+_NONE_ENDED: Final[Mapping[str, CallEnded]] = MappingProxyType({})
 
 
 class _Request(Generic[T]):
@@ -253,12 +259,16 @@ def _natural_end(turn: TurnEnd) -> End:
 
 def _turn(state: _State, number: int, incoming: Sequence[Queued]) -> Generator[Step, Any, TurnEnd]:
     yield TurnStart(number)
+    if (left := state.transcript.reopen()) is not None:
+        runs = not incoming
+        yield from _answer(state, left.reply, left.calls, ended=left.ended, runs=runs)
     for message in incoming:
         state.transcript.append(message)
         yield from _announce(message)
     reply = yield from _reply(state)
-    outcomes = (yield from _answer(state, reply)) if reply.tool_calls else ()
-    turn = TurnEnd(number, reply, tuple(outcome.result for outcome in outcomes))
+    calls = reply.tool_calls
+    results = (yield from _answer(state, reply, calls)) if calls else ()
+    turn = TurnEnd(number, reply, tuple(results))
     yield turn
     return turn
 
@@ -294,27 +304,45 @@ def _unasked(transcript: Transcript) -> AssistantMessage:
     )
 
 
-def _answer(state: _State, reply: AssistantMessage) -> Generator[Step, Any, Sequence[ToolOutcome]]:
-    """Have the calls run, or say that they are not, and announce their results in their order."""
-    allowed = state.limits().calls_left(state.spent)
-    wanted = _whole_calls(state, reply)
-    calls = wanted[:allowed]
+def _answer(
+    state: _State,
+    reply: AssistantMessage,
+    due: Sequence[ToolCall],
+    *,
+    ended: Mapping[str, CallEnded] = _NONE_ENDED,
+    runs: bool = True,
+) -> Generator[Step, Any, Sequence[ToolResultMessage]]:
+    """Have the calls of a reply run, or say that they are not, and announce their results in their order.
+
+    Args:
+        state: that of the run.
+        reply: the reply.
+        due: those of its calls whose results are to be announced.
+        ended: what some of its calls gave in an earlier run.
+        runs: whether calls that have no result are run.
+    """
+    whole = _whole_calls(state, reply)
+    wanted = [call for call in whole if runs and state.transcript.is_open(call.id)]
+    calls = tuple(wanted[: state.limits().calls_left(state.spent)])
     outcomes = [*(yield from state.perform(RunTools(calls), ()))] if calls else []
     for outcome in outcomes:
         state.transcript.resolve(outcome.result)
         state.spent.usage += outcome.usage
         state.spent.cost += outcome.cost
     state.spent.tool_calls += len(outcomes)
+    ran = {outcome.result.call_id: outcome.terminate for outcome in outcomes}
+    terminating = {id_: one.terminate for id_, one in ended.items()} | ran
     if len(calls) < len(wanted):
         state.finish(End("limit", "tool_calls"))
-    elif len(outcomes) == len(reply.tool_calls) and all(one.terminate for one in outcomes):
+    elif runs and all(terminating.get(call.id) for call in reply.tool_calls):
         state.finish(End("terminated"))
     if state.cut_in_a_row == _MOST_CUT_IN_A_ROW:
         state.finish(End("length"))
-    outcomes += yield from _skip(state, reply.tool_calls[len(outcomes) :])
-    for outcome in outcomes:
-        yield from _announce(outcome.result)
-    return outcomes
+    yield from _skip(state, [call for call in due if call.id not in ran])
+    results = [state.transcript.result(call.id) for call in due]
+    for result in results:
+        yield from _announce(result)
+    return results
 
 
 def _whole_calls(state: _State, reply: AssistantMessage) -> tuple[ToolCall, ...]:
@@ -344,13 +372,12 @@ def _cut_off(call: ToolCall, usage: Usage) -> str:
     )
 
 
-def _skip(state: _State, calls: Sequence[ToolCall]) -> Generator[Step, Any, Sequence[ToolOutcome]]:
+def _skip(state: _State, calls: Sequence[ToolCall]) -> Generator[Step, Any, None]:
     """Announce calls that do not run; the transcript holds their results already."""
-    outcomes = [ToolOutcome(state.transcript.result(call.id)) for call in calls]
-    for call, outcome in zip(calls, outcomes, strict=True):
+    for call in calls:
+        result = state.transcript.result(call.id)
         yield ToolExecutionStart(call.id, call.name, call.arguments)
-        yield ToolExecutionEnd(call.id, call.name, outcome.result, 0.0)
-    return outcomes
+        yield ToolExecutionEnd(call.id, call.name, result, 0.0)
 
 
 def _announce(message: Message) -> Generator[Step, Any, None]:

@@ -12,19 +12,12 @@ No I/O.
 """
 
 import functools
-import inspect
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, get_args, overload
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
-from tether._schema.callables import is_kind, name_of, refuse_what_cannot_run
-from tether._schema.docstrings import documentation_of
-from tether._schema.given import parameters_from_schema
-from tether._schema.options import check_definition, check_options
-from tether._schema.parameters import parameters_of
-from tether._schema.results import as_json_text
 from tether.errors import ToolDefinitionError, UsageError
 from tether.events import (
     ApprovalAnswered,
@@ -42,6 +35,7 @@ from tether.messages import (
     Usage,
     UserBlock,
     as_user_blocks,
+    unique,
 )
 from tether.model import ToolSpec
 
@@ -113,6 +107,26 @@ class Tool:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function itself, without checks."""
         return self.function(*args, **kwargs)
+
+    def wrapped(self, around: "Callable[[ToolContext[Any], Callable[[], Any]], Any]") -> "Tool":
+        """Make a tool like this one, whose function is called within another that knows the call.
+
+        Args:
+            around: is given the context of the call, such as its `call_id`, and what calls the function of this tool
+                with the arguments of the call. It is async where this tool is, and plain in its worker thread where
+                this tool is plain. It returns what such a tool returns.
+
+        Returns:
+            The tool. Its deadline counts for both; to change or to refuse a call, use a hook at `around_tool`.
+        """
+        own, taken = self.context_parameter, self.parameters.get("properties", {})
+        parameter = own or unique("context", taken)
+
+        def function(**arguments: Any) -> Any:
+            context = arguments[parameter] if own else arguments.pop(parameter)
+            return around(context, functools.partial(self.function, **arguments))
+
+        return evolve(self, function=function, context_parameter=parameter)
 
 
 class HasDeadline(Protocol):
@@ -420,6 +434,8 @@ def as_tool_result(value: object) -> ToolResult:
             raise TypeError(
                 f"a tool returned a {kind} of blocks and something else: {error}; make a text of that"
             ) from error
+    from tether._schema.results import as_json_text  # noqa: PLC0415 - a program pays for it when it has such a tool
+
     return ToolResult(as_json_text(value, ToolResult))
 
 
@@ -431,25 +447,25 @@ def _tool(
     schema: JsonObject | None,
     **options: Any,
 ) -> Tool:
+    from tether._schema.definition import definition_of  # noqa: PLC0415 - a program pays for it with its first tool
+
     if isinstance(function, Tool):
         raise ToolDefinitionError(f"{function.name}: it is a tool already")
-    refuse_what_cannot_run(function)
-    name = name or name_of(function)
-    check_definition(function, name)
-    check_options(name, options, get_args(ToolKind))
-    documentation = documentation_of(function)
-    parameters = (
-        parameters_of(function, documentation, ToolContext)
-        if schema is None
-        else parameters_from_schema(function, schema, ToolContext)
+    found = definition_of(
+        function,
+        name=name,
+        schema=schema,
+        context_type=ToolContext,
+        options=options,
+        kinds=get_args(ToolKind),
     )
     return Tool(
-        name,
-        documentation.description if description is None else description,
-        parameters.schema,
+        found.name,
+        found.description if description is None else description,
+        found.parameters.schema,
         function,
-        is_async=is_kind(inspect.iscoroutinefunction, function),
-        context_parameter=parameters.context,
-        bind=parameters.bind,
+        is_async=found.is_async,
+        context_parameter=found.parameters.context,
+        bind=found.parameters.bind,
         **options,
     )

@@ -15,6 +15,7 @@ from typing import Final, overload
 
 from attrs import evolve
 
+from tether.calls import OpenCalls
 from tether.messages import (
     AssistantBlock,
     AssistantMessage,
@@ -48,12 +49,25 @@ class Transcript(Sequence[Message]):
     Args:
         messages: what has been said already. It is taken as it is; `repaired` makes it valid for a
             model without changing it here.
+        left_open: the calls of the last reply that a run is to take up with `reopen`, if there are any. The messages
+            then end with the results of that reply, real ones or not.
     """
 
-    __slots__ = ("_last_reply", "_messages", "_open", "_repaired", "_repaired_until", "_slots")
+    __slots__ = (
+        "_last_reply",
+        "_left_open",
+        "_messages",
+        "_open",
+        "_repaired",
+        "_repaired_until",
+        "_slots",
+    )
 
-    def __init__(self, messages: Iterable[Message] = ()) -> None:
+    def __init__(
+        self, messages: Iterable[Message] = (), left_open: OpenCalls | None = None
+    ) -> None:
         self._messages = list(messages)
+        self._left_open = left_open
         # Where the results of the last reply's calls stand, and which calls still have none.
         self._slots: dict[str, int] = {}
         self._open: set[str] = set()
@@ -67,6 +81,14 @@ class Transcript(Sequence[Message]):
         """All messages as they stand now."""
         return tuple(self._messages)
 
+    @property
+    def settled(self) -> int:
+        """How many messages stand before what the next run adds or completes."""
+        if self._left_open is None:
+            return len(self._messages)
+        calls = self._left_open.reply.tool_calls
+        return len(self._messages) - len(calls) + calls.index(self._left_open.calls[0])
+
     def append(self, message: UserMessage | AssistantMessage | CustomMessage) -> None:
         """Add what was said; a reply brings a slot for the result of each call it makes.
 
@@ -75,18 +97,51 @@ class Transcript(Sequence[Message]):
         """
         if isinstance(message, AssistantMessage):
             results = unanswered(message)
-            slots = {
-                result.call_id: len(self._messages) + 1 + place
-                for place, result in enumerate(results)
-            }
-            if len(slots) != len(results):
-                raise ValueError("two tool calls of one reply have the same id")
-            self._slots = slots
-            self._open = set(slots)
-            self._last_reply = len(self._messages)
+            self._take_slots(results, len(self._messages))
             self._messages += [message, *results]
         else:
             self._messages.append(message)
+
+    @property
+    def left_open(self) -> OpenCalls | None:
+        """The calls that a run is to take up with `reopen`, if there are any."""
+        return self._left_open
+
+    def reopen(self) -> OpenCalls | None:
+        """Take up the calls that an earlier run has left open, as if this were that run.
+
+        Those that never began are `skipped` from now on, and those that began `interrupted`, until they are resolved.
+
+        Returns:
+            The calls, once; None if none are open.
+        """
+        left, self._left_open = self._left_open, None
+        if left is None:
+            return None
+        results = unanswered(left.reply)
+        self._take_slots(results, len(self._messages) - len(results) - 1)
+        self._open &= {call.id for call in left.calls}
+        for result in results:
+            if result.call_id in self._open:
+                self._messages[self._slots[result.call_id]] = result
+        for call_id in self._open & left.begun:
+            self.begin(call_id)
+        for call_id in self._open & left.ended.keys():
+            self.resolve(left.ended[call_id].result)
+        return left
+
+    def is_open(self, call_id: str) -> bool:
+        """Say whether a call of the last reply has no result yet."""
+        return call_id in self._open
+
+    def _take_slots(self, results: Sequence[ToolResultMessage], reply: int) -> None:
+        """Note where the results of a reply stand, given its own place."""
+        slots = {result.call_id: reply + place for place, result in enumerate(results, 1)}
+        if len(slots) != len(results):
+            raise ValueError("two tool calls of one reply have the same id")
+        self._slots = slots
+        self._open = set(slots)
+        self._last_reply = reply
 
     def for_model(self) -> Repaired:
         """Return the same as `repaired(self)`, at the cost of what is new since the last time."""

@@ -41,7 +41,7 @@ async def test_each_session_has_an_agent_with_tools_in_its_folder(
     made: list[Agent] = []
 
     def make(talk: Conversation) -> Agent:
-        made.append(agent_of_conversation(arguments.template, arguments.approve, talk, tmp_path))
+        made.append(agent_of_conversation(arguments.app, arguments.approve, talk, tmp_path))
         return made[-1]
 
     async with tether.host.open(make) as host:

@@ -45,15 +45,15 @@ class Terminal:
 
     def lines(self) -> list[str]:
         """What stands on the screen, from the top."""
-        return [line.rstrip() for line in self.screen.display]
+        return [self._line(self.screen.buffer[row]) for row in range(self.screen.lines)]
+
+    def _line(self, line: Any) -> str:
+        """Behind a wide character there is an empty cell, also where something was written over its first."""
+        return "".join(line[column].data for column in range(self.screen.columns)).rstrip()
 
     def text(self) -> str:
         """All there is, what has left the screen at the top too."""
-        columns = range(self.screen.columns)
-        gone = (
-            "".join(line[column].data for column in columns).rstrip()
-            for line in self.screen.history.top
-        )
+        gone = (self._line(line) for line in self.screen.history.top)
         return "\n".join([*gone, *self.lines()])
 
     def until(self, met: str | Callable[[], bool]) -> None:

@@ -22,7 +22,8 @@ async def held(invocation, proceed):
         await anyio.sleep(0.05)
     return await proceed(invocation)
 """
-WHY_NOT = "run it? [y]es, [a]lways, [n]o, or why not:"
+ABOUT_A_FILE = "Run it? y = once, a = always allow write_file, n = no, or type a reason:"
+ABOUT_A_COMMAND = "Run it? y = once, a = always allow run_command, n = no, or type a reason:"
 
 
 @pytest.fixture
@@ -43,20 +44,21 @@ def test_in_a_conversation_the_question_is_the_prompt_and_a_half_typed_line_is_s
         there.types("yes")
         there.until("> yes")
         (folder / "go").touch()
-        there.until(WHY_NOT)
+        there.until(ABOUT_A_FILE)
         lines = [line for line in there.lines() if line]
-        asked = lines.index(WHY_NOT)
-        assert lines[asked - 5 : asked] == [
+        asked = lines.index(ABOUT_A_FILE)
+        assert lines[asked - 6 : asked] == [
             "write_file a.txt",
             "  @@ -1 +1 @@",
             "  -old",
             "  +new",
-            "always: every later call of write_file runs without a question, whatever its arguments",
+            "a = every later call of it until you leave, whatever its arguments",
+            "p = always allow `a.txt` in this folder (kept; /rules lists it)",
         ]
         there.says("")
         there.until(r"  | rm \u202e-rf build")
         assert (folder / "a.txt").read_text() == "old\n", "an empty answer denies"
-        there.until(lambda: there.lines().count(WHY_NOT) == 2)
+        there.until(ABOUT_A_COMMAND)
         there.says("not that")
         there.until("Done.")
         there.until("> yes")
@@ -70,9 +72,9 @@ def test_in_a_dumb_terminal_a_line_that_was_typed_before_is_no_answer(folder: Pa
         there.until("ready to ask")
         there.types("y")
         (folder / "go").touch()
-        there.until(WHY_NOT)
+        there.until(ABOUT_A_FILE)
         there.says("")
-        there.until(lambda: there.text().count(WHY_NOT) == 2)
+        there.until(ABOUT_A_COMMAND)
         there.says("no")
         there.until("Done.")
     assert (folder / "a.txt").read_text() == "old\n"
@@ -84,9 +86,9 @@ def test_in_one_shot_what_was_typed_before_the_question_is_no_answer(folder: Pat
         there.says("y")
         there.says("y")
         (folder / "go").touch()
-        there.until(WHY_NOT)
+        there.until(ABOUT_A_FILE)
         there.says("n")
-        there.until(lambda: there.text().count(WHY_NOT) == 2)
+        there.until(ABOUT_A_COMMAND)
         there.says("n")
         assert there.until_gone() == 0
         assert there.text().index("write_file a.txt") < there.text().index(r"rm \u202e-rf build")

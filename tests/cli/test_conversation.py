@@ -11,12 +11,21 @@ import pytest
 from tests.waiting import until_blocked
 
 from tether import Agent, Image, ModelError, Session, Text, ToolResultMessage, UserMessage, tool
-from tether.cli.conversation import Closed, Conversation, Input, Interrupted, Pressed, State, Typed
+from tether.cli.conversation import (
+    Closed,
+    Conversation,
+    Escaped,
+    Input,
+    Interrupted,
+    Pressed,
+    State,
+    Typed,
+)
 from tether.cli.display import Screen
 from tether.cli.door import printable
 from tether.cli.editor import KEYS, completions
 from tether.cli.extensions import App
-from tether.cli.permission import is_asked_about, permission
+from tether.cli.permission.asking import is_asked_about, permission
 from tether.cli.slash_commands import slash_commands
 from tether.hooks import HookPoint
 from tether.testing import Pause, ScriptedModel, call, check_transcript
@@ -104,35 +113,56 @@ async def test_what_is_said_meanwhile_steers_or_waits() -> None:
     async with talking(agent) as person:
         told = await person.does("hi", "Shorter!", Typed("Say bye.", queued=True))
         assert told == [
-            "(the agent reads this at its next step)",
-            "(queued until the agent has finished)",
+            "(queued: the agent reads it after this step)",
+            "(queued: the agent reads it when it has finished)",
         ]
         go_on.set()
         await until_blocked()
     assert texts(agent) == ["hi", "Hello.", "Shorter!", "Shorter.", "Say bye.", "And bye."]
 
 
-async def test_ctrl_c_cuts_off_then_ends_then_asks_to_leave_and_the_conversation_survives() -> None:
+async def test_esc_cuts_off_ctrl_c_stops_and_then_leaves_and_the_conversation_survives() -> None:
     agent = Agent(
         ScriptedModel(["Hel", Pause()], call("hang"), ["So", Pause()], "Gone on."), tools=[hang]
     )
     async with talking(agent) as person:
-        await person.does("one", Interrupted())
+        await person.does("one", Escaped())
         assert not agent.state.running, "behind a reply that was cut off the run ends"
-        await person.does("two", Interrupted())
+        await person.does("two", Escaped())
         assert agent.state.running, "behind a call that was cut off it goes on"
         await person.does(Interrupted())
         assert not agent.state.running
+        assert person.conversation.state is State.CONFIRMING
         assert await person.does("three") == []
         [told] = await person.does(Interrupted())
         assert "once more" in told
-        await person.does("/tools")
+        await person.does(Escaped())
         assert person.conversation.state is State.IDLE
         await person.does(Interrupted(), Interrupted())
         assert person.conversation.state is State.LEFT
     outcomes = [m.outcome for m in agent.messages if isinstance(m, ToolResultMessage)]
     assert outcomes == ["interrupted"]
     assert texts(agent)[-2:] == ["three", "Gone on."]
+
+
+async def test_ctrl_c_twice_leaves_also_while_a_run_is_still_stopping() -> None:
+    @tool
+    async def clean() -> None:
+        """Clean up at length."""
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.move_on_after(GUARD, shield=True):
+                await go_on.wait()
+
+    go_on = anyio.Event()
+    agent = Agent(ScriptedModel(call("clean")), tools=[clean])
+    async with talking(agent) as person:
+        await person.does("go", Interrupted())
+        assert person.conversation.state.value == "stopping"
+        await person.does("never mind", Interrupted())
+        assert person.conversation.state is State.LEFT
+        go_on.set()
 
 
 async def test_leaving_cancels_the_run_that_goes() -> None:
@@ -170,8 +200,8 @@ async def test_a_person_is_asked_and_their_next_words_are_the_answer() -> None:
         agent.around_tool(permission({"add"}, person.conversation.ask))
         [told] = await person.does("go")
         assert told.splitlines()[:2] == ["add", "  a: 1"]
-        assert "always: every later call of add runs without a question" in told
-        assert "run it? [y]es, [a]lways, [n]o, or why not: " in told
+        assert "a = every later call of it until you leave" in told
+        assert "Run it? y = once, a = always allow add, n = no, or type a reason: " in told
         assert len(await person.does("n", "too small", "always")) == 2
     results = [m.text for m in agent.messages if isinstance(m, ToolResultMessage)]
     assert results == [
@@ -355,7 +385,7 @@ async def test_a_line_that_was_typed_before_the_question_is_no_answer_to_it() ->
         agent.around_tool(permission({"add"}, person.conversation.ask))
         await person.does("go")
         asked = person.conversation.question
-        assert await person.does(Typed("y")) == ["(the agent reads this at its next step)"]
+        assert await person.does(Typed("y")) == ["(queued: the agent reads it after this step)"]
         assert person.conversation.question is asked
         assert asked is not None
         await person.does(Typed("n", answers=asked))
@@ -402,11 +432,12 @@ async def test_anything_but_ctrl_c_takes_back_the_wish_to_leave() -> None:
     states: list[State] = []
     agent = Agent(ScriptedModel(["Hel", Pause()], ["So", Pause()]))
     async with talking(agent) as person:
-        for one in ("hi", Interrupted(), Interrupted(), " ", "hi", "/quit"):
+        for one in ("hi", Interrupted(), " ", Interrupted(), " ", "hi", "/quit"):
             await person.does(one)
             states.append(person.conversation.state)
     assert states == [
         State.RUNNING,
+        State.CONFIRMING,
         State.IDLE,
         State.CONFIRMING,
         State.IDLE,
@@ -423,7 +454,7 @@ async def test_anything_but_ctrl_c_takes_back_the_wish_to_leave() -> None:
         ("/undo", "! there is no request yet"),
         ("/retry", "! there is no request yet"),
         ("/tree", "no messages yet"),
-        ("/thinking", "thinking: default of the provider"),
+        ("/thinking", "thinking: provider default"),
         ("/session", "0 entries, 0 branches, at the start"),
     ],
 )

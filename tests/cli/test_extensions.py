@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,9 @@ def app() -> App:
     return App(Agent(ScriptedModel()))
 
 
-def load(into: App, folder: Path, *, ask: Callable[[Path], bool] = lambda _: False) -> list[str]:
+def load(
+    into: App, folder: Path, *, ask: Callable[[Sequence[Path]], bool] = lambda _: False
+) -> list[str]:
     told: list[str] = []
     load_extensions(
         into, folder=folder / "config", project=folder / "project", ask=ask, tell=told.append
@@ -104,8 +106,8 @@ def test_a_project_is_asked_about_once_and_again_when_its_file_changes(folder: P
     init.write_text('app.prompt("greet", "Say hello.")')
     asked: list[Path] = []
 
-    def ask(path: Path) -> bool:
-        asked.append(path)
+    def ask(files: Sequence[Path]) -> bool:
+        asked.extend(files)
         return len(asked) > 1
 
     first, second, third = app(), app(), app()
@@ -134,7 +136,7 @@ def test_at_a_terminal_a_person_decides(folder: Path) -> None:
             encoding="utf-8",
         )
         if answer is not None:
-            child.expect("Run it, now and later")
+            child.expect("Use this, now and later")
             child.sendline(answer)
         child.expect(pexpect.EOF)
         child.close()
@@ -145,7 +147,7 @@ def test_where_nobody_can_be_asked_a_project_is_not_run(folder: Path) -> None:
     (folder / "project" / ".tether" / "init.py").write_text("1 / 0")
     done = tether(folder, "list .")
     assert done.returncode == 0
-    assert "is not trusted yet and was not run" in done.stderr
+    assert "is not trusted yet and was not used" in done.stderr
 
 
 def test_installed_packages_extend_it_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -175,8 +175,8 @@ def test_trust_is_its_owners_alone(tmp_path: Path) -> None:
     told: list[str] = []
     asked: list[Path] = []
 
-    def ask(path: Path) -> bool:
-        asked.append(path)
+    def ask(files: Sequence[Path]) -> bool:
+        asked.extend(files)
         return True
 
     config = tmp_path / "config"
@@ -195,8 +195,8 @@ def test_trust_that_cannot_be_written_is_remembered_in_memory(tmp_path: Path) ->
     told: list[str] = []
     asked: list[Path] = []
 
-    def ask(path: Path) -> bool:
-        asked.append(path)
+    def ask(files: Sequence[Path]) -> bool:
+        asked.extend(files)
         return True
 
     app = App(Agent("offline"))

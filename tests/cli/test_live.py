@@ -22,7 +22,7 @@ from tether import (
     ToolResultMessage,
 )
 from tether.cli.display import Screen, result_line
-from tether.cli.door import DIM, PLAIN, printable
+from tether.cli.door import DIM, PLAIN, RED, printable
 from tether.cli.live import Live
 
 
@@ -99,11 +99,11 @@ def test_what_a_call_printed_stays_in_its_last_lines() -> None:
     seen = Seen()
     seen.shown(ToolExecutionStart("a", "work", {}), update("a", "x\n" * 10_000 + "漢字" * 100))
     drawn = seen.live.above(31, 10).splitlines()
-    assert drawn[-1] == f"{DIM}  | {'漢字' * 6}漢 {PLAIN}"
+    assert drawn[-1] == f"{DIM}  | {'漢字' * 6}...{PLAIN}"
     result = ToolResultMessage("a", "work", "boom", outcome="error")
     shown = seen.shown(ToolExecutionEnd("a", "work", result, 0.5)).splitlines()
-    assert shown[0] == f"{DIM}! work() 0.50 s error: boom{PLAIN}"
-    assert "... 9,996 lines" in shown[1]
+    assert shown[0] == f"{RED}! work() 0.50 s error: boom{PLAIN}"
+    assert "... 9,996 lines; Ctrl-O shows all" in shown[1]
     assert len(shown) == 7
     assert seen.live.above(31, 10) == ""
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tether import ToolCall
+from tether.advice.rules import Rule
 from tether.cli.door import BOLD, GREEN, PLAIN, RED, REVERSE, YELLOW, printable
 from tether.cli.question import question_about
 
@@ -18,14 +19,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def shown(name: str, **arguments: Any) -> list[str]:
-    """The lines above what `always` means and what asks."""
+    """The lines above what asks."""
     drawn = printable(question_about(ToolCall("c1", name, arguments)).drawn)
     *lines, always, asks = drawn.split("\n")
-    assert (
-        always
-        == f"always: every later call of {name} runs without a question, whatever its arguments"
-    )
-    assert asks == "run it? [y]es, [a]lways, [n]o, or why not: "
+    assert always == "a = every later call of it until you leave, whatever its arguments"
+    assert asks == f"Run it? y = once, a = always allow {name}, n = no, or type a reason: "
     return lines
 
 
@@ -40,7 +38,7 @@ def test_a_command_is_shown_as_text_with_what_hides_in_it() -> None:
 
 def test_what_asks_is_in_colour_and_what_was_hidden_in_reverse() -> None:
     question = question_about(ToolCall("c1", "run_command", {"command": "a\x9bb"}))
-    assert question.line.startswith(f"{BOLD}{YELLOW}run it?")
+    assert f"{BOLD}{YELLOW}Run it?" in question.drawn
     assert f"a{REVERSE}\\x9b{PLAIN}b" in question.details
 
 
@@ -123,10 +121,26 @@ def test_another_tool_is_shown_with_its_arguments() -> None:
     assert shown("send") == ["send"]
 
 
-def test_a_text_without_an_end_has_one_on_the_screen() -> None:
+def test_a_long_change_is_folded_until_the_person_asks_for_all() -> None:
     lines = shown("write_file", path="a", content="x\n" * 10_000)
-    assert len(lines) < 2_100
-    assert lines[-1] == "... and 8,002 more lines"
+    assert len(lines) == 41
+    assert lines[-1] == "... and 9,962 more lines; d shows all"
+    call = ToolCall("c1", "write_file", {"path": "a", "content": "x\n" * 10_000})
+    whole = printable(question_about(call, is_whole=True).details).splitlines()
+    assert len(whole) < 2_100
+    assert "... and 8,002 more lines" in whole, "a text without an end has one on the screen"
+
+
+def test_a_command_is_never_folded() -> None:
+    lines = shown("run_command", command="x\n" * 100 + "rm -rf build")
+    assert lines[-1] == "  | rm -rf build"
+
+
+def test_what_a_rule_would_allow_is_offered() -> None:
+    call = ToolCall("c1", "run_command", {"command": "git log"})
+    asked = question_about(call, suggested=[Rule("allow", "run_command", "git *")])
+    offer = "p = always allow `git *` in this folder (kept; /rules lists it)"
+    assert printable(asked.details).splitlines()[-1] == offer
 
 
 def test_long_files_are_not_compared_line_by_line(folder: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from attrs import define, field
 
 from tether import Agent
-from tether.cli.conversation import Closed, Input, Interrupted, Typed
+from tether.cli.conversation import Closed, Escaped, Input, Interrupted, Typed
 from tether.cli.display import Screen
 from tether.cli.door import printable
 from tether.cli.extensions import App
@@ -110,7 +110,7 @@ async def test_who_comes_later_sees_where_the_conversation_is_and_another_answer
         await one.until("Fine.")
 
 
-async def test_ctrl_c_interrupts_and_then_ends_the_run_on_the_server() -> None:
+async def test_esc_cuts_off_and_ctrl_c_stops_the_run_on_the_server() -> None:
     async with (
         conversation_on_a_server(["Well", Pause()], ["Again", Pause()], "So.") as talk,
         attached(talk) as person,
@@ -118,11 +118,11 @@ async def test_ctrl_c_interrupts_and_then_ends_the_run_on_the_server() -> None:
         person.says("go")
         await person.until("Well")
         person.says("shorter")
-        await person.until("at its next step")
-        person.send(Interrupted())
+        await person.until("after this step")
+        person.send(Escaped())
         await person.until("Again")
         person.send(Interrupted())
-        await person.until("aborted")
+        await person.until("; stopped")
 
 
 async def test_commands_and_errors_are_told() -> None:

@@ -134,3 +134,17 @@ def framed(chunks: list[bytes], limit: int = 1000) -> list[Any]:
     next(frames)
     found = [event for chunk in chunks for event in frames.send(chunk)]
     return [*found, *frames.send(None)]
+
+
+@pytest.mark.parametrize("read", [1, 2, 3])
+def test_what_a_reply_was_read_from_is_not_held_while_it_waits(read: int) -> None:
+    frames: Any = frame_body()
+    next(frames)
+    for _ in range(read):
+        assert len(frames.send(b"data: {}\n\n" * 6_000 + b"data: {")) >= 6_000
+    held: list[object] = []
+    suspended = frames
+    while suspended is not None:
+        held += suspended.gi_frame.f_locals.values()
+        suspended = suspended.gi_yieldfrom
+    assert max(len(one) for one in held if isinstance(one, bytes | bytearray | list)) < 100

@@ -9,8 +9,17 @@ from tether._engine.active_run import ActiveRun
 from tether._engine.inbox import Inbox, message_of
 from tether._engine.line import Line, Place
 from tether._given import function, items
+from tether.calls import OpenCalls
 from tether.errors import AgentBusyError, NothingToContinueError, UsageError
-from tether.messages import AssistantMessage, Message, Prompt, Queued, QueueName
+from tether.messages import (
+    AssistantMessage,
+    Message,
+    Prompt,
+    Queued,
+    QueueName,
+    ToolResultMessage,
+)
+from tether.taps import Tap, several_taps
 from tether.transcript import Transcript
 
 __all__ = ("Conversation",)
@@ -24,9 +33,11 @@ class Conversation:
         inbox: what waits to be said.
         now: seconds since the epoch.
         new_id: makes the ids of messages.
+        random: a number from 0 to 1, for what is left to chance.
+        open_calls: the calls of the last reply that the next run takes up.
     """
 
-    __slots__ = ("active", "inbox", "line", "new_id", "now", "transcript")
+    __slots__ = ("_taps", "active", "inbox", "line", "new_id", "now", "random", "transcript")
 
     def __init__(
         self,
@@ -34,24 +45,41 @@ class Conversation:
         inbox: Inbox,
         now: Callable[[], float],
         new_id: Callable[[], str],
+        random: Callable[[], float],
+        open_calls: OpenCalls | None = None,
     ) -> None:
-        self.transcript = _transcript(messages)
+        self.transcript = _transcript(messages, open_calls)
         self.inbox = inbox
         self.line = Line()
         self.active: ActiveRun | None = None
         self.now = function("clock of Agent", now)
         self.new_id = function("new_id of Agent", new_id)
+        self.random = function("random of Agent", random)
+        self._taps: list[Tap] = []
 
-    def reset(self, messages: Iterable[Message]) -> None:
+    def tap(self, tap: Tap) -> Callable[[], None]:
+        """Show a tap what happens, and the runs that begin from here on; return what ends that."""
+        self._set_taps([*self._taps, tap])
+
+        def untap() -> None:
+            self._set_taps([one for one in self._taps if one is not tap])
+
+        return untap
+
+    def _set_taps(self, taps: list[Tap]) -> None:
+        self._taps = taps
+        self.inbox.tap = several_taps(taps)
+
+    def reset(self, messages: Iterable[Message], open_calls: OpenCalls | None = None) -> None:
         """Forget it all, and go on with these messages instead.
 
         Raises:
             AgentBusyError: a run is going.
-            UsageError: something among them is not a message.
+            UsageError: something among them is not a message, or the open calls are not those of their last reply.
         """
         if self.line.occupied:
             raise _busy("reset")
-        transcript = _transcript(messages)
+        transcript = _transcript(messages, open_calls)
         self.inbox.clear()
         self.transcript = transcript
 
@@ -125,15 +153,25 @@ class Conversation:
         )
 
 
-def _transcript(messages: Iterable[Message]) -> Transcript:
-    transcript = Transcript(items("messages", messages))
+def _transcript(messages: Iterable[Message], open_calls: OpenCalls | None) -> Transcript:
+    transcript = Transcript(items("messages", messages), open_calls)
     for place, message in enumerate(transcript.messages):
         if type(message) not in get_args(Message):
             raise UsageError(
                 f"messages[{place}] must be a message, such as UserMessage, not {message!r}; "
                 "tether.from_builtins makes messages of dicts"
             )
+    if open_calls is not None and not _ends_with(transcript, open_calls.reply):
+        raise UsageError("the open calls must be those of the reply that the messages end with")
     return transcript
+
+
+def _ends_with(messages: Sequence[Message], reply: AssistantMessage) -> bool:
+    """Say whether messages end with a reply and a result for each of its calls."""
+    ids = [call.id for call in reply.tool_calls]
+    end = messages[-len(ids) - 1 :]
+    results = [one.call_id for one in end[1:] if isinstance(one, ToolResultMessage)]
+    return bool(ids) and results == ids and end[0].id == reply.id
 
 
 def _busy(what: str) -> AgentBusyError:

@@ -18,7 +18,8 @@ from tether._engine.model_call import ModelCall
 from tether._engine.parts import RunServices
 from tether._engine.tool_calls import ToolBatch
 from tether._scopes.exceptions import as_failure
-from tether.events import Event, MessageEnd, TurnEnd
+from tether.calls import CallEnded
+from tether.events import Event, MessageEnd, ToolExecutionEnd, TurnEnd
 from tether.hooks import call_hook
 from tether.loop import (
     AskModel,
@@ -83,6 +84,8 @@ class Driver:
             complete, and consumers that have room get the events that close it.
         """
         step = next(self._loop)
+        if self._services.parts.tap is not None:
+            self._services.parts.tap.stepped(step)
         performer = self._performer(step)
         try:
             if failure is not None:
@@ -119,9 +122,17 @@ class Driver:
     def _resume(self, step: Step, outcome: Any) -> Step:
         """Give the loop the outcome of its last step, and return the next one."""
         ending = self._services.control.ending
-        if ending is not None and isinstance(step, Request):
-            return self._loop.throw(Interruption(ending, outcome))
-        return self._loop.send(outcome)
+        interrupted = ending is not None and isinstance(step, Request)
+        tap = self._services.parts.tap
+        if tap is not None:
+            tap.answered(step, outcome, ending if interrupted else None)
+        if ending is not None and interrupted:
+            following = self._loop.throw(Interruption(ending, outcome))
+        else:
+            following = self._loop.send(outcome)
+        if tap is not None:
+            tap.stepped(following)
+        return following
 
     async def _close(self, step: Step, performer: Performer) -> None:
         """Bring the loop to its end with what is known; wait for nothing but a store that takes a while."""
@@ -160,7 +171,7 @@ class Driver:
 
 @define
 class _Announcement:
-    """An event on its way to everyone who follows the run; a message is recorded before it is announced."""
+    """An event on its way to everyone who follows the run; what it announces is recorded before."""
 
     _services: RunServices
     _event: Event
@@ -182,9 +193,16 @@ class _Announcement:
             self._services.publisher.publish_nowait(self._event)
 
     def _record(self) -> None:
-        if not self._recorded and isinstance(self._event, MessageEnd):
-            self._services.parts.record(self._event.message)
-            self._recorded = True
+        if self._recorded:
+            return
+        match self._event:
+            case MessageEnd(message):
+                self._services.parts.record(message)
+            case ToolExecutionEnd(result=result):
+                self._services.parts.note(CallEnded(result))
+            case _:
+                pass
+        self._recorded = True
 
 
 @define

@@ -7,18 +7,19 @@ a bounded number of times.
 No I/O.
 """
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, evolve, field
 
 from tether._engine.turn_settings import TurnSettings
-from tether._schema.classes import Field
-from tether._schema.specs import ObjectSpec
 from tether.errors import ArgumentsError, OutputError, UsageError
 from tether.events import TurnEnd
 from tether.loop import End
 from tether.messages import JsonObject
 from tether.tools import Tool, ToolResult
+
+if TYPE_CHECKING:
+    from tether._schema.specs import ObjectSpec
 
 __all__ = ("Output",)
 
@@ -27,7 +28,10 @@ _DESCRIPTION: Final = "Give your final result. Call this once, when you are done
 _REMINDER: Final = f"Give your result by calling the tool {_NAME}."
 
 
-def _described(kind: Any) -> ObjectSpec:
+def _described(kind: Any) -> "ObjectSpec":
+    from tether._schema.classes import Field  # noqa: PLC0415 - few runs have a result, and the package is large
+    from tether._schema.specs import ObjectSpec  # noqa: PLC0415 - likewise
+
     try:
         return ObjectSpec([Field("result", kind, required=True)])
     except TypeError as error:
@@ -46,7 +50,7 @@ class Output:
         UsageError: the type cannot be described to a model, or there is no attempt.
     """
 
-    spec: ObjectSpec = field(converter=_described)
+    spec: "ObjectSpec" = field(converter=_described)
     attempts: int = 3
     value: Any = None
     given: bool = False

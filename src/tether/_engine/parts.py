@@ -6,7 +6,7 @@ of its requests share it. `LiveRun` is what can be seen of the run from outside.
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import anyio
 from attrs import define, evolve, field, frozen
@@ -19,13 +19,15 @@ from tether._engine.ledger import Ledger
 from tether._engine.output import Output
 from tether._engine.publisher import Publisher
 from tether._engine.turn_settings import TurnSettings
+from tether.calls import CallNote
 from tether.deltas import PartialReply
 from tether.errors import ModelError
 from tether.hooks import Hook, Hooks
 from tether.messages import CustomMessage, Message, Usage, UserMessage
+from tether.taps import Tap
 from tether.transcript import Transcript
 
-__all__ = ("LiveRun", "RunParts", "RunServices")
+__all__ = ("Cancellable", "LiveRun", "RunParts", "RunServices")
 
 M = TypeVar("M", bound=UserMessage | CustomMessage)
 
@@ -33,7 +35,7 @@ _THREADS = 40
 """Sync tools of one run at a time: as many as anyio's own limit for a whole program."""
 
 
-def _not_recorded(_: Message) -> None: ...
+def _not_recorded(_: Message | CallNote) -> None: ...
 
 
 @frozen(kw_only=True, eq=False)
@@ -49,8 +51,14 @@ class RunParts:
     now: Callable[[], float]
     """Seconds since the epoch."""
     new_id: Callable[[], str]
+    random: Callable[[], float]
+    """A number from 0 to 1, for what is left to chance: how long to wait before another attempt."""
+    tap: Tap | None = None
+    """Sees what the run does."""
     record: Callable[[Message], object] = _not_recorded
     """Keeps a message that has ended, before it is announced."""
+    note: Callable[[CallNote], object] = _not_recorded
+    """Keeps what a call has come to, likewise."""
     flush: Callable[[], Awaitable[None]] | None = None
     """Waits until what was recorded is kept, where recording does not."""
     background: Callable[[], AbstractAsyncContextManager[Background]] = open_background
@@ -71,6 +79,8 @@ class RunParts:
     """Pauses the clocks of the calls that this run is part of."""
     output: Output | None = None
     """The result that the run is to have, where a type was asked for."""
+    _flushing: anyio.Lock = field(factory=lambda: anyio.Lock(fast_acquire=True))
+    """Calls that run at once flush one after the other: who comes next finds most of it written."""
 
     async def flushed(self) -> None:
         """Wait until what was recorded is kept.
@@ -82,7 +92,20 @@ class RunParts:
             At once, where it waits.
         """
         if self.flush is not None:
-            await self.flush()
+            async with self._flushing:
+                await self.flush()
+
+    async def noted(self, note: CallNote) -> None:
+        """Note what a call has come to, and wait until that is kept.
+
+        Raises:
+            Exception: what the store raised.
+
+        Cancellation:
+            At once, where it waits.
+        """
+        self.note(note)
+        await self.flushed()
 
     def stamp(self, message: M) -> M:
         """Give a message its id and time, unless it has them."""
@@ -93,6 +116,14 @@ class RunParts:
         )
 
 
+class Cancellable(Protocol):
+    """What can be cancelled, such as a cancel scope."""
+
+    def cancel(self) -> None:
+        """Cancel it."""
+        ...
+
+
 @define(eq=False)
 class LiveRun:
     """What can be seen of a run while it goes."""
@@ -101,7 +132,7 @@ class LiveRun:
     """The reply that is arriving, or the last that did."""
     usage: Callable[[], Usage] = Usage
     """What the reply that is arriving has used so far; nothing between replies."""
-    tool_scopes: dict[str, anyio.CancelScope] = field(factory=dict)
+    tool_scopes: dict[str, Cancellable] = field(factory=dict[str, Cancellable])
     """The calls that are running, by id."""
     calls_begun: int = 0
     error: ModelError | None = None

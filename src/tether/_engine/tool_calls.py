@@ -3,7 +3,7 @@
 import inspect
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ import anyio
 from attrs import define, evolve, field
 
 from tether._engine.holdups import Holdup
+from tether._engine.in_threads import close_unawaited, in_thread
 from tether._engine.parts import RunServices
 from tether._engine.refusals import refusal, unkeepable
 from tether._engine.reports import Reports
@@ -25,8 +26,9 @@ from tether._scopes.task_groups import (
     within,
 )
 from tether._scopes.threads import run_in_thread
+from tether.calls import CallAsked, CallBegun, CallEnded
 from tether.errors import ArgumentsError
-from tether.events import ToolExecutionEnd, ToolExecutionStart
+from tether.events import ApprovalRequested, CallEvent, ToolExecutionEnd, ToolExecutionStart
 from tether.hooks import Deny, Hook, Invocation, ProceedTool, call_hook
 from tether.loop import ToolOutcome
 from tether.messages import Outcome, ToolCall, ToolResultMessage, Usage
@@ -49,6 +51,8 @@ class _Call:
     scope: anyio.CancelScope = field(factory=anyio.CancelScope)
     tasks: Tasks | None = None
     """The tasks that it runs among."""
+    begun_before: bool = False
+    """Whether an earlier run has begun it, and ended before it did."""
     order: tuple[int, ...] = ()
     usage: Usage = field(factory=Usage)
     cost: float = 0.0
@@ -97,6 +101,8 @@ class ToolBatch:
             for tool in self._settings.tools.values()
             if tool.max_concurrency is not None
         }
+        for call in self._calls.values():
+            call.begun_before = self._placeholder(call).outcome == "interrupted"
         with self._services.control.interruptible():
             for together in self._groups():
                 async with open_task_group() as tasks:
@@ -122,8 +128,15 @@ class ToolBatch:
             if not call.ended:
                 if (withdrawn := call.reports.withdraw()) is not None:
                     publish(withdrawn)
+                self._note_nowait(outcome)
                 publish(self._end_of(call, outcome.result))
         return outcomes
+
+    def _note_nowait(self, outcome: ToolOutcome) -> None:
+        try:
+            self._parts.note(CallEnded(outcome.result, outcome.terminate))
+        except Exception:  # noqa: BLE001 - the run ends already, and the session is behind by this result
+            self._services.publisher.cut()
 
     def _outcomes(self) -> Sequence[ToolOutcome]:
         transcript = self._parts.transcript
@@ -157,7 +170,7 @@ class ToolBatch:
         call.tasks = tasks
         try:
             with within(call.scope):
-                if not self._must_stop():
+                if not self._must_stop() and self._may_begin(call):
                     result = await self._result(call)
                     message = self._message(call, result)
                     if (fault := unkeepable(message)) is None:
@@ -174,12 +187,14 @@ class ToolBatch:
         """Record an answer; from here on nothing can take it back."""
         self._parts.transcript.resolve(result)
         call.answer = ToolOutcome(result, terminate, call.usage, call.cost)
+        self._parts.note(CallEnded(result, terminate))
 
     async def _end(self, call: _Call) -> None:
         if call.ended or call.answer is None or not call.clock.is_started:
             return
         self._services.live.tool_scopes.pop(call.call.id, None)
         call.reports.close()
+        await self._parts.flushed()
         await call.reports.delivered()
         if (withdrawn := call.reports.withdraw()) is not None:
             await self._services.publisher.publish(withdrawn)
@@ -195,7 +210,7 @@ class ToolBatch:
 
     def _unanswered(self, call: _Call) -> ToolResultMessage:
         """The result of a call that was kept from starting, or interrupted."""
-        placeholder = self._parts.transcript.result(call.call.id)
+        placeholder = self._placeholder(call)
         if placeholder.outcome == "interrupted":
             return evolve(placeholder, timestamp=self._parts.now())
         return self._message(call, self._skipped())
@@ -210,7 +225,7 @@ class ToolBatch:
 
     def _message(self, call: _Call, result: ToolResult) -> ToolResultMessage:
         """Make the result into the message that takes the call's place in the transcript."""
-        placeholder = self._parts.transcript.result(call.call.id)
+        placeholder = self._placeholder(call)
         return ToolResultMessage(
             placeholder.call_id,
             placeholder.name,
@@ -220,6 +235,14 @@ class ToolBatch:
             id=placeholder.id,
             timestamp=self._parts.now(),
         )
+
+    def _placeholder(self, call: _Call) -> ToolResultMessage:
+        return self._parts.transcript.result(call.call.id)
+
+    def _may_begin(self, call: _Call) -> bool:
+        """Whether a call may run: one that an earlier run has begun only where a second time changes nothing."""
+        tool = self._settings.tools.get(call.call.name)
+        return not call.begun_before or (tool is not None and tool.idempotent)
 
     # One call, from the hooks inwards.
 
@@ -270,6 +293,7 @@ class ToolBatch:
         """Run the tool within its deadline, if it is not too late; from here on it counts as begun."""
         if self._must_stop():
             return self._skipped()
+        await self._parts.noted(CallBegun(invocation.call.id))
         self._parts.transcript.begin(invocation.call.id)
         deadline = anyio.CancelScope()
         holdup = self._holdup(invocation.call, deadline)
@@ -314,15 +338,20 @@ class ToolBatch:
         # Not returned by the thread itself: trio takes nothing from a thread that is to be awaited.
         returned: list[object] = []
         work = partial(
-            _in_thread, partial(tool.function, **arguments), tool.name, returned, given_up
+            in_thread, partial(tool.function, **arguments), tool.name, returned, given_up
         )
         try:
             await run_in_thread(work, limiter=self._services.threads)
         except anyio.get_cancelled_exc_class():
             given_up.append(True)
-            _close(returned)
+            close_unawaited(returned)
             raise
         return returned[0]
+
+    async def _report(self, call: _Call, event: CallEvent) -> None:
+        if isinstance(event, ApprovalRequested) and call.answer is None:
+            await self._parts.noted(CallAsked(event.call_id, event.name, event.arguments))
+        await call.reports.report(event)
 
     def _tool_context(self, call: _Call) -> ToolContext[Any]:
         def spend(usage: Usage, cost: float) -> None:
@@ -341,7 +370,7 @@ class ToolBatch:
             limits=self._parts.ledger.limits(),
             spent=self._parts.ledger.spent,
             price=self._settings.price,
-            report=call.reports.report,
+            report=partial(self._report, call),
             spend=spend,
             order=call.order,
             clock=call.clock,
@@ -355,33 +384,6 @@ def _around(hook: Hook, proceed: ProceedTool) -> ProceedTool:
         return as_tool_result(await call_hook(hook, invocation, proceed))
 
     return wrapped
-
-
-def _in_thread(
-    function: Callable[[], object], name: str, returned: list[object], given_up: Sequence[bool]
-) -> None:
-    try:
-        returned.append(function())
-    except SystemExit as error:
-        # Raised in the event loop it would end the program; here it says that the function has no result.
-        raise RuntimeError(f"{name} called sys.exit({error.code!r})") from error
-    except BaseExceptionGroup as group:
-        # A function that runs an event loop of its own may raise the same in a group.
-        exits, rest = group.split(SystemExit)
-        if exits is None or not isinstance(rest, ExceptionGroup | None):
-            raise
-        raise RuntimeError(f"{name} called sys.exit") from group
-    finally:
-        if given_up:
-            _log.warning("%s came back after it was given up; its result is discarded", name)
-            _close(returned)
-
-
-def _close(returned: Sequence[object]) -> None:
-    """Close a coroutine that nobody will await any more."""
-    for one in returned:
-        if inspect.iscoroutine(one):
-            one.close()
 
 
 def _failed(text: str, outcome: Outcome = "error") -> ToolResult:

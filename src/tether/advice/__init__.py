@@ -15,10 +15,14 @@ from tether.advice.compaction import compact
 from tether.advice.rate_limit import rate_limit
 from tether.advice.redaction import redaction
 from tether.advice.response_cache import response_cache
+from tether.advice.rules import Rule, Rules, approval_by_rules
 from tether.advice.time_limit import time_limit
 
 __all__ = (
+    "Rule",
+    "Rules",
     "approval_by_person",
+    "approval_by_rules",
     "audit",
     "compact",
     "rate_limit",

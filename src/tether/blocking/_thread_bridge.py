@@ -297,14 +297,16 @@ class Portal:
                 tasks.start_soon(self._read_requests, heard, left, tasks.cancel_scope)
                 async with manager as entered:
                     self._entered = True
-                    try:
-                        async with anyio.create_task_group() as self._calls:
+                    async with anyio.create_task_group() as calls:
+                        self._calls = calls
+                        try:
                             self.entering.put(_Returned(entered))
                             await left.wait()
-                            self._calls.cancel_scope.cancel()
-                    finally:
-                        # The context may be left by itself, as a run is whose caller was given up.
-                        self._calls = None
+                        finally:
+                            # The context may be left by itself, as a run is whose caller was given up. What is asked
+                            # for from now on is refused: a task group that has no tasks any more takes no new one.
+                            self._calls = None
+                        calls.cancel_scope.cancel()
                     error = None if self._leaving is None else self._leaving.error
                     if error is not None:
                         raise error
@@ -348,6 +350,8 @@ class Portal:
                 if isawaitable(value):
                     value = await value
             except anyio.get_cancelled_exc_class():
+                # The context has left itself; or the call was cancelled, and nobody waits for it.
+                self._answer(call, _Raised(_left()))
                 raise
             except BaseException as error:  # noqa: BLE001 - handed on to the thread that waits
                 self._answer(call, _Raised(error))

@@ -1,21 +1,26 @@
 """`tether acp`: the agent of the terminal, for an editor that starts it."""
 
-import argparse
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final, Literal
+from types import SimpleNamespace
+from typing import Any, Final, Literal
 
 from attrs import frozen
 
 from tether import Agent, Commands, known_models
 from tether.acp import serve_stdio
-from tether.cli.arguments import add_agent_options
-from tether.cli.assembly import agent_of_conversation, chosen_model, extend, new_agent
+from tether.cli.assembly import (
+    agent_of_conversation,
+    chosen_model,
+    load,
+    new_app,
+    say_untrusted,
+)
+from tether.cli.command_line import command, read
 from tether.cli.extensions import App
+from tether.cli.options import agent_options, approve, no_init
 from tether.cli.session_files import session_folder
-from tether.cli.slash_commands import slash_commands
-from tether.cli.streams import warn
 from tether.host import Conversation, FolderStore
 
 __all__ = ()
@@ -31,9 +36,26 @@ _MOST_MODELS: Final = 50
 class AcpArguments:
     """One call of `tether acp`."""
 
-    template: Agent
+    app: App
+    learns: bool
     approve: Literal["changes", "all", "none"]
     backend: str
+
+
+@command("acp", epilog=_EXAMPLES)
+@agent_options
+@approve
+@no_init
+def acp(**given: Any) -> AcpArguments:
+    """Serve the agent to an editor, by the Agent Client Protocol."""
+    options = SimpleNamespace(**given)
+    app = new_app(system=options.system, max_turns=options.max_turns, session=None)
+    if not options.no_init:
+        load(app, _is_trusted)
+    app.agent.model = chosen_model(app, model=options.model, base_url=options.base_url, path=None)
+    return AcpArguments(
+        app=app, learns=not options.no_init, approve=options.approve, backend=options.backend
+    )
 
 
 def parse(words: Sequence[str]) -> AcpArguments:
@@ -43,19 +65,12 @@ def parse(words: Sequence[str]) -> AcpArguments:
         UsageError: something cannot be.
         SystemExit: with code 2 for wrong usage, with 0 for `--help`.
     """
-    options = _parser().parse_args(words)
-    app = App(
-        new_agent(system=options.system, max_turns=options.max_turns, session=None),
-        slash_commands(),
-    )
-    if not options.no_init:
-        extend(app, _is_trusted)
-    app.agent.model = chosen_model(app, model=options.model, base_url=options.base_url, path=None)
-    return AcpArguments(template=app.agent, approve=options.approve, backend=options.backend)
+    made: AcpArguments = read(acp, words)
+    return made
 
 
-def _is_trusted(init: Path) -> bool:
-    warn(f"{init} is not trusted yet and was not run; start tether at a terminal to decide")
+def _is_trusted(files: Sequence[Path]) -> bool:
+    say_untrusted(files)
     return False
 
 
@@ -66,9 +81,9 @@ async def run(arguments: AcpArguments) -> int:
         Cancels all runs, waits until they have cleaned up, and passes on.
     """
     await serve_stdio(
-        partial(agent_of_conversation, arguments.template, arguments.approve),
+        partial(agent_of_conversation, arguments.app, arguments.approve, learns=arguments.learns),
         store=lambda folder: FolderStore(session_folder(folder)),
-        models=_models(arguments.template),
+        models=_models(arguments.app.agent),
         commands=_commands(),
     )
     return 0
@@ -109,22 +124,3 @@ def _models(agent: Agent) -> Sequence[str]:
     provider, _, name = agent.model.name.partition(":")
     names = known_models(provider) if name else ()
     return [f"{provider}:{one}" for one in names[:_MOST_MODELS]]
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="tether acp",
-        description="Serve the agent to an editor, by the Agent Client Protocol.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add_agent_options(parser)
-    add(
-        "--approve",
-        choices=("changes", "all", "none"),
-        default="changes",
-        help="which calls of tools the editor asks about; those that may change something by default",
-    )
-    add("--no-init", action="store_true", help="load no init file and no extensions")
-    return parser

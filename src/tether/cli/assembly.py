@@ -2,20 +2,37 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tether import Agent, Limits, Model, Session, Tool
 from tether.advice import compact
-from tether.approvals import approval
+from tether.cli.changes.recording import recording
+from tether.cli.changes.snapshots import Snapshots
+from tether.cli.context.commands import add_commands
+from tether.cli.context.gathering import files_of_project, gather
+from tether.cli.context.joining import join, shortened
+from tether.cli.context.system import SystemPrompt
 from tether.cli.default_model import chosen_address, default_model, held_with
-from tether.cli.door import BOLD, YELLOW, styled, visible
-from tether.cli.extensions import App, configuration_folder, load_extensions
+from tether.cli.door import BOLD, YELLOW, styled
+from tether.cli.extensions import (
+    App,
+    configuration_folder,
+    listed,
+    load_extensions,
+    untrusted_files,
+)
 from tether.cli.keyboard import forget_typed
-from tether.cli.permission import Ask, is_asked_about, permission
+from tether.cli.permission.asking import Ask, guarded, is_asked_about, permission
+from tether.cli.permission.kept_rules import KeptRules
+from tether.cli.permission.modes import Mode, Modes
+from tether.cli.permission.policy import Policy
+from tether.cli.question import at_terminal, is_yes
+from tether.cli.session_files import changes_folder
+from tether.cli.slash_commands import slash_commands
 from tether.cli.streams import warn
-from tether.toolbox import coding_tools
+from tether.toolbox import coding_tools, fetch_tool, todo_tool
 
 if TYPE_CHECKING:
     from tether.host import Conversation
@@ -26,42 +43,101 @@ INNERMOST: Final = 1000
 """The depth of a hook that sees calls as all others have left them."""
 
 
+def new_app(
+    *,
+    system: str | None,
+    append_system: str | None = None,
+    max_turns: int | None,
+    session: Session | None,
+) -> App:
+    """Make what the command works with: its agent, which asks nobody, and the slash commands.
+
+    Args:
+        system: the system prompt in place of the command's own.
+        append_system: a text behind the system prompt.
+        max_turns: how many requests to the model a run may make.
+        session: where the conversation is kept.
+    """
+    prompt = SystemPrompt(replace=system, append=append_system)
+    agent = new_agent(system=prompt.in_folder(Path.cwd()), max_turns=max_turns, session=session)
+    return App(agent, slash_commands(), system=prompt)
+
+
 def new_agent(*, system: str | None, max_turns: int | None, session: Session | None) -> Agent:
     """Make the command's agent, which has the tools for code and asks nobody."""
     return Agent(
         "offline",
         system=system,
-        tools=coding_tools("."),
+        tools=[*coding_tools("."), todo_tool(), fetch_tool()],
         limits=Limits(turns=max_turns),
         session=session,
         transform_context=compact(),
     )
 
 
-def add_permission(agent: Agent, ask: Ask | None) -> None:
-    """Have an agent ask before a tool may destroy something; None denies it."""
-    agent.hooks.add("around_tool", permission(is_asked_about, ask), depth=INNERMOST)
+def add_permission(agent: Agent, ask: Ask | None, policy: Policy) -> None:
+    """Have an agent ask before a tool may destroy something, as far as the policy says; None denies it."""
+    agent.hooks.add("around_tool", permission(is_asked_about, ask, policy), depth=INNERMOST)
+
+
+def add_recording(agent: Agent, session: Path | None) -> Snapshots:
+    """Have an agent take note of what it changes in files; return where that is noted.
+
+    Args:
+        agent: the agent.
+        session: the file of its session, which the notes outlive the process with.
+    """
+    snapshots = Snapshots(None if session is None else changes_folder(session))
+    agent.hooks.add("around_tool", recording(agent, snapshots), depth=INNERMOST + 1)
+    return snapshots
+
+
+def policy_of(mode: Mode, project: Path) -> Policy:
+    """Make the policy for a folder: a mode, and the rules that the person keeps.
+
+    Raises:
+        UsageError: the rules cannot be read.
+    """
+    return Policy(Modes(mode), KeptRules.read(configuration_folder(), project))
 
 
 def agent_of_conversation(
-    template: Agent, approve: str, conversation: "Conversation", folder: Path
+    app: App, approve: str, conversation: "Conversation", folder: Path, *, learns: bool = True
 ) -> Agent:
     """Make the agent of a conversation in a host: like that of the terminal, with tools of its own.
 
     Args:
-        template: the agent of the terminal.
+        app: what the command works with: its agent has what extensions add, and nothing of a folder.
         approve: which calls wait for an answer in the host: `changes`, `all` or `none`.
         conversation: the conversation.
         folder: what the tools are confined to.
+        learns: whether it is given what the folder and the person bring; what the folder does only where a person has
+            allowed it at a terminal.
     """
     own = {tool.name: tool for tool in coding_tools(folder)}
+    template, folder = app.agent, folder.resolve()
     agent = template.copy(
-        tools=[own.get(tool.name, tool) if _is_ours(tool) else tool for tool in template.tools]
+        system=app.system_in(folder),
+        tools=[own.get(tool.name, tool) if _is_ours(tool) else tool for tool in template.tools],
     )
-    if approve != "none":
-        asked = is_asked_about if approve == "changes" else None
-        agent.hooks.add("around_tool", approval(conversation.approve, tools=asked), depth=INNERMOST)
+    policy = policy_of(Mode.ALL if approve == "none" else Mode.ASK, folder)
+    asked = None if approve == "all" else is_asked_about
+    if approve != "none" or policy.rules.all.rules:
+        by_person = guarded(asked, conversation.approve, policy)
+        agent.hooks.add("around_tool", by_person, depth=INNERMOST)
+    if learns:
+        _learn(App(agent, models=app.models, trusted=app.trusted, base_url=app.base_url), folder)
     return agent
+
+
+def _learn(app: App, folder: Path) -> None:
+    """Give an agent what is in a folder and in the person's own, as far as it is allowed."""
+    configuration = configuration_folder()
+    asked = untrusted_files(app, folder=configuration, project=folder)
+    if asked:
+        say_untrusted(asked)
+    allowed = not asked and bool(files_of_project(folder, configuration))
+    join(app, gather(folder, configuration, of_project=allowed), configuration)
 
 
 def _is_ours(tool: Tool) -> bool:
@@ -69,34 +145,54 @@ def _is_ours(tool: Tool) -> bool:
     return tool.function.__module__.startswith("tether.toolbox.")
 
 
-def extend(app: App, ask: Callable[[Path], bool]) -> None:
-    """Load the extensions of the user and of this folder; `ask` says which of the latter may run."""
-    load_extensions(app, folder=configuration_folder(), project=Path.cwd(), ask=ask, tell=warn)
+def load(app: App, ask: Callable[[Sequence[Path]], bool]) -> bool:
+    """Load the extensions of the user and of this folder.
+
+    Args:
+        app: what they extend.
+        ask: says whether the files of this folder may be used.
+
+    Returns:
+        Whether they may; False where it brings none.
+    """
+    folder, project = configuration_folder(), Path.cwd()
+    return load_extensions(app, folder=folder, project=project, ask=ask, tell=warn)
 
 
-def is_trusted(init: Path) -> bool:
-    """Ask at the terminal whether an init file may run; where there is none, it may not."""
+def extend(app: App, ask: Callable[[Sequence[Path]], bool]) -> None:
+    """Load extensions, and all that the user and this folder bring for the agent; see `load`."""
+    allowed = load(app, ask)
+    configuration = configuration_folder()
+    join(app, gather(Path.cwd(), configuration, of_project=allowed), configuration)
+    add_commands(app)
+    if app.context is not None:
+        for problem in shortened(app.context.problems):
+            warn(problem)
+
+
+def is_trusted(files: Sequence[Path]) -> bool:
+    """Ask at the terminal whether the files of a project may be used; where there is none, they may not."""
     if not at_terminal():
-        warn(f"{init} is not trusted yet and was not run; start tether at a terminal to decide")
+        say_untrusted(files)
         return False
     forget_typed()
-    print(styled(trust_question(init), BOLD, YELLOW), end="", file=sys.stderr, flush=True)
+    print(styled(trust_question(files), BOLD, YELLOW), end="", file=sys.stderr, flush=True)
     return is_yes(sys.stdin.readline())
 
 
-def trust_question(init: Path) -> str:
-    """Write the question whether an init file may run."""
-    return f"{visible(str(init))} extends tether in this folder. Run it, now and later? [y/N] "
+def say_untrusted(files: Sequence[Path]) -> None:
+    """Say that files are not used, since nobody has allowed it."""
+    names = listed(files, Path.cwd())
+    which = f"{names} is" if len(files) == 1 else f"{names} are"
+    used = "was" if len(files) == 1 else "were"
+    warn(f"{which} not trusted yet and {used} not used; start tether at a terminal to decide")
 
 
-def is_yes(answer: str) -> bool:
-    """Say whether an answer is yes."""
-    return answer.strip().lower() in {"y", "yes"}
-
-
-def at_terminal() -> bool:
-    """Say whether there is a person to ask."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
+def trust_question(files: Sequence[Path]) -> str:
+    """Write the question whether the files of a project may be used: which run, and which the agent reads."""
+    names = listed(files, Path.cwd())
+    runs = " (Python files run at once)" if any(file.suffix == ".py" for file in files) else ""
+    return f"This folder brings {names} for the agent{runs}. Use this, now and later? [y/N] "
 
 
 def chosen_model(

@@ -3,16 +3,16 @@
 It knows no terminal: what a person does comes as a stream of inputs, a display shows what happens in a run, and `tell`
 prints the rest. Commands are functions in a registry like any others; see `tether.cli.slash_commands`.
 
-What Ctrl-C does depends on the state of the conversation:
+What Esc and Ctrl-C do depends on the state of the conversation:
 
-    state         a run starts   the run ends   Ctrl-C                                  any other input
-    idle          running        -              leave?, and says so                     idle
-    leave?        running        -              left                                    idle
-    running       -              idle           interrupted: what is in flight stops    running
-    interrupted   -              idle           interrupted: the run is aborted         interrupted
-    left          -              left           left                                    left
+    state         a run starts   the run ends   Esc                        Ctrl-C                 any other input
+    idle          running        -              -                          leave?, and says so    idle
+    leave?        running        -              idle                       left                   idle
+    running       -              idle           what is in flight stops    stopping: aborts it    running
+    stopping      -              leave?         -                          left                   stopping
+    left          -              left           left                       left                   left
 
-A command that is under way takes Ctrl-C before any of these, and a question to the person takes the line that was typed
+A command that is under way takes both before any of these, and a question to the person takes the line that was typed
 while it was on the screen.
 """
 
@@ -22,52 +22,30 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Sequen
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
-from attrs import define, field, frozen
+from attrs import define, evolve, field
 
-from tether import Agent, Run, TetherError, UsageError, UserMessage
+from tether import Agent, Run, TetherError, Text, UsageError, UserMessage
 from tether.cli.attachments import message_with_files
-from tether.cli.display import Display
+from tether.cli.changes.snapshots import Snapshots
+from tether.cli.display import Display, Waiting, said_line
 from tether.cli.extensions import App
+from tether.cli.input.kinds import Closed, Escaped, Input, Interrupted, Pressed, Typed
+from tether.cli.input.lines import own_line
 from tether.cli.mcp_servers import prompt_names, prompted, references_in, resources_read
+from tether.cli.permission.kept_rules import KeptRules
+from tether.cli.permission.modes import Modes
 from tether.cli.question import Question, as_question
 
-__all__ = ("Closed", "Conversation", "Input", "Interrupted", "Pressed", "State", "Typed")
+WHEN_STEERED: Final = "the agent reads it after this step"
+WHEN_FINISHED: Final = "the agent reads it when it has finished"
+WITH_THE_NEXT: Final = "the agent reads it with what you say next"
 
-
-@frozen
-class Typed:
-    """A person has typed a line: a request, a command behind a slash, or the answer to a question."""
-
-    text: str
-    queued: bool = False
-    """Whether the agent gets it only when it has finished."""
-    answers: Question | None = None
-    """The question that was on the screen when the line was ended: no other line answers it."""
-
-
-@frozen
-class Interrupted:
-    """A person has pressed Ctrl-C."""
-
-
-@frozen
-class Pressed:
-    """A person has pressed a key that an extension has bound."""
-
-    key: str
-
-
-@frozen
-class Closed:
-    """A person has closed their end."""
-
-
-Input: TypeAlias = Typed | Interrupted | Pressed | Closed
+__all__ = ("Closed", "Conversation", "Escaped", "Input", "Interrupted", "Pressed", "State", "Typed")
 
 
 class State(Enum):
@@ -76,7 +54,7 @@ class State(Enum):
     IDLE = "idle"
     CONFIRMING = "leave?"
     RUNNING = "running"
-    INTERRUPTED = "interrupted"
+    STOPPING = "stopping"
     LEFT = "left"
 
 
@@ -91,6 +69,9 @@ class Conversation:
         reload: loads extensions again.
         session_path: the file of the session, if there is one.
         draw_question: shows a question where the next line is typed, or takes it away; without it, `tell` prints it.
+        mode: how much the agent may do without a question.
+        rules: the rules that the person keeps about that.
+        changes: what the agent has changed in files.
     """
 
     app: App
@@ -99,8 +80,17 @@ class Conversation:
     reload: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint
     session_path: Path | None = None
     draw_question: Callable[[Question | None], None] | None = None
+    mode: Modes = field(factory=Modes)
+    rules: KeptRules = field(factory=KeptRules)
+    changes: Snapshots = field(factory=Snapshots)
+    draws_waiting: bool = field(default=False, init=False)
+    """Whether what waits for the agent is drawn, so that it need not be told."""
+    goes_on: bool = field(default=False, init=False)
+    """Whether a run begins by itself: with the calls that a process has left open."""
     run: Run | None = field(default=None, init=False)
     """The run that is going on."""
+    _heard: list[Text] = field(factory=list, init=False)
+    """What the agent reads with the next message."""
     names: dict[str, Any] = field(factory=dict, init=False)
     """The variables of /eval."""
     _state: State = field(default=State.IDLE, init=False)
@@ -123,12 +113,12 @@ class Conversation:
 
     @property
     def busy(self) -> bool:
-        """Whether Ctrl-C would interrupt anything."""
+        """Whether Esc or Ctrl-C would stop anything."""
         return self._is_running or self._command is not None
 
     @property
     def _is_running(self) -> bool:
-        return self._state in {State.RUNNING, State.INTERRUPTED}
+        return self._state in {State.RUNNING, State.STOPPING}
 
     def leave(self) -> None:
         """End the conversation. A run that is still going on is cancelled."""
@@ -148,6 +138,8 @@ class Conversation:
         with later, waiting:
             async with self.agent.opened(), anyio.create_task_group() as self._tasks:
                 self._tasks.start_soon(self._take_all, waiting)
+                if self.goes_on:
+                    self.start(None)
                 async for one in inputs:
                     if not self._taken_at_once(one):
                         await later.send(one)
@@ -164,7 +156,7 @@ class Conversation:
 
     def _taken_at_once(self, one: Input) -> bool:
         match one:
-            case Interrupted() if self._command is not None:
+            case Interrupted() | Escaped() if self._command is not None:
                 self._command.cancel()
             case Typed(text, answers=Question() as asked):
                 self._answer(asked, text.strip())
@@ -183,6 +175,8 @@ class Conversation:
         if isinstance(one, Interrupted):
             self._interrupt()
             return
+        if isinstance(one, Escaped) and self._state is State.RUNNING and self.run is not None:
+            self.run.interrupt()
         if self._state is State.CONFIRMING:
             self._state = State.IDLE
         match one:
@@ -190,19 +184,25 @@ class Conversation:
                 self.leave()
             case Pressed(key):
                 await self._call(self.app.keys[key], self)
-            case Typed(text) if not text.strip():
+            case Typed(text, queued) if text.strip():
+                await self._take_line(text, queued=queued)
+            case _:
                 pass
-            case Typed(text, queued) if text.startswith("/"):
-                if (prompt := self.app.prompted(text[1:])) is not None:
-                    self.say(prompt, queued=queued)
-                elif self.app.servers and text[1:].split()[0] in prompt_names(self.app.servers):
-                    await self._call(self._say_prompt, text[1:], queued)
-                else:
-                    await self._call(self.app.commands.run, text[1:], self)
-            case Typed(text, queued) if references := references_in(text, self.app.servers):
-                await self._call(self._say_with_resources, text, queued, references)
-            case Typed(text, queued):
-                self.say(text, queued=queued)
+
+    async def _take_line(self, text: str, *, queued: bool) -> None:
+        if text.startswith("/"):
+            if (prompt := self.app.prompted(text[1:])) is not None:
+                self.say(prompt, queued=queued)
+            elif self.app.servers and text[1:].split()[0] in prompt_names(self.app.servers):
+                await self._call(self._say_prompt, text[1:], queued)
+            else:
+                await self._call(self.app.commands.run, text[1:], self)
+        elif (own := own_line(self, text)) is not None:
+            await self._call(own)
+        elif references := references_in(text, self.app.servers):
+            await self._call(self._say_with_resources, text, queued, references)
+        else:
+            self.say(text, queued=queued)
 
     def _interrupt(self) -> None:
         match self._state:
@@ -212,10 +212,10 @@ class Conversation:
             case State.CONFIRMING:
                 self.leave()
             case State.RUNNING if self.run is not None:
-                self._state = State.INTERRUPTED
-                self.run.interrupt()
-            case State.INTERRUPTED if self.run is not None:
+                self._state = State.STOPPING
                 self.run.abort()
+            case State.STOPPING:
+                self.leave()
             case _:  # a run that has not begun yet, or the end
                 pass
 
@@ -245,15 +245,47 @@ class Conversation:
             )
             self._say(UserMessage([*message.content, *read]), queued=queued)
 
+    def say_message(self, message: UserMessage) -> None:
+        """Say a message to the agent as it is, without attaching anything; see `say`."""
+        self._say(message, queued=False)
+
+    def hear(self, text: str) -> None:
+        """Have the agent read a text with what the person says next."""
+        self._heard.append(Text(text))
+
+    def with_heard(self, message: UserMessage) -> UserMessage:
+        """Add to a message what the agent is to read with it."""
+        heard, self._heard = self._heard, []
+        return evolve(message, content=(*message.content, *heard)) if heard else message
+
     def _say(self, message: UserMessage, *, queued: bool) -> None:
+        message = self.with_heard(message)
         if not self._is_running:
             self.start(message)
         elif queued:
             self.agent.follow_up(message)
-            self.tell("(queued until the agent has finished)")
+            self._tell_waiting(WHEN_FINISHED)
         else:
             self.agent.steer(message)
-            self.tell("(the agent reads this at its next step)")
+            self._tell_waiting(WHEN_STEERED)
+
+    def _tell_waiting(self, when: str) -> None:
+        if not self.draws_waiting:
+            self.tell(f"(queued: {when})")
+
+    def waiting(self) -> Sequence[Waiting]:
+        """Return what the person has said and the agent has not heard yet. It may be called from any thread."""
+        state = self.agent.state
+        steered = WHEN_STEERED if self._is_running else WITH_THE_NEXT
+        finished = WHEN_FINISHED if self._is_running else WITH_THE_NEXT
+        return [
+            *(Waiting(said_line(m), steered) for m in state.steering if isinstance(m, UserMessage)),
+            *(
+                Waiting(said_line(m), finished)
+                for m in state.follow_ups
+                if isinstance(m, UserMessage)
+            ),
+        ]
 
     async def ask(self, question: str | Question) -> str:
         """Ask the person something; the next line that they type is the answer.
@@ -309,9 +341,16 @@ class Conversation:
                         self.display.show(event)
         finally:
             self.run = None
-            if self._is_running:
-                self._state = State.IDLE
+            self._end_running()
             self.display.stop()
+
+    def _end_running(self) -> None:
+        if self._state is State.STOPPING:
+            self._state = (
+                State.CONFIRMING
+            )  # the second Ctrl-C leaves, however quickly a run has stopped
+        elif self._state is State.RUNNING:
+            self._state = State.IDLE
 
     async def _call(self, function: Callable[..., Any], *arguments: object) -> None:
         """Call a command's or a key's function, and tell the person what it returns."""

@@ -3,26 +3,31 @@
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
-from attrs import Factory, define, field
+from attrs import Factory, define, field, frozen
 
 from tether import (
     AgentEnd,
     AgentStart,
     ApprovalAnswered,
     ApprovalRequested,
+    AssistantMessage,
     Event,
     MessageEnd,
     MessageUpdate,
     ModelRetry,
+    Text,
     TextDelta,
     ThinkingDelta,
     ToolExecutionEnd,
     ToolExecutionStart,
     ToolExecutionUpdate,
     Usage,
+    UserMessage,
     to_json,
 )
-from tether.cli.door import DIM, Door, as_door, styled
+from tether.cli.changes.drawing import drawn_change
+from tether.cli.door import DIM, Door, as_door, joined, styled
+from tether.toolbox.todo import items_in
 
 __all__ = ()
 
@@ -39,6 +44,14 @@ class Display(Protocol):
     def stop(self) -> None:
         """End the display of a run; also called where its last event did not come."""
         ...
+
+
+@frozen
+class Waiting:
+    """What a person has said to an agent that works, and when it will be heard."""
+
+    text: str
+    when: str
 
 
 @define
@@ -106,12 +119,18 @@ class Screen:
             case MessageEnd(message) if message.role == "assistant":
                 self._turns = None if self._turns is None else self._turns + 1
                 self._end_lines()
+                if (why := reply_end_line(message)) is not None:
+                    self._line(why)
             case ToolExecutionStart(call_id, name, arguments):
                 self._calls[call_id] = call_line(name, arguments)
             case ToolExecutionUpdate():
                 self._update(event)
             case ToolExecutionEnd(call_id):
-                self._line(result_line(self._calls.pop(call_id), event))
+                self._line(
+                    "\n".join([result_line(self._calls.pop(call_id), event), *todo_lines(event)])
+                )
+                for line in drawn_change(event):
+                    self._write(self.notes, joined([line, "\n"]))
             case ModelRetry():
                 self._line(retry_line(event))
             case AgentEnd():
@@ -178,6 +197,30 @@ def result_line(call: str, end: ToolExecutionEnd) -> str:
     return f"{'!' if result.is_error else '*'} {call} {end.duration:.2f} s{outcome}"
 
 
+def todo_lines(end: ToolExecutionEnd) -> Sequence[str]:
+    """Write the list of what is to be done, where that is what a call was about."""
+    items = items_in(end.result.details) if end.name == "todo" else None
+    return [f"  {item.line}" for item in items or ()]
+
+
+def said_line(message: UserMessage) -> str:
+    """Write what a person said as it stands on the screen, without what was attached to it."""
+    first = message.content[0] if message.content else None
+    text = first.text if isinstance(first, Text) else f"[{getattr(first, 'type', 'nothing')}]"
+    return "> " + text.replace("\n", "\n  ")
+
+
+def reply_end_line(reply: AssistantMessage) -> str | None:
+    """Write that a reply was cut off, in a line; None for one that ended by itself, or with an error."""
+    match reply.stop_reason:
+        case "aborted":
+            return "! the reply was cut off"
+        case "length":
+            return "! the reply has reached its limit of tokens"
+        case _:
+            return None
+
+
 def retry_line(retry: ModelRetry) -> str:
     """Write why the model is asked again, in a line."""
     return f"! attempt {retry.attempt} failed: {brief(retry.error.message)}; next one in {retry.delay:.0f} s"
@@ -187,8 +230,8 @@ def end_line(end: AgentEnd, turns: int | None) -> str:
     """Write how a run ended, in a line; without its turns where they are not known."""
     why = {
         "limit": f"; stopped at the limit of {end.limit}",
-        "length": "; stopped: too long",
-        "aborted": "; aborted",
+        "length": "; stopped: replies reached their limit of tokens",
+        "aborted": "; stopped",
     }
     counted = "" if turns is None else f"{turns} turn{'s' if turns != 1 else ''}, "
     return f"- {counted}{_tokens(end.usage)}{why.get(end.stop_reason, '')}"

@@ -25,6 +25,7 @@ REVERSE: Final = "\x1b[7m"
 RED: Final = "\x1b[31m"
 GREEN: Final = "\x1b[32m"
 YELLOW: Final = "\x1b[33m"
+MAGENTA: Final = "\x1b[35m"
 PLAIN: Final = "\x1b[0m"
 
 # ECMA-48, 5.3 and 5.4: control sequences, strings up to their end, and the short ones; with 7 bits, and with 8.

@@ -7,6 +7,7 @@ person does comes from there as a stream of inputs. The agent may run on either 
 import contextlib
 import errno
 import os
+import shutil
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -16,34 +17,59 @@ from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 from anyio.abc import ObjectReceiveStream
 from attrs import define, field
 
-from tether.cli.conversation import Closed, Conversation, Input, Interrupted, Pressed, State, Typed
+from tether.cli.conversation import (
+    Closed,
+    Conversation,
+    Escaped,
+    Input,
+    Interrupted,
+    Pressed,
+    State,
+    Typed,
+)
 from tether.cli.door import Door, as_door, printable
-from tether.cli.keyboard import keyboard, lend
+from tether.cli.input.clipboard import PastedPictures, bind_pasting
+from tether.cli.input.trees import attached_names, last_word
+from tether.cli.keyboard import LONE_ESCAPE, keyboard, lend
 from tether.cli.live import Live
 from tether.cli.mcp_servers import prompt_names, resource_names
 from tether.cli.prompt import Prompt
+from tether.cli.screen.theme import PLAIN_THEME, first_theme, forced_theme, theme_for
 from tether.cli.session_files import make_private, make_private_folder, open_private
 from tether.cli.status import Status
 from tether.cli.terminal import Send, from_thread
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
+    from prompt_toolkit.buffer import Buffer
     from prompt_toolkit.input import Input as PromptInput
     from prompt_toolkit.key_binding import KeyBindings
     from prompt_toolkit.layout.processors import Processor
+    from prompt_toolkit.styles import BaseStyle
 
 __all__ = ()
 
 _SECONDS_BETWEEN_DRAWINGS: Final = 0.05
 _SECONDS_BETWEEN_TICKS: Final = 0.25
+_SECONDS_AFTER_ESCAPE: Final = 0.1
+"""Esc alone, or the beginning of another key: which, is known after this time."""
+_ASK_FOR_BACKGROUND: Final = "\x1b]11;?\x1b\\"
+"""OSC 11 of xterm. A terminal that does not know it answers nothing; the Linux console would print some of it."""
+_NOT_FOR_THE_AGENT: Final = ("/", "!", "#")
+"""How lines begin that are for the command; all others are shown where the agent reads them."""
 
 KEYS: Final[Mapping[str, str]] = {
-    "enter": "Send the line. If the agent is working, it reads the line at its next step.",
-    "c-q": "Queue the line until the agent has finished.",
+    "enter": "Send the line. If the agent is working, it reads the line after this step.",
+    "c-q": "Queue the line: the agent reads it when it has finished.",
     "escape enter": "Start a new line.",
-    "c-c": "Interrupt the reply or the tools; again: end the run. With nothing running: clear the line, or leave.",
+    "escape": "Cut off the reply, the tools or the command that is in flight; the line stays.",
+    "c-c": "Stop the run; again: leave. With nothing running: clear the line, or leave.",
+    "c-z": "Suspend tether; `fg` in the shell goes on.",
+    "c-o": "Show the whole output of the last tool.",
     "c-d": "Leave, if the line is empty.",
-    "tab": "Complete a command, a model, an id, or a file after an @.",
+    "tab": "Complete a command, a model, an id, or a file or folder after an @, also by some of its letters.",
+    "c-v": "Attach the picture that is in the clipboard.",
+    "s-tab": "Switch to the next mode: how much the agent may do without a question.",
     "c-r": "Search earlier lines.",
     "c-x c-e": "Edit the line in $EDITOR.",
 }
@@ -60,7 +86,10 @@ def printing_above() -> Iterator[None]:
         contextlib.redirect_stdout(as_door(sys.stdout).stream),
         StdoutProxy(sleep_between_writes=_SECONDS_BETWEEN_DRAWINGS, raw=True) as above,
     ):
-        in_front = cast("TextIO", Door(cast("TextIO", above), escapes=True))
+        in_front = cast(
+            "TextIO",
+            Door(cast("TextIO", above), escapes=first_theme(os.environ) is not PLAIN_THEME),
+        )
         with contextlib.redirect_stdout(in_front), contextlib.redirect_stderr(in_front):
             yield
 
@@ -78,8 +107,9 @@ async def edited_lines(
             is told.
     """
     editor = _Editor(conversation, live, kept_lines(history, conversation.tell))
-    async with from_thread(editor.edit, editor.close) as inputs:
-        yield inputs
+    with contextlib.closing(editor.pictures):
+        async with from_thread(editor.edit, editor.close) as inputs:
+            yield inputs
 
 
 def kept_lines(path: Path, tell: Callable[[str], None]) -> Any:
@@ -127,36 +157,63 @@ class _Editor:
     conversation: Conversation
     live: Live
     history: Any
-    _keyboard: "PromptInput" = field(init=False, factory=keyboard)
+    _keyboard: "PromptInput" = field(init=False)
     _session: "PromptSession[str]" = field(init=False)
     _prompt: Prompt = field(init=False)
     _queued: bool = False
     _closed: bool = False
+    pictures: PastedPictures = field(factory=PastedPictures, init=False)
 
     def __attrs_post_init__(self) -> None:
         from prompt_toolkit import PromptSession  # noqa: PLC0415 - only at a terminal
+        from prompt_toolkit.styles import DynamicStyle  # noqa: PLC0415 - as above
 
+        self._keyboard = keyboard(self._learn_background)
         status = Status(self.conversation)
         self._session = PromptSession(
             lambda: self._prompt.message(),
             history=self.history,
             completer=_completer(self.conversation),
             complete_while_typing=False,
-            bottom_toolbar=status.line,
+            bottom_toolbar=lambda: status.line(shutil.get_terminal_size().columns),
+            style=DynamicStyle(self._style),
             input_processors=[_printable_input()],
             refresh_interval=_SECONDS_BETWEEN_TICKS,
             input=self._keyboard,
         )
         self._session.app.min_redraw_interval = _SECONDS_BETWEEN_DRAWINGS
+        self._session.app.ttimeoutlen = _SECONDS_AFTER_ESCAPE
         self.live.redraw = self._session.app.invalidate
+        self.live.theme = first_theme(os.environ)
+        self.live.waiting = self.conversation.waiting
+        self.conversation.draws_waiting = True
         self._prompt = Prompt(self.conversation, self.live, self._session)
         self.conversation.draw_question = self._prompt.draw
+
+    def _style(self) -> "BaseStyle":
+        from prompt_toolkit.styles import Style  # noqa: PLC0415 - only at a terminal
+
+        plain = self.live.theme is PLAIN_THEME
+        return Style.from_dict({"bottom-toolbar": "noreverse"} if plain else {})
+
+    def _learn_background(self, answer: str) -> None:
+        theme = theme_for(answer)
+        if theme is not None and forced_theme(os.environ) is None:
+            self.live.theme = theme
+
+    def _ask_for_background(self) -> None:
+        # The answer comes as if it were typed, and is taken out there: nothing waits for it.
+        if forced_theme(os.environ) is None and os.environ.get("TERM") != "linux":
+            self._session.app.output.write_raw(_ASK_FOR_BACKGROUND)
+            self._session.app.output.flush()
 
     def edit(self, send: Send) -> None:
         """Read line after line, until the person leaves."""
         with self._keyboard.raw_mode():
+            self._ask_for_background()
             while self.conversation.state is not State.LEFT:
                 self._queued = False
+                self._session.app.erase_when_done = False
                 try:
                     # Keys are bound anew each time: an extension may have been loaded meanwhile.
                     text = self._session.prompt(
@@ -168,6 +225,12 @@ class _Editor:
                     break
                 send(Typed(text, queued=self._queued, answers=self._prompt.asked))
         send(Closed())
+
+    def _end_line(self, buffer: "Buffer") -> None:
+        """End the line; what the agent will read is shown where it reads it, so that it does not stay here."""
+        is_for_us = buffer.text.startswith(_NOT_FOR_THE_AGENT) or self._prompt.asked is not None
+        self._session.app.erase_when_done = not is_for_us
+        buffer.validate_and_handle()
 
     def close(self) -> None:
         """End the editing that goes on in the thread, or is about to."""
@@ -186,11 +249,38 @@ class _Editor:
         from prompt_toolkit.key_binding import KeyBindings  # noqa: PLC0415 - only at a terminal
 
         keys = KeyBindings()
+        self._bind_line_keys(keys)
+        self._bind_stopping_keys(keys, send)
+        bind_pasting(keys, self.pictures, self.conversation.tell)
+
+        @keys.add("c-o")
+        def show_output(_: Any) -> None:
+            send(Typed("/output"))
+
+        @keys.add("s-tab")
+        def switch_mode(event: Any) -> None:
+            self.conversation.mode.next()
+            event.app.invalidate()
+
+        for key in self.conversation.app.keys:
+
+            @keys.add(*key.split())
+            def press(_: Any, key: str = key) -> None:
+                send(Pressed(key))
+
+        return keys
+
+    def _bind_line_keys(self, keys: "KeyBindings") -> None:
+        from prompt_toolkit.filters import is_searching  # noqa: PLC0415 - only at a terminal
+
+        @keys.add("enter", filter=~is_searching)
+        def send_line(event: Any) -> None:
+            self._end_line(event.current_buffer)
 
         @keys.add("c-q")
         def queue(event: Any) -> None:
             self._queued = True
-            event.current_buffer.validate_and_handle()
+            self._end_line(event.current_buffer)
 
         @keys.add("escape", "enter")
         def new_line(event: Any) -> None:
@@ -200,6 +290,14 @@ class _Editor:
         def open_editor(event: Any) -> None:
             lend(event.current_buffer.open_in_editor)
 
+        @keys.add("c-z")
+        def suspend(event: Any) -> None:
+            lend(event.app.suspend_to_background)
+
+    def _bind_stopping_keys(self, keys: "KeyBindings", send: Send) -> None:
+        from prompt_toolkit.filters import is_searching  # noqa: PLC0415 - only at a terminal
+        from prompt_toolkit.search import stop_search  # noqa: PLC0415 - as above
+
         @keys.add("c-c")
         def interrupt(event: Any) -> None:
             if event.current_buffer.text and not self.conversation.busy:
@@ -207,13 +305,16 @@ class _Editor:
             else:
                 send(Interrupted())
 
-        for key in self.conversation.app.keys:
+        @keys.add(LONE_ESCAPE, filter=~is_searching)
+        def cut_off(event: Any) -> None:
+            if event.current_buffer.complete_state:
+                event.current_buffer.cancel_completion()
+            else:
+                send(Escaped())
 
-            @keys.add(*key.split())
-            def press(_: Any, key: str = key) -> None:
-                send(Pressed(key))
-
-        return keys
+        @keys.add(LONE_ESCAPE, filter=is_searching)
+        def end_search(_: Any) -> None:
+            stop_search()
 
 
 def _printable_input() -> "Processor":
@@ -245,7 +346,7 @@ def _completer(conversation: Conversation) -> Any:
     class Words(Completer):
         def get_completions(self, document: Any, complete_event: Any) -> Iterable[Completion]:
             line = document.text_before_cursor
-            word = line.rpartition(" ")[2]
+            word = last_word(line)
             for candidate in completions(conversation, line):
                 yield Completion(candidate, start_position=-len(word), display=printable(candidate))
 
@@ -262,10 +363,9 @@ def completions(conversation: Conversation, line: str) -> Iterator[str]:
     Returns:
         Whole words.
     """
-    command, space, _ = line.rpartition(" ")
-    word = line[len(command) + len(space) :]
+    word, space = last_word(line), " " in line
     if word.startswith("@"):
-        yield from (f"@{path}" for path in file_names(word[1:]))
+        yield from attached_names(word, file_names)
         resources = resource_names(conversation.app.servers)
         yield from (f"@{name}" for name in resources if name.startswith(word[1:]))
     elif line.startswith("/") and not space:

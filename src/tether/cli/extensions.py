@@ -18,7 +18,7 @@ import json
 import os
 import runpy
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -35,7 +35,12 @@ from tether import (
     model_from_name,
     tool,
 )
+from tether.cli.context.gathering import Context, files_of_project
+from tether.cli.context.places import shown
+from tether.cli.context.system import SystemPrompt, joined_sections
 from tether.cli.default_model import address_from
+from tether.cli.door import visible
+from tether.cli.question import Question
 from tether.cli.session_files import make_private, make_private_folder, open_private
 from tether.commands import Complete
 from tether.hooks import AroundModel, AroundRun, AroundTool, HookPoint
@@ -47,6 +52,8 @@ __all__ = ("App",)
 
 GROUP: Final = "tether.extensions"
 """The entry-point group of packages that extend the command: each names a function that takes the app."""
+
+_MOST_NAMED: Final = 8
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -72,7 +79,10 @@ class App:
         keys: functions by key.
         base_url: the address of the server of models that are named; that of each provider if None.
         servers: the MCP servers, once they are connected.
-        trusted: the init files that may run in this process, with the digest of what was in them: for where this
+        system: what the person wants the system prompt to be.
+        context: what the folder and the person bring for the agent, once it is gathered.
+        ask: puts a question to the person while a run goes on; None where there is nobody to ask.
+        trusted: the files that may be used in this process, with the digest of what was in them: for where this
             cannot be written down.
     """
 
@@ -84,7 +94,15 @@ class App:
     trusted: dict[str, str] = field(factory=dict)
     base_url: str | None = None
     servers: "Servers | None" = None
+    system: SystemPrompt = field(factory=SystemPrompt)
+    context: Context | None = None
+    ask: Callable[[Question], Awaitable[str]] | None = None
     _undo: list[Callable[[], object]] = field(factory=list)
+    _first_system: str = field(init=False)
+    """The system prompt before anything was put behind it."""
+
+    def __attrs_post_init__(self) -> None:
+        self._first_system = self.agent.system or ""
 
     def tool(self, function: Callable[..., Any] | Tool) -> Tool:
         """Give the agent a tool, which replaces one of the same name.
@@ -104,6 +122,19 @@ class App:
 
     def _take_away(self, made: Tool, replaced: list[Tool]) -> None:
         self.agent.tools = [*(one for one in self.agent.tools if one is not made), *replaced]
+
+    def instruct(self, text: str) -> None:
+        """Put a text behind the agent's system prompt; an empty one changes nothing."""
+        before = self.agent.system
+        self.agent.system = joined_sections([before or "", text]) or None
+        self._undo.append(lambda: setattr(self.agent, "system", before))
+
+    def system_in(self, folder: Path) -> str | None:
+        """Write the system prompt for another folder; where an extension has set one of its own, that stays."""
+        now = self.agent.system or ""
+        if not now.startswith(self._first_system):
+            return now
+        return f"{self.system.in_folder(folder)}{now[len(self._first_system) :]}" or None
 
     def hook(
         self, point: HookPoint, *, name: str | None = None, depth: int = 0
@@ -238,7 +269,7 @@ class App:
 
 
 class Trust:
-    """The init files of projects that a person has allowed to run, kept in a file.
+    """The files of projects that a person has allowed to be used, kept in a file.
 
     Args:
         path: the file.
@@ -250,17 +281,17 @@ class Trust:
         self._here = here
 
     def allows(self, init: Path) -> bool:
-        """Say whether a file may run, with its present content."""
+        """Say whether a file may be used, with its present content."""
         known = {**self._known(), **self._here}
         return known.get(str(init.resolve())) == _digest(init)
 
-    def remember(self, init: Path) -> None:
-        """Allow a file, with its present content.
+    def remember(self, *files: Path) -> None:
+        """Allow files, with their present content.
 
         Raises:
-            OSError: this cannot be written down; it is allowed in this process.
+            OSError: this cannot be written down; they are allowed in this process.
         """
-        self._here[str(init.resolve())] = _digest(init)
+        self._here.update({str(file.resolve()): _digest(file) for file in files})
         make_private_folder(self._path.parent)
         known = {**self._known(), **self._here}
         with open(self._path, "w", encoding="utf-8", opener=open_private) as file:
@@ -284,39 +315,46 @@ def load_extensions(
     *,
     folder: Path,
     project: Path,
-    ask: Callable[[Path], bool],
+    ask: Callable[[Sequence[Path]], bool],
     tell: Callable[[str], None],
-) -> None:
+) -> bool:
     """Load extensions: packages, then a person's own init file, then the project's.
 
     Args:
         app: given to each.
         folder: the configuration folder.
         project: the folder of the project.
-        ask: whether the project's init file may run; called until it is allowed, and again when the file has changed.
+        ask: whether the files that the project brings may be used; called with those that are not allowed yet, or have
+            changed.
         tell: prints an error with its traceback.
+
+    Returns:
+        Whether a person has allowed what the project brings; False where it brings nothing.
     """
     from importlib.metadata import entry_points  # noqa: PLC0415 - it reads files
 
     for point in entry_points(group=GROUP):
-        with _errors_told(f"the extension {point.name}", tell):
+        with errors_told(f"the extension {point.name}", tell):
             point.load()(app)
     _run(folder / "init.py", app, tell)
-    own = project / ".tether" / "init.py"
-    if not _is_projects_own(own, folder):
-        return
-    if untrusted_init(app, folder=folder, project=project) is not None:
-        if not ask(own):
-            return
+    brought = files_of_project(project, folder)
+    if not brought:
+        return False
+    if asked := untrusted_files(app, folder=folder, project=project):
+        if not ask(asked):
+            return False
         try:
-            _trust(app, folder).remember(own)
+            trust_of(app, folder).remember(*asked)
         except OSError as error:
-            tell(f"{error}; {own} is trusted until you leave")
-    _run(own, app, tell)
+            tell(f"{error}; {listed(asked, project)} are trusted until you leave")
+    init = project / ".tether" / "init.py"
+    if init in brought:
+        _run(init, app, tell)
+    return True
 
 
-def untrusted_init(app: App, *, folder: Path, project: Path) -> Path | None:
-    """Find the project's init file, where a person has not allowed it to run with its present content.
+def untrusted_files(app: App, *, folder: Path, project: Path) -> Sequence[Path]:
+    """Find the files of a project that a person has not allowed to be used with their present content.
 
     Args:
         app: what is trusted in this process.
@@ -324,30 +362,35 @@ def untrusted_init(app: App, *, folder: Path, project: Path) -> Path | None:
         project: the folder of the project.
 
     Returns:
-        The file; None if there is nothing to ask about.
+        The files; none if there is nothing to ask about.
     """
-    own = project / ".tether" / "init.py"
-    if not _is_projects_own(own, folder) or _trust(app, folder).allows(own):
-        return None
-    return own
+    trust = trust_of(app, folder)
+    return [file for file in files_of_project(project, folder) if not trust.allows(file)]
 
 
-def _is_projects_own(init: Path, folder: Path) -> bool:
-    return init.is_file() and init.resolve() != (folder / "init.py").resolve()
-
-
-def _trust(app: App, folder: Path) -> Trust:
+def trust_of(app: App, folder: Path) -> Trust:
+    """Return what is trusted, as the configuration folder and this process know it."""
     return Trust(folder / "trusted.json", app.trusted)
+
+
+def listed(files: Sequence[Path], folder: Path) -> str:
+    """Name files in a line; of many, the first."""
+    names = [shown(file, folder) for file in files[:_MOST_NAMED]]
+    more = len(files) - len(names)
+    last = [f"{more} more"] if more else names[-1:]
+    first = names if more else names[:-1]
+    return visible(" and ".join([", ".join(first), *last] if first else last))
 
 
 def _run(init: Path, app: App, tell: Callable[[str], None]) -> None:
     if init.is_file():
-        with _errors_told(str(init), tell):
+        with errors_told(str(init), tell):
             runpy.run_path(str(init), init_globals={"app": app}, run_name="tether_init")
 
 
 @contextmanager
-def _errors_told(what: str, tell: Callable[[str], None]) -> Iterator[None]:
+def errors_told(what: str, tell: Callable[[str], None]) -> Iterator[None]:
+    """Tell the errors of a person's own code, with their traceback."""
     try:
         yield
     except (Exception, SystemExit) as error:  # noqa: BLE001 - it is the person's own code

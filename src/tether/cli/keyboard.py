@@ -4,6 +4,7 @@ Between two lines, and while something is printed above one, prompt-toolkit has 
 typed at such a moment is then shown twice, and Ctrl-C and Ctrl-Q are the terminal's: the one a signal, the other lost.
 """
 
+import re
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -15,11 +16,18 @@ if TYPE_CHECKING:
 
 __all__ = ()
 
+LONE_ESCAPE: Final = "f24"
+"""The key that stands for Esc pressed alone, rather than as the beginning of another; no keyboard has it."""
+_BACKGROUND: Final = re.compile(r"\x1b\]11;[^\x07\x1b]*(?:\x07|\x1b\\)")
+_BEGUN: Final = re.compile(r"\x1b\](?:1(?:1(?:;[^\x07\x1b]*\x1b?)?)?)?$")
 _LENT: Final = ContextVar("lent", default=False)
 
 
-def keyboard() -> "Input":
+def keyboard(on_background: Callable[[str], object] = lambda _: None) -> "Input":
     """Open the terminal for a line editor, which keeps it also while it prints.
+
+    Args:
+        on_background: is given the terminal's answer to the question for its background, whenever that comes.
 
     Returns:
         What a `PromptSession` reads from; between two lines, `raw_mode()` of it keeps the terminal.
@@ -30,15 +38,35 @@ def keyboard() -> "Input":
         return create_input()
     from prompt_toolkit.input.posix_utils import PosixStdinReader  # noqa: PLC0415 - as above
     from prompt_toolkit.input.vt100 import Vt100Input  # noqa: PLC0415 - as above
+    from prompt_toolkit.key_binding import KeyPress  # noqa: PLC0415 - as above
+    from prompt_toolkit.keys import Keys  # noqa: PLC0415 - as above
+
+    class Reader(PosixStdinReader):
+        begun = ""
+
+        def read(self, count: int = 1024) -> str:
+            text = self.begun + super().read(count)
+            for answer in _BACKGROUND.findall(text):
+                on_background(answer)
+            text = _BACKGROUND.sub("", text)
+            begun = _BEGUN.search(text)
+            self.begun = begun[0] if begun else ""
+            return text.removesuffix(self.begun)
 
     class Keyboard(Vt100Input):
         def __init__(self, stdin: TextIO) -> None:
             super().__init__(stdin)
             # Bytes that are not text would come as surrogates, which can be neither kept nor sent.
-            self.stdin_reader = PosixStdinReader(stdin.fileno(), "replace", stdin.encoding)
+            self.stdin_reader = Reader(stdin.fileno(), "replace", stdin.encoding)
 
         def cooked_mode(self) -> AbstractContextManager[None]:
             return super().cooked_mode() if _LENT.get() else nullcontext()
+
+        def flush_keys(self) -> list[KeyPress]:
+            # Here nothing has followed for a while; Alt and a letter come together.
+            keys = super().flush_keys()
+            alone = [key.key for key in keys] == [Keys.Escape]
+            return [KeyPress(Keys(LONE_ESCAPE), "\x1b")] if alone else keys
 
     return Keyboard(sys.stdin)
 

@@ -7,8 +7,7 @@ editor together with that line, at any time, from another thread.
 
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from attrs import define, field
@@ -28,21 +27,29 @@ from tether import (
     ToolExecutionStart,
     ToolExecutionUpdate,
 )
+from tether.cli.changes.drawing import drawn_change
 from tether.cli.display import (
+    Waiting,
     call_line,
     end_line,
     progress_lines,
+    reply_end_line,
     result_line,
     retry_line,
+    said_line,
+    todo_lines,
 )
-from tether.cli.door import DIM, Door, Drawn, as_drawing_door, joined, printable, styled
+from tether.cli.door import Door, Drawn, as_drawing_door, joined, printable, styled
 from tether.cli.markdown import GrowingMarkdown, Piece, rendered
+from tether.cli.screen.fitting import cut, fitted
+from tether.cli.screen.output import LINES_SHOWN, Output
+from tether.cli.screen.theme import DARK, Theme
 
 __all__ = ()
 
-_LINES_KEPT: Final = 5
-"""The lines of a tool's output to show; the model gets what the tool returns."""
 _SPINNER: Final = "|/-\\"
+_LONGEST_THOUGHT: Final = 2_000
+"""Characters of a line of thinking that is still growing; beyond, it is broken, so that it need not be read again."""
 
 
 @define
@@ -53,8 +60,7 @@ class _Call:
     started: float
     asked: float | None = None
     """Since when the person is asked about it: that time does not count."""
-    last: deque[str] = field(factory=lambda: deque(maxlen=_LINES_KEPT))
-    lines: int = 0
+    output: Output = field(factory=Output)
 
     def seconds(self, now: float) -> float:
         return (now if self.asked is None else self.asked) - self.started
@@ -66,10 +72,6 @@ class _Call:
             self.started += now - self.asked
             self.asked = None
 
-    def hear(self, lines: list[str]) -> None:
-        self.last.extend(lines)
-        self.lines += len(lines)
-
 
 @define(eq=False)
 class Live:
@@ -80,12 +82,18 @@ class Live:
         width: returns the number of columns.
         redraw: makes the editor draw again; may be called from any thread.
         now: a clock, in seconds.
+        theme: the colours.
+        waiting: returns what the person has said and the agent has not heard yet.
     """
 
     out: Door = field(converter=as_drawing_door)
     width: Callable[[], int]
     redraw: Callable[[], None] = lambda: None
     now: Callable[[], float] = time.monotonic
+    theme: Theme = DARK
+    waiting: Callable[[], Sequence[Waiting]] = lambda: ()
+    last_output: Output = field(factory=Output, init=False)
+    """What the call printed that has ended last."""
     _calls: dict[str, _Call] = field(factory=dict)
     _reply: GrowingMarkdown = field(factory=GrowingMarkdown)
     _thinking: str = ""
@@ -107,48 +115,94 @@ class Live:
         match event:
             case AgentStart():
                 self._turns = 0
+            case ModelRetry():
+                yield self._fitted(retry_line(event), self.theme.failed)
+            case AgentEnd():
+                stopped = event.stop_reason not in {"stop", "terminated"}
+                styles = self.theme.refused if stopped else self.theme.quiet
+                yield self._fitted(end_line(event, self._turns), styles)
+            case MessageUpdate() | MessageEnd():
+                yield from self._settled_by_message(event)
+            case _:
+                yield from self._settled_by_call(event)
+
+    def _settled_by_message(self, event: MessageUpdate | MessageEnd) -> Iterator[Drawn]:
+        match event:
             case MessageUpdate(TextDelta(text)):
                 yield from self._thought()
                 yield from self._rendered(self._reply.add(printable(text)))
             case MessageUpdate(ThinkingDelta(text)):
-                lines, newline, self._thinking = f"{self._thinking}{printable(text)}".rpartition(
-                    "\n"
-                )
-                if newline:
-                    yield _dim(lines)
+                yield from self._think(printable(text))
             case MessageEnd(message) if message.role == "assistant":
                 self._turns = None if self._turns is None else self._turns + 1
                 yield from self._thought()
                 yield from self._rendered(self._reply.finish())
+                if (why := reply_end_line(message)) is not None:
+                    yield self._fitted(why, self.theme.refused)
+            case MessageEnd(message) if message.role == "user":
+                yield joined(["\n", self._fitted(said_line(message), self.theme.person)])
+            case _:
+                pass
+
+    def _settled_by_call(self, event: Event) -> Iterator[Drawn]:
+        match event:
             case ToolExecutionStart(call_id, name, arguments):
                 self._calls[call_id] = _Call(printable(call_line(name, arguments)), self.now())
             case ApprovalRequested(call_id) | ApprovalAnswered(call_id):
                 self._calls[call_id].ask(event, self.now())
             case ToolExecutionUpdate(call_id):
-                self._calls[call_id].hear([printable(line) for line in progress_lines(event)])
+                lines = progress_lines(event)
+                self._calls[call_id].output.hear(printable(line) for line in lines)
             case ToolExecutionEnd(call_id):
-                yield self._ended(self._calls.pop(call_id), event)
-            case ModelRetry():
-                yield _dim(retry_line(event))
-            case AgentEnd():
-                yield _dim(end_line(event, self._turns))
+                yield from self._ended(self._calls.pop(call_id), event)
+                yield from (joined([line, "\n"]) for line in drawn_change(event))
             case _:
                 pass
+
+    def _fitted(self, lines: str, styles: Sequence[str]) -> Drawn:
+        return fitted(styled(f"{lines}\n", *styles), self.width())
+
+    def _think(self, text: str) -> Iterator[Drawn]:
+        lines, newline, self._thinking = f"{self._thinking}{text}".rpartition("\n")
+        if newline:
+            yield self._fitted(lines, self.theme.quiet)
+        elif len(self._thinking) > _LONGEST_THOUGHT:
+            yield from self._thought()
 
     def _thought(self) -> Iterator[Drawn]:
         thinking, self._thinking = self._thinking, ""
         if thinking:
-            yield _dim(thinking)
+            yield self._fitted(thinking, self.theme.quiet)
 
     def _rendered(self, piece: Piece | None) -> Iterator[Drawn]:
         if piece is not None and piece.text.strip():
-            yield joined([rendered(piece.text, self.width()), "\n" if piece.ends_block else ""])
+            shown = rendered(piece.text, self.width(), self.theme)
+            yield joined([shown, "\n" if piece.ends_block else ""])
 
-    def _ended(self, call: _Call, end: ToolExecutionEnd) -> Drawn:
-        more = call.lines - len(call.last)
-        above = [f"  ... {more:,} lines"] if more > 0 else []
-        lines = [result_line(call.title, end), *above, *_indented(call.last)]
-        return _dim("\n".join(lines))
+    def _ended(self, call: _Call, end: ToolExecutionEnd) -> Iterator[Drawn]:
+        output, self.last_output = call.output, call.output
+        match end.result.outcome:
+            case "ok":
+                styles = self.theme.quiet
+            case "error":
+                styles = self.theme.failed
+            case _:
+                styles = self.theme.refused
+        yield self._fitted(result_line(call.title, end), styles)
+        above = [f"  ... {output.folded:,} lines; Ctrl-O shows all"] if output.folded else []
+        if todo := todo_lines(end):
+            yield self._fitted("\n".join(todo), ())
+        lines = [*above, *(cut(line, self.width()) for line in _indented(output.last))]
+        if lines:
+            yield styled("\n".join([*lines, ""]), *self.theme.quiet)
+
+    def tell(self, text: str) -> None:
+        """Print a text to the person, lines broken between words; errors, which begin with `!`, in their colour."""
+        first = text[:1]
+        styles = {"!": self.theme.failed, "(": self.theme.quiet}.get(first, ())
+        with self._lock:
+            self.out.write(fitted(styled(f"{text}\n", *styles), self.width()))
+            self.out.flush()
 
     def stop(self) -> None:
         """End the display of a run; also called where its last event did not come."""
@@ -169,16 +223,32 @@ class Live:
             Lines, each with its newline, with escape sequences.
         """
         with self._lock:
-            calls = list(self._calls_drawn(width, height))
-            reply = list(self._reply_drawn(width, height - len(calls)))
-        return joined(part for line in [*reply, *calls] for part in (line, "\n"))
+            waiting = list(self._waiting_drawn(width, height // 2))
+            calls = list(self._calls_drawn(width, height - len(waiting)))
+            reply = list(self._reply_drawn(width, height - len(calls) - len(waiting)))
+        return joined(part for line in [*reply, *calls, *waiting] for part in (line, "\n"))
+
+    def _waiting_drawn(self, width: int, height: int) -> Iterator[str]:
+        said = self.waiting()
+        shown = said[: max(height - (len(said) > height), 0)]
+        for one in shown:
+            when = f"  ({one.when})"
+            line = " ".join(one.text.split())
+            yield joined(
+                [
+                    styled(cut(line, width - len(when)), *self.theme.person),
+                    styled(cut(when, width), *self.theme.quiet),
+                ]
+            )
+        if len(said) > len(shown) and height > 0:
+            yield f"  and {len(said) - len(shown)} more that you said"
 
     def _reply_drawn(self, width: int, height: int) -> Iterator[str]:
         lines: list[str] = []
         if self._thinking:
-            lines += [styled(line, DIM) for line in _wrapped(self._thinking, width)]
+            lines += fitted(styled(self._thinking, *self.theme.quiet), width).lines()
         if self._reply.rest.strip():
-            lines += rendered(self._reply.rest, width).lines()
+            lines += rendered(self._reply.rest, width, self.theme).lines()
         yield from lines[-height:] if height > 0 else ()
 
     def _calls_drawn(self, width: int, height: int) -> Iterator[str]:
@@ -186,33 +256,16 @@ class Live:
             return
         shown = list(self._calls.values())[: max(height - 1, 1)]
         # What is left of the height after a title each is shared out.
-        each = min(_LINES_KEPT, max(0, height // len(shown) - 1))
+        each = min(LINES_SHOWN, max(0, height // len(shown) - 1))
         for call in shown:
             seconds = call.seconds(self.now())
             mark = _SPINNER[int(seconds * 4) % len(_SPINNER)] if call.asked is None else "?"
-            yield f"{mark} {_cut(call.title, width - 12)} {seconds:.1f} s"
-            last = list(call.last)[-each:] if each else []
-            yield from (styled(_cut(line, width), DIM) for line in _indented(last))
+            yield f"{mark} {cut(call.title, width - 12)} {seconds:.1f} s"
+            last = list(call.output.last)[-each:] if each else []
+            yield from (styled(cut(line, width), *self.theme.quiet) for line in _indented(last))
         if len(self._calls) > len(shown):
             yield f"  and {len(self._calls) - len(shown)} more calls"
 
 
-def _dim(lines: str) -> Drawn:
-    return styled(f"{lines}\n", DIM)
-
-
-def _indented(lines: "deque[str] | list[str]") -> Iterator[str]:
+def _indented(lines: Iterable[str]) -> Iterator[str]:
     return (f"  | {line.expandtabs()}" for line in lines)
-
-
-def _cut(line: str, width: int) -> str:
-    """Cut a line to a number of columns, of which some characters take two and some none."""
-    from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 - where there is a terminal
-
-    return line if cell_len(line) <= width else set_cell_size(line, max(width, 0))
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    from rich.cells import chop_cells  # noqa: PLC0415 - where there is a terminal
-
-    return chop_cells(text, max(width, 2))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from attrs import define, field, frozen
 
 from tether.cli.door import Drawn, printable
+from tether.cli.screen.theme import DARK, Theme
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -25,7 +26,7 @@ _SETTLED_AT_ONCE: Final = frozenset({"heading_open", "hr"})
 _SETTLED_BY_A_BLANK_LINE: Final = frozenset(
     {"paragraph_open", "table_open", "blockquote_open", "html_block"}
 )
-_TRAILING_SPACES: Final = re.compile(r" +$", re.MULTILINE)
+_STYLES: Final = re.compile(r"(\x1b\[[0-9;]*m)")
 
 
 @frozen
@@ -114,25 +115,42 @@ def _is_closed(fence: "Token", lines: list[str]) -> bool:
     return len(lines) > 1 and set(lines[-1].strip()) == {fence.markup[0]}
 
 
-def rendered(markdown: str, width: int) -> Drawn:
+def rendered(markdown: str, width: int, theme: Theme = DARK) -> Drawn:
     """Render Markdown for a terminal.
 
     Args:
         markdown: the text; what of it would command a terminal is left out.
         width: columns.
+        theme: the colours.
 
     Returns:
         Lines with escape sequences for colours and the like, as many as the terminal understands.
     """
     from rich.console import Console  # noqa: PLC0415 - where there is a terminal
-    from rich.markdown import Markdown  # noqa: PLC0415
+    from rich.theme import Theme as Styles  # noqa: PLC0415
+
+    from tether.cli.screen.blocks import Page  # noqa: PLC0415
 
     out = io.StringIO()
-    console = Console(file=out, width=width, force_terminal=True, legacy_windows=False)
-    shown = Markdown(printable(markdown), code_theme="ansi_dark", hyperlinks=False)
-    for token in shown.parsed:
-        for part in token.children or ():
-            if part.type == "softbreak":  # models do not wrap their lines: a line break is meant
-                part.type = "hardbreak"
-    console.print(shown)
-    return Drawn(_TRAILING_SPACES.sub("", out.getvalue()).strip("\n") + "\n")
+    console = Console(
+        file=out,
+        width=width,
+        force_terminal=True,
+        legacy_windows=False,
+        no_color=theme.name == "plain",
+        theme=Styles(theme.markdown),
+    )
+    console.print(Page(printable(markdown), code_theme=theme.code))
+    lines = map(_without_trailing_spaces, out.getvalue().strip("\n").split("\n"))
+    return Drawn("\n".join(lines).strip("\n") + "\n")
+
+
+def _without_trailing_spaces(line: str) -> str:
+    """Take the spaces off the end of a line, also between the styles that end there."""
+    kept: list[str] = []
+    is_end = True
+    for part in reversed(_STYLES.split(line)):
+        shown = part.rstrip(" ") if is_end and not part.startswith("\x1b") else part
+        is_end = is_end and (not shown or shown.startswith("\x1b"))
+        kept.append(shown)
+    return "".join(reversed(kept))

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tether import Text, UsageError, UserMessage
-from tether.cli.assembly import at_terminal, is_yes
 from tether.cli.door import BOLD, YELLOW, styled, visible
 from tether.cli.extensions import App, Trust, configuration_folder
 from tether.cli.keyboard import forget_typed
-from tether.cli.question import Question
+from tether.cli.question import Question, at_terminal, is_yes
 from tether.cli.streams import warn
 from tether.messages import UserBlock
 
@@ -198,7 +197,7 @@ async def ask_fields(elicitation: "Elicitation", ask: AskPerson) -> Any:
 
 
 def _question(details: str, line: str) -> Question:
-    return Question(styled(visible(line), BOLD, YELLOW), styled(details))
+    return Question(visible(line), styled(details))
 
 
 def _prompt(name: str, about: Mapping[str, Any], *, needed: bool) -> str:

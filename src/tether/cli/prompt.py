@@ -14,6 +14,7 @@ from tether.cli.door import Drawn, joined, styled
 from tether.cli.keyboard import forget_typed
 from tether.cli.live import Live
 from tether.cli.question import Question
+from tether.cli.screen.fitting import fitted
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
@@ -49,7 +50,7 @@ class Prompt:
     def draw(self, asked: Question | None) -> None:
         """Have a question drawn, or taken away; one that is longer than the screen is printed above."""
         if asked is not None and _height(asked.details) > _room():
-            self.live.out.write(asked.details)
+            self.live.out.write(fitted(asked.details, shutil.get_terminal_size().columns))
             self.live.out.flush()
             asked.details = styled("(what it will do is shown above)\n")
         self.live.redraw()
@@ -64,13 +65,16 @@ class Prompt:
         """Write what stands before the line."""
         from prompt_toolkit.formatted_text import ANSI  # noqa: PLC0415 - only at a terminal
 
-        now = _PROMPT if self.asked is None else self.asked.drawn
+        columns, lines = shutil.get_terminal_size()
+        now = _PROMPT if self.asked is None else self._question(self.asked, columns)
         if self.session.app.is_done:
             return ANSI(joined([now]))  # it stays on the screen: what still changes must not
-        columns, lines = shutil.get_terminal_size()
-        below = 0 if self.asked is None else _height(self.asked.drawn)
+        below = 0 if self.asked is None else _height(now)
         room = min(lines // 2, lines - _LINES_BELOW - below)
         return ANSI(joined([self.live.above(columns, room) if room > 0 else "", now]))
+
+    def _question(self, asked: Question, columns: int) -> Drawn:
+        return fitted(asked.drawn_with(*self.live.theme.question), columns)
 
     def _change(self, _: Any) -> None:
         """Before it is drawn: put the question that is open in the prompt's place, or the prompt back."""
@@ -92,11 +96,6 @@ def _room() -> int:
     return max(shutil.get_terminal_size().lines - _LINES_BELOW - 1, 1)
 
 
-def _height(drawn: Drawn) -> int:
+def _height(drawn: str) -> int:
     """Count the lines that a text takes on the screen, those that wrap included."""
-    from rich.cells import cell_len  # noqa: PLC0415 - where there is a terminal
-    from rich.text import Text  # noqa: PLC0415
-
-    columns = max(shutil.get_terminal_size().columns, 1)
-    lines = Text.from_ansi(drawn).plain.split("\n")
-    return sum(max(1, -(-cell_len(line) // columns)) for line in lines)
+    return len(fitted(drawn, max(shutil.get_terminal_size().columns, 2)).split("\n"))

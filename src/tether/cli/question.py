@@ -1,8 +1,8 @@
 """A question to the person whether a call may run: what will be done, as a person reads it."""
 
-import difflib
 import os
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -11,16 +11,18 @@ import anyio
 from attrs import define, field
 
 from tether import ToolCall
-from tether.cli.door import BOLD, DIM, GREEN, RED, YELLOW, Drawn, joined, revealed, styled
+from tether.advice.rules import Rule
+from tether.cli.changes.differences import difference, drawn_difference, marked
+from tether.cli.door import BOLD, DIM, YELLOW, Drawn, joined, revealed, styled, visible
 from tether.opening import open_regular, read_at_most
 
 __all__ = ()
 
 _LARGEST_FILE: Final = 1024 * 1024
 """Bytes of a file that is compared with what is written."""
-_MOST_COMPARISONS: Final = 4_000_000
-"""Lines of one text times lines of the other; beyond, comparing them takes seconds."""
 _MOST_LINES: Final = 2_000
+_MOST_OF_A_CHANGE: Final = 40
+"""Lines of a change to a file that are shown until the person asks for all."""
 
 
 @define(eq=False)
@@ -32,7 +34,7 @@ class Question:
         details: lines above it.
     """
 
-    line: Drawn
+    line: str
     details: Drawn = field(default=Drawn())
     answered: anyio.Event = field(factory=anyio.Event)
     text: str = ""
@@ -40,8 +42,12 @@ class Question:
 
     @property
     def drawn(self) -> Drawn:
-        """All of it."""
-        return joined([self.details, self.line])
+        """All of it, for a terminal of which nothing is known."""
+        return self.drawn_with(BOLD, YELLOW)
+
+    def drawn_with(self, *styles: str) -> Drawn:
+        """Draw all of it, and what asks in these styles."""
+        return joined([self.details, styled(self.line, *styles)])
 
     def answer(self, text: str) -> None:
         """Take the answer."""
@@ -54,33 +60,64 @@ def as_question(question: "str | Question") -> Question:
     if isinstance(question, Question):
         return question
     details, newline, line = question.rpartition("\n")
-    return Question(styled(line, BOLD, YELLOW), styled(details + newline))
+    return Question(line, styled(details + newline))
 
 
-def question_about(call: ToolCall, *, is_here: bool = True) -> Question:
+def is_yes(answer: str) -> bool:
+    """Say whether an answer is yes."""
+    return answer.strip().lower() in {"y", "yes"}
+
+
+def at_terminal() -> bool:
+    """Say whether there is a person to ask."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def question_about(
+    call: ToolCall,
+    *,
+    is_here: bool = True,
+    suggested: Sequence[Rule] = (),
+    is_whole: bool = False,
+) -> Question:
     """Ask whether a call may run.
 
     Args:
         call: the call. Paths in it are relative to the working folder.
         is_here: whether that is a folder of this machine, so that its files show what the call will change.
+        suggested: the rules that the answer `p` adds.
+        is_whole: whether a long change to a file is shown whole.
 
     Returns:
         A question that shows what the call will do, every character that could deceive written out.
     """
-    always = (
-        f"always: every later call of {call.name} runs without a question, whatever its arguments\n"
-    )
+    is_folded = not is_whole and call.name in {"write_file", "edit_file"}
+    most = _MOST_OF_A_CHANGE if is_folded else _MOST_LINES
+    hint = "; d shows all" if is_folded else ""
     return Question(
-        styled("run it? [y]es, [a]lways, [n]o, or why not: ", BOLD, YELLOW),
-        joined([*_limited(_lines(call, is_here=is_here)), styled(always, DIM)]),
+        f"Run it? y = once, a = always allow {visible(call.name)}, n = no, or type a reason: ",
+        joined(
+            [
+                *_limited(_lines(call, is_here=is_here), most, hint),
+                styled("a = every later call of it until you leave, whatever its arguments\n", DIM),
+                *_offer(suggested),
+            ]
+        ),
     )
 
 
-def _limited(lines: Iterator[Drawn]) -> Iterator[str]:
-    for line in islice(lines, _MOST_LINES):
+def _offer(suggested: Sequence[Rule]) -> Iterator[Drawn]:
+    if suggested:
+        patterns = ", ".join(f"`{rule.pattern or rule.tool}`" for rule in suggested)
+        yield revealed(f"p = always allow {patterns} in this folder (kept; /rules lists it)", DIM)
+        yield styled("\n")
+
+
+def _limited(lines: Iterator[Drawn], most: int, hint: str) -> Iterator[str]:
+    for line in islice(lines, most):
         yield from (line, "\n")
     if more := sum(1 for _ in lines):
-        yield styled(f"... and {more:,} more lines\n", BOLD)
+        yield styled(f"... and {more:,} more lines{hint}\n", BOLD)
 
 
 def _lines(call: ToolCall, *, is_here: bool) -> Iterator[Drawn]:
@@ -92,7 +129,7 @@ def _lines(call: ToolCall, *, is_here: bool) -> Iterator[Drawn]:
             before = _content(path) if is_here else None
             new = "" if not is_here or os.path.lexists(path) else " (a new file)"
             yield revealed(f"{call.name} {path}{new}{_in_line(others)}", BOLD)
-            yield from _difference(before or "", content)
+            yield from drawn_difference(difference(before or "", content))
         case "edit_file", {"path": str(path), "old": str(old), "new": str(text), **others}:
             yield revealed(f"{call.name} {path}{_in_line(others)}", BOLD)
             yield from _edit(
@@ -141,27 +178,8 @@ def _content(path: str) -> str | None:
 def _edit(content: str | None, old: str, new: str, *, all_places: bool) -> Iterator[Drawn]:
     old, new = old.replace("\r\n", "\n"), new.replace("\r\n", "\n")
     if content is not None and old and old in content:
-        yield from _difference(content, content.replace(old, new, -1 if all_places else 1))
+        changed = content.replace(old, new, -1 if all_places else 1)
+        yield from drawn_difference(difference(content, changed))
     else:
-        yield styled("  (this text is not found there)", DIM)
-        yield from _marked("-", old, RED)
-        yield from _marked("+", new, GREEN)
-
-
-def _difference(before: str, after: str) -> Iterator[Drawn]:
-    """Write what changes, in the format that `diff -u` has; where both are long, all of it."""
-    old, new = before.splitlines(), after.replace("\r\n", "\n").splitlines()
-    if len(old) * len(new) > _MOST_COMPARISONS:
-        yield styled(f"  (in place of {len(old):,} lines)", DIM)
-        yield from _marked("+", after, GREEN)
-        return
-    styles = {"+": (GREEN,), "-": (RED,), "@": (DIM,)}
-    # The first two lines name files.
-    for line in list(difflib.unified_diff(old, new, lineterm=""))[2:]:
-        yield revealed(f"  {line}", *styles.get(line[:1], ()))
-    if old == new:
-        yield styled("  (no line changes)" if old else "  (empty)", DIM)
-
-
-def _marked(mark: str, text: str, style: str) -> Iterator[Drawn]:
-    return (revealed(f"  {mark}{line}", style) for line in text.splitlines())
+        missing = "(this text is not found there)"
+        yield from drawn_difference([missing, *marked("-", old), *marked("+", new)])

@@ -25,7 +25,13 @@ from tether import (
 )
 from tether.advice.approval import verdict_of
 from tether.cli.attachments import message_with_files
-from tether.cli.conversation import Conversation, Input, State
+from tether.cli.conversation import (
+    WHEN_FINISHED,
+    WHEN_STEERED,
+    Conversation,
+    Input,
+    State,
+)
 from tether.cli.display import innermost
 from tether.cli.question import question_about
 from tether.web import Changed, RemoteConversation, RemoteError, Snapshot
@@ -78,10 +84,9 @@ class RemoteTalk(Conversation):
 
     def say(self, text: str, *, queued: bool = False) -> None:
         """Say something; see `Conversation.say`."""
-        message = message_with_files(text, lambda line: self.tell(f"! {line}"))
+        message = self.with_heard(message_with_files(text, lambda line: self.tell(f"! {line}")))
         if self._is_running:
-            when = "when it has finished" if queued else "at its next step"
-            self.tell(f"(the agent reads this {when})")
+            self.tell(f"(queued: {WHEN_FINISHED if queued else WHEN_STEERED})")
         self._said.send_nowait((message, queued))
 
     def start(self, prompt: UserMessage | None) -> None:
@@ -168,7 +173,7 @@ class RemoteTalk(Conversation):
             self._end_run()
 
     def _begin_run(self) -> None:
-        if self._state is not State.LEFT:
+        if self._state not in {State.LEFT, State.STOPPING}:
             self._state = State.RUNNING
         handle: Any = _Handle(self._sender(self.talk.interrupt), self._sender(self.talk.abort))
         self.run = handle
@@ -177,8 +182,7 @@ class RemoteTalk(Conversation):
         for key in [*self._asked]:
             self._withdraw(key)
         self.run = None
-        if self._is_running:
-            self._state = State.IDLE
+        self._end_running()
         self.display.stop()
 
     def _sender(self, command: Callable[[], Awaitable[None]]) -> Callable[[], None]:
@@ -197,7 +201,7 @@ class RemoteTalk(Conversation):
         call = ToolCall(asked.call_id, asked.name, asked.arguments)
         with self._errors_told(), anyio.CancelScope() as self._asked[key]:
             # Files of this machine say nothing about those of the server.
-            answer = await self.ask(question_about(call, is_here=False))
+            answer = await self.ask(question_about(call, is_here=False, is_whole=True))
             await self.talk.answer(asked.call_id, verdict_of(answer))
         self._asked.pop(key, None)
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import secrets
+import shlex
 import stat
 import time
 from collections.abc import Callable
@@ -26,9 +27,14 @@ def session_folder(project: Path) -> Path:
     Returns:
         A folder below TETHER_DATA_HOME, or below the platform's folder for data. It need not exist.
     """
+    return _all_sessions() / project_name(project)
+
+
+def project_name(project: Path) -> str:
+    """Return how files that belong to a folder are called: its name, and what tells it from others of that name."""
     project = project.resolve()
     digest = hashlib.sha256(os.fsencode(project)).hexdigest()[:8]
-    return _all_sessions() / f"{project.name or 'root'}-{digest}"
+    return f"{project.name or 'root'}-{digest}"
 
 
 def is_kept_here(path: Path) -> bool:
@@ -42,6 +48,20 @@ def _all_sessions() -> Path:
     import platformdirs  # noqa: PLC0415 - not needed where the variable is set
 
     return Path(platformdirs.user_data_path("tether", appauthor=False)) / "sessions"
+
+
+def changes_folder(session: Path) -> Path:
+    """Return where the snapshots of files that belong to a session are kept: never in a folder that a person works in.
+
+    Args:
+        session: the session's file.
+
+    Returns:
+        A folder beside it, if it is where conversations are kept by default; else one below the folder for data.
+    """
+    if is_kept_here(session):
+        return session.resolve().with_suffix(".changes")
+    return _all_sessions().parent / "changes" / project_name(session)
 
 
 def kept_sessions(project: Path) -> list[SessionInfo]:
@@ -119,6 +139,17 @@ def find_session(project: Path, id_start: str | None) -> Path:
         case _:
             names = ", ".join(path.stem for path in matching)
             raise UsageError(f"{id_start!r} matches several conversations: {names}")
+
+
+def how_to_resume(path: Path) -> str:
+    """Write how to go on with a conversation that was left.
+
+    Args:
+        path: its file.
+    """
+    known = path.resolve().parent == session_folder(Path.cwd()).resolve()
+    which = path.stem if known else shlex.quote(str(path))
+    return f"To go on with this conversation: tether resume {which}"
 
 
 @define

@@ -22,10 +22,14 @@ from tether import (
     price_of,
 )
 from tether.advice.compaction import compact
+from tether.cli.changes.commands import add_change_commands, files_changed, undone_files
+from tether.cli.context.commands import context, todo
 from tether.cli.conversation import Conversation
 from tether.cli.display import brief
 from tether.cli.editor import KEYS, file_names
 from tether.cli.mcp_servers import described
+from tether.cli.permission.commands import add_permission_commands
+from tether.cli.screen.commands import add_screen_commands
 from tether.commands import Complete
 from tether.export import as_html, as_markdown
 from tether.hooks import HookPoint, Hooks
@@ -43,6 +47,9 @@ def slash_commands() -> Commands:
         complete = _COMPLETE.get(function, {})
         raw = function in {_eval, _steer, _describe}
         commands.command(function.__name__.lstrip("_"), complete=complete, raw=raw)(function)
+    add_screen_commands(commands)
+    add_permission_commands(commands)
+    add_change_commands(commands)
     return commands
 
 
@@ -111,7 +118,7 @@ def _thinking(conversation: Conversation, level: ThinkingLevel | None = None) ->
     """
     if level is not None:
         conversation.agent.thinking = level
-    return f"thinking: {conversation.agent.thinking or 'default of the provider'}"
+    return f"thinking: {conversation.agent.thinking or 'provider default'}"
 
 
 def _session(conversation: Conversation) -> str:
@@ -188,11 +195,24 @@ def _entries(_: str, conversation: Conversation) -> list[str]:
     return [entry.id[:8] for entry in entries if entry.kind == "message"]
 
 
-def _undo(conversation: Conversation) -> str:
-    """Take back the last request and everything after it."""
-    before = _before_last_request(conversation.agent)
-    _go_back(conversation.agent, before)
-    return f"{_counted(len(before), 'message')} {'is' if len(before) == 1 else 'are'} left"
+def _undo(conversation: Conversation, files: bool = False) -> str:  # noqa: FBT001, FBT002 - a flag
+    """Take back the last request and everything after it.
+
+    Args:
+        files: take back too what it has changed in files, as far as nobody else has changed them since
+    """
+    agent = conversation.agent
+    before = _before_last_request(agent)
+    taken_back = agent.messages[len(before) :]
+    _go_back(agent, before)
+    left = f"{_counted(len(before), 'message')} {'is' if len(before) == 1 else 'are'} left"
+    if files:
+        done = undone_files(conversation, taken_back)
+        return "\n".join([*(done or ["no file was changed"]), left])
+    if changed := files_changed(conversation, taken_back):
+        stay = "1 file stays" if changed == 1 else f"{changed} files stay"
+        left += f"; {stay} as changed (`/undo --files` takes files back too)"
+    return left
 
 
 def _retry(conversation: Conversation) -> None:
@@ -405,6 +425,8 @@ _COMMANDS: tuple[Callable[..., Any], ...] = (
     _undo,
     _retry,
     _compact,
+    context,
+    todo,
     _steer,
     _cost,
     _export,

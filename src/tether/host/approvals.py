@@ -95,6 +95,10 @@ class Questions:
         question.answered.set()
         self._changed()
 
+    def offer(self, asked: ApprovalRequested) -> None:
+        """Have a question that an earlier process has asked answered before the run asks it again."""
+        self._add(_Question(asked, in_log=False, is_put=False))
+
     def note(self, event: Event) -> None:
         """Take in an event of the log."""
         match event:

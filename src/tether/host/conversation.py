@@ -73,6 +73,11 @@ class Conversation:
         self._title = _noted(session, "title", "text")
         self._made = time.time()
 
+    def leave(self) -> None:
+        """Be left by its host, which is closed: questions that wait are asked again when it comes back."""
+        if self._runs is not None:
+            self._runs.leave_questions()
+
     def begin(self, runs: Runs) -> None:
         """Have an agent: for the host alone."""
         self._runs = runs
@@ -302,8 +307,9 @@ class Conversation:
         Raises:
             NotFoundError: no such call waits; it may have been answered by somebody else.
             UsageError: that is no answer.
+            LimitReachedError: an earlier process has asked, and as many runs as the host allows are going.
         """
-        self._at_work.questions.answer(call_id, verdict)
+        self._at_work.answer(call_id, verdict)
 
     # Branching off.
 

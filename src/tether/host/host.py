@@ -19,6 +19,7 @@ from tether.host.conversation import Conversation
 from tether.host.errors import EndedError, LimitReachedError, NotFoundError
 from tether.host.log import Log
 from tether.host.prices import Prices
+from tether.host.reopening import adopt, announced
 from tether.host.runs import Runs
 from tether.host.store import ConversationInfo, Store
 from tether.host.viewers import Ended, Feed
@@ -201,6 +202,8 @@ class Host:
         """Cancel all runs and let go of all conversations, as leaving the block of `open` does."""
         self._closed = True
         for place in self._places.values():
+            if place.held is not None:
+                place.held.leave()
             place.end("closed")
 
     # How conversations come and go.
@@ -219,6 +222,8 @@ class Host:
             if place.conversation is None:
                 self._places.pop(key, None)
             place.change()
+        # From here on it ends with `close` alone, which comes also where the host is cancelled.
+        place.scope.shield = True
         return conversation
 
     def _make_room(self) -> None:
@@ -304,14 +309,17 @@ class Host:
             id_, owner, feed=feed, session=session, prices=self._prices, fork=self._fork
         )
         agent = self._checked(await call_maybe_async(self._settings.make_agent, talk), session)
+        left = None if copied or session is None else session.open_calls
         if known := copied or (() if session is None else session.messages):
-            agent.reset(repaired(known))
+            agent.reset(repaired(known), open_calls=left)
         if session is not None:
-            _adopt(session, agent, owner)
-        feed.log.keep(agent.messages)
+            adopt(session, agent, owner)
+        feed.log.keep(announced(agent.messages, left))
         await self._prices.load(agent)
         runs = Runs(agent, feed, grace=self._settings.grace, admit=self._admit)
         talk.begin(runs)
+        if left is not None:
+            runs.go_on(left)
         return talk, runs
 
     def _checked(self, agent: Any, session: Session | None) -> Agent:
@@ -350,15 +358,6 @@ class Host:
         finally:
             self._places.pop(key, None)
             place.change()
-
-
-def _adopt(session: Session, agent: Agent, owner: str) -> None:
-    """Have a session keep the conversation of an agent from here on."""
-    session.note("owner", {"name": owner})
-    if not session.messages:
-        for message in agent.messages:
-            session.record(message)
-    agent.session = session
 
 
 async def _close(session: Session | None, key: _Key) -> None:

@@ -3,6 +3,7 @@
 import math
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Literal, TypeAlias
 
 import anyio
@@ -12,6 +13,7 @@ from tether import (
     Agent,
     AgentEnd,
     AgentStart,
+    ApprovalRequested,
     AssistantMessage,
     Event,
     Message,
@@ -20,7 +22,9 @@ from tether import (
     Run,
     Usage,
     UsageError,
+    Verdict,
 )
+from tether.calls import OpenCalls
 from tether.host.approvals import Questions
 from tether.host.errors import LimitReachedError
 from tether.host.store import ConversationState
@@ -59,6 +63,8 @@ class Runs:
         self._admit = admit
         # What the next run begins with. A run goes, or is about to, from the first message here to its end.
         self._next: list[Queued] = []
+        # Whether a process has left calls open, which the next run takes up.
+        self._left_open = False
         self._phase: Literal["idle", "going", "ending"] = "idle"
         self._run: Run | None = None
         self._spent = sum((_usage(message) for message in agent.messages), Usage())
@@ -104,6 +110,35 @@ class Runs:
                 self.agent.steer(message, interrupt=when == "interrupt")
         self.changed()
 
+    def go_on(self, left: OpenCalls) -> None:
+        """Take up the calls that a process has left open, once a run may start; their questions wait from now on."""
+        self._left_open = True
+        for asked in left.asked.values():
+            self.questions.offer(ApprovalRequested(asked.call_id, asked.name, asked.arguments))
+        with suppress(LimitReachedError):
+            self._take_up()
+
+    def _take_up(self) -> None:
+        if self._left_open and self._phase == "idle":
+            self._admit()
+            self._set_phase("going")
+
+    def answer(self, call_id: str, verdict: Verdict) -> None:
+        """Answer a question.
+
+        Raises:
+            NotFoundError: no such question waits.
+            UsageError: this is no answer.
+            LimitReachedError: the question is of an earlier process, and no run may start.
+        """
+        self._take_up()
+        self.questions.answer(call_id, verdict)
+
+    def leave_questions(self) -> None:
+        """Where a question waits, record nothing more: the run ends, and is to be taken up where it is now."""
+        if self.questions.waiting:
+            self.agent.session = None
+
     def abort(self) -> None:
         """End the run that goes, in order; what is said from here on starts another."""
         if self._phase == "going":
@@ -136,15 +171,19 @@ class Runs:
             Ends the run that goes, and passes on; its transcript is complete.
         """
         while True:
-            if self._next:
+            if self._is_due():
                 await self._go()
             elif self._is_watched():
-                await self._feed.until(lambda: bool(self._next) or not self._is_watched())
+                await self._feed.until(lambda: self._is_due() or not self._is_watched())
             else:
                 with anyio.move_on_after(rest_after if rests() else math.inf):
-                    await self._feed.until(lambda: bool(self._next) or self._is_watched())
-                if not self._next and not self._is_watched() and rests():
+                    await self._feed.until(lambda: self._is_due() or self._is_watched())
+                if not self._is_due() and not self._is_watched() and rests():
                     return
+
+    def _is_due(self) -> bool:
+        """Whether a run is to begin."""
+        return self._phase != "idle"
 
     async def _go(self) -> None:
         """Carry out a run, and those that follow from what was said too late for it."""
@@ -212,6 +251,7 @@ class Runs:
         """Take what the next run begins with; the rest of what was said steers it."""
         said = tuple(self._next)
         self._next.clear()
+        self._left_open = False
         for message in said[1:]:
             self.agent.steer(message)
         return said[0] if said else None

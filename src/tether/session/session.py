@@ -14,9 +14,11 @@ from typing import Protocol, Self, runtime_checkable
 import anyio
 
 from tether._scopes.threads import run_in_thread
+from tether.calls import CallEnded, CallNote, OpenCalls
 from tether.errors import DecodeError, LostClaimError, UsageError
-from tether.messages import JsonObject, Message
+from tether.messages import AssistantMessage, JsonObject, Message, unique
 from tether.serialize import to_builtins
+from tether.session.calls import RESUMABLE, NotedCalls, noted
 from tether.session.entries import Entry
 from tether.session.files import Damaged, LogFile, Snapshot, create_private
 from tether.session.reading import header, misplaced
@@ -106,7 +108,7 @@ class Session:
         on_failure: Callable[[Exception], object] | None = None,
     ) -> None:
         if isinstance(store, str | os.PathLike):
-            store = LogFile.open(Path(store))
+            store = LogFile.open(Path(store), now=now, new_id=new_id)
         self._store: SessionStore = store
         # Looked at once: to compare a store with a protocol takes some 15 us.
         self._batches = store if isinstance(store, BatchStore) else None
@@ -121,6 +123,8 @@ class Session:
         self._head = _last_of_the_main_conversation(self._entries)
         # What `note` said last of each kind, on the branch to the head.
         self._noted: dict[str, JsonObject] = self._find_notes()
+        # What is noted of the calls of the last reply, on the same branch.
+        self._calls = NotedCalls.of(self._towards_root(self._head))
 
     @classmethod
     def open(
@@ -212,7 +216,16 @@ class Session:
     @property
     def messages(self) -> tuple[Message, ...]:
         """The conversation from the root to the head, valid: calls without a result are `interrupted`."""
-        return repaired(message for entry in self.branch if (message := entry.message) is not None)
+        said = (message for entry in self.branch if (message := entry.message) is not None)
+        return repaired([*said, *self._calls.results()])
+
+    @property
+    def open_calls(self) -> OpenCalls | None:
+        """The calls of the last reply that a run goes on with; None where all have results, or something else was said.
+
+        An agent with this session takes them up: see `Agent.run`.
+        """
+        return self._calls.open
 
     def append(self, kind: str, data: JsonObject) -> Entry:
         """Write an entry behind the head, which it becomes.
@@ -228,19 +241,42 @@ class Session:
             Exception: what the store raised, such as an OSError. The entry is there, and `behind`.
             UsageError: the session was opened for reading, or closed; it is as it was.
         """
-        entry = Entry(self._new_id(), self._head, kind, data, self._now())
+        return self._append(kind, data, {})
+
+    def _append(self, kind: str, data: JsonObject, extra: JsonObject) -> Entry:
+        # A `new_id` that counts begins anew where a log is opened again.
+        id_ = unique(self._new_id(), self._entries)
+        entry = Entry(id_, self._head, kind, data, self._now(), extra)
+        self._put(entry)
+        return entry
+
+    def adopt(self, entry: Entry) -> None:
+        """Write an entry that another session of the same conversation has made; see `append`.
+
+        It becomes the head where it follows it.
+
+        Raises:
+            UsageError: it follows an entry that is not here.
+            Exception: as `append`.
+        """
+        if entry.parent is not None and entry.parent not in self._entries:
+            raise UsageError(f"the entry that {entry.id!r} follows, {entry.parent!r}, is not here")
+        self._put(entry, adopted=True)
+
+    def _put(self, entry: Entry, *, adopted: bool = False) -> None:
         self._behind.append(entry)
         self._entries[entry.id] = entry
-        self._head = entry.id
-        self._noted[kind] = data
+        if entry.parent == self._head and not (adopted and entry.kind == "child"):
+            self._head = entry.id
+            self._noted[entry.kind] = entry.data
+            self._calls.take(entry)
         if self.flushed_later:
-            return entry
+            return
         try:
             self._try_to_catch_up()
         except UsageError:
             self._take_back(entry)
             raise
-        return entry
 
     def record(self, message: Message) -> Entry:
         """Write a message behind the head, unless it is the last of this branch already; see `append`.
@@ -253,7 +289,17 @@ class Session:
             if not self.flushed_later:
                 self._try_to_catch_up()
             return last
-        return self.append("message", to_builtins(message))
+        resumable = isinstance(message, AssistantMessage) and bool(message.tool_calls)
+        extra: JsonObject = {RESUMABLE: True} if resumable else {}
+        return self._append("message", to_builtins(message), extra)
+
+    def note_call(self, note: CallNote) -> None:
+        """Write what a call of the last reply has come to: an entry `asked`, `begun` or `result`; see `append`.
+
+        A program that records replies without an agent, and has their calls run, does the same.
+        """
+        if not (isinstance(note, CallEnded) and self._calls.has_ended(note.result.call_id)):
+            self.append(*noted(note))
 
     def catch_up(self) -> None:
         """Write what is `behind`, and return when it is written; see `flush`.
@@ -320,7 +366,7 @@ class Session:
             UsageError: there is no such entry.
         """
         self._head = None if entry is None else self._find(entry)
-        self._noted = self._find_notes()
+        self._look_back()
 
     def child(self, agent: str, call_id: str) -> "Session":
         """Begin the conversation of an agent that works for this one.
@@ -335,6 +381,7 @@ class Session:
         child = copy.copy(self)
         child._head = None  # noqa: SLF001 - it is one of us
         child._noted = {}  # noqa: SLF001
+        child._calls = NotedCalls()  # noqa: SLF001
         child.append("child", {"agent": agent, "call_id": call_id, "of": self._head})
         return child
 
@@ -406,8 +453,13 @@ class Session:
         """Forget an entry that was refused."""
         self._behind.remove(entry)
         del self._entries[entry.id]
-        self._head = entry.parent
+        if self._head == entry.id:
+            self._head = entry.parent
+        self._look_back()
+
+    def _look_back(self) -> None:
         self._noted = self._find_notes()
+        self._calls = NotedCalls.of(self._towards_root(self._head))
 
     def _towards_root(self, entry: str | None) -> Iterator[Entry]:
         while entry is not None:

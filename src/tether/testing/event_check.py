@@ -10,6 +10,7 @@ before it:
 - each call of a reply starts once and ends once, and its tool is heard of between the two; so are the questions whether
   it may run, one after the other, each answered before the next and before the call's end;
 - results come when all calls have ended, one for each call, in their order, as the calls ended;
+- a run that takes up open calls of the reply before it begins with them: each of its calls that starts has a result;
 - what a child agent tells through a call is a run in itself, whole if the call went well.
 
 A run that was cut off from outside has told the beginning of such a run.
@@ -56,6 +57,10 @@ class _State(Enum):
 
     START = "before the run began"
     BEGUN = "as the first event after AgentStart"
+    OPENED = "at the beginning of the first turn"
+    FINISHING = "while calls of an earlier reply may run"
+    FINISHED_RESULT = "inside the result of an earlier call"
+    FINISHED = "after the result of an earlier call"
     ASKING = "between the beginning of a turn and its reply"
     MESSAGE = "inside a message"
     RETRYING = "between a ModelRetry and the reply"
@@ -67,14 +72,26 @@ class _State(Enum):
     OVER = "after the end of the run"
 
 
+_ASKING: Mapping[str, _State] = {
+    "MessageStart": _State.MESSAGE,
+    "ModelRetry": _State.RETRYING,
+    "MessageStart of a reply": _State.REPLY,
+}
 _GRAMMAR: Mapping[_State, Mapping[str, _State]] = {
     _State.START: {"AgentStart": _State.BEGUN},
-    _State.BEGUN: {"TurnStart": _State.ASKING},
-    _State.ASKING: {
-        "MessageStart": _State.MESSAGE,
-        "ModelRetry": _State.RETRYING,
-        "MessageStart of a reply": _State.REPLY,
+    _State.BEGUN: {"TurnStart": _State.OPENED},
+    _State.OPENED: {**_ASKING, "ToolExecutionStart": _State.FINISHING},
+    _State.FINISHING: {
+        "ToolExecutionStart": _State.FINISHING,
+        "ApprovalRequested": _State.FINISHING,
+        "ApprovalAnswered": _State.FINISHING,
+        "ToolExecutionUpdate": _State.FINISHING,
+        "ToolExecutionEnd": _State.FINISHING,
+        "MessageStart of a result": _State.FINISHED_RESULT,
     },
+    _State.FINISHED_RESULT: {"MessageEnd of a result": _State.FINISHED},
+    _State.FINISHED: {**_ASKING, "MessageStart of a result": _State.FINISHED_RESULT},
+    _State.ASKING: _ASKING,
     _State.MESSAGE: {"MessageEnd": _State.ASKING},
     _State.RETRYING: {"ModelRetry": _State.RETRYING, "MessageStart of a reply": _State.REPLY},
     _State.REPLY: {"MessageUpdate": _State.REPLY, "MessageEnd of a reply": _State.ACTING},
@@ -130,7 +147,7 @@ class _Run:
         self._turn = 0
         self._begun: Message | None = None
         self._reply = _Reply()
-        self._calls = _Calls((), replies_edited=replies_edited)
+        self._calls = _Calls(None, replies_edited=replies_edited)
 
     @property
     def is_over(self) -> bool:
@@ -188,6 +205,8 @@ class _Run:
 
     def _begin(self, message: Message) -> None:
         self._begun = message
+        if self._state is _State.FINISHED and not isinstance(message, ToolResultMessage):
+            self._calls.close("something else is said")
         if isinstance(message, AssistantMessage):
             _require(not message.content, "a reply begins with something in it")
             self._reply = _Reply()
@@ -206,7 +225,7 @@ class _Run:
     def _end_turn(self, event: TurnEnd) -> None:
         _require(event.turn == self._turn, f"turn {self._turn} ends as turn {event.turn}")
         _require(event.message == self._reply.message, "TurnEnd has another reply than its turn")
-        self._calls.close()
+        self._calls.close("the turn ends")
         _require(
             event.results == tuple(self._calls.results), "TurnEnd has other results than its turn"
         )
@@ -268,12 +287,13 @@ def _gist(message: AssistantMessage) -> Sequence[object]:
 
 
 class _Calls:
-    """What has become of the calls of a reply."""
+    """What has become of the calls of a reply; of one that was not shown, they are known as they start."""
 
-    def __init__(self, calls: Sequence[ToolCall], *, replies_edited: bool) -> None:
+    def __init__(self, calls: Sequence[ToolCall] | None, *, replies_edited: bool) -> None:
         self._replies_edited = replies_edited
         self.results: list[ToolResultMessage] = []
-        self._calls = {call.id: call for call in calls}
+        self._are_known = calls is not None
+        self._calls = {call.id: call for call in calls or ()}
         self._running: set[str] = set()
         self._asked: set[str] = set()
         self._ended: dict[str, ToolResultMessage] = {}
@@ -283,6 +303,9 @@ class _Calls:
         return len(self._calls)
 
     def take(self, event: ToolExecutionStart | CallEvent | ToolExecutionEnd) -> None:
+        if not self._are_known and isinstance(event, ToolExecutionStart):
+            shown = ToolCall(event.call_id, event.name, event.arguments)
+            self._calls.setdefault(event.call_id, shown)
         call = self._calls.get(event.call_id)
         _require(
             call is not None, f"the reply makes no call {event.call_id!r}, but {list(self._calls)}"
@@ -342,8 +365,10 @@ class _Calls:
         return _Run(replies_edited=self._replies_edited)
 
     def answer(self, result: ToolResultMessage) -> None:
-        due = list(self._calls)[len(self.results) : len(self.results) + 1]
-        _require(due == [result.call_id], f"the result of {result.call_id!r} comes; due is {due}")
+        given = {one.call_id for one in self.results}
+        due = [id_ for id_ in self._calls if id_ not in given]
+        due = due[:1] if self._are_known else due
+        _require(result.call_id in due, f"the result of {result.call_id!r} comes; due is {due}")
         self._expect_ended(f"the result of {result.call_id!r} comes")
         ended = self._ended[result.call_id]
         _require(result == ended, f"its call ended with {ended!r}, but the result is {result!r}")
@@ -354,10 +379,10 @@ class _Calls:
         _require(not silent, f"{what}, but {silent} have not started")
         _require(not self._running, f"{what}, but {sorted(self._running)} are running")
 
-    def close(self) -> None:
-        self._expect_ended("the turn ends")
+    def close(self, what: str) -> None:
+        self._expect_ended(what)
         missing = list(self._calls)[len(self.results) :]
-        _require(not missing, f"the turn ends without a result for {missing}")
+        _require(not missing, f"{what} without a result for {missing}")
 
 
 def _require(condition: bool, fault: str) -> None:  # noqa: FBT001 - reads as a sentence

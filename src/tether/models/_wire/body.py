@@ -42,15 +42,17 @@ def frame_body(
     """
     beginning = b""
     while not beginning.strip(_BLANK) and len(beginning) < _LONGEST_BLANK:
-        chunk = yield ()
-        if chunk is None:
+        received = yield ()
+        if received is None:
             yield ()
             return
-        beginning += chunk
+        beginning += received
     if beginning.lstrip(_BLANK).startswith(_BRACKETS):
-        yield from _in_one_piece(beginning, max_size)
+        events = _in_one_piece(beginning, max_size)
     else:
-        yield from frame_events(max_size, beginning=beginning)
+        events = frame_events(max_size, beginning=beginning)
+    beginning = received = b""  # often 64 KiB, which would be held as long as the reply lasts
+    yield from events
 
 
 def _in_one_piece(

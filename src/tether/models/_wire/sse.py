@@ -47,7 +47,8 @@ def frame_events(
     pending = bytearray()
     at_start = True
     after_return = False
-    chunk = (yield ()) if beginning is None else beginning
+    chunk, beginning = (yield ()) if beginning is None else beginning, None
+    ready: list[Sequence[ServerSentEvent]] = []
     while chunk is not None:
         if after_return or chunk.find(b"\r") >= 0:
             chunk, after_return = _with_newlines(chunk, after_return=after_return)
@@ -72,9 +73,13 @@ def frame_events(
                 _check_sizes(whole, max_event_size)
                 pending = bytearray(rest)
                 events = _events(whole)
+                whole = rest = b""
             if len(pending) > max_event_size:
                 raise _too_large(max_event_size)
-        chunk = yield events
+        # A reply may wait for long here: what it was read from, often 64 KiB, is not held meanwhile.
+        ready.append(events)
+        chunk, events = b"", ()
+        chunk = yield ready.pop()
     yield _last_event(bytes(pending))
 
 

@@ -1,0 +1,1 @@
+"""What a conversation has changed in files: shown as differences, and taken back."""

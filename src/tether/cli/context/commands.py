@@ -1,0 +1,169 @@
+"""The slash commands about what the agent knows, and those that are files of the person or the project."""
+# ruff: noqa: D417 - the conversation is not an argument of the command
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Literal
+
+from attrs import evolve
+
+from tether import (
+    Agent,
+    AssistantMessage,
+    Message,
+    Model,
+    RunContext,
+    ToolCall,
+    UserMessage,
+    context_window,
+)
+from tether.cli.context.gathering import Context
+from tether.cli.context.instructions import joined_in, name_of
+from tether.cli.context.markdown_commands import MarkdownCommand
+from tether.cli.context.places import shown
+from tether.cli.context.skills import Skill, skills_section
+from tether.cli.conversation import Conversation
+from tether.cli.extensions import App
+from tether.toolbox import todo_of
+
+__all__ = ()
+
+_BYTES_OF_A_TOKEN = 4
+
+
+def context(conversation: Conversation, part: Literal["prompt"] | None = None) -> str:
+    """Show what the model is given, and about how many tokens each part takes.
+
+    Args:
+        part: `prompt` shows the system prompt itself
+    """
+    agent = conversation.agent
+    if part == "prompt":
+        return agent.system or "there is no system prompt"
+    known = conversation.app.context
+    rows = [*_rows(agent, known), *_rows_of_conversation(agent.messages)]
+    width = max(len(f"{tokens:,}") for tokens, _ in rows)
+    lines = [_head(agent), *(f"{tokens:{width},}  {about}" for tokens, about in rows)]
+    if known is not None and known.problems:
+        lines += ["not as it should be:", *(f"  {problem}" for problem in known.problems)]
+    return "\n".join(lines)
+
+
+def todo(conversation: Conversation) -> str:
+    """Show what the agent has listed as to be done."""
+    items = todo_of(conversation.agent.messages)
+    return "\n".join(item.line for item in items) or "there is no list yet"
+
+
+def _head(agent: Agent) -> str:
+    name = agent.model.name
+    window = context_window(name) if ":" in name else None
+    replies = (m.usage for m in reversed(agent.messages) if isinstance(m, AssistantMessage))
+    last = next((usage for usage in replies if usage.input_tokens), None)
+    of = f" of {window:,}" if window else ""
+    if last is None:
+        used = f"a window of {window:,} tokens; " if window else ""
+        return f"{name}: {used}about this many tokens are sent:"
+    used = f"{last.input_tokens + last.output_tokens:,}{of} tokens"
+    return f"{name}: {used} with the last reply; about this many for each part:"
+
+
+def _rows(agent: Agent, known: Context | None) -> Iterator[tuple[int, str]]:
+    system = agent.system or ""
+    sections = known.sections if known is not None else ()
+    rest = _tokens(system) - sum(_tokens(section) for section in sections)
+    yield max(rest, 0), "system prompt; `/context prompt` shows all of it"
+    if known is not None:
+        for one in known.instructions:
+            yield _tokens(one.section), one.name
+        if known.skills:
+            names = ", ".join(skill.name for skill in known.skills)
+            yield _tokens(skills_section(known.skills)), f"skills: {names}"
+    specs = [json.dumps(one.spec.parameters) + one.description for one in agent.tools]
+    yield sum(map(_tokens, specs)), f"{len(specs)} tools; /tools lists them"
+
+
+def _rows_of_conversation(messages: Sequence[Message]) -> Iterator[tuple[int, str]]:
+    joined = joined_in(messages)
+    for section in joined:
+        yield _tokens(section), f"{name_of(section)}, since a tool worked there"
+    texts = [json.dumps(call.arguments, default=str) for m in messages for call in _calls(m)]
+    said = sum(map(_tokens, [*texts, *(message.text for message in messages)]))
+    yield max(said - sum(map(_tokens, joined)), 0), f"{len(messages)} messages"
+
+
+def _calls(message: Message) -> Sequence[ToolCall]:
+    return message.tool_calls if isinstance(message, AssistantMessage) else ()
+
+
+def _tokens(text: str) -> int:
+    return -(-len(text.encode(errors="replace")) // _BYTES_OF_A_TOKEN)
+
+
+def add_commands(app: App) -> None:
+    """Register the commands and skills of files; `App.forget` takes them away. None replaces another command."""
+    known = app.context
+    if known is None:
+        return
+    problems = list(known.problems)
+    for command in known.commands:
+        if command.name in app.commands or command.name in app.prompts:
+            name = shown(command.path, known.folder)
+            problems.append(f"{name} is left out: there is a command /{command.name} already")
+        else:
+            hint = f" ({command.hint})" if command.hint else ""
+            _add(app, command.name, f"{command.description}{hint}", partial(_send, command))
+    for skill in known.skills:
+        _add(app, f"skill:{skill.name}", skill.description, partial(_use, skill))
+    app.context = evolve(known, problems=problems)
+
+
+def _add(app: App, name: str, help: str, send: Callable[[Conversation, str], None]) -> None:
+    def run(conversation: Conversation, words: str = "") -> None:
+        send(conversation, words)
+
+    app.command(name, help=help, raw=True)(run)
+
+
+def _send(command: MarkdownCommand, conversation: Conversation, words: str) -> None:
+    if command.model is not None and conversation.run is None:
+        for_one_run(conversation.agent, conversation.app.model_named(command.model))
+    conversation.say(command.expanded(words))
+
+
+def _use(skill: Skill, conversation: Conversation, words: str) -> None:
+    known = conversation.app.context
+    assert known is not None  # the skill is of it
+    conversation.say_message(message_for(skill, known, words))
+
+
+def message_for(skill: Skill, known: Context, words: str) -> UserMessage:
+    """Make what a person says by beginning a skill.
+
+    Raises:
+        ValueError: it can no longer be read as a skill.
+        OSError: it cannot be read.
+    """
+    text = skill.text(known.folder)
+    return UserMessage(f"{text}\n\n{words}" if words else text)
+
+
+def for_one_run(agent: Agent, model: Model) -> None:
+    """Have the next run of an agent use another model, and those after it the one that it has now."""
+
+    @contextmanager
+    def with_model(run: RunContext) -> Iterator[None]:
+        if run.depth or agent.model is model:
+            yield
+            return
+        agent.hooks.remove("around_run", with_model)
+        before, agent.model = agent.model, model
+        try:
+            yield
+        finally:
+            if agent.model is model:
+                agent.model = before
+
+    agent.hooks.add("around_run", with_model)

@@ -1,0 +1,115 @@
+"""Commands that are Markdown files: what they say is sent to the agent, with the words of the person put in.
+
+    ---
+    description: Review a change
+    argument-hint: BRANCH [FOCUS]
+    model: anthropic:claude-opus-4-5
+    ---
+    Review the branch $1 against main. $ARGUMENTS
+
+`$ARGUMENTS` and `$@` stand for all words, `$1` to `$9` for one each. A text without any of these gets the words at its
+end. A file in a folder has a name with a colon: `git/commit.md` is `/git:commit`.
+"""
+
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from attrs import frozen
+
+from tether.cli.context.front_matter import read_document
+from tether.cli.context.places import markdown_files, shown
+
+__all__ = ()
+
+_PLACE: Final = re.compile(r"\$(?:ARGUMENTS\b|@|[1-9](?![0-9]))")
+_NAME: Final = re.compile(r"[^\W_]+(?:-[^\W_]+)*(?::[^\W_]+(?:-[^\W_]+)*)*")
+_LONGEST_HELP: Final = 200
+
+
+@frozen
+class MarkdownCommand:
+    """A command that is a Markdown file."""
+
+    name: str
+    path: Path
+    description: str
+    text: str
+    hint: str | None = None
+    """How its words are shown in help."""
+    model: str | None = None
+    """The name of the model that answers it; that of the conversation if None."""
+
+    def expanded(self, words: str) -> str:
+        """Put in what the person has typed behind its name."""
+        if not _PLACE.search(self.text):
+            return f"{self.text}\n\n{words}" if words else self.text
+        each = _split(words)
+
+        def put_in(place: re.Match[str]) -> str:
+            key = place[0][1:]
+            if not key.isdecimal():
+                return words
+            return each[int(key) - 1] if int(key) <= len(each) else ""
+
+        return _PLACE.sub(put_in, self.text)
+
+
+def find_commands(places: Sequence[Path], folder: Path) -> tuple[list[MarkdownCommand], list[str]]:
+    """Find the commands in some folders; of two that have the same name, the first counts.
+
+    Args:
+        places: the folders, the nearest first.
+        folder: the working folder.
+
+    Returns:
+        The commands, and lines about what is not as it should be.
+    """
+    found: dict[str, MarkdownCommand] = {}
+    problems: list[str] = []
+    for place in places:
+        for path in markdown_files(place):
+            try:
+                command = _read(path, place)
+            except (OSError, ValueError) as error:
+                why = getattr(error, "strerror", None) or error
+                problems.append(f"{shown(path, folder)} is left out: {why}")
+                continue
+            if command.name in found:
+                nearer = shown(found[command.name].path, folder)
+                problems.append(
+                    f"{shown(path, folder)} is left out: {nearer} is nearer and is /{command.name} too"
+                )
+            else:
+                found[command.name] = command
+    return list(found.values()), problems
+
+
+def _read(path: Path, place: Path) -> MarkdownCommand:
+    document = read_document(path)
+    parts = path.relative_to(place).with_suffix("").parts
+    name = ":".join(part.replace("_", "-").replace(" ", "-") for part in parts)
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} cannot be the name of a command: use letters, digits and -")
+    if not document.body:
+        raise ValueError("it has no text to send")
+    first = document.body.partition("\n")[0].lstrip("# ").strip()
+    description = " ".join((document.text("description") or first).split())
+    return MarkdownCommand(
+        name,
+        path,
+        description[:_LONGEST_HELP],
+        document.body,
+        document.text("argument-hint"),
+        document.text("model"),
+    )
+
+
+def _split(words: str) -> Sequence[str]:
+    """Split as a shell does, and at spaces where quotes do not match."""
+    try:
+        return shlex.split(words)
+    except ValueError:
+        return words.split()

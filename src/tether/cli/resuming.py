@@ -1,0 +1,39 @@
+"""What becomes of the calls in whose middle a conversation was cut off, in words for a person."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from tether import Agent
+from tether.calls import CallFate, OpenCalls
+from tether.cli.display import call_line
+
+__all__ = ()
+
+_IN_WORDS: Final[Mapping[CallFate, str]] = {
+    "run": "run now",
+    "run again": "run again",
+    "kept": "kept",
+    "interrupted": "interrupted",
+    "skipped": "not run",
+}
+
+
+def open_calls(agent: Agent) -> OpenCalls | None:
+    """The calls that the next run of an agent takes up."""
+    return None if agent.session is None else agent.session.open_calls
+
+
+def taken_up(agent: Agent, left: OpenCalls, *, runs: bool) -> str:
+    """Say what a run does with each call that was left open, a line for each.
+
+    Args:
+        agent: whose tools they call.
+        left: the calls.
+        runs: whether they may run; not where something new is said.
+    """
+    idempotent = {tool.name for tool in agent.tools if tool.idempotent}
+    lines = ["(it was cut off in the middle of these calls:)"]
+    for call in left.calls:
+        fate = left.fate(call, idempotent=call.name in idempotent, runs=runs)
+        lines.append(f"  {_IN_WORDS[fate]:11} {call_line(call.name, call.arguments)}")
+    return "\n".join(lines)
