@@ -75,6 +75,7 @@ from tether.run import Run
 from tether.serialize import to_builtins
 from tether.session import Session
 from tether.stream import open_event_stream
+from tether.taps import Tap
 from tether.tools import Tool, ToolContext, ToolKind, ToolResult, tool
 
 __all__ = ("Agent", "AgentState")
@@ -140,7 +141,8 @@ class Agent(Hookable):
         price: what a reply costs, for `Limits.cost` and `RunResult.cost`, such as `tether.price_of`. If None,
             `price_of` is used where there is a limit of cost.
         clock: seconds since the epoch.
-        new_id: makes the ids of messages.
+        new_id: makes the ids of messages, and of the entries of a session that is given as a path.
+        random: a number from 0 to 1, for how long to wait before another attempt.
 
     Raises:
         UnknownModelError: the model's name names nothing.
@@ -184,6 +186,7 @@ class Agent(Hookable):
         price: Callable[[AssistantMessage], float] | None = None,
         clock: Callable[[], float] = time.time,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+        random: Callable[[], float] = lambda: _chance(),
     ) -> None:
         self.model = model
         self.tools = tools
@@ -210,7 +213,9 @@ class Agent(Hookable):
             function("approve of Agent", approve)
             # Innermost, so that what is asked about is what will run.
             self.hooks.add("around_tool", approval(approve), name="approve", depth=1000)
-        self.session: Session | None = self._opened(session)
+        function("clock of Agent", clock)
+        function("new_id of Agent", new_id)
+        self.session: Session | None = self._opened(session, clock, new_id)
         kept: Sequence[Message] = ()
         open_calls: OpenCalls | None = None
         added = [*items("messages", messages)]
@@ -222,6 +227,7 @@ class Agent(Hookable):
             Inbox(steering, follow_up),
             clock,
             new_id,
+            random,
             None if added else open_calls,
         )
 
@@ -406,6 +412,7 @@ class Agent(Hookable):
             "price": self.price,
             "clock": self._conversation.now,
             "new_id": self._conversation.new_id,
+            "random": self._conversation.random,
         }
         made = Agent(**{**same, **changes})
         made.hooks.add_missing(self.hooks)
@@ -797,18 +804,35 @@ class Agent(Hookable):
         Returns:
             A function that ends the subscription.
         """
-        name = f"subscription {self._conversation.new_id()}"
+        # Not by `new_id`: who watches a run changes nothing of it.
+        name = f"subscription {uuid.uuid4().hex}"
         self.hooks.add("on_event", listener, name=name)
         return lambda: self.hooks.remove("on_event", name)
 
+    def tap(self, tap: Tap) -> Callable[[], None]:
+        """Show a tap everything that the runs which begin from here on do.
+
+        A tap sees what listeners cannot, such as requests and what is done from outside. It is called synchronously
+        and changes nothing: see `tether.taps`. A copy of this agent does not have it.
+
+        Args:
+            tap: what sees it. It is given what it has not overridden too; it may not raise.
+
+        Returns:
+            A function that takes it away, from the next run on.
+        """
+        return self._conversation.tap(instance_of(Tap)("tap", tap))
+
     # What the above is made of. None of it waits.
 
-    def _opened(self, session: Any) -> Session | None:
+    def _opened(
+        self, session: Any, clock: Callable[[], float], new_id: Callable[[], str]
+    ) -> Session | None:
         if session is None or isinstance(session, Session):
             return session
         if not isinstance(session, str | PathLike) or not str(session):
             raise UsageError(f"session of Agent must be a Session or a path, not {session!r}")
-        opened = Session(session)
+        opened = Session(session, now=clock, new_id=new_id)
         weakref.finalize(self, opened.close)
         return opened
 
@@ -854,6 +878,8 @@ class Agent(Hookable):
             output=output,
             now=conversation.now,
             new_id=conversation.new_id,
+            random=conversation.random,
+            tap=conversation.inbox.tap,
             record=self._record,
             note=self._note,
             flush=None if session is None or not session.flushed_later else session.flush,
@@ -912,6 +938,12 @@ class Agent(Hookable):
             tool_timeout=self.tool_timeout,
             price=self.price,
         )
+
+
+def _chance() -> float:
+    from random import random  # noqa: PLC0415 - only where something is left to chance
+
+    return random()
 
 
 @frozen

@@ -24,6 +24,7 @@ from tether.deltas import PartialReply
 from tether.errors import ModelError
 from tether.hooks import Hook, Hooks
 from tether.messages import CustomMessage, Message, Usage, UserMessage
+from tether.taps import Tap
 from tether.transcript import Transcript
 
 __all__ = ("Cancellable", "LiveRun", "RunParts", "RunServices")
@@ -50,6 +51,10 @@ class RunParts:
     now: Callable[[], float]
     """Seconds since the epoch."""
     new_id: Callable[[], str]
+    random: Callable[[], float]
+    """A number from 0 to 1, for what is left to chance: how long to wait before another attempt."""
+    tap: Tap | None = None
+    """Sees what the run does."""
     record: Callable[[Message], object] = _not_recorded
     """Keeps a message that has ended, before it is announced."""
     note: Callable[[CallNote], object] = _not_recorded

@@ -16,7 +16,7 @@ import anyio
 from tether._scopes.threads import run_in_thread
 from tether.calls import CallEnded, CallNote, OpenCalls
 from tether.errors import DecodeError, LostClaimError, UsageError
-from tether.messages import AssistantMessage, JsonObject, Message
+from tether.messages import AssistantMessage, JsonObject, Message, unique
 from tether.serialize import to_builtins
 from tether.session.calls import RESUMABLE, NotedCalls, noted
 from tether.session.entries import Entry
@@ -108,7 +108,7 @@ class Session:
         on_failure: Callable[[Exception], object] | None = None,
     ) -> None:
         if isinstance(store, str | os.PathLike):
-            store = LogFile.open(Path(store))
+            store = LogFile.open(Path(store), now=now, new_id=new_id)
         self._store: SessionStore = store
         # Looked at once: to compare a store with a protocol takes some 15 us.
         self._batches = store if isinstance(store, BatchStore) else None
@@ -244,7 +244,9 @@ class Session:
         return self._append(kind, data, {})
 
     def _append(self, kind: str, data: JsonObject, extra: JsonObject) -> Entry:
-        entry = Entry(self._new_id(), self._head, kind, data, self._now(), extra)
+        # A `new_id` that counts begins anew where a log is opened again.
+        id_ = unique(self._new_id(), self._entries)
+        entry = Entry(id_, self._head, kind, data, self._now(), extra)
         self._put(entry)
         return entry
 
