@@ -68,6 +68,7 @@ FACES = (
     "transport",
     "web.page",
     "advice.tracing",
+    "testing.explore",
     *(g for g in GUESTS if g != "top"),
 )
 """Packages whose `__init__` exports what people use of them."""
