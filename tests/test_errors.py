@@ -24,7 +24,13 @@ from tether import (
 )
 from tether.acp.jsonrpc import RpcError
 from tether.cli.terminal import _LeftError  # pyright: ignore[reportPrivateUsage]
-from tether.errors import ArgumentsError, ConsumerTooSlowError, DecodeError, ToolDefinitionError
+from tether.errors import (
+    ArgumentsError,
+    ConsumerTooSlowError,
+    DecodeError,
+    ToolDefinitionError,
+    WorkerLostError,
+)
 from tether.host.errors import EndedError, LimitReachedError, NotFoundError
 from tether.loop import End, Interruption
 from tether.mcp.connection import ConnectionLostError
@@ -78,6 +84,7 @@ EXAMPLES: list[BaseException] = [
     ArgumentsError(["a: missing", "b: not a number"]),
     OutputError("no result", attempts=["first", "second"]),
     ConsumerTooSlowError("slow"),
+    WorkerLostError("lost"),
     Interruption(End("aborted"), ("so far",)),
     OutsideRootError("out of bounds"),
     ChangedError("changed"),

@@ -75,6 +75,7 @@ from tether.run import Run
 from tether.serialize import to_builtins
 from tether.session import Session
 from tether.stream import open_event_stream
+from tether.taps import Tap
 from tether.tools import Tool, ToolContext, ToolKind, ToolResult, tool
 
 __all__ = ("Agent", "AgentState")
@@ -140,7 +141,8 @@ class Agent(Hookable):
         price: what a reply costs, for `Limits.cost` and `RunResult.cost`, such as `tether.price_of`. If None,
             `price_of` is used where there is a limit of cost.
         clock: seconds since the epoch.
-        new_id: makes the ids of messages.
+        new_id: makes the ids of messages, and of the entries of a session that is given as a path.
+        random: a number from 0 to 1, for how long to wait before another attempt.
 
     Raises:
         UnknownModelError: the model's name names nothing.
@@ -184,6 +186,7 @@ class Agent(Hookable):
         price: Callable[[AssistantMessage], float] | None = None,
         clock: Callable[[], float] = time.time,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+        random: Callable[[], float] = lambda: _chance(),
     ) -> None:
         self.model = model
         self.tools = tools
@@ -210,7 +213,9 @@ class Agent(Hookable):
             function("approve of Agent", approve)
             # Innermost, so that what is asked about is what will run.
             self.hooks.add("around_tool", approval(approve), name="approve", depth=1000)
-        self.session: Session | None = self._opened(session)
+        function("clock of Agent", clock)
+        function("new_id of Agent", new_id)
+        self.session: Session | None = self._opened(session, clock, new_id)
         kept: Sequence[Message] = ()
         open_calls: OpenCalls | None = None
         added = [*items("messages", messages)]
@@ -222,6 +227,7 @@ class Agent(Hookable):
             Inbox(steering, follow_up),
             clock,
             new_id,
+            random,
             None if added else open_calls,
         )
 
@@ -406,6 +412,7 @@ class Agent(Hookable):
             "price": self.price,
             "clock": self._conversation.now,
             "new_id": self._conversation.new_id,
+            "random": self._conversation.random,
         }
         made = Agent(**{**same, **changes})
         made.hooks.add_missing(self.hooks)
@@ -462,11 +469,11 @@ class Agent(Hookable):
             Closes the model's response and cancels the tools, waits until they have cleaned up, and passes
             on. The transcript is valid and may be continued.
         """
-        asked = _Asked(prompt, output, output_attempts, deps, limits, when_busy)
+        asked = Asked(prompt, output, output_attempts, deps, limits, when_busy)
         return PendingRun(lambda: self._open(asked, max_buffer_size))
 
     @asynccontextmanager
-    async def _open(self, asked: "_Asked", max_buffer_size: float = 64) -> AsyncIterator[Run]:
+    async def _open(self, asked: "Asked", max_buffer_size: float = 64) -> AsyncIterator[Run]:
         start = self._start(asked)
         try:
             with tied_to_its_thread():
@@ -541,7 +548,7 @@ class Agent(Hookable):
         Cancellation:
             As in `run`.
         """
-        asked = _Asked(prompt, output, output_attempts, deps, limits, when_busy)
+        asked = Asked(prompt, output, output_attempts, deps, limits, when_busy)
         async with self._open(asked) as run:
             return await run.result()
 
@@ -586,7 +593,7 @@ class Agent(Hookable):
             UsageError: there is no task group, or it takes no tasks now.
         """
         scope = require_scope("stream_text", task_group)
-        start = self._start(_Asked(prompt, output, output_attempts, deps, limits, when_busy))
+        start = self._start(Asked(prompt, output, output_attempts, deps, limits, when_busy))
         return hold_run(scope, start.produce, start.over, max_buffer_size, text_of)
 
     def stream_events(
@@ -603,7 +610,7 @@ class Agent(Hookable):
     ) -> RunIterator[Event]:
         """Start a run, tied to a task group, and iterate over its events; else as `stream_text`."""
         scope = require_scope("stream_events", task_group)
-        start = self._start(_Asked(prompt, output, output_attempts, deps, limits, when_busy))
+        start = self._start(Asked(prompt, output, output_attempts, deps, limits, when_busy))
         return hold_run(scope, start.produce, start.over, max_buffer_size, itself)
 
     def chat(self, *, when_busy: WhenBusy = "raise") -> Chat:
@@ -769,7 +776,7 @@ class Agent(Hookable):
         request: str,
         context: ToolContext[Any],
         limits: Limits | Literal["shared"] | None,
-    ) -> tuple["Agent", "_Asked"]:
+    ) -> tuple["Agent", "Asked"]:
         """Make the agent of one call, and what its run is asked for."""
         shared = limits == "shared"
         child = self.copy(
@@ -777,7 +784,7 @@ class Agent(Hookable):
             price=self.price or context.price,
             session=context.session and context.session.child(self.name, context.call_id),
         )
-        asked = _Asked(
+        asked = Asked(
             request,
             inside=context,
             spent=context.spent if shared else None,
@@ -797,28 +804,45 @@ class Agent(Hookable):
         Returns:
             A function that ends the subscription.
         """
-        name = f"subscription {self._conversation.new_id()}"
+        # Not by `new_id`: who watches a run changes nothing of it.
+        name = f"subscription {uuid.uuid4().hex}"
         self.hooks.add("on_event", listener, name=name)
         return lambda: self.hooks.remove("on_event", name)
 
+    def tap(self, tap: Tap) -> Callable[[], None]:
+        """Show a tap everything that the runs which begin from here on do.
+
+        A tap sees what listeners cannot, such as requests and what is done from outside. It is called synchronously
+        and changes nothing: see `tether.taps`. A copy of this agent does not have it.
+
+        Args:
+            tap: what sees it. It is given what it has not overridden too; it may not raise.
+
+        Returns:
+            A function that takes it away, from the next run on.
+        """
+        return self._conversation.tap(instance_of(Tap)("tap", tap))
+
     # What the above is made of. None of it waits.
 
-    def _opened(self, session: Any) -> Session | None:
+    def _opened(
+        self, session: Any, clock: Callable[[], float], new_id: Callable[[], str]
+    ) -> Session | None:
         if session is None or isinstance(session, Session):
             return session
         if not isinstance(session, str | PathLike) or not str(session):
             raise UsageError(f"session of Agent must be a Session or a path, not {session!r}")
-        opened = Session(session)
+        opened = Session(session, now=clock, new_id=new_id)
         weakref.finalize(self, opened.close)
         return opened
 
-    def _start(self, asked: "_Asked") -> RunStart:
+    def _start(self, asked: "Asked") -> RunStart:
         """Take a place in the line; where that is the first, the run begins."""
         output = None if asked.output is None else Output(asked.output, asked.output_attempts)
         place = self._conversation.join(waits=asked.when_busy == "wait")
         return RunStart(place, lambda: self._begin(place, asked, output))
 
-    def _begin(self, place: Place, asked: "_Asked", output: Output | None) -> ActiveRun:
+    def _begin(self, place: Place, asked: "Asked", output: Output | None) -> ActiveRun:
         def limits() -> Limits:
             return self.limits if asked.limits is None else asked.limits
 
@@ -854,6 +878,8 @@ class Agent(Hookable):
             output=output,
             now=conversation.now,
             new_id=conversation.new_id,
+            random=conversation.random,
+            tap=conversation.inbox.tap,
             record=self._record,
             note=self._note,
             flush=None if session is None or not session.flushed_later else session.flush,
@@ -866,9 +892,20 @@ class Agent(Hookable):
             pause=nullcontext if inside is None else inside.paused,
             background=self._background,
         )
-        run = ActiveRun(parts, prompts, lambda: conversation.over(run, place))
+        run = self._active_run(parts, prompts, asked, lambda: conversation.over(run, place))
         conversation.begin(run)
         return run
+
+    def _active_run(
+        self,
+        parts: RunParts,
+        prompts: Sequence[Queued],
+        asked: "Asked",
+        on_over: Callable[[], object],
+    ) -> ActiveRun:
+        """Make the run; agents whose runs are elsewhere make another kind."""
+        del asked
+        return ActiveRun(parts, prompts, on_over)
 
     def _background(self) -> AbstractAsyncContextManager[Background]:
         """The place for tasks that outlive calls: the innermost of the open blocks, or one for the run alone."""
@@ -903,9 +940,15 @@ class Agent(Hookable):
         )
 
 
+def _chance() -> float:
+    from random import random  # noqa: PLC0415 - only where something is left to chance
+
+    return random()
+
+
 @frozen
-class _Asked:
-    """What one run is asked for."""
+class Asked:
+    """What one run is asked for. Made by the methods of `Agent`, and by what runs agents elsewhere."""
 
     prompt: Queued | None = field(converter=optional_message)
     output: Any = None

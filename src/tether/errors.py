@@ -12,6 +12,7 @@
     |-- ArgumentsError             the model's: arguments that do not fit; it reads why, and may repair
     |-- OutputError                the model's: no result of the type that was asked for
     |-- LostClaimError             another writer's: it has taken the conversation over
+    |-- WorkerLostError            the cluster's: the worker of a run is gone, or does not answer
     `-- ConsumerTooSlowError       the consumer's: a branch with `when_full="fail"` fell behind
 
 What anyio has a name for keeps it: `anyio.ClosedResourceError`, `anyio.BrokenResourceError`,
@@ -37,6 +38,7 @@ __all__ = (
     "ToolDefinitionError",
     "UnknownModelError",
     "UsageError",
+    "WorkerLostError",
 )
 
 
@@ -173,6 +175,13 @@ class OutputError(TetherError):
 
 class LostClaimError(TetherError):
     """Another writer has taken the conversation over: this one writes nothing more."""
+
+
+class WorkerLostError(TetherError):
+    """The worker of a run is gone, or does not answer. The conversation holds what had arrived, and is valid.
+
+    A run without a prompt goes on with it on another worker; see `tether.ray`.
+    """
 
 
 class ConsumerTooSlowError(TetherError):

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, get_args, overload
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from tether.errors import ToolDefinitionError, UsageError
 from tether.events import (
@@ -35,6 +35,7 @@ from tether.messages import (
     Usage,
     UserBlock,
     as_user_blocks,
+    unique,
 )
 from tether.model import ToolSpec
 
@@ -106,6 +107,26 @@ class Tool:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function itself, without checks."""
         return self.function(*args, **kwargs)
+
+    def wrapped(self, around: "Callable[[ToolContext[Any], Callable[[], Any]], Any]") -> "Tool":
+        """Make a tool like this one, whose function is called within another that knows the call.
+
+        Args:
+            around: is given the context of the call, such as its `call_id`, and what calls the function of this tool
+                with the arguments of the call. It is async where this tool is, and plain in its worker thread where
+                this tool is plain. It returns what such a tool returns.
+
+        Returns:
+            The tool. Its deadline counts for both; to change or to refuse a call, use a hook at `around_tool`.
+        """
+        own, taken = self.context_parameter, self.parameters.get("properties", {})
+        parameter = own or unique("context", taken)
+
+        def function(**arguments: Any) -> Any:
+            context = arguments[parameter] if own else arguments.pop(parameter)
+            return around(context, functools.partial(self.function, **arguments))
+
+        return evolve(self, function=function, context_parameter=parameter)
 
 
 class HasDeadline(Protocol):

@@ -102,6 +102,11 @@ class Transcript(Sequence[Message]):
         else:
             self._messages.append(message)
 
+    @property
+    def left_open(self) -> OpenCalls | None:
+        """The calls that a run is to take up with `reopen`, if there are any."""
+        return self._left_open
+
     def reopen(self) -> OpenCalls | None:
         """Take up the calls that an earlier run has left open, as if this were that run.
 

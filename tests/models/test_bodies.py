@@ -143,7 +143,8 @@ def test_what_a_reply_was_read_from_is_not_held_while_it_waits(read: int) -> Non
     for _ in range(read):
         assert len(frames.send(b"data: {}\n\n" * 6_000 + b"data: {")) >= 6_000
     held: list[object] = []
-    while frames is not None:
-        held += frames.gi_frame.f_locals.values()
-        frames = frames.gi_yieldfrom
+    suspended = frames
+    while suspended is not None:
+        held += suspended.gi_frame.f_locals.values()
+        suspended = suspended.gi_yieldfrom
     assert max(len(one) for one in held if isinstance(one, bytes | bytearray | list)) < 100

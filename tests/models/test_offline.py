@@ -18,6 +18,10 @@ from tether.models.offline import plan
         ("how many lines does X have?", [[("read_file", {"path": "X"})]]),
         ("run ls -la", [[("run_command", {"command": "ls -la"})]]),
         ("run echo a and b", [[("run_command", {"command": "echo a and b"})]]),
+        (
+            "replace a - b with `a + b` in calc.py",
+            [[("edit_file", {"old": "a - b", "new": "a + b", "path": "calc.py"})]],
+        ),
         ("write hi there to b.txt", [[("write_file", {"content": "hi there", "path": "b.txt"})]]),
         (
             "read README.md and list src then tell me how many lines README.md has",

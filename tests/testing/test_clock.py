@@ -1,6 +1,7 @@
 """Under the virtual clock, time passes when nobody has anything to do, and exactly as far as is asked for."""
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -10,7 +11,7 @@ import anyio
 import pytest
 from anyio import to_thread
 
-from tether.testing import Backend, virtual_clock
+from tether.testing import Backend, DeadlockError, virtual_clock
 
 BACKENDS: list[Backend] = ["asyncio", "trio"]
 
@@ -122,3 +123,79 @@ def test_a_backend_that_there_is_not_is_refused() -> None:
     unknown: Any = "curio"
     with pytest.raises(ValueError, match="no backend 'curio'; there are: asyncio, trio"):
         virtual_clock(unknown)
+
+
+def _deadlock_in(exception: BaseException) -> str:
+    """The text of the DeadlockError that an exception is, or holds."""
+    while isinstance(exception, BaseExceptionGroup):
+        [exception] = exception.exceptions
+    assert isinstance(exception, DeadlockError)
+    return str(exception)
+
+
+async def _waits_in_vain() -> None:
+    await anyio.Event().wait()
+
+
+async def _child_waits_in_vain() -> None:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_waits_in_vain)
+
+
+async def _waits_in_vain_after_an_hour() -> None:
+    await anyio.sleep(3600)
+    await anyio.Event().wait()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    "program", [_waits_in_vain, _child_waits_in_vain, _waits_in_vain_after_an_hour]
+)
+def test_a_program_that_nothing_can_wake_raises_and_says_where_it_waits(
+    program: Callable[[], Awaitable[None]], backend: Backend
+) -> None:
+    name, options = virtual_clock(backend)
+    with pytest.raises(BaseException) as caught:  # noqa: PT011 - looked at below
+        anyio.run(program, backend=name, backend_options=options)
+    text = _deadlock_in(caught.value)
+    assert "all tasks wait, and nothing can wake one of them" in text
+    assert program.__name__ in text
+    assert "_waits_in_vain" in text
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_a_thread_or_a_socket_may_wake_waits_for_it(backend: Backend) -> None:
+    async def main() -> list[bytes]:
+        release, woken = threading.Event(), anyio.Event()
+        token = anyio.lowlevel.current_token()
+
+        def wake() -> None:
+            release.wait(5)
+            anyio.from_thread.run_sync(woken.set, token=token)
+
+        thread = threading.Thread(target=wake)
+        thread.start()
+        timer = threading.Timer(0.05, release.set)
+        timer.start()
+        await woken.wait()
+        thread.join()
+        timer.join()
+        async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
+            port = listener.extra(anyio.abc.SocketAttribute.local_port)
+            caller = socket.create_connection(("127.0.0.1", port))
+            timer = threading.Timer(0.05, caller.sendall, [b"x"])
+            timer.start()
+            first: Any = listener.listeners[0]
+            async with await first.accept() as stream:
+                received = [await stream.receive()]
+            timer.join()
+            caller.close()
+            return received
+
+    name, options = virtual_clock(backend)
+    assert anyio.run(main, backend=name, backend_options=options) == [b"x"]
+
+
+async def test_an_async_test_can_wait_for_the_next_one() -> None:
+    """Between two tests the runner of anyio's plugin waits, which is no deadlock."""
+    await anyio.sleep(1)

@@ -1,6 +1,7 @@
 """A run from when it is asked for until it is over."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from inspect import GEN_CREATED, getgeneratorstate
 from typing import Any
 
@@ -19,9 +20,10 @@ from tether.events import Event
 from tether.hooks import RunContext
 from tether.limits import Spent
 from tether.loop import End, Loop, agent_loop
-from tether.messages import Message, Prompt, Queued
+from tether.messages import AssistantMessage, Message, Prompt, Queued
 from tether.result import OutputResult, RunResult
 from tether.stream import EventSink
+from tether.taps import RunBegun, Tap
 
 __all__ = ("ActiveRun", "RunStart")
 
@@ -40,7 +42,7 @@ class ActiveRun:
     def __init__(
         self, parts: RunParts, prompts: Sequence[Queued], on_over: Callable[[], object]
     ) -> None:
-        self.control = RunControl(parts.ledger.limits)
+        self.control = RunControl(parts.ledger.limits, parts.tap)
         self.live = LiveRun()
         self._parts = parts
         self._prompts = prompts
@@ -85,10 +87,13 @@ class ActiveRun:
             parts=parts,
             control=self.control,
             live=self.live,
-            publisher=Publisher(sink, parts.hooks, self.control),
+            publisher=Publisher(sink, parts.hooks, self.control, parts.tap),
             around_run=hooks_around(parts.around_run, parts.hooks.at("around_run")),
         )
-        loop = self._loop()
+        tap = parts.tap
+        if tap is not None:
+            self._tell_beginning(tap)
+        loop = self._loop(tap)
 
         async def carry_out() -> RunResult:
             self.control.start()
@@ -103,24 +108,43 @@ class ActiveRun:
 
         try:
             if not services.around_run:
-                return await carry_out()
-            return await within_hooks(services.around_run, self._context(sink), carry_out)
+                result = await carry_out()
+            else:
+                result = await within_hooks(services.around_run, self._context(sink), carry_out)
+            if tap is not None:
+                tap.ended(result)
+            return result
         except BaseException as error:
             if getgeneratorstate(loop) == GEN_CREATED:  # by a hook, before the run began
                 await Driver(loop, services).drive(error)  # noqa: ASYNC102 - of a cancellation it waits for nothing
+            if tap is not None:
+                tap.ended(error)
             raise
         finally:
             self.over()
 
-    def _loop(self) -> Loop:
+    def _tell_beginning(self, tap: Tap) -> None:
         parts, ledger = self._parts, self._parts.ledger
+        tap.begun(
+            RunBegun(
+                prompts=tuple(self._prompts),
+                messages=parts.transcript.messages,
+                left_open=parts.transcript.left_open,
+                spent=ledger.spent,
+                limits=ledger.limits,
+            )
+        )
+
+    def _loop(self, tap: Tap | None) -> Loop:
+        parts, ledger = self._parts, self._parts.ledger
+        price, waiting = ledger.price, parts.inbox.anything_waits
         return agent_loop(
             parts.transcript,
             self._prompts,
             limits=ledger.limits,
             spent=ledger.spent,
-            price=ledger.price,
-            waiting=parts.inbox.anything_waits,
+            price=price if tap is None else partial(_priced, price, tap),
+            waiting=waiting if tap is None else partial(_waiting, waiting, tap),
         )
 
     def _context(self, sink: EventSink[Event]) -> RunContext:
@@ -164,6 +188,22 @@ class ActiveRun:
             cost=self.spent.cost,
             undelivered=parts.inbox.clear(),
         )
+
+
+def _priced(price: Callable[[AssistantMessage], float], tap: Tap, reply: AssistantMessage) -> float:
+    try:
+        answer = price(reply)
+    except Exception as error:
+        tap.priced(reply, error)
+        raise
+    tap.priced(reply, answer)
+    return answer
+
+
+def _waiting(waiting: Callable[[], bool], tap: Tap) -> bool:
+    answer = waiting()
+    tap.waiting(answer)
+    return answer
 
 
 class RunStart:

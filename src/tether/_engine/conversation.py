@@ -19,6 +19,7 @@ from tether.messages import (
     QueueName,
     ToolResultMessage,
 )
+from tether.taps import Tap, several_taps
 from tether.transcript import Transcript
 
 __all__ = ("Conversation",)
@@ -32,10 +33,11 @@ class Conversation:
         inbox: what waits to be said.
         now: seconds since the epoch.
         new_id: makes the ids of messages.
+        random: a number from 0 to 1, for what is left to chance.
         open_calls: the calls of the last reply that the next run takes up.
     """
 
-    __slots__ = ("active", "inbox", "line", "new_id", "now", "transcript")
+    __slots__ = ("_taps", "active", "inbox", "line", "new_id", "now", "random", "transcript")
 
     def __init__(
         self,
@@ -43,6 +45,7 @@ class Conversation:
         inbox: Inbox,
         now: Callable[[], float],
         new_id: Callable[[], str],
+        random: Callable[[], float],
         open_calls: OpenCalls | None = None,
     ) -> None:
         self.transcript = _transcript(messages, open_calls)
@@ -51,6 +54,21 @@ class Conversation:
         self.active: ActiveRun | None = None
         self.now = function("clock of Agent", now)
         self.new_id = function("new_id of Agent", new_id)
+        self.random = function("random of Agent", random)
+        self._taps: list[Tap] = []
+
+    def tap(self, tap: Tap) -> Callable[[], None]:
+        """Show a tap what happens, and the runs that begin from here on; return what ends that."""
+        self._set_taps([*self._taps, tap])
+
+        def untap() -> None:
+            self._set_taps([one for one in self._taps if one is not tap])
+
+        return untap
+
+    def _set_taps(self, taps: list[Tap]) -> None:
+        self._taps = taps
+        self.inbox.tap = several_taps(taps)
 
     def reset(self, messages: Iterable[Message], open_calls: OpenCalls | None = None) -> None:
         """Forget it all, and go on with these messages instead.

@@ -84,6 +84,8 @@ class Driver:
             complete, and consumers that have room get the events that close it.
         """
         step = next(self._loop)
+        if self._services.parts.tap is not None:
+            self._services.parts.tap.stepped(step)
         performer = self._performer(step)
         try:
             if failure is not None:
@@ -120,9 +122,17 @@ class Driver:
     def _resume(self, step: Step, outcome: Any) -> Step:
         """Give the loop the outcome of its last step, and return the next one."""
         ending = self._services.control.ending
-        if ending is not None and isinstance(step, Request):
-            return self._loop.throw(Interruption(ending, outcome))
-        return self._loop.send(outcome)
+        interrupted = ending is not None and isinstance(step, Request)
+        tap = self._services.parts.tap
+        if tap is not None:
+            tap.answered(step, outcome, ending if interrupted else None)
+        if ending is not None and interrupted:
+            following = self._loop.throw(Interruption(ending, outcome))
+        else:
+            following = self._loop.send(outcome)
+        if tap is not None:
+            tap.stepped(following)
+        return following
 
     async def _close(self, step: Step, performer: Performer) -> None:
         """Bring the loop to its end with what is known; wait for nothing but a store that takes a while."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from tether._given import one_of
 from tether.errors import UsageError
 from tether.messages import Prompt, Queued, QueueMode, QueueName, as_message
+from tether.taps import Tap
 
 __all__ = ("Inbox", "message_of", "optional_message")
 
@@ -18,7 +19,7 @@ __all__ = ("Inbox", "message_of", "optional_message")
 class Inbox:
     """Two queues: steering, for the next turn; follow-ups, for when the run would stop."""
 
-    __slots__ = ("_queues", "modes")
+    __slots__ = ("_queues", "modes", "tap")
 
     def __init__(self, steering: QueueMode, follow_up: QueueMode) -> None:
         self.modes: dict[QueueName, QueueMode] = {
@@ -27,17 +28,20 @@ class Inbox:
         }
         # Lists: an empty deque takes ten times the room, and what people say meanwhile is little.
         self._queues: dict[QueueName, list[Queued]] = {"steering": [], "follow_up": []}
+        self.tap: Tap | None = None
 
     def put(self, queue: QueueName, message: Queued) -> None:
         """Accept a message."""
         self._queues[queue].append(message)
+        if self.tap is not None:
+            self.tap.queued(queue, message)
 
     def take(self, queue: QueueName) -> tuple[Queued, ...]:
         """Remove what its mode lets through now; whoever takes it delivers it."""
         waiting = self._queues[queue]
         if self.modes[queue] == "all":
             return self.clear((queue,))
-        return (waiting.pop(0),) if waiting else ()
+        return self._removed((waiting.pop(0),) if waiting else ())
 
     def clear(self, queues: Iterable[QueueName] = ("steering", "follow_up")) -> tuple[Queued, ...]:
         """Remove and hand back everything that waits in these queues."""
@@ -45,7 +49,12 @@ class Inbox:
         for queue in queues:
             removed += self._queues[queue]
             self._queues[queue].clear()
-        return tuple(removed)
+        return self._removed(tuple(removed))
+
+    def _removed(self, messages: tuple[Queued, ...]) -> tuple[Queued, ...]:
+        if messages and self.tap is not None:
+            self.tap.taken(messages)
+        return messages
 
     def anything_waits(self) -> bool:
         """Say whether a message waits in either queue."""

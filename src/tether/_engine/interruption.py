@@ -24,6 +24,7 @@ import anyio
 from tether._scopes.task_groups import within
 from tether.limits import Limits
 from tether.loop import End
+from tether.taps import Tap
 
 __all__ = ("RunControl",)
 
@@ -33,12 +34,14 @@ class RunControl:
 
     Args:
         limits: what the run may spend now; `seconds` counts from `start`.
+        tap: sees what is done to the run.
     """
 
-    __slots__ = ("_ending", "_limits", "_listeners", "_scope", "_started_at", "_state")
+    __slots__ = ("_ending", "_limits", "_listeners", "_scope", "_started_at", "_state", "_tap")
 
-    def __init__(self, limits: Callable[[], Limits]) -> None:
+    def __init__(self, limits: Callable[[], Limits], tap: Tap | None = None) -> None:
         self._limits = limits
+        self._tap = tap
         self._started_at = 0.0
         self._ending: End | None = None
         self._state: Literal["idle", "in_flight", "due", "interrupted"] = "idle"
@@ -87,6 +90,11 @@ class RunControl:
 
     def interrupt(self) -> None:
         """Interrupt the request in flight, if there is one; its performer returns what there is."""
+        if self._tap is not None:
+            self._tap.input("interrupt")
+        self._interrupt()
+
+    def _interrupt(self) -> None:
         if self._state == "in_flight":
             if self._listeners:
                 self._state = "due"
@@ -95,8 +103,16 @@ class RunControl:
 
     def abort(self) -> None:
         """End the run in order, now."""
+        if self._tap is not None:
+            self._tap.input("abort")
         self.end(End("aborted"))
-        self.interrupt()
+        self._interrupt()
+
+    def cancel_call(self, call_id: str, scope: anyio.CancelScope) -> None:
+        """Cancel one running call."""
+        if self._tap is not None:
+            self._tap.input("cancel_tool", call_id)
+        scope.cancel()
 
     def _cancel(self) -> None:
         self._state = "interrupted"

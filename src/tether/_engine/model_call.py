@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from functools import cache, partial
+from itertools import count
 from typing import Literal
 
 from attrs import evolve, frozen
@@ -196,6 +197,8 @@ class ModelCall:
         parts, publisher = self._parts, self._services.publisher
         stamped = parts.stamp(message)
         parts.transcript.append(stamped)
+        if parts.tap is not None:
+            parts.tap.recorded(stamped)
         parts.record(stamped)
         await parts.flushed()
         await publisher.publish(MessageStart(stamped))
@@ -232,6 +235,19 @@ class ModelCall:
         """Say whether to ask again, and after how long: never once the reply has begun."""
         return False if self._has_begun else policy.wants(error)
 
+    def _waits(self, policy: RetryPolicy) -> Callable[[Exception], bool | float]:
+        """Make what says of each failure in a row whether to ask again, and after how long."""
+        failures = count()
+
+        def wait(error: Exception) -> bool | float:
+            wanted, before = self._may_retry(policy, error), next(failures)
+            if wanted is not True:
+                return wanted
+            chance = self._parts.random()
+            return min(policy.wait_max, policy.wait_initial * (2.0 ** min(before, 64) + chance))
+
+        return wait
+
     async def _retry(
         self, policy: RetryPolicy, model: Model, request: ModelRequest, error: ModelError
     ) -> None:
@@ -244,12 +260,12 @@ class ModelCall:
             logger.addHandler(logging.NullHandler())
         failed = error
         async for attempt in stamina.retry_context(
-            on=lambda failure: self._may_retry(policy, failure),
+            on=self._waits(policy),
             attempts=policy.attempts,
             timeout=None,
             wait_initial=policy.wait_initial,
             wait_max=policy.wait_max,
-            wait_jitter=policy.wait_initial,
+            wait_jitter=0.0,
         ):
             with attempt:
                 if attempt.num == 1:
@@ -297,11 +313,16 @@ class ModelCall:
         self._partial = self._services.live.partial = PartialReply(model=model.name)
         stream = await self._stream(model)
         self._request_tokens = cache(partial(tokens_in_request, request))
+        tap = self._parts.tap
+        if tap is not None:
+            tap.requested(model, request)
         async with stream(request) as deltas:
             add, offer = self._partial.add, self._services.publisher.offer
             async for delta in deltas:
                 add(delta)
                 if isinstance(delta, _FACTS):
+                    if tap is not None:
+                        tap.arrived(delta)
                     continue
                 if not self._announced:
                     await self._announce()

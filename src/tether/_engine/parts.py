@@ -6,7 +6,7 @@ of its requests share it. `LiveRun` is what can be seen of the run from outside.
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import anyio
 from attrs import define, evolve, field, frozen
@@ -24,9 +24,10 @@ from tether.deltas import PartialReply
 from tether.errors import ModelError
 from tether.hooks import Hook, Hooks
 from tether.messages import CustomMessage, Message, Usage, UserMessage
+from tether.taps import Tap
 from tether.transcript import Transcript
 
-__all__ = ("LiveRun", "RunParts", "RunServices")
+__all__ = ("Cancellable", "LiveRun", "RunParts", "RunServices")
 
 M = TypeVar("M", bound=UserMessage | CustomMessage)
 
@@ -50,6 +51,10 @@ class RunParts:
     now: Callable[[], float]
     """Seconds since the epoch."""
     new_id: Callable[[], str]
+    random: Callable[[], float]
+    """A number from 0 to 1, for what is left to chance: how long to wait before another attempt."""
+    tap: Tap | None = None
+    """Sees what the run does."""
     record: Callable[[Message], object] = _not_recorded
     """Keeps a message that has ended, before it is announced."""
     note: Callable[[CallNote], object] = _not_recorded
@@ -111,6 +116,14 @@ class RunParts:
         )
 
 
+class Cancellable(Protocol):
+    """What can be cancelled, such as a cancel scope."""
+
+    def cancel(self) -> None:
+        """Cancel it."""
+        ...
+
+
 @define(eq=False)
 class LiveRun:
     """What can be seen of a run while it goes."""
@@ -119,7 +132,7 @@ class LiveRun:
     """The reply that is arriving, or the last that did."""
     usage: Callable[[], Usage] = Usage
     """What the reply that is arriving has used so far; nothing between replies."""
-    tool_scopes: dict[str, anyio.CancelScope] = field(factory=dict)
+    tool_scopes: dict[str, Cancellable] = field(factory=dict[str, Cancellable])
     """The calls that are running, by id."""
     calls_begun: int = 0
     error: ModelError | None = None

@@ -9,6 +9,7 @@ from tether._engine.interruption import RunControl
 from tether.events import Event
 from tether.hooks import Hooks, call_hook
 from tether.stream import EventSink
+from tether.taps import Tap
 
 __all__ = ("Publisher",)
 
@@ -20,11 +21,25 @@ class Publisher:
         sink: the run's consumers.
         hooks: the listeners are those at `on_event`.
         control: its `interrupt` waits for listeners.
+        tap: sees the events in their order.
     """
 
-    __slots__ = ("_control", "_held", "_hooks", "_is_cut", "_line", "_outbox", "_sent", "_sink")
+    __slots__ = (
+        "_control",
+        "_held",
+        "_hooks",
+        "_is_cut",
+        "_line",
+        "_outbox",
+        "_sent",
+        "_sink",
+        "_tap",
+    )
 
-    def __init__(self, sink: EventSink[Event], hooks: Hooks, control: RunControl) -> None:
+    def __init__(
+        self, sink: EventSink[Event], hooks: Hooks, control: RunControl, tap: Tap | None = None
+    ) -> None:
+        self._tap = tap
         self._sink = sink
         self._hooks = hooks
         self._control = control
@@ -47,7 +62,10 @@ class Publisher:
         if self._outbox or self._hooks.at("on_event"):
             return False
         # The short way of `send` is for the publisher alone: what it refuses has to be sent.
-        return self._sink._offer(event)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        taken = self._sink._offer(event)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        if taken and self._tap is not None:
+            self._tap.published(event)
+        return taken
 
     async def publish(self, event: Event) -> None:
         """Publish an event.
@@ -68,10 +86,15 @@ class Publisher:
                         await call_hook(hook, event)
             except BaseException:
                 # What happened is told also where a listener has failed, or was cut off.
-                self._outbox.append(event)
+                self._put(event)
                 raise
-        self._outbox.append(event)
+        self._put(event)
         await self.send_waiting()
+
+    def _put(self, event: Event) -> None:
+        self._outbox.append(event)
+        if self._tap is not None:
+            self._tap.published(event)
 
     async def send_waiting(self) -> None:
         """Send consumers what they have not got yet.
@@ -120,7 +143,7 @@ class Publisher:
             self._held.append(event)
             return
         if event not in self._outbox:
-            self._outbox.append(event)
+            self._put(event)
         with suppress(anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
             while self._outbox:
                 self._sink.send_nowait(self._outbox[0])

@@ -1,16 +1,15 @@
 """`tether acp`: the agent of the terminal, for an editor that starts it."""
 
-import argparse
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final, Literal
+from types import SimpleNamespace
+from typing import Any, Final, Literal
 
 from attrs import frozen
 
 from tether import Agent, Commands, known_models
 from tether.acp import serve_stdio
-from tether.cli.arguments import add_agent_options
 from tether.cli.assembly import (
     agent_of_conversation,
     chosen_model,
@@ -18,7 +17,11 @@ from tether.cli.assembly import (
     new_app,
     say_untrusted,
 )
-from tether.cli.extensions import App
+from tether.cli.command_line import command, read
+from tether.cli.context.gathering import gather
+from tether.cli.context.host_commands import add_to
+from tether.cli.extensions import App, configuration_folder
+from tether.cli.options import agent_options, approve, no_init
 from tether.cli.session_files import session_folder
 from tether.host import Conversation, FolderStore
 
@@ -36,9 +39,38 @@ class AcpArguments:
     """One call of `tether acp`."""
 
     app: App
+    commands: Commands
     learns: bool
     approve: Literal["changes", "all", "none"]
     backend: str
+
+
+@command("acp", epilog=_EXAMPLES)
+@agent_options
+@approve
+@no_init
+def acp(**given: Any) -> AcpArguments:
+    """Serve the agent to an editor, by the Agent Client Protocol."""
+    options = SimpleNamespace(**given)
+    app = new_app(
+        system=options.system,
+        append_system=options.append_system,
+        max_turns=options.max_turns,
+        session=None,
+    )
+    commands = _commands()
+    if not options.no_init:
+        allowed = load(app, _is_trusted)
+        known = gather(Path.cwd(), configuration_folder(), of_project=allowed)
+        add_to(commands, known, app.model_named)
+    app.agent.model = chosen_model(app, model=options.model, base_url=options.base_url, path=None)
+    return AcpArguments(
+        app=app,
+        commands=commands,
+        learns=not options.no_init,
+        approve=options.approve,
+        backend=options.backend,
+    )
 
 
 def parse(words: Sequence[str]) -> AcpArguments:
@@ -48,14 +80,8 @@ def parse(words: Sequence[str]) -> AcpArguments:
         UsageError: something cannot be.
         SystemExit: with code 2 for wrong usage, with 0 for `--help`.
     """
-    options = _parser().parse_args(words)
-    app = new_app(system=options.system, max_turns=options.max_turns, session=None)
-    if not options.no_init:
-        load(app, _is_trusted)
-    app.agent.model = chosen_model(app, model=options.model, base_url=options.base_url, path=None)
-    return AcpArguments(
-        app=app, learns=not options.no_init, approve=options.approve, backend=options.backend
-    )
+    made: AcpArguments = read(acp, words)
+    return made
 
 
 def _is_trusted(files: Sequence[Path]) -> bool:
@@ -73,7 +99,7 @@ async def run(arguments: AcpArguments) -> int:
         partial(agent_of_conversation, arguments.app, arguments.approve, learns=arguments.learns),
         store=lambda folder: FolderStore(session_folder(folder)),
         models=_models(arguments.app.agent),
-        commands=_commands(),
+        commands=arguments.commands,
     )
     return 0
 
@@ -113,22 +139,3 @@ def _models(agent: Agent) -> Sequence[str]:
     provider, _, name = agent.model.name.partition(":")
     names = known_models(provider) if name else ()
     return [f"{provider}:{one}" for one in names[:_MOST_MODELS]]
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="tether acp",
-        description="Serve the agent to an editor, by the Agent Client Protocol.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add_agent_options(parser)
-    add(
-        "--approve",
-        choices=("changes", "all", "none"),
-        default="changes",
-        help="which calls of tools the editor asks about; those that may change something by default",
-    )
-    add("--no-init", action="store_true", help="load no init file and no extensions")
-    return parser

@@ -50,6 +50,20 @@ def _all_sessions() -> Path:
     return Path(platformdirs.user_data_path("tether", appauthor=False)) / "sessions"
 
 
+def changes_folder(session: Path) -> Path:
+    """Return where the snapshots of files that belong to a session are kept: never in a folder that a person works in.
+
+    Args:
+        session: the session's file.
+
+    Returns:
+        A folder beside it, if it is where conversations are kept by default; else one below the folder for data.
+    """
+    if is_kept_here(session):
+        return session.resolve().with_suffix(".changes")
+    return _all_sessions().parent / "changes" / project_name(session)
+
+
 def kept_sessions(project: Path) -> list[SessionInfo]:
     """List the conversations that were held in a folder, newest first; without the empty ones."""
     found = sessions(session_folder(project))

@@ -22,7 +22,8 @@ from tether import (
     price_of,
 )
 from tether.advice.compaction import compact
-from tether.cli.context.commands import context
+from tether.cli.changes.commands import add_change_commands, files_changed, undone_files
+from tether.cli.context.commands import context, todo
 from tether.cli.conversation import Conversation
 from tether.cli.editor import KEYS, file_names
 from tether.cli.mcp_servers import described
@@ -49,6 +50,7 @@ def slash_commands() -> Commands:
         commands.command(function.__name__.lstrip("_"), complete=complete, raw=raw)(function)
     add_screen_commands(commands)
     add_permission_commands(commands)
+    add_change_commands(commands)
     return commands
 
 
@@ -178,11 +180,24 @@ def _entries(_: str, conversation: Conversation) -> list[str]:
     return [entry.id[:8] for entry in entries if entry.kind == "message"]
 
 
-def _undo(conversation: Conversation) -> str:
-    """Take back the last request and everything after it."""
-    before = _before_last_request(conversation.agent)
-    _go_back(conversation.agent, before)
-    return f"{_counted(len(before), 'message')} {'is' if len(before) == 1 else 'are'} left"
+def _undo(conversation: Conversation, files: bool = False) -> str:  # noqa: FBT001, FBT002 - a flag
+    """Take back the last request and everything after it.
+
+    Args:
+        files: take back too what it has changed in files, as far as nobody else has changed them since
+    """
+    agent = conversation.agent
+    before = _before_last_request(agent)
+    taken_back = agent.messages[len(before) :]
+    _go_back(agent, before)
+    left = f"{_counted(len(before), 'message')} {'is' if len(before) == 1 else 'are'} left"
+    if files:
+        done = undone_files(conversation, taken_back)
+        return "\n".join([*(done or ["no file was changed"]), left])
+    if changed := files_changed(conversation, taken_back):
+        stay = "1 file stays" if changed == 1 else f"{changed} files stay"
+        left += f"; {stay} as changed (`/undo --files` takes files back too)"
+    return left
 
 
 def _retry(conversation: Conversation) -> None:
@@ -396,6 +411,7 @@ _COMMANDS: tuple[Callable[..., Any], ...] = (
     _retry,
     _compact,
     context,
+    todo,
     _steer,
     _cost,
     _export,

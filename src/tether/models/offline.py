@@ -6,6 +6,7 @@ It reads requests such as
     search TODO in src
     run ls -la
     write hello to notes.txt
+    replace hello with good morning in notes.txt
 
 calls the tools that match (what is joined by "and" or a comma at once, what comes after "then" afterwards), and
 makes its answer from their results.
@@ -31,7 +32,8 @@ __all__ = ("Step", "offline_model", "plan", "respond")
 
 _UNKNOWN: Final = (
     "I am the offline model and know only a few rules: read FILE, list FOLDER, search TEXT in FOLDER, "
-    'how many lines has FILE, run COMMAND, write TEXT to FILE; joined by "and" or "then". '
+    "how many lines has FILE, run COMMAND, write TEXT to FILE, replace TEXT with TEXT in FILE; joined by "
+    '"and" or "then". '
     "Set a key and name a model to ask for anything else."
 )
 
@@ -84,6 +86,12 @@ _RULES: Final = (
         + rf"list(?: (?:all )?(?:the )?files)?(?: (?:in|of))?(?: (?:the )?(?:folder )?{_PATH})?",
         "list_files",
         ("path",),
+    ),
+    _Rule(
+        "edit",
+        _POLITE + rf"(?:replace|change) (.+?) (?:with|to|by) (.+) in {_PATH}",
+        "edit_file",
+        ("old", "new", "path"),
     ),
     _Rule("write", _POLITE + rf"write (.+) (?:to|into) {_PATH}", "write_file", ("content", "path")),
     _Rule(
@@ -158,9 +166,7 @@ def respond(body: Mapping[str, Any]) -> Iterator[JsonObject]:
 
 def _phrases(group: str) -> Sequence[str]:
     """Cut a group where a new phrase begins, not at every "and": a command may hold one."""
-    verbs = (
-        "read|open|cat|show|list|search|grep|look|run|execute|write|count|how many|tell me|please"
-    )
+    verbs = "read|open|cat|show|list|search|grep|look|run|execute|write|replace|change|count|how many|tell me|please"
     joint = rf"\s*(?:,\s*and|,|\band)\s+(?=(?:{verbs})\b)"
     return [phrase.strip(" .!?") for phrase in re.split(joint, group, flags=re.IGNORECASE)]
 

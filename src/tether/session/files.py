@@ -4,7 +4,7 @@ import os
 import stat
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final, Literal, Self, TypeAlias
@@ -153,7 +153,16 @@ class Snapshot:
 class LogFile:
     """A log that this process alone writes to; see `open`."""
 
-    def __init__(self, file: BinaryIO, path: Path, content: _Content, *, fsync: bool) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        path: Path,
+        content: _Content,
+        *,
+        fsync: bool,
+        now: Callable[[], float] = time.time,
+        new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+    ) -> None:
         self.torn: bytes = content.torn
         self.damage: tuple[Damage, ...] = tuple(content.reader.damage)
         self._entries = content.entries
@@ -166,10 +175,18 @@ class LogFile:
             _set_aside(path, "torn", [self.torn])
             file.truncate(content.end)
         if content.end == 0:
-            self._write(header(uuid.uuid4().hex, time.time()))
+            self._write(header(new_id(), now()))
 
     @classmethod
-    def open(cls, path: Path, *, fsync: bool = False, damaged: Damaged = "refuse") -> Self:
+    def open(
+        cls,
+        path: Path,
+        *,
+        fsync: bool = False,
+        damaged: Damaged = "refuse",
+        now: Callable[[], float] = time.time,
+        new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+    ) -> Self:
         """Open a log to write to, making it where there is none.
 
         Args:
@@ -177,6 +194,8 @@ class LogFile:
             fsync: wait at each entry until the disk has it.
             damaged: `refuse` a log with a line that cannot be read, or `skip` such lines: they are moved to a file
                 beside it.
+            now: seconds since the epoch, for the time at which a log was made.
+            new_id: makes the id of a log that is made.
 
         Raises:
             UsageError: another process or session has it open for writing, or it is not a regular file.
@@ -192,7 +211,7 @@ class LogFile:
             elif content.reader.damage:
                 file, old = _mended(path, content), file
                 old.close()
-            return cls(file, path, content, fsync=fsync)
+            return cls(file, path, content, fsync=fsync, now=now, new_id=new_id)
         except BaseException:
             file.close()
             raise

@@ -16,7 +16,7 @@ import anyio
 from tether._scopes.threads import run_in_thread
 from tether.calls import CallEnded, CallNote, OpenCalls
 from tether.errors import DecodeError, LostClaimError, UsageError
-from tether.messages import AssistantMessage, JsonObject, Message
+from tether.messages import AssistantMessage, JsonObject, Message, unique
 from tether.serialize import to_builtins
 from tether.session.calls import RESUMABLE, NotedCalls, noted
 from tether.session.entries import Entry
@@ -108,7 +108,7 @@ class Session:
         on_failure: Callable[[Exception], object] | None = None,
     ) -> None:
         if isinstance(store, str | os.PathLike):
-            store = LogFile.open(Path(store))
+            store = LogFile.open(Path(store), now=now, new_id=new_id)
         self._store: SessionStore = store
         # Looked at once: to compare a store with a protocol takes some 15 us.
         self._batches = store if isinstance(store, BatchStore) else None
@@ -244,20 +244,39 @@ class Session:
         return self._append(kind, data, {})
 
     def _append(self, kind: str, data: JsonObject, extra: JsonObject) -> Entry:
-        entry = Entry(self._new_id(), self._head, kind, data, self._now(), extra)
+        # A `new_id` that counts begins anew where a log is opened again.
+        id_ = unique(self._new_id(), self._entries)
+        entry = Entry(id_, self._head, kind, data, self._now(), extra)
+        self._put(entry)
+        return entry
+
+    def adopt(self, entry: Entry) -> None:
+        """Write an entry that another session of the same conversation has made; see `append`.
+
+        It becomes the head where it follows it.
+
+        Raises:
+            UsageError: it follows an entry that is not here.
+            Exception: as `append`.
+        """
+        if entry.parent is not None and entry.parent not in self._entries:
+            raise UsageError(f"the entry that {entry.id!r} follows, {entry.parent!r}, is not here")
+        self._put(entry, adopted=True)
+
+    def _put(self, entry: Entry, *, adopted: bool = False) -> None:
         self._behind.append(entry)
         self._entries[entry.id] = entry
-        self._head = entry.id
-        self._noted[kind] = data
-        self._calls.take(entry)
+        if entry.parent == self._head and not (adopted and entry.kind == "child"):
+            self._head = entry.id
+            self._noted[entry.kind] = entry.data
+            self._calls.take(entry)
         if self.flushed_later:
-            return entry
+            return
         try:
             self._try_to_catch_up()
         except UsageError:
             self._take_back(entry)
             raise
-        return entry
 
     def record(self, message: Message) -> Entry:
         """Write a message behind the head, unless it is the last of this branch already; see `append`.
@@ -434,7 +453,8 @@ class Session:
         """Forget an entry that was refused."""
         self._behind.remove(entry)
         del self._entries[entry.id]
-        self._head = entry.parent
+        if self._head == entry.id:
+            self._head = entry.parent
         self._look_back()
 
     def _look_back(self) -> None:

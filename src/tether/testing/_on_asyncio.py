@@ -11,8 +11,10 @@ from typing import Any, TypeVar, TypeVarTuple
 
 import anyio
 
+from tether.testing._order import stable_order
 from tether.testing._stacks import TaskStack, frames_of
 from tether.testing._steps import Steps
+from tether.testing._stuck import DeadlockError, Outside
 from tether.testing._time import Time
 
 __all__ = ("AsyncioStage", "ClockedLoop")
@@ -26,10 +28,12 @@ class ClockedLoop(asyncio.SelectorEventLoop):
 
     Args:
         clock: what to go by.
+        raises: raise `DeadlockError` where every task waits and nothing can wake one; else it waits without end.
     """
 
-    def __init__(self, clock: Time) -> None:
+    def __init__(self, clock: Time, *, raises: bool = False) -> None:
         self._clock = clock
+        self._outside = Outside() if raises else None
         self._in_executor = 0
         super().__init__(_ClockedSelector(self._how_long))
 
@@ -51,7 +55,20 @@ class ClockedLoop(asyncio.SelectorEventLoop):
 
     def _how_long(self, timeout: float | None) -> float | None:
         seconds = self._clock.wait(math.inf if timeout is None else timeout, self._waiting_in)
-        return None if math.isinf(seconds) else seconds
+        if not math.isinf(seconds):
+            return seconds
+        if self._outside is not None and not self._awaits_outside():
+            stacks = [stack_of(task) for task in asyncio.all_tasks(self)]
+            if stacks and not self._outside.may_wake(stacks):
+                raise DeadlockError(stacks)
+        return None
+
+    def _awaits_outside(self) -> bool:
+        """Whether a thread, a socket, a process or a signal is waited for."""
+        # The event loop has one file of its own there, by which other threads wake it.
+        own: Any = self
+        files = len(own._selector.get_map())  # noqa: SLF001
+        return bool(self._in_executor) or files > 1 or bool(own._signal_handlers)  # noqa: SLF001
 
     def _waiting_in(self) -> Collection[str]:
         chains = [frames_of(task.get_coro()) for task in asyncio.all_tasks(self)]
@@ -119,7 +136,8 @@ class AsyncioStage:
         Raises:
             Overdue: it did not come to its end in time.
         """
-        anyio.run(main, backend="asyncio", backend_options={"loop_factory": self._make_loop})
+        with stable_order():
+            anyio.run(main, backend="asyncio", backend_options={"loop_factory": self._make_loop})
 
     def report_to(self, report: Callable[[str, object], None]) -> None:
         """Have told what would be logged by the loop: what happened, and an exception or None."""
@@ -137,4 +155,9 @@ class AsyncioStage:
 
     def stack(self, task: Any, program: object = None, *, marked: bool = False) -> TaskStack:
         """Say where a task stands, or the program that runs in it."""
-        return TaskStack(task.get_name(), tuple(frames_of(program or task.get_coro())), marked)
+        return stack_of(task, program, marked=marked)
+
+
+def stack_of(task: Any, program: object = None, *, marked: bool = False) -> TaskStack:
+    """Say where a task stands, or the program that runs in it."""
+    return TaskStack(task.get_name(), tuple(frames_of(program or task.get_coro())), marked)

@@ -1,13 +1,16 @@
 """What the test kit asks of trio: a clock that goes by another time, an instrument that counts steps."""
 
+import math
 from collections.abc import Callable, Collection, Coroutine, Iterator
-from typing import Any
+from importlib import import_module
+from typing import Any, NoReturn
 
 import anyio
 import trio
 
 from tether.testing._stacks import TaskStack, frames_of
 from tether.testing._steps import Overdue, Steps
+from tether.testing._stuck import DeadlockError, Outside
 from tether.testing._time import Time
 
 __all__ = ("ClockedTrio", "TrioStage")
@@ -18,15 +21,20 @@ class ClockedTrio(trio.abc.Clock, trio.abc.Instrument):
 
     Args:
         clock: what to go by.
+        raises: have the main task raise `DeadlockError` where every task waits and nothing can wake one; else the
+            program waits without end.
     """
 
-    def __init__(self, clock: Time) -> None:
+    def __init__(self, clock: Time, *, raises: bool = False) -> None:
         self._clock = clock
+        self._raises = raises
+        self._outside: Outside | None = None
         self._looked = False
         # True when trio has looked whether something has happened, and no task has run since.
 
     def start_clock(self) -> None:
-        """Nothing to prepare."""
+        """Note what there is before the program begins."""
+        self._outside = Outside() if self._raises else None
 
     def current_time(self) -> float:
         """The clock's time."""
@@ -38,11 +46,30 @@ class ClockedTrio(trio.abc.Clock, trio.abc.Instrument):
             self._looked = True
             return 0
         self._looked = False
-        return self._clock.wait(deadline - self._clock.now(), _waiting_in)
+        seconds = self._clock.wait(deadline - self._clock.now(), _waiting_in)
+        if self._outside is not None and math.isinf(seconds):
+            stacks = [stack_of(task) for task in _tasks()]
+            if not self._outside.may_wake(stacks):
+                _fail_with(DeadlockError(stacks))
+                return 0
+        return seconds
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
         """Note that a task runs."""
         self._looked = False
+
+
+def _fail_with(error: Exception) -> None:
+    """Raise an exception where the main task waits, as trio does with Ctrl-C; where that cannot be, right here."""
+    kept: Any = import_module("trio._core._run")
+    main: Any = kept.GLOBAL_RUN_CONTEXT.runner.main_task
+    if main is None or main._abort_func is None:  # noqa: SLF001
+        raise error
+
+    def raise_it() -> NoReturn:
+        raise error
+
+    main._attempt_abort(raise_it)  # noqa: SLF001
 
 
 def _waiting_in() -> Collection[str]:
@@ -101,7 +128,12 @@ class TrioStage:
 
     def stack(self, task: Any, program: object = None, *, marked: bool = False) -> TaskStack:
         """Say where a task stands, or the program that runs in it."""
-        return TaskStack(task.name, tuple(frames_of(program or task.coro)), marked)
+        return stack_of(task, program, marked=marked)
+
+
+def stack_of(task: Any, program: object = None, *, marked: bool = False) -> TaskStack:
+    """Say where a task stands, or the program that runs in it."""
+    return TaskStack(task.name, tuple(frames_of(program or task.coro)), marked)
 
 
 def _tasks() -> Iterator[trio.lowlevel.Task]:

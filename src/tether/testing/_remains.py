@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
-__all__ = ("Surroundings", "open_reports", "watch_async_generators")
+__all__ = ("Surroundings", "busy_threads", "open_reports", "watch_async_generators")
 
 _WAKING = 0.0003
 """Seconds in which a thread wakes."""
@@ -32,7 +32,7 @@ class Surroundings:
     def __init__(self) -> None:
         self._files = _open_files()
         self._children = _children()
-        self._threads = _busy_threads()
+        self._threads = busy_threads()
 
     def left(self, patience: float) -> list[str]:
         """Name what is there now and was not before.
@@ -54,7 +54,7 @@ class Surroundings:
         return left
 
     def _left_now(self) -> list[str]:
-        files, children, threads = _open_files(), _children(), _busy_threads()
+        files, children, threads = _open_files(), _children(), busy_threads()
         return [
             *(f"left open: {files[key]}" for key in sorted(files.keys() - self._files.keys())),
             *(f"left: {children[pid]}" for pid in sorted(children.keys() - self._children.keys())),
@@ -71,7 +71,7 @@ class Surroundings:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
         give_up = time.monotonic() + _REST
-        while _busy_threads().keys() - self._threads.keys() and time.monotonic() < give_up:
+        while busy_threads().keys() - self._threads.keys() and time.monotonic() < give_up:
             time.sleep(0.0005)
 
 
@@ -116,7 +116,7 @@ def _listed_children() -> Iterator[tuple[int, str]]:
                 yield pid, f"child process {pid} ({name}){ended}"
 
 
-def _busy_threads() -> Mapping[int, str]:
+def busy_threads() -> Mapping[int, str]:
     """The threads that are neither this one nor a backend's idle worker."""
     frames = sys._current_frames()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - it is documented
     return {

@@ -4,14 +4,18 @@ An hour's sleep takes no time at all, and what is compared at its end is exact. 
 being waited for, time passes as it does outside, since a thread's work is not to be jumped over. Sockets and
 processes are not seen: a program that waits for one beside a deadline reaches the deadline first, so
 let programs under this clock use memory streams.
+
+Where every task waits, no deadline is left, and no thread, socket, process or signal is waited for, nothing can happen
+any more: `DeadlockError` is raised, which shows where the tasks wait.
 """
 
 from typing import Any, Literal, TypeAlias, get_args
 
 from tether.testing._on_asyncio import ClockedLoop
+from tether.testing._stuck import DeadlockError
 from tether.testing._time import VirtualTime
 
-__all__ = ("Backend", "check_backend", "virtual_clock")
+__all__ = ("Backend", "DeadlockError", "check_backend", "virtual_clock")
 
 Backend: TypeAlias = Literal["asyncio", "trio"]
 """What a program runs on, as `anyio.run` names it."""
@@ -41,10 +45,10 @@ def virtual_clock(backend: Backend) -> tuple[Backend, dict[str, Any]]:
     """
     check_backend(backend)
     if backend == "asyncio":
-        return backend, {"loop_factory": lambda: ClockedLoop(VirtualTime())}
+        return backend, {"loop_factory": lambda: ClockedLoop(VirtualTime(), raises=True)}
     from tether.testing._on_trio import ClockedTrio  # noqa: PLC0415 - trio is an extra
 
-    clock = ClockedTrio(VirtualTime())
+    clock = ClockedTrio(VirtualTime(), raises=True)
     return backend, {"clock": clock, "instruments": [clock]}
 
 

@@ -10,9 +10,11 @@ A key is in no error, repr or log: requests go to the transport of httpx, since 
 import base64
 import functools
 import re
+import time
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -96,6 +98,8 @@ class HttpModel:
     """False to ask for replies in one piece, from a server that cannot stream; their deltas come at once."""
     sign: Sign | None = field(default=None, repr=False)
     """Proves who asks, in place of a key."""
+    clock: Callable[[], float] = field(default=time.time, repr=False)
+    """Seconds since the epoch, for servers that say until when to wait."""
     transport: Callable[[], httpx.AsyncBaseTransport] | None = field(default=None, repr=False)
     """Makes the transport that carries requests in place of a network connection."""
     _key_from: str = field(default="passed as api_key", repr=False, eq=False)
@@ -287,7 +291,10 @@ class HttpModel:
 
     def _failure(self, answer: "_Answer", told: bytes) -> ModelError:
         """Make the error for an answer that is no reply, with a hint where to look."""
-        error = error_from_response(answer.response.status_code, answer.response.headers, told)
+        now = datetime.fromtimestamp(self.clock(), UTC)
+        error = error_from_response(
+            answer.response.status_code, answer.response.headers, told, now=now
+        )
         if error.kind == "not_found":
             error.closest = closest_models(self.name)
             error.hint = f"POST {printable_url(self._url)}"
@@ -299,7 +306,12 @@ class HttpModel:
         decoder = self.api.decode(self.model)
         if re.search("event-?stream", response.headers.get("content-type", "")):
             return decoder
-        describe = functools.partial(error_from_response, response.status_code, response.headers)
+        describe = functools.partial(
+            error_from_response,
+            response.status_code,
+            response.headers,
+            now=datetime.fromtimestamp(self.clock(), UTC),
+        )
         return decode_unasked(decoder, describe)
 
 

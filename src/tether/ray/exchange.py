@@ -1,0 +1,186 @@
+"""What a driver and a worker say to each other. All of it can be pickled; nothing of it does anything."""
+
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias
+
+from attrs import asdict, frozen
+
+from tether.events import Event, TurnEnd
+from tether.limits import Limits, Spent
+from tether.messages import Queued, QueueName, ToolCall, Usage
+from tether.result import RunResult
+from tether.session.entries import Entry
+from tether.tools import Tool, ToolResult
+
+__all__ = (
+    "UNKNOWN",
+    "Abort",
+    "AboutCall",
+    "AboutStop",
+    "Answer",
+    "Batch",
+    "CancelTool",
+    "Ended",
+    "Interrupt",
+    "Item",
+    "Order",
+    "Proceed",
+    "Proceeded",
+    "Say",
+    "Start",
+    "spent_since",
+)
+
+UNKNOWN: Final = "unknown"
+"""The answer to a start that counts on a conversation which the worker does not have."""
+
+
+@frozen(kw_only=True)
+class Start:
+    """A run that is to begin."""
+
+    run: str
+    make: bytes
+    """The function that makes the agent, pickled."""
+    conversation: str
+    """What the worker keeps the conversation by."""
+    known: str | None
+    """The last entry that the worker has; None where it gets all of them."""
+    entries: Sequence[Entry]
+    """Those of the conversation behind that."""
+    prompt: Queued | None
+    waiting: Sequence[tuple[QueueName, Queued]]
+    """Messages that steer the run, or follow."""
+    output: Any
+    output_attempts: int
+    deps: Any
+    limits: Limits | None
+    spent: Spent | None
+    """What is spent already, where the limits are shared; what others spend comes with answers."""
+    counts_cost: bool
+    asks_about_calls: bool
+    """Whether hooks at the driver want to know of calls; else `should_stop` and shared limits alone."""
+    asks_about_stop: bool
+    depth: int
+    order: tuple[int, ...]
+    call_id: str | None
+
+
+# What a worker has to say, in order.
+
+
+@frozen
+class AboutCall:
+    """A call that is about to run: hooks at the driver are around it."""
+
+    number: int
+    call: ToolCall
+    tool: Tool
+    """What is said of the tool, without its function."""
+    order: tuple[int, ...]
+
+
+@frozen
+class Proceeded:
+    """What a call gave that a hook has let proceed."""
+
+    number: int
+    result: ToolResult | None
+    error: Exception | None = None
+
+
+@frozen
+class AboutStop:
+    """A turn has ended: hooks at the driver say whether the run stops, and others may have spent something."""
+
+    number: int
+    turn: TurnEnd
+
+
+@frozen
+class Ended:
+    """The run is over; with neither, it was cancelled."""
+
+    result: RunResult | None = None
+    error: Exception | None = None
+
+
+Item: TypeAlias = Event | Entry | AboutCall | Proceeded | AboutStop | Ended
+
+
+@frozen
+class Batch:
+    """Some of what a worker has to say."""
+
+    items: bytes
+    """A list of items, pickled at once."""
+    spent: Spent
+    """What the run has spent since the batch before."""
+
+
+# What a driver has to say, by number, as calls may overtake each other.
+
+
+@frozen
+class Say:
+    """A message for a queue."""
+
+    queue: QueueName
+    message: Queued
+
+
+@frozen
+class Abort:
+    """End in order."""
+
+
+@frozen
+class Interrupt:
+    """Interrupt what is in flight."""
+
+
+@frozen
+class CancelTool:
+    """Cancel one call."""
+
+    call_id: str
+
+
+@frozen
+class Proceed:
+    """Let a call proceed, and say what it gives."""
+
+    number: int
+    call: ToolCall
+
+
+@frozen
+class Answer:
+    """What hooks at the driver have made of a question."""
+
+    number: int
+    result: ToolResult | None = None
+    """That of the call."""
+    stop: bool = False
+    spent: Spent | None = None
+    """All that is spent, where the limits are shared."""
+    failed: bool = False
+    """A hook has raised: the run is to end."""
+
+
+Order: TypeAlias = Say | Abort | Interrupt | CancelTool | Proceed | Answer
+
+
+def spent_since(now: Spent, before: Spent) -> Spent:
+    """What was spent in between."""
+    usage = {
+        name: value - getattr(before.usage, name)
+        for name, value in asdict(now.usage).items()
+        if name != "estimated"
+    }
+    return Spent(
+        turns=now.turns - before.turns,
+        tool_calls=now.tool_calls - before.tool_calls,
+        usage=Usage(**usage, estimated=now.usage.estimated),
+        cost=now.cost - before.cost,
+    )

@@ -1,0 +1,74 @@
+"""A worker as the driver sees it: calls that may be cancelled, from any event loop, without a thread for each."""
+
+from contextlib import suppress
+from typing import Any
+
+from tether._scopes.loop_call import Waiter
+from tether.errors import WorkerLostError
+from tether.ray._ray import RayActorError, RayError, ray
+
+__all__ = ("Host",)
+
+
+class Host:
+    """A worker.
+
+    Args:
+        actor: the actor.
+    """
+
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
+        self._serving = actor.serve.remote()
+        self.runs = 0
+        """How many runs it has."""
+        self.lost: str | None = None
+        """Why it cannot be used any more."""
+        self.pid = 0
+        """The id of its process."""
+
+    async def call(self, method: str, *args: object) -> Any:
+        """Call a method of the actor.
+
+        Returns:
+            What it returns.
+
+        Raises:
+            WorkerLostError: the worker is gone, or cannot be reached.
+
+        Cancellation:
+            At once; what was called goes on.
+        """
+        if self.lost is not None:
+            raise WorkerLostError(self.lost)
+        waiter = Waiter()
+        reference = getattr(self._actor, method).remote(*args)
+        future = reference.future()
+        future.add_done_callback(lambda _: waiter.wake())
+        await waiter.wait()
+        try:
+            return future.result()
+        except RayActorError as error:
+            self.lose(f"the worker is gone: {error}")
+            raise WorkerLostError(str(self.lost)) from error
+        except RayError as error:
+            raise WorkerLostError(f"the worker has failed: {error}") from error
+
+    def tell(self, method: str, *args: object) -> None:
+        """Call a method of the actor, and do not wait."""
+        if self.lost is None:
+            getattr(self._actor, method).remote(*args)
+
+    def beat(self) -> None:
+        """Let the worker know that the driver is there. This is called in a thread."""
+        self._actor.beat.remote()
+
+    def lose(self, why: str) -> None:
+        """Use it no more."""
+        self.lost = self.lost or why
+
+    def kill(self) -> None:
+        """End its process; what it has started ends with it."""
+        self.lose("the block of its cluster was left")
+        with suppress(RayError, ValueError):
+            ray.kill(self._actor)

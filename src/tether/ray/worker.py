@@ -1,0 +1,231 @@
+"""A worker: an actor that hosts any number of runs, in its event loop."""
+
+import os
+import pickle
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import anyio
+from attrs import define, field, frozen
+
+from tether._scopes.loop_call import LoopCaller
+from tether._scopes.task_groups import Tasks, open_task_group
+from tether.agent import Agent
+from tether.ray.exchange import UNKNOWN, Batch, Ended, Item, Order, Start
+from tether.ray.hosted import HostedRun, portable
+from tether.ray.lease import Lease, watched
+from tether.ray.outbox import Mirror, Outbox, packed
+from tether.session.entries import Entry
+
+__all__ = ("Actor", "Worker")
+
+_KEPT: Final = 256
+"""Conversations that a worker keeps between runs."""
+_CLOSING: Final = 2.0
+"""Seconds that runs have to end when the driver is gone."""
+
+
+@define(eq=False)
+class _Seat:
+    """A run by its id, from the first that is heard of it: what comes first may be any call."""
+
+    early: list[tuple[int, Order]] = field(factory=list[tuple[int, Order]])
+    closed: bool = False
+    run: HostedRun | None = None
+
+
+@frozen
+class _Conversation:
+    """A conversation, between the runs that continue it."""
+
+    agent: Agent
+    session: Mirror
+
+    def go_on(self, entries: Sequence[Entry], outbox: Outbox) -> None:
+        """Have another run, behind what was said elsewhere."""
+        self.session.outbox = outbox
+        for entry in entries:
+            self.session.adopt(entry)
+        if entries:
+            self.take_up()
+
+    def take_up(self) -> None:
+        """Give the agent the conversation as it is kept."""
+        self.agent.reset(self.session.messages, open_calls=self.session.open_calls)
+
+
+class Worker:
+    """What hosts the runs. Its methods are called by the driver.
+
+    Args:
+        linger: seconds for which events may wait for others.
+    """
+
+    def __init__(self, linger: float) -> None:
+        self._linger = linger
+        self._seats: dict[str, _Seat] = {}
+        self._agents: OrderedDict[str, _Conversation] = OrderedDict()
+        self._tasks: Tasks | None = None
+        self._loop: LoopCaller | None = None
+        self._serving = anyio.Event()
+        self._over = threading.Event()
+
+    async def serve(self) -> None:
+        """Be the scope of all runs, until `stop`.
+
+        Cancellation:
+            Cancels the runs, and passes on.
+        """
+        self._loop = LoopCaller()
+        try:
+            async with open_task_group() as tasks:
+                self._tasks = tasks
+                self._serving.set()
+                await anyio.sleep_forever()
+        finally:
+            self._over.set()
+
+    async def ready(self) -> int:
+        """Wait until it serves, and return the id of its process.
+
+        Cancellation:
+            At once.
+        """
+        await self._serving.wait()
+        return os.getpid()
+
+    async def stop(self) -> None:
+        """Cancel all runs, and wait until they have cleaned up.
+
+        Cancellation:
+            At once; the runs end all the same.
+        """
+        await self._serving.wait()
+        if self._tasks is not None:
+            self._tasks.cancel_scope.cancel()
+        for seat in [*self._seats.values()]:
+            if seat.run is not None:
+                await seat.run.over.wait()
+
+    async def start(self, start: Start) -> Batch | str:
+        """Start a run, and wait for its first events.
+
+        Returns:
+            The events; `UNKNOWN` where the conversation is not here.
+
+        Cancellation:
+            At once; the run goes on.
+        """
+        await self._serving.wait()
+        seat = self._seats.setdefault(start.run, _Seat())
+        if seat.closed or self._tasks is None:
+            del self._seats[start.run]
+            return self._batch([], None)
+        outbox = Outbox(self._linger)
+        try:
+            agent = self._agent(start, outbox)
+        except Exception as error:  # noqa: BLE001 - raised at the driver
+            return self._batch([Ended(error=portable(error))], None)
+        if agent is None:
+            return UNKNOWN
+        seat.run = HostedRun(start, agent, outbox)
+        for number, order in seat.early:
+            seat.run.take(number, order)
+        self._tasks.start_soon(seat.run.carry_out)
+        return self._batch(await outbox.pull(0), seat.run)
+
+    async def pull(self, run: str, after: int) -> Batch:
+        """Wait for what comes behind a number; see `Outbox.pull`.
+
+        Cancellation:
+            At once; nothing is lost.
+        """
+        hosted = self._seats[run].run
+        assert hosted is not None
+        return self._batch(await hosted.outbox.pull(after), hosted)
+
+    async def order(self, run: str, number: int, order: Order) -> None:
+        """Take an order for a run."""
+        seat = self._seats.setdefault(run, _Seat())
+        if seat.run is None:
+            seat.early.append((number, order))
+        else:
+            seat.run.take(number, order)
+
+    async def close(self, run: str, after: int) -> Batch:
+        """Cancel a run if it still goes, wait until it has cleaned up, and give what is left to say.
+
+        One that has not been heard of yet will not start.
+
+        Cancellation:
+            At once; the run ends all the same.
+        """
+        seat = self._seats.setdefault(run, _Seat())
+        seat.closed = True
+        if seat.run is None:
+            return self._batch([], None)  # the start is on its way, and takes the seat away
+        seat.run.scope.cancel()
+        await seat.run.over.wait()
+        self._seats.pop(run, None)
+        return self._batch(seat.run.outbox.rest(after), seat.run)
+
+    def _agent(self, start: Start, outbox: Outbox) -> Agent | None:
+        """Find the agent of a conversation, or make it; None where what is known of it is not here."""
+        kept = self._agents.pop(start.conversation, None)
+        if start.known is None:
+            kept = _made(start, outbox)
+        elif kept is None or kept.session.head != start.known:
+            return None
+        else:
+            kept.go_on(start.entries, outbox)
+        self._agents[start.conversation] = kept
+        while len(self._agents) > _KEPT:
+            self._agents.popitem(last=False)
+        return kept.agent
+
+    def _batch(self, items: Iterable[Item], run: HostedRun | None) -> Batch:
+        return Batch(packed([*items]), HostedRun.nothing() if run is None else run.newly_spent())
+
+    def stop_from_thread(self, seconds: float) -> None:
+        """Cancel all runs, and wait so long for them to clean up. This is called in a thread."""
+        if self._loop is not None and self._tasks is not None:
+            self._loop.call(self._tasks.cancel_scope.cancel)
+            self._over.wait(seconds)
+
+
+class Actor(Worker):
+    """A worker in a process of its own.
+
+    Args:
+        lease: seconds for which the driver may be silent.
+        linger: see `Worker`.
+    """
+
+    def __init__(self, lease: float, linger: float) -> None:
+        watched()
+        super().__init__(linger)
+        self._lease = Lease(lease, self._abandoned)
+
+    async def beat(self) -> None:
+        """Hear that the driver is there."""
+        self._lease.renew()
+
+    def _abandoned(self) -> None:
+        """End: the driver is gone. This is called in a thread."""
+        self.stop_from_thread(_CLOSING)
+        os._exit(1)
+
+
+def _made(start: Start, outbox: Outbox) -> _Conversation:
+    """Make the agent of a conversation."""
+    agent: Agent = pickle.loads(start.make)()
+    session = agent.session = Mirror(start.entries, outbox)
+    if start.entries:
+        session.fork(start.entries[-1].id)
+    for message in agent.messages:
+        session.record(message)
+    conversation = _Conversation(agent, session)
+    conversation.take_up()
+    return conversation
