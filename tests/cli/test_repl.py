@@ -335,7 +335,9 @@ def test_a_conversation_is_forked_and_reloaded_and_exported(folder: Path, backen
         there.says("third")
         there.until("Three.")
         there.says("/tree")
-        there.until(lambda: bool(re.findall(r"(?m)^  \w{8}  ├─ you: What is second$", there.text())))
+        there.until(
+            lambda: bool(re.findall(r"(?m)^  \w{8}  ├─ you: What is second$", there.text()))
+        )
         there.until(lambda: bool(re.findall(r"(?m)^\* \w{8}  └─ you: third$", there.text())))
         (folder / "config" / "init.py").write_text("app.prompt('other', 'x')\n1 / 0")
         there.says("/reload")
