@@ -12,9 +12,9 @@ __all__ = ("Shrinker",)
 
 _IN_ORDER: Final = ("hold", "delta", "read", "listen", "arg", "text", "think")
 """Kinds of deviations that are tried to be left out all at once: most failures need none of them."""
-_MOST_EXCHANGED: Final = 8
+_MOST_EXCHANGED: Final = 6
 """With more deviations than these there are too many pairs."""
-_MOST_OTHERS: Final = 16
+_MOST_OTHERS: Final = 6
 
 
 @define
