@@ -12,6 +12,7 @@ from typing import Any, TypeVar, TypeVarTuple
 
 import anyio
 
+from tether.testing._order import stable_order
 from tether.testing.explore.schedule import END_OF_TIME, Schedule
 
 __all__ = ("AsyncioBackend",)
@@ -149,7 +150,8 @@ class AsyncioBackend:
             stuck: called when nothing is ready and nothing will be; whether it has made something ready.
         """
         make = partial(_Loop, schedule, stuck)
-        anyio.run(main, backend="asyncio", backend_options={"loop_factory": make})
+        with stable_order():
+            anyio.run(main, backend="asyncio", backend_options={"loop_factory": make})
 
     def report_to(self, report: Callable[[str, object], None]) -> None:
         """Have told what would be logged by the loop."""
