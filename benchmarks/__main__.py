@@ -6,7 +6,7 @@ from pathlib import Path
 
 import attrs
 
-from benchmarks import backpressure, browser, cancel, cluster, decoders, sessions, top
+from benchmarks import backpressure, browser, cancel, cluster, decoders, sessions, stores, top
 from benchmarks.measures import Sizes
 from benchmarks.peers import NAMES, peer
 from benchmarks.report import compared, read, record, table, versions
@@ -41,6 +41,7 @@ STUDIES = {
         "a piece of text from the provider to a browser, beside pydantic-ai's adapters",
     ),
     "sessions": (sessions.main, 2_000, "what opening a long session costs in time and memory"),
+    "stores": (stores.main, 10, "what keeping a message costs in a log and in a database"),
     "cluster": (
         cluster.main,
         2_000,

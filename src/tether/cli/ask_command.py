@@ -140,7 +140,12 @@ async def _extend_again(conversation: Conversation) -> None:
 
 
 def _app(arguments: Arguments, session: Session | None, policy: Policy) -> App:
-    app = new_app(system=arguments.system, max_turns=arguments.max_turns, session=session)
+    app = new_app(
+        system=arguments.system,
+        append_system=arguments.append_system,
+        max_turns=arguments.max_turns,
+        session=session,
+    )
     if arguments.request:
         ask = ask_at_terminal if at_terminal() else None
         app.ask = ask

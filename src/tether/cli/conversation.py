@@ -107,6 +107,11 @@ class Conversation:
         return self.app.agent
 
     @property
+    def has_mode(self) -> bool:
+        """Whether the mode says what the agent may do: it does not where the agent is on a server."""
+        return True
+
+    @property
     def state(self) -> State:
         """What the conversation is doing."""
         return self._state

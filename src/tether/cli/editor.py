@@ -259,8 +259,9 @@ class _Editor:
 
         @keys.add("s-tab")
         def switch_mode(event: Any) -> None:
-            self.conversation.mode.next()
-            event.app.invalidate()
+            if self.conversation.has_mode:
+                self.conversation.mode.next()
+                event.app.invalidate()
 
         for key in self.conversation.app.keys:
 
