@@ -120,7 +120,7 @@ def test_tools_that_change_things_are_refused_where_nobody_can_be_asked(folder: 
     [
         ([""], "the request is empty"),
         (["--max-turns", "0", "hi"], "not a whole number of 1 or more"),
-        (["--backend", "curio", "hi"], "invalid choice"),
+        (["--backend", "curio", "hi"], "is not one of"),
         (["--model", "grok:x", "hi"], "no model is called 'grok:x'; did you mean groq?"),
         (["--model", "groq", "hi"], "names a provider but no model"),
         (["--model", "openai-chat:x", "--base-url", "here", "hi"], "base_url must begin with http"),
@@ -152,7 +152,7 @@ def test_a_model_that_fails_is_told_and_counts_as_1(folder: Path) -> None:
 def test_help_has_examples_and_exit_codes(folder: Path) -> None:
     done = run("--help", folder=folder)
     assert done.returncode == 0
-    assert "examples:" in done.stdout
+    assert "Examples:" in done.stdout
     assert "130 interrupted" in done.stdout
     assert run("--version", folder=folder).stdout.startswith("tether ")
 

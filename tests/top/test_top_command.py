@@ -93,13 +93,13 @@ async def test_only_some_rows_in_another_order(capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "the following arguments are required: url"),
+        ([], "Missing argument 'URL...'"),
         (["ftp://x"], "is not an address"),
         ([":1", "--every", "0"], "is not a number of seconds"),
         ([":1", "--every", "nan"], "is not a number of seconds"),
         ([":1", "--json", "--csv"], "not allowed with"),
         ([":1", "--header", "x"], "--header takes a line such as"),
-        ([":1", "--sort", "size"], "invalid choice"),
+        ([":1", "--sort", "size"], "is not one of"),
     ],
 )
 def test_wrong_usage_is_named(

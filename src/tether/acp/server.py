@@ -242,8 +242,7 @@ class _Server:
         updates = Updates(lambda: talk.agent.tools, self._projects.folder(talk.owner))
         ask, tell = partial(self._request, talk.id), partial(self._notify, talk.id)
         session = EditorSession(talk, updates, ask, tell, self._tasks)
-        if replays:
-            await session.replay()
+        await session.catch_up(shows=replays)
         self._sessions[talk.id] = session
         session.start()
         if servers:

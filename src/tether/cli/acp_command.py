@@ -1,16 +1,15 @@
 """`tether acp`: the agent of the terminal, for an editor that starts it."""
 
-import argparse
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final, Literal
+from types import SimpleNamespace
+from typing import Any, Final, Literal
 
 from attrs import frozen
 
 from tether import Agent, Commands, known_models
 from tether.acp import serve_stdio
-from tether.cli.arguments import add_agent_options
 from tether.cli.assembly import (
     agent_of_conversation,
     chosen_model,
@@ -18,7 +17,9 @@ from tether.cli.assembly import (
     new_app,
     say_untrusted,
 )
+from tether.cli.command_line import command, read
 from tether.cli.extensions import App
+from tether.cli.options import agent_options, approve, no_init
 from tether.cli.session_files import session_folder
 from tether.host import Conversation, FolderStore
 
@@ -41,14 +42,13 @@ class AcpArguments:
     backend: str
 
 
-def parse(words: Sequence[str]) -> AcpArguments:
-    """Read the words after `tether acp`, and load extensions.
-
-    Raises:
-        UsageError: something cannot be.
-        SystemExit: with code 2 for wrong usage, with 0 for `--help`.
-    """
-    options = _parser().parse_args(words)
+@command("acp", epilog=_EXAMPLES)
+@agent_options
+@approve
+@no_init
+def acp(**given: Any) -> AcpArguments:
+    """Serve the agent to an editor, by the Agent Client Protocol."""
+    options = SimpleNamespace(**given)
     app = new_app(system=options.system, max_turns=options.max_turns, session=None)
     if not options.no_init:
         load(app, _is_trusted)
@@ -56,6 +56,17 @@ def parse(words: Sequence[str]) -> AcpArguments:
     return AcpArguments(
         app=app, learns=not options.no_init, approve=options.approve, backend=options.backend
     )
+
+
+def parse(words: Sequence[str]) -> AcpArguments:
+    """Read the words after `tether acp`, and load extensions.
+
+    Raises:
+        UsageError: something cannot be.
+        SystemExit: with code 2 for wrong usage, with 0 for `--help`.
+    """
+    made: AcpArguments = read(acp, words)
+    return made
 
 
 def _is_trusted(files: Sequence[Path]) -> bool:
@@ -113,22 +124,3 @@ def _models(agent: Agent) -> Sequence[str]:
     provider, _, name = agent.model.name.partition(":")
     names = known_models(provider) if name else ()
     return [f"{provider}:{one}" for one in names[:_MOST_MODELS]]
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="tether acp",
-        description="Serve the agent to an editor, by the Agent Client Protocol.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add_agent_options(parser)
-    add(
-        "--approve",
-        choices=("changes", "all", "none"),
-        default="changes",
-        help="which calls of tools the editor asks about; those that may change something by default",
-    )
-    add("--no-init", action="store_true", help="load no init file and no extensions")
-    return parser

@@ -1,53 +1,48 @@
-"""The command line: its options and help, and where the request comes from."""
+"""The command line of a request or a conversation: its options and help, and where the request comes from."""
 
-import argparse
-from collections.abc import Sequence
-from typing import TextIO
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TextIO, TypeVar
 
-from attrs import frozen
+import click
+from attrs import evolve, frozen
 
 from tether import UsageError
+from tether.cli.command_line import ASK, SUBCOMMANDS, chosen, command, read
+from tether.cli.options import backend, no_init, port, together, whole
 from tether.cli.permission.modes import Mode
 from tether.cli.streams import readable
 
 __all__ = ()
 
-_EXAMPLES = """\
-examples:
+F = TypeVar("F", bound=Callable[..., Any])
+
+_EXAMPLES: Final = """\
+Examples:
   tether                      start a conversation; /help lists its commands
   tether "read README.md and list src"
   tether --model groq:llama-3.3-70b-versatile "what does this project build?"
   tether --model openai-chat:any --base-url http://127.0.0.1:8000/v1 "hello"
-  tether --session work.jsonl "read README.md" && tether --session work.jsonl "go on"
-  git diff | tether "review this change:" -
+  git diff | tether "review this change"
   echo "list tests" | tether
+  tether resume 3f2a "go on please"
+  tether --session work.jsonl "read README.md" && tether --session work.jsonl "go on"
   tether --json "search TODO in src" | jq -r .type
-
-  tether resume [ID]          continue the last conversation of this folder, or the one with this id
-  tether resume ID --repair   continue one with damaged lines; they are moved to a file beside it
-  tether sessions [FOLDER]    list the conversations of this folder, or the session files in FOLDER
-  tether models [PROVIDER]    list the providers and their keys, or the models of one provider
-  tether mcp                  the MCP servers whose tools are used; `tether mcp --help`
-  tether map PROMPTS          run once for each line of a file, so many at once; `tether map --help`
-  tether serve                the same agent in the browser: prints a link; `tether serve --help`
-  tether acp                  the same agent in an editor, which starts it; `tether acp --help`
-  tether attach URL [ID]      a conversation on such a server, at this terminal
-  tether top URL...           show the metrics of servers live; `tether top --help`
-  tether config               show where init files and conversations are
-  tether schema               print the JSON Schema of the events that --json prints, and of messages
-  tether help [GUIDE]         show a guide; without a name, the first one and a list of all
+"""
+_NOTES: Final = """\
+Options may stand anywhere; after `--` every word is part of the request. What is piped in stands behind the words, or
+where a word is `-`.
 
 Tools that only read always run. Tools that write files or run commands ask first. Where there is no terminal
 to ask at, their calls are denied, unless --yes is given.
 
-environment:
+Environment:
   TETHER_MODEL                the model, where --model is not given
   TETHER_CONFIG_HOME          the folder of init files
   TETHER_DATA_HOME            the folder of conversations
   NO_COLOR                    if set and not empty, no colours
   keys of providers           see `tether models`
 
-exit codes:
+Exit codes:
     0 answered, also where calls of tools were denied; or the conversation was left
     1 the model failed, or the answer could not be written
     2 wrong usage
@@ -56,17 +51,27 @@ exit codes:
   143 ended by SIGTERM; 129 by SIGHUP, such as when the terminal is closed; 131 by SIGQUIT
 """
 
-_LAST_PORT = 65535
+
+def _epilog() -> str:
+    lines = [
+        f"  tether {f'{name} {one.usage}':27} {one.about}"
+        for name, one in SUBCOMMANDS.items()
+        if name != ASK
+    ]
+    more = "`tether SUBCOMMAND --help` says more of each."
+    return "\n".join([_EXAMPLES, "Subcommands:", *lines, "", more, "", _NOTES])
 
 
 @frozen(kw_only=True)
 class Arguments:
     """One call of the command."""
 
-    request: str
-    typed: str
-    """The part of the request that does not come from standard input."""
+    words: Sequence[str]
+    """The request as it was typed, in which `-` stands for standard input."""
+    request: str = ""
     """Empty for a conversation."""
+    typed: str = ""
+    """The part of the request that does not come from standard input."""
     model: str | None
     base_url: str | None
     backend: str
@@ -85,53 +90,50 @@ class Arguments:
 
 
 def parse(argv: Sequence[str], stdin: TextIO) -> Arguments:
-    """Read the command line, and the request from standard input if it comes from there.
+    """Read the command line of a request or a conversation, and the request.
 
     Args:
         argv: the words after the command's name.
-        stdin: read if the request is empty and it is piped, or if a word is `-`. A terminal is not read: an
-            empty request there starts a conversation.
+        stdin: see `with_input`.
 
     Returns:
         The arguments.
 
     Raises:
-        UsageError: standard input cannot be read.
-        SystemExit: with code 2 for wrong usage, with 0 for `--help` and `--version`.
+        UsageError: standard input cannot be read, or an option needs another one.
+        SystemExit: with code 2 for other wrong usage, with 0 for `--help` and `--version`.
     """
-    parser = _parser()
-    resume = None
-    if argv and argv[0] == "resume" and not any(" " in word for word in argv):
-        resume = argv[1] if len(argv) > 1 and not argv[1].startswith("-") else ""
-        argv = argv[2 if resume else 1 :]
-    options = parser.parse_args(argv)
-    words: list[str] = options.request
-    if resume is not None and (options.session or options.no_session):
-        parser.error("`resume` already selects a session; leave out --session and --no-session")
-    if options.repair and resume is None and not options.session:
-        parser.error("--repair is for `resume` and --session: it needs a session to repair")
+    name, words = chosen(argv)
+    made: Arguments = read(SUBCOMMANDS[name].command, words)
+    return with_input(made, stdin)
+
+
+def with_input(arguments: Arguments, stdin: TextIO) -> Arguments:
+    """Complete the request with what is piped in.
+
+    Args:
+        arguments: as the command line has them.
+        stdin: it stands where a word is `-`, else behind the words. A terminal is read only for `-`: without words, a
+            conversation starts there.
+
+    Returns:
+        The arguments, with the request.
+
+    Raises:
+        UsageError: standard input is wanted and cannot be read, or the request is empty.
+    """
+    words = arguments.words
     if not words:
         words = [] if stdin.isatty() else ["-"]
-    request = " ".join(_read(stdin) if word == "-" else readable(word) for word in words).strip()
-    if words and not request:
-        parser.error("the request is empty")
-    return Arguments(
-        request=request,
-        typed=readable(" ".join(word for word in words if word != "-")),
-        model=options.model,
-        base_url=options.base_url,
-        backend=options.backend,
-        system=None if options.system is None else readable(options.system),
-        max_turns=options.max_turns,
-        session=options.session,
-        no_session=options.no_session,
-        resume=resume,
-        repair=options.repair,
-        json=options.json,
-        mode=Mode(options.mode),
-        no_init=options.no_init,
-        metrics=options.metrics,
-    )
+    if "-" in words:
+        request = " ".join(_read(stdin) if word == "-" else readable(word) for word in words)
+    else:
+        piped = _piped(stdin) if words else ""
+        request = "\n\n".join(filter(None, [readable(" ".join(words)), piped]))
+    if words and not request.strip():
+        raise UsageError("the request is empty")
+    typed = readable(" ".join(word for word in words if word != "-"))
+    return evolve(arguments, request=request.strip(), typed=typed)
 
 
 def _read(stdin: TextIO) -> str:
@@ -141,101 +143,124 @@ def _read(stdin: TextIO) -> str:
         raise UsageError(f"standard input: {error.strerror or error}") from error
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="tether",
-        description="Ask a model that can use tools in the current folder.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("request", nargs="*", help="what you want; `-` is replaced by standard input")
-    add(
+def _piped(stdin: TextIO) -> str:
+    """Read what is piped in beside words; where nothing can be read, nothing was piped."""
+    try:
+        return "" if stdin.isatty() else stdin.read().strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click calls it
+    """Look the version up when it is asked for: that reads files."""
+    if not wanted or context.resilient_parsing:
+        return
+    from importlib.metadata import version  # noqa: PLC0415 - as the docstring says
+
+    print(f"tether {version('tether')}")
+    context.exit()
+
+
+_about_the_model: Final = together(
+    click.option(
+        "-m",
         "--model",
         metavar="NAME",
         help="such as groq:llama-3.3-70b-versatile; `offline` needs no key",
-    )
-    add(
+    ),
+    click.option(
         "--base-url",
         metavar="URL",
         help="the address of the model's server; `default` for the provider's own",
-    )
-    add("--backend", choices=("asyncio", "trio"), default="asyncio", help="the event loop")
-    add("--system", metavar="TEXT", help="the system prompt")
-    add("--max-turns", metavar="N", type=positive, help="at most N model requests")
-    add(
-        "--session",
-        metavar="FILE",
-        help="keep the conversation in FILE, and continue what it holds; by default, conversations are kept in the"
-        " folder that `tether config` shows, and single requests are not kept",
-    )
-    add("--no-session", action="store_true", help="do not keep the conversation")
-    add(
+    ),
+    click.option("--system", metavar="TEXT", help="the system prompt"),
+    click.option("--max-turns", metavar="N", type=whole, help="at most N model requests"),
+)
+_about_the_run: Final = together(
+    click.option(
         "--repair",
-        action="store_true",
+        is_flag=True,
         help="go on without the damaged lines of a session, and move them to a file beside it",
-    )
-    add("--json", action="store_true", help="print every event as one line of JSON")
-    modes = parser.add_mutually_exclusive_group()
-    modes.add_argument(
+    ),
+    click.option("--json", is_flag=True, help="print every event as one line of JSON"),
+    click.option(
         "--mode",
-        choices=[mode.value for mode in Mode],
-        default="ask",
-        help="what runs without a question: plan (only what reads), ask, edits (also edits of files), or all; "
-        "rules that deny hold in each",
-    )
-    modes.add_argument(
+        type=click.Choice([mode.value for mode in Mode]),
+        help="what runs without a question: plan (only what reads), ask (the default), edits (also edits of files),"
+        " or all; rules that deny hold in each",
+    ),
+    click.option(
         "--yes",
-        action="store_const",
-        const="all",
-        dest="mode",
+        is_flag=True,
         help="let tools write files and run commands without asking: the same as --mode all",
-    )
-    add("--no-init", action="store_true", help="load no init file and no extensions")
-    add(
+    ),
+    no_init,
+    backend,
+    click.option(
         "--metrics",
         metavar="PORT",
-        type=_port,
+        type=port,
         help="serve metrics for Prometheus at this port of 127.0.0.1 while the command runs; 0 for a free one",
-    )
-    add("--version", action=_Version, nargs=0, help="show the version")
-    return parser
+    ),
+    click.option(
+        "--version",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_show_version,
+        help="show the version",
+    ),
+)
 
 
-class _Version(argparse.Action):
-    """Look the version up when it is asked for: that reads files."""
+@command(ASK, epilog=_epilog())
+@click.argument("words", metavar="[REQUEST]...", nargs=-1)
+@_about_the_model
+@click.option(
+    "--session",
+    metavar="FILE",
+    help="keep the conversation in FILE, and continue what it holds; by default, conversations are kept in the folder"
+    " that `tether config` shows, and single requests are not kept",
+)
+@click.option("--no-session", is_flag=True, help="do not keep the conversation")
+@_about_the_run
+def ask(**options: Any) -> Arguments:
+    """Ask a model that can use tools in the current folder."""
+    if options["repair"] and not options["session"]:
+        raise UsageError("--repair is for `resume` and --session: it needs a session to repair")
+    return Arguments(**_checked(options), resume=None)
 
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import version  # noqa: PLC0415 - as the docstring says
 
-        print(f"tether {version('tether')}")
-        parser.exit()
+@command("resume")
+@click.argument("words", metavar="[ID] [REQUEST]...", nargs=-1)
+@_about_the_model
+@_about_the_run
+@click.option("--session", hidden=True)
+@click.option("--no-session", is_flag=True, hidden=True)
+def resume(words: Sequence[str], **options: Any) -> Arguments:
+    """Continue the last conversation of this folder, or the one whose id begins with ID.
 
-
-def positive(text: str) -> int:
-    """Read a whole number of 1 or more, for an option.
-
-    Raises:
-        argparse.ArgumentTypeError: it is none.
+    With a request, it is answered, and kept in the conversation.
     """
-    number = int(text) if text.isdecimal() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
-    return number
+    if options["session"] or options["no_session"]:
+        raise UsageError("`resume` already selects a session; leave out --session and --no-session")
+    # No id has a space in it: that word was quoted, and is the request.
+    has_id = bool(words) and " " not in words[0] and words[0] != "-"
+    return Arguments(
+        **_checked(options),
+        resume=words[0] if has_id else "",
+        words=words[1:] if has_id else words,
+    )
 
 
-def add_agent_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say how the agents of many conversations are made."""
-    add = parser.add_argument
-    add("--model", metavar="NAME", help="as for `tether`")
-    add("--base-url", metavar="URL", help="as for `tether`")
-    add("--backend", choices=("asyncio", "trio"), default="asyncio", help="the event loop")
-    add("--system", metavar="TEXT", help="the system prompt")
-    add("--max-turns", metavar="N", type=positive, help="at most N model requests for each message")
-
-
-def _port(text: str) -> int:
-    number = int(text) if text.isdecimal() else -1
-    if not 0 <= number <= _LAST_PORT:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port: a whole number of 0 to 65535")
-    return number
+def _checked(options: dict[str, Any]) -> dict[str, Any]:
+    rest = dict(options)
+    is_all, mode = rest.pop("yes"), rest.pop("mode")
+    if is_all and mode:
+        raise click.UsageError("--yes is not allowed with --mode; it is --mode all")
+    system = rest.pop("system")
+    return {
+        **rest,
+        "mode": Mode.ALL if is_all else Mode(mode or "ask"),
+        "system": None if system is None else readable(system),
+    }

@@ -32,7 +32,7 @@ from tether.cli.question import at_terminal, is_yes
 from tether.cli.session_files import changes_folder
 from tether.cli.slash_commands import slash_commands
 from tether.cli.streams import warn
-from tether.toolbox import coding_tools
+from tether.toolbox import coding_tools, fetch_tool, todo_tool
 
 if TYPE_CHECKING:
     from tether.host import Conversation
@@ -68,7 +68,7 @@ def new_agent(*, system: str | None, max_turns: int | None, session: Session | N
     return Agent(
         "offline",
         system=system,
-        tools=coding_tools("."),
+        tools=[*coding_tools("."), todo_tool(), fetch_tool()],
         limits=Limits(turns=max_turns),
         session=session,
         transform_context=compact(),

@@ -1,21 +1,23 @@
 """`tether attach URL [ID]`: a conversation on a server, at this terminal."""
 
-import argparse
 import os
 import shutil
 import sys
-from collections.abc import Sequence
 from contextlib import nullcontext
+from typing import Any
 
+import click
 from attrs import frozen
 
 from tether import Agent
+from tether.cli.command_line import command
 from tether.cli.conversation import Conversation
 from tether.cli.display import Screen
 from tether.cli.door import notes
 from tether.cli.editor import edited_lines, printing_above
 from tether.cli.extensions import App, configuration_folder
 from tether.cli.live import Live
+from tether.cli.options import backend
 from tether.cli.remote import RemoteTalk, remote_commands
 from tether.cli.streams import warn
 from tether.cli.terminal import is_dumb, plain_lines
@@ -46,34 +48,20 @@ class AttachArguments:
     backend: str
 
 
-def parse(words: Sequence[str]) -> AttachArguments:
-    """Read the words after `tether attach`.
+@command("attach", epilog=_EXAMPLES)
+@click.argument("url")
+@click.argument("id", default="")
+@click.option("--new", is_flag=True, help="begin a new conversation")
+@click.option("--token", metavar="TEXT", help="the token that `tether serve` prints for terminals")
+@backend
+def attach(*, token: str | None, **given: Any) -> AttachArguments:
+    """Hold a conversation on a server, from this terminal.
 
-    Raises:
-        SystemExit: with code 2 for wrong usage, with 0 for `--help`.
+    URL is the address of the server, or its link; ID the first characters of a conversation's id.
     """
-    parser = argparse.ArgumentParser(
-        prog="tether attach",
-        description="Hold a conversation on a server, from this terminal.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("url", help="the address of the server, or its link")
-    add("id", nargs="?", default="", help="the first characters of a conversation's id")
-    add("--new", action="store_true", help="begin a new conversation")
-    add("--token", help="the token that `tether serve` prints for terminals")
-    add("--backend", choices=("asyncio", "trio"), default="asyncio", help="the event loop")
-    options = parser.parse_args(words)
-    if options.new and options.id:
-        parser.error("--new begins a conversation: leave out the id")
-    return AttachArguments(
-        url=options.url,
-        id=options.id,
-        new=options.new,
-        token=options.token or os.environ.get("TETHER_TOKEN") or None,
-        backend=options.backend,
-    )
+    if given["new"] and given["id"]:
+        raise click.UsageError("--new begins a conversation: leave out the id")
+    return AttachArguments(token=token or os.environ.get("TETHER_TOKEN") or None, **given)
 
 
 async def run(arguments: AttachArguments) -> int:

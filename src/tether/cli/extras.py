@@ -5,11 +5,14 @@ from typing import Final
 __all__ = ()
 
 _EXTRA_OF: Final = {
+    "click": "cli",
     "markdown_it": "cli",
     "platformdirs": "cli",
     "prompt_toolkit": "cli",
     "rich": "cli",
     "wcwidth": "cli",
+    "_yaml": "cli",
+    "yaml": "cli",
     "hypercorn": "cli,web",
     "starlette": "cli,web",
     "trio": "trio",

@@ -3,11 +3,13 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+
+import click
 
 from tether import UsageError, context_window, json_schema, known_models, sessions
+from tether.cli.command_line import command
 from tether.cli.extensions import configuration_folder
 from tether.cli.guides import FIRST, find_guides, list_guides, shown
 from tether.cli.session_files import kept_sessions, session_folder
@@ -16,7 +18,9 @@ from tether.models.catalogue import provider_keys
 __all__ = ()
 
 
-def _models(providers: Sequence[str]) -> Iterator[str]:
+@command("models")
+@click.argument("providers", metavar="[PROVIDER]...", nargs=-1)
+def models(providers: Sequence[str]) -> Iterator[str]:
     """List the providers and their keys, or the models of the providers that are named."""
     if not providers:
         yield f"{'provider':15}  key"
@@ -44,7 +48,9 @@ def _keys(keys: Sequence[str]) -> str:
     return f"{present[0]} is set" if present else f"{' or '.join(keys)} is not set"
 
 
-def _list_sessions(folders: Sequence[str]) -> Iterator[str]:
+@command("sessions")
+@click.argument("folders", metavar="[FOLDER]...", nargs=-1)
+def list_sessions(folders: Sequence[str]) -> Iterator[str]:
     """List the conversations of this folder, or the session files in the folders that are named, newest first."""
     found = (
         [info for folder in folders for info in sessions(folder)]
@@ -67,7 +73,8 @@ def _list_sessions(folders: Sequence[str]) -> Iterator[str]:
         yield "`tether resume ID --repair` continues a damaged one without what cannot be read."
 
 
-def _config(_: Sequence[str]) -> Iterator[str]:
+@command("config")
+def config() -> Iterator[str]:
     """Show which files the command loads, and where conversations are kept."""
     folder = configuration_folder()
     for what, path in (
@@ -84,14 +91,15 @@ def _config(_: Sequence[str]) -> Iterator[str]:
     yield f"{'model':26}{chosen or 'chosen by the first API key that is set, else offline'}"
 
 
-def _schema(words: Sequence[str]) -> Iterator[str]:
-    """Print the JSON Schema of messages and events."""
-    if words:
-        raise UsageError(f"`tether schema` takes no words, not {' '.join(words)!r}")
+@command("schema")
+def schema() -> Iterator[str]:
+    """Print the JSON Schema of the events that `--json` prints, and of messages."""
     yield json.dumps(json_schema(), indent=2, ensure_ascii=False)
 
 
-def _help(names: Sequence[str]) -> Iterator[str]:
+@command("help")
+@click.argument("names", metavar="[GUIDE]...", nargs=-1)
+def help_(names: Sequence[str]) -> Iterator[str]:
     """Show the guides that are named; without a name, the first one and the list."""
     guides = find_guides()
     wanted = names or [name for name in (FIRST,) if name in guides]
@@ -103,13 +111,3 @@ def _help(names: Sequence[str]) -> Iterator[str]:
     if not names:
         yield ""
         yield from list_guides(guides)
-
-
-INFO_COMMANDS: Final[Mapping[str, Callable[[Sequence[str]], Iterator[str]]]] = {
-    "models": _models,
-    "sessions": _list_sessions,
-    "config": _config,
-    "schema": _schema,
-    "help": _help,
-}
-"""Each is given the words after its name and gives lines; it raises `UsageError` for words that mean nothing."""

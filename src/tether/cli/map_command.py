@@ -1,23 +1,25 @@
 """`tether map PROMPTS`: a run for each prompt of a file, so many at once."""
 
-import argparse
 import json
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TextIO
+from types import SimpleNamespace
+from typing import Any, TextIO
 
 import anyio
+import click
 from anyio.to_thread import run_sync
 from attrs import frozen
 
 from tether import Agent, Limits, UsageError, model_from_name
-from tether.cli.arguments import positive
 from tether.cli.assembly import add_permission, policy_of
+from tether.cli.command_line import command
 from tether.cli.default_model import default_model
 from tether.cli.door import as_door
+from tether.cli.options import backend, whole
 from tether.cli.permission.modes import Mode
 from tether.cli.streams import in_utf8, warn
 from tether.many import Answers, KeptConversations, Results, ResultsFile, each, read_prompts
@@ -59,14 +61,31 @@ class MapArguments:
     backend: str
 
 
-def parse(words: Sequence[str]) -> MapArguments:
-    """Read the words after `tether map`, and the prompts.
+@command("map", epilog=_EXAMPLES)
+@click.argument("prompts")
+@click.option("-m", "--model", metavar="NAME", help="such as openai:gpt-5; see `tether models`")
+@click.option("--system", metavar="TEXT", help="the system prompt")
+@click.option(
+    "--at-once", metavar="N", type=whole, default=8, help="how many runs at once; 8 by default"
+)
+@click.option("--results", metavar="FILE", help="keep the answers in a file")
+@click.option(
+    "--store",
+    metavar="URL",
+    help="keep the conversations in a database: sqlite:///map.db or postgresql://host/database",
+)
+@click.option("--max-cost", metavar="AMOUNT", type=float, help="what all runs may cost together")
+@click.option("--max-turns", metavar="N", type=whole, help="how many turns each run may take")
+@click.option("--yes", is_flag=True, help="let tools write files and run commands")
+@backend
+def map_(**given: Any) -> MapArguments:
+    """Run the agent once for each prompt of a file, so many at once.
 
-    Raises:
-        UsageError: the prompts cannot be read, or a line of them is none.
-        SystemExit: with code 2 for other wrong usage, with 0 for `--help`.
+    PROMPTS is a file with a prompt in each line; - for standard input.
     """
-    options = _parser().parse_args(words)
+    options = SimpleNamespace(**given)
+    if options.results and options.store:
+        raise click.UsageError("--results is not allowed with --store")
     model = options.model or os.environ.get("TETHER_MODEL") or default_model(os.environ)
     if model is None:
         warn("no API key (such as OPENAI_API_KEY) is set: using the offline model")
@@ -191,37 +210,3 @@ def _prompts(name: str, stdin: TextIO) -> Sequence[str]:
         return list(read_prompts(text.splitlines()))
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from None
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="tether map",
-        description="Run the agent once for each prompt of a file, so many at once.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add(
-        "prompts", metavar="PROMPTS", help="a file with a prompt in each line; - for standard input"
-    )
-    add("-m", "--model", help="such as openai:gpt-5; see `tether models`")
-    add("--system", metavar="TEXT", help="the system prompt")
-    add(
-        "--at-once",
-        metavar="N",
-        type=positive,
-        default=8,
-        help="how many runs at once; 8 by default",
-    )
-    kept = parser.add_mutually_exclusive_group()
-    kept.add_argument("--results", metavar="FILE", help="keep the answers in a file")
-    kept.add_argument(
-        "--store",
-        metavar="URL",
-        help="keep the conversations in a database: sqlite:///map.db or postgresql://host/database",
-    )
-    add("--max-cost", metavar="AMOUNT", type=float, help="what all runs may cost together")
-    add("--max-turns", metavar="N", type=positive, help="how many turns each run may take")
-    add("--yes", action="store_true", help="let tools write files and run commands")
-    add("--backend", choices=("asyncio", "trio"), default="asyncio", help="the event loop")
-    return parser

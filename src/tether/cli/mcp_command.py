@@ -1,19 +1,23 @@
 """`tether mcp`: the servers of a person and of a project; and this program as a server."""
 
-import argparse
 import json
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
+
+import click
 
 from tether import UsageError
 from tether.cli.assembly import chosen_model, new_agent
+from tether.cli.command_line import Command, group, shows_help
 from tether.cli.door import as_door, notes
 from tether.cli.extensions import App, configuration_folder
 from tether.cli.mcp_servers import PERSONAL, PROJECT, described, signed_in
+from tether.cli.options import backend
 from tether.cli.permission.asking import is_asked_about
 from tether.cli.session_files import make_private, make_private_folder, open_private
 from tether.cli.streams import warn
@@ -35,44 +39,72 @@ A person's servers are in the file mcp.json of the configuration folder; those o
 """
 
 
-def parse(words: Sequence[str]) -> argparse.Namespace:
-    """Read the words after `tether mcp`.
+@group("mcp", epilog=_EXAMPLES)
+def mcp() -> None:
+    """Tools of other programs, over the Model Context Protocol."""
 
-    Raises:
-        SystemExit: with code 2 for wrong usage, with 0 for `--help`.
-    """
-    parser = argparse.ArgumentParser(
-        prog="tether mcp",
-        description="Tools of other programs, over the Model Context Protocol.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+
+def _action(name: str, **settings: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Return a decorator that adds a subcommand; its function says what was asked for."""
+    return lambda function: mcp.command(name, cls=Command, add_help_option=False, **settings)(
+        shows_help(function)
     )
-    actions = parser.add_subparsers(dest="action", metavar="ACTION")
-    actions.add_parser("list", help="list the servers")
-    trying = actions.add_parser("try", help="connect to servers, and show what they have")
-    trying.add_argument("names", nargs="*", metavar="NAME")
-    adding = actions.add_parser("add", help="add a server")
-    adding.add_argument("name", metavar="NAME")
-    adding.add_argument("target", metavar="COMMAND-OR-URL")
-    adding.add_argument("args", nargs=argparse.REMAINDER, metavar="...")
-    removing = actions.add_parser("remove", help="remove a server")
-    removing.add_argument("name", metavar="NAME")
-    removing.add_argument("--project", action="store_true", help="from this project's .mcp.json")
-    login = actions.add_parser("login", help="sign in to a server at an address")
-    login.add_argument("name", metavar="NAME")
-    serving = actions.add_parser("serve", help="be a server, on standard input and output")
-    serving.add_argument("--tools", action="store_true", help="offer the tools, and not an agent")
-    serving.add_argument("--yes", action="store_true", help="ask nobody before tools change things")
-    serving.add_argument("--model", metavar="NAME", help="the model of the agent")
-    for one in (trying, login, serving):
-        one.add_argument("--backend", choices=("asyncio", "trio"), default="asyncio")
-    given = list(words) or ["list"]
-    ours = given[: given.index("--")] if "--" in given else given
-    options = parser.parse_args(ours)
-    if options.action == "add":
-        options.args += given[len(ours) :]
-    options.backend = getattr(options, "backend", "asyncio")
-    return options
+
+
+def _asked(action: str, **given: Any) -> SimpleNamespace:
+    return SimpleNamespace(**{"backend": "asyncio", "action": action, **given})
+
+
+@_action("list")
+def _list() -> SimpleNamespace:
+    """List the servers."""
+    return _asked("list")
+
+
+@_action("try")
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@backend
+def _try(**given: Any) -> SimpleNamespace:
+    """Connect to servers, and show what they have."""
+    return _asked("try", **given)
+
+
+@_action("add", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("name")
+@click.argument("target", metavar="COMMAND-OR-URL")
+@click.argument("args", metavar="[WORD]...", nargs=-1, type=click.UNPROCESSED)
+def _add(**given: Any) -> SimpleNamespace:
+    """Add a server: a command that starts it, or its address.
+
+    --env NAME=VALUE, --header 'NAME: VALUE' and --project stand behind it; behind `--`, every word is the server's.
+    """
+    return _asked("add", **given)
+
+
+@_action("remove")
+@click.argument("name")
+@click.option("--project", is_flag=True, help="from this project's .mcp.json")
+def _remove(**given: Any) -> SimpleNamespace:
+    """Remove a server."""
+    return _asked("remove", **given)
+
+
+@_action("login")
+@click.argument("name")
+@backend
+def _login(**given: Any) -> SimpleNamespace:
+    """Sign in to a server at an address."""
+    return _asked("login", **given)
+
+
+@_action("serve")
+@click.option("--tools", is_flag=True, help="offer the tools, and not an agent")
+@click.option("--yes", is_flag=True, help="ask nobody before tools change things")
+@click.option("-m", "--model", metavar="NAME", help="the model of the agent")
+@backend
+def _serve(**given: Any) -> SimpleNamespace:
+    """Be a server, on standard input and output."""
+    return _asked("serve", **given)
 
 
 def listed() -> list[str]:
@@ -114,7 +146,7 @@ def _summary(about: Any) -> str:
     return " ".join(map(str, [about.get("command"), *(about.get("args") or [])])) + off
 
 
-def added(options: argparse.Namespace) -> list[str]:
+def added(options: SimpleNamespace) -> list[str]:
     """Add a server to a file.
 
     Raises:
@@ -183,7 +215,7 @@ def _own_options(
     return rest, env, headers, project
 
 
-def removed(options: argparse.Namespace) -> list[str]:
+def removed(options: SimpleNamespace) -> list[str]:
     """Remove a server from a file.
 
     Raises:
@@ -210,7 +242,7 @@ def _write(file: Path, entries: dict[str, Any]) -> None:
         opened.write(text)
 
 
-async def tried(options: argparse.Namespace) -> int:
+async def tried(options: SimpleNamespace) -> int:
     """Connect to servers, and show what they have.
 
     Returns:
@@ -222,23 +254,23 @@ async def tried(options: argparse.Namespace) -> int:
     Cancellation:
         Closes the connections, and passes on.
     """
-    from tether import mcp  # noqa: PLC0415 - as above
+    import tether.mcp as protocol  # noqa: PLC0415 - as above
 
     specs = _specs(options.names)
-    async with mcp.connected(*specs, wait=60) as servers:
+    async with protocol.connected(*specs, wait=60) as servers:
         for name in servers:
             print(described(servers, name), file=notes(), flush=True)
         return 0 if all(server.state == "ready" for server in servers.values()) else 1
 
 
 def _specs(names: Sequence[str]) -> list[Any]:
-    from tether import mcp  # noqa: PLC0415 - as above
+    import tether.mcp as protocol  # noqa: PLC0415 - as above
 
     found = {
         spec.name: spec
         for file in reversed(_files())
         if file.is_file()
-        for spec in mcp.from_json(file)
+        for spec in protocol.from_json(file)
     }
     for name in names:
         if name not in found:
@@ -248,7 +280,7 @@ def _specs(names: Sequence[str]) -> list[Any]:
     return [signed_in(spec, folder) for name, spec in found.items() if not names or name in names]
 
 
-async def logged_in(options: argparse.Namespace) -> int:
+async def logged_in(options: SimpleNamespace) -> int:
     """Sign in to a server at an address, with a browser.
 
     Raises:
@@ -269,7 +301,7 @@ async def logged_in(options: argparse.Namespace) -> int:
     return 0 if status.startswith("ready") else 1
 
 
-async def served(options: argparse.Namespace) -> int:
+async def served(options: SimpleNamespace) -> int:
     """Be a server, until the client closes standard input.
 
     Raises:
@@ -278,7 +310,7 @@ async def served(options: argparse.Namespace) -> int:
     Cancellation:
         Cancels what runs, and passes on.
     """
-    from tether import mcp  # noqa: PLC0415 - as above
+    import tether.mcp as protocol  # noqa: PLC0415 - as above
 
     agent = new_agent(system=None, max_turns=None, session=None)
     agent.name = "tether"
@@ -287,11 +319,11 @@ async def served(options: argparse.Namespace) -> int:
     ask_about = None if options.yes else is_asked_about
     # The protocol goes to the stream itself: what passes the door is text for people.
     with redirect_stdout(as_door(sys.stdout).stream):
-        await mcp.serve(agent, tools=options.tools, ask_about=ask_about).stdio()
+        await protocol.serve(agent, tools=options.tools, ask_about=ask_about).stdio()
     return 0
 
 
-async def run(options: argparse.Namespace) -> int:
+async def run(options: SimpleNamespace) -> int:
     """Do what `tether mcp` was asked for, and return the exit code.
 
     Cancellation:
@@ -308,12 +340,12 @@ async def run(options: argparse.Namespace) -> int:
     return 0
 
 
-_AT_ONCE: Final[dict[str, Callable[[argparse.Namespace], list[str]]]] = {
+_AT_ONCE: Final[dict[str, Callable[[SimpleNamespace], list[str]]]] = {
     "list": lambda _: listed(),
     "add": added,
     "remove": removed,
 }
-_AWAITED: Final[dict[str, Callable[[argparse.Namespace], Awaitable[int]]]] = {
+_AWAITED: Final[dict[str, Callable[[SimpleNamespace], Awaitable[int]]]] = {
     "try": tried,
     "login": logged_in,
     "serve": served,

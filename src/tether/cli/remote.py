@@ -84,7 +84,7 @@ class RemoteTalk(Conversation):
 
     def say(self, text: str, *, queued: bool = False) -> None:
         """Say something; see `Conversation.say`."""
-        message = message_with_files(text, lambda line: self.tell(f"! {line}"))
+        message = self.with_heard(message_with_files(text, lambda line: self.tell(f"! {line}")))
         if self._is_running:
             self.tell(f"(queued: {WHEN_FINISHED if queued else WHEN_STEERED})")
         self._said.send_nowait((message, queued))

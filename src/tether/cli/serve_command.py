@@ -1,19 +1,19 @@
 """`tether serve`: the agent of the terminal, in the browser."""
 
-import argparse
 import ipaddress
 import secrets
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from socket import socket
-from typing import TYPE_CHECKING, Final, Literal
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import anyio
+import click
 from attrs import frozen
 
 from tether import Agent, UsageError
-from tether.cli.arguments import add_agent_options
 from tether.cli.assembly import (
     agent_of_conversation,
     chosen_model,
@@ -21,7 +21,9 @@ from tether.cli.assembly import (
     load,
     new_app,
 )
+from tether.cli.command_line import command, read
 from tether.cli.door import visible
+from tether.cli.options import agent_options, approve, no_init, port
 from tether.cli.session_files import make_private_folder, open_private, session_folder
 from tether.cli.signals import INTERRUPTED, interrupted
 from tether.host import Conversation, FolderStore, Store
@@ -67,17 +69,45 @@ class ServeArguments:
     make_agent: Callable[[Conversation], Agent]
 
 
-def parse(words: Sequence[str]) -> ServeArguments:
-    """Read the words after `tether serve`, load extensions, and listen.
-
-    Raises:
-        UsageError: something cannot be.
-        OSError: the folder of conversations cannot be made.
-        SystemExit: with code 2 for wrong usage, with 0 for `--help`.
-    """
-    options = _parser().parse_args(words)
-    names = options.allow_remote
-    if names is None and not _is_loopback(options.host):
+@command("serve", epilog=_EXAMPLES)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    metavar="ADDRESS",
+    help="where to listen; this machine alone by default",
+)
+@click.option(
+    "--port", metavar="N", type=port, default=8765, help="8765 by default; 0 for any that is free"
+)
+@click.option(
+    "--allow-remote",
+    metavar="[NAME]",
+    is_flag=False,
+    flag_value="",
+    help="let other machines in, with a link or token; NAME is what they call this one, further names may follow",
+)
+@click.argument("names", metavar="", nargs=-1)
+@agent_options
+@click.option(
+    "--store",
+    metavar="FOLDER|URL",
+    help="where conversations are kept: a folder, sqlite:///app.db, or postgresql://host/database; by default "
+    "where `tether` keeps those of this folder",
+)
+@approve
+@click.option(
+    "--metrics",
+    is_flag=True,
+    help="insist on /metrics, which is there where the extra `metrics` is installed",
+)
+@no_init
+def serve(**given: Any) -> ServeArguments:
+    """Serve the agent of this folder to browsers and terminals."""
+    options = SimpleNamespace(**given)
+    is_remote = options.allow_remote is not None
+    if options.names and not is_remote:
+        raise click.UsageError(f"{' '.join(options.names)!r} is one word too many")
+    if not is_remote and not _is_loopback(options.host):
         raise UsageError(
             f"--host {options.host} lets other machines in, to an agent that can run commands on this one: "
             "add --allow-remote if that is meant, with the names by which they reach it"
@@ -94,7 +124,7 @@ def parse(words: Sequence[str]) -> ServeArguments:
     return ServeArguments(
         listener=listening(options.host, options.port),
         host=options.host,
-        names=names or (),
+        names=[*filter(None, [options.allow_remote]), *options.names],
         store=conversations_at(options.store) if in_database else FolderStore(folder),
         folder=folder,
         approve=options.approve,
@@ -109,6 +139,18 @@ def parse(words: Sequence[str]) -> ServeArguments:
             learns=not options.no_init,
         ),
     )
+
+
+def parse(words: Sequence[str]) -> ServeArguments:
+    """Read the words after `tether serve`, load extensions, and listen.
+
+    Raises:
+        UsageError: something cannot be.
+        OSError: the folder of conversations cannot be made.
+        SystemExit: with code 2 for wrong usage, with 0 for `--help`.
+    """
+    made: ServeArguments = read(serve, words)
+    return made
 
 
 def _metrics(*, is_demanded: bool) -> "Metrics | None":
@@ -192,58 +234,3 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="tether serve",
-        description="Serve the agent of this folder to browsers and terminals.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add(
-        "--host",
-        default="127.0.0.1",
-        metavar="ADDRESS",
-        help="where to listen; this machine alone by default",
-    )
-    add(
-        "--port",
-        type=_port,
-        default=8765,
-        metavar="N",
-        help="8765 by default; 0 for any that is free",
-    )
-    add(
-        "--allow-remote",
-        nargs="*",
-        metavar="NAME",
-        help="let other machines in, with a link or token; NAME is what they call this one",
-    )
-    add_agent_options(parser)
-    add(
-        "--store",
-        metavar="FOLDER|URL",
-        help="where conversations are kept: a folder, sqlite:///app.db, or postgresql://host/database; by default "
-        "where `tether` keeps those of this folder",
-    )
-    add(
-        "--approve",
-        choices=("changes", "all", "none"),
-        default="changes",
-        help="which calls of tools are asked about in the browser; those that may change something by default",
-    )
-    add(
-        "--metrics",
-        action="store_true",
-        help="insist on /metrics, which is there where the extra `metrics` is installed",
-    )
-    add("--no-init", action="store_true", help="load no init file and no extensions")
-    return parser
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port: a number from 0 to 65535")
-    return int(text)

@@ -1,18 +1,22 @@
 """`tether top URL...`: any Prometheus or OpenMetrics endpoint, live; as text, JSON or CSV for pipes."""
 
-import argparse
 import math
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from types import SimpleNamespace
+from typing import Any, Final
 
 import anyio
+import click
 from attrs import frozen
 
+from tether.cli.command_line import command, read
 from tether.cli.door import as_door
 from tether.cli.keyboard import keyboard
+from tether.cli.options import backend, together
 from tether.cli.streams import in_utf8
 from tether.cli.terminal import is_dumb
 from tether.top.endpoint import Endpoint, endpoint, headers_of
@@ -54,24 +58,92 @@ class TopArguments:
     summed: bool
 
 
-def parse(words: Sequence[str]) -> TopArguments:
-    """Read the words after `tether top`.
+def _seconds(text: str | float) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0.05 <= number <= 86_400:
+        raise click.BadParameter(f"{text!r} is not a number of seconds from 0.05 to 86400")
+    return number
 
-    Raises:
-        UsageError: an address or a header is none.
-        SystemExit: with code 2 for other wrong usage, with 0 for `--help`.
+
+_forms: Final = together(
+    click.option("--once", is_flag=True, help="print the table once, after two scrapes, and end"),
+    click.option(
+        "--json", is_flag=True, help="print each label set as a line of JSON, again and again"
+    ),
+    click.option(
+        "--csv", is_flag=True, help="print each label set as a line of CSV, again and again"
+    ),
+)
+_requests: Final = together(
+    click.option(
+        "--every",
+        metavar="SECONDS",
+        type=_seconds,
+        default=1.0,
+        help="time between scrapes; 1 by default",
+    ),
+    click.option(
+        "--window",
+        metavar="SECONDS",
+        type=_seconds,
+        help="time that rates and quantiles are about; 10 by default",
+    ),
+    click.option(
+        "--timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        default=10.0,
+        help="time for one scrape; 10 by default",
+    ),
+    click.option(
+        "--header", metavar="LINE", multiple=True, help="send a header, such as 'X-Key: abc'"
+    ),
+    click.option(
+        "--bearer-file",
+        metavar="FILE",
+        help="send the token in FILE, which is read for each scrape",
+    ),
+    click.option("--insecure", is_flag=True, help="accept any certificate"),
+)
+_rows: Final = together(
+    click.option(
+        "--sum",
+        is_flag=True,
+        help="add several servers up, rather than show them side by side",
+    ),
+    click.option(
+        "--sort",
+        type=click.Choice(SORTS),
+        help="the order: activity on a screen and name on pipes, by default",
+    ),
+    click.option(
+        "--find",
+        metavar="WORDS",
+        default="",
+        help="only rows whose name or labels have all these words",
+    ),
+    click.option("--active", is_flag=True, help="only what moves"),
+)
+
+
+@command("top", epilog=_EXAMPLES)
+@click.argument("url", metavar="URL...", nargs=-1, required=True)
+@_forms
+@_requests
+@_rows
+@backend
+def top(**given: Any) -> TopArguments:
+    """Show the metrics of servers live, as `top` shows a machine's processes.
+
+    URL is an http://, https:// or unix: address; a host and a port; or :PORT.
     """
-    parser = _parser()
-    options = parser.parse_args(words)
-    form = (
-        "json"
-        if options.json
-        else "csv"
-        if options.csv
-        else "text"
-        if options.once or is_dumb()
-        else "screen"
-    )
+    options = SimpleNamespace(**given)
+    if options.json and options.csv:
+        raise click.UsageError("--json is not allowed with --csv")
+    form = _form(options)
     window = options.window
     if window is None and form == "screen":
         window = 10.0
@@ -97,65 +169,21 @@ def parse(words: Sequence[str]) -> TopArguments:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="tether top",
-        description="Show the metrics of servers live, as `top` shows a machine's processes.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("url", nargs="+", help="http://, https:// or unix: addresses; a host and a port; or :PORT")
-    _add_forms(parser)
-    _add_requests(parser)
-    _add_rows(parser)
-    add("--backend", choices=("asyncio", "trio"), default="asyncio", help="the event loop")
-    return parser
+def _form(options: SimpleNamespace) -> str:
+    if options.json or options.csv:
+        return "json" if options.json else "csv"
+    return "text" if options.once or is_dumb() else "screen"
 
 
-def _add_forms(parser: argparse.ArgumentParser) -> None:
-    once = "print the table once, after two scrapes, and end"
-    parser.add_argument("--once", action="store_true", help=once)
-    add = parser.add_mutually_exclusive_group().add_argument
-    for name, what in (("--json", "JSON"), ("--csv", "CSV")):
-        line = f"print each label set as a line of {what}, again and again"
-        add(name, action="store_true", help=line)
+def parse(words: Sequence[str]) -> TopArguments:
+    """Read the words after `tether top`.
 
-
-def _add_requests(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    every = "time between scrapes; 1 by default"
-    window = "time that rates and quantiles are about; 10 by default"
-    timeout = "time for one scrape; 10 by default"
-    header = "send a header, such as 'X-Key: abc'"
-    bearer = "send the token in FILE, which is read for each scrape"
-    add("--every", metavar="SECONDS", type=_seconds, default=1.0, help=every)
-    add("--window", metavar="SECONDS", type=_seconds, help=window)
-    add("--timeout", metavar="SECONDS", type=_seconds, default=10.0, help=timeout)
-    add("--header", metavar="LINE", action="append", default=[], help=header)
-    add("--bearer-file", metavar="FILE", help=bearer)
-    add("--insecure", action="store_true", help="accept any certificate")
-
-
-def _add_rows(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    summed = "add several servers up, rather than show them side by side"
-    order = "the order: activity on a screen and name on pipes, by default"
-    words = "only rows whose name or labels have all these words"
-    add("--sum", action="store_true", help=summed)
-    add("--sort", choices=SORTS, help=order)
-    add("--find", metavar="WORDS", default="", help=words)
-    add("--active", action="store_true", help="only what moves")
-
-
-def _seconds(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0.05 <= number <= 86_400:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0.05 to 86400")
-    return number
+    Raises:
+        UsageError: an address or a header is none.
+        SystemExit: with code 2 for other wrong usage, with 0 for `--help`.
+    """
+    made: TopArguments = read(top, words)
+    return made
 
 
 async def run(arguments: TopArguments) -> int:

@@ -26,6 +26,7 @@ from tether.cli.context.places import shown
 from tether.cli.context.skills import Skill, skills_section
 from tether.cli.conversation import Conversation
 from tether.cli.extensions import App
+from tether.toolbox import todo_of
 
 __all__ = ()
 
@@ -48,6 +49,12 @@ def context(conversation: Conversation, part: Literal["prompt"] | None = None) -
     if known is not None and known.problems:
         lines += ["not as it should be:", *(f"  {problem}" for problem in known.problems)]
     return "\n".join(lines)
+
+
+def todo(conversation: Conversation) -> str:
+    """Show what the agent has listed as to be done."""
+    items = todo_of(conversation.agent.messages)
+    return "\n".join(item.line for item in items) or "there is no list yet"
 
 
 def _head(agent: Agent) -> str:

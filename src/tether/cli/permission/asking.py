@@ -96,8 +96,8 @@ def _nobody(policy: Policy) -> str:
 
 
 def is_asked_about(tool: Tool) -> bool:
-    """Say whether a person is asked about a tool: it may destroy something."""
-    return bool(tool.destructive)
+    """Say whether a person is asked about a tool: it may destroy something, or tell others what it asks for."""
+    return bool(tool.destructive) or tool.kind == "fetch"
 
 
 async def ask_at_terminal(question: Question) -> str:

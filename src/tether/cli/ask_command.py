@@ -1,0 +1,217 @@
+"""A request, or a conversation: the agent, its session, and what is done in the event loop."""
+
+import shutil
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tether import Agent, Session
+from tether.cli.arguments import Arguments, with_input
+from tether.cli.assembly import (
+    add_permission,
+    add_recording,
+    chosen_model,
+    extend,
+    is_trusted,
+    new_app,
+    policy_of,
+    trust_question,
+)
+from tether.cli.attachments import message_with_files
+from tether.cli.changes.snapshots import Snapshots
+from tether.cli.conversation import Conversation
+from tether.cli.display import Display, JsonLines, Screen
+from tether.cli.door import as_door, notes
+from tether.cli.editor import edited_lines, printing_above
+from tether.cli.exit_codes import ANSWERED
+from tether.cli.extensions import App, configuration_folder, untrusted_files
+from tether.cli.live import Live
+from tether.cli.mcp_servers import chosen_servers, connected_servers
+from tether.cli.measuring import measured
+from tether.cli.one_shot import SERVERS_HAVE, answer
+from tether.cli.permission.asking import ask_at_terminal
+from tether.cli.permission.policy import Policy
+from tether.cli.question import at_terminal, is_yes
+from tether.cli.resuming import open_calls, taken_up
+from tether.cli.session_files import Unkept, find_session, how_to_resume, new_session_path
+from tether.cli.streams import in_utf8, warn
+from tether.cli.terminal import is_dumb, plain_lines
+
+__all__ = ()
+
+
+def work(arguments: Arguments, opened: ExitStack) -> Callable[[], Awaitable[int]]:
+    """Make the agent, and say what is to be done with it.
+
+    Args:
+        arguments: the command line's.
+        opened: gets the session, and what measures the agent.
+
+    Returns:
+        What answers the request or holds the conversation, in an event loop; it returns the exit code.
+
+    Raises:
+        UsageError: something cannot be.
+        DecodeError: the session is damaged, or is none.
+        OSError: a file cannot be read or made.
+    """
+    arguments = with_input(arguments, sys.stdin)
+    path = _session_path(arguments)
+    session = _opened(arguments, path, opened)
+    path = path if session is not None else None
+    policy = policy_of(arguments.mode, Path.cwd())
+    app = _app(arguments, session, policy)
+    changes = add_recording(app.agent, path)
+    if not arguments.no_init:
+        extend(app, is_trusted)
+    app.agent.model = chosen_model(
+        app, model=arguments.model, base_url=arguments.base_url, path=path
+    )
+    also_measured = opened.enter_context(measured(app.agent, arguments.metrics))
+    servers: Sequence[Any] = () if arguments.no_init else chosen_servers(app)
+    if not arguments.request:
+        return also_measured(partial(_converse, app, servers, arguments, path, policy, changes))
+    if (left := open_calls(app.agent)) is not None:
+        print(taken_up(app.agent, left, runs=False), file=notes(), flush=True)
+    request = message_with_files(arguments.request, warn, typed=arguments.typed)
+    return also_measured(partial(answer, app, servers, request, _display(arguments)))
+
+
+def _session_path(arguments: Arguments) -> Path | None:
+    """Choose the session's file; None where the conversation is not kept."""
+    if arguments.session is not None:
+        return Path(arguments.session)
+    if arguments.resume is not None:
+        return find_session(Path.cwd(), arguments.resume or None)
+    if arguments.no_session or arguments.request:
+        return None
+    try:
+        return new_session_path(Path.cwd())
+    except OSError as error:
+        warn(f"{error}; the conversation is not kept")
+        return None
+
+
+def _opened(arguments: Arguments, path: Path | None, opened: ExitStack) -> Session | None:
+    """Open the session, which a person may have named; a new one that cannot be made is done without."""
+    if path is None:
+        return None
+    try:
+        return opened.enter_context(_session(path, repair=arguments.repair))
+    except OSError as error:
+        if arguments.session is not None or arguments.resume is not None:
+            raise
+        warn(f"{error}; the conversation is not kept")
+        return None
+
+
+@contextmanager
+def _session(path: Path, *, repair: bool) -> Iterator[Session]:
+    """Open a session; a new one without a message leaves no file behind."""
+    new = not path.exists()
+    session = None
+    try:
+        with Session.open(
+            path, damaged="skip" if repair else "refuse", on_failure=Unkept(path, warn)
+        ) as session:
+            if session.torn:
+                warn(f"the last entry of {path} was half written and has been moved to {path}.torn")
+            if lines := session.damaged_lines:
+                warn(f"{lines} damaged lines of {path} have been moved to {path}.damaged")
+            yield session
+    finally:
+        if new and session is not None and not _has_messages(session):
+            path.unlink(missing_ok=True)
+
+
+def _has_messages(session: Session) -> bool:
+    return any(entry.kind == "message" for entry in session.entries.values())
+
+
+async def _extend_again(conversation: Conversation) -> None:
+    """Load extensions while a conversation goes on: the line of its editor is the one that answers."""
+    app = conversation.app
+    asked = untrusted_files(app, folder=configuration_folder(), project=Path.cwd())
+    allowed = bool(asked) and is_yes(await conversation.ask(trust_question(asked)))
+    extend(app, lambda _: allowed)
+
+
+def _app(arguments: Arguments, session: Session | None, policy: Policy) -> App:
+    app = new_app(system=arguments.system, max_turns=arguments.max_turns, session=session)
+    if arguments.request:
+        ask = ask_at_terminal if at_terminal() else None
+        app.ask = ask
+        add_permission(app.agent, ask, policy)
+    return app
+
+
+def _display(arguments: Arguments) -> Display:
+    if arguments.json:
+        in_utf8(as_door(sys.stdout).stream)
+        return JsonLines(sys.stdout)
+    return _screen()
+
+
+def _screen() -> Screen:
+    return Screen(sys.stdout, notes())
+
+
+async def _converse(
+    app: App,
+    servers: Sequence[Any],
+    arguments: Arguments,
+    path: Path | None,
+    policy: Policy,
+    changes: Snapshots,
+) -> int:
+    """Hold a conversation."""
+    dumb = is_dumb()
+    with nullcontext() if dumb else printing_above():
+        live = Live(sys.stdout, width=lambda: shutil.get_terminal_size().columns)
+        conversation = Conversation(
+            app,
+            _screen() if dumb else live,
+            tell=_tell if dumb else live.tell,
+            session_path=path,
+            mode=policy.modes,
+            rules=policy.rules,
+            changes=changes,
+        )
+        if not arguments.no_init:
+            conversation.reload = partial(_extend_again, conversation)
+        app.ask = conversation.ask
+        add_permission(app.agent, conversation.ask, policy)
+        if app.agent.messages:
+            conversation.tell(_last_messages(app.agent))
+        left = None if arguments.resume is None else open_calls(app.agent)
+        if left is not None:
+            conversation.tell(taken_up(app.agent, left, runs=True))
+            conversation.goes_on = True
+        history = configuration_folder() / "history"
+        async with (
+            plain_lines(conversation)
+            if dumb
+            else edited_lines(conversation, live, history) as inputs,
+            # A call that was left open may be of a server's tool.
+            connected_servers(
+                app, servers, conversation.ask, wait=0 if left is None else SERVERS_HAVE
+            ),
+        ):
+            await conversation.hold(inputs)
+    if path is not None and app.agent.messages:
+        _tell(how_to_resume(path))
+    return ANSWERED
+
+
+def _tell(text: str) -> None:
+    print(text, file=notes(), flush=True)
+
+
+def _last_messages(agent: Agent) -> str:
+    """Remind a person of where they were."""
+    last = [m for m in agent.messages if m.role in {"user", "assistant"} and m.text]
+    lines = [f"{'> ' if m.role == 'user' else ''}{m.text}" for m in last[-2:]]
+    return "\n".join([f"({len(agent.messages)} messages; the last ones:)", *lines])
