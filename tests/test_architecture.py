@@ -201,6 +201,7 @@ _GUESTS_OF = {
         "acp",
         "metrics",
         "top",
+        "replay",
     ),
     "mcp": ("toolbox",),
     "many": ("host",),

@@ -18,7 +18,7 @@ __all__ = ("MASK", "Masking")
 MASK: Final = "[secret]"
 
 
-def _pattern(secrets: Iterable[str]) -> re.Pattern[str] | None:
+def _pattern(secrets: Iterable[object]) -> re.Pattern[str] | None:
     forms: set[str] = set()
     for secret in secrets:
         if not isinstance(secret, str) or not secret:

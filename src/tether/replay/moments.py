@@ -80,7 +80,12 @@ class _Fold:
             following = self._after(event)
             number = self.now.number + 1
             self.now = evolve(
-                following, number=number, seconds=note.seconds, event=event, inputs=()
+                following,
+                number=number,
+                seconds=note.seconds,
+                event=event,
+                inputs=(),
+                retry=event if isinstance(event, ModelRetry) else None,
             )
             return
         match note.kind:
@@ -89,7 +94,7 @@ class _Fold:
                 known = self.now.request or {}
                 frame = said["frame"] or {name: known.get(name) for name in _FRAME}
                 asked = {"model": said["model"], **frame, "messages": self._asked}
-                self.now = evolve(self.now, request=asked, retry=None)
+                self.now = evolve(self.now, request=asked)
             case "queued":
                 message: Any = from_builtins(said["message"], Message)
                 waiting = (*self.now.queued, (said["queue"], message))
@@ -108,14 +113,12 @@ class _Fold:
         match event:
             case MessageStart(AssistantMessage(stop_reason=None) as reply):
                 self._reply = PartialReply(model=reply.model, api=reply.api)
-                return evolve(now, partial=reply, retry=None)
+                return evolve(now, partial=reply)
             case MessageUpdate(delta) if self._reply is not None:
                 self._reply.add(delta)
                 return evolve(now, partial=self._reply.preview())
             case MessageEnd(message):
                 return self._ended(message)
-            case ModelRetry():
-                return evolve(now, retry=event)
             case ToolExecutionStart():
                 return evolve(now, running=(*now.running, event.call_id))
             case ToolExecutionEnd(result=result):
