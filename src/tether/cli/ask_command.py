@@ -36,7 +36,15 @@ from tether.cli.permission.asking import ask_at_terminal
 from tether.cli.permission.policy import Policy
 from tether.cli.question import at_terminal, is_yes
 from tether.cli.resuming import open_calls, taken_up
-from tether.cli.session_files import Unkept, find_session, how_to_resume, new_session_path
+from tether.cli.screen.choices import choice_of_conversation
+from tether.cli.screen.picking import choose_at_terminal
+from tether.cli.session_files import (
+    Unkept,
+    find_session,
+    how_to_resume,
+    kept_sessions,
+    new_session_path,
+)
 from tether.cli.streams import in_utf8, warn
 from tether.cli.terminal import is_dumb, plain_lines
 
@@ -88,6 +96,8 @@ def _session_path(arguments: Arguments) -> Path | None:
     """Choose the session's file; None where the conversation is not kept."""
     if arguments.session is not None:
         return Path(arguments.session)
+    if arguments.resume == "" and not arguments.request and not is_dumb():
+        return _chosen_session()
     if arguments.resume is not None:
         return find_session(Path.cwd(), arguments.resume or None)
     if arguments.no_session or arguments.request:
@@ -97,6 +107,17 @@ def _session_path(arguments: Arguments) -> Path | None:
     except OSError as error:
         warn(f"{error}; the conversation is not kept")
         return None
+
+
+def _chosen_session() -> Path:
+    """Have a person choose among the conversations of this folder, where there are several."""
+    found = kept_sessions(Path.cwd())
+    if len(found) < 2:
+        return find_session(Path.cwd(), None)
+    chosen = choose_at_terminal(choice_of_conversation(found))
+    if not chosen:
+        raise SystemExit(ANSWERED)
+    return Path(chosen)
 
 
 def _opened(arguments: Arguments, path: Path | None, opened: ExitStack) -> Session | None:
@@ -144,7 +165,12 @@ async def _extend_again(conversation: Conversation) -> None:
 
 
 def _app(arguments: Arguments, session: Session | None, policy: Policy) -> App:
-    app = new_app(system=arguments.system, max_turns=arguments.max_turns, session=session)
+    app = new_app(
+        system=arguments.system,
+        append_system=arguments.append_system,
+        max_turns=arguments.max_turns,
+        session=session,
+    )
     if arguments.request:
         ask = ask_at_terminal if at_terminal() else None
         app.ask = ask

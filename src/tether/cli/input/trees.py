@@ -48,15 +48,15 @@ def walked(
         try:
             for found in Walk(root, inside, recursive=False).found():
                 name = found.path.name
-                if name.startswith(".") or now() > deadline:
+                if now() > deadline:
+                    return
+                if name.startswith("."):
                     continue
                 yield f"{prefix}{found.name}{'/' if found.is_folder else ''}"
                 if found.is_folder and not found.is_link and name not in IGNORED:
                     waiting.append((found.path, f"{prefix}{found.name}/"))
         except OSError:
             continue
-        if now() > deadline:
-            return
 
 
 def listing(folder: Path) -> str:
