@@ -78,6 +78,10 @@ def work(arguments: Arguments, opened: ExitStack) -> Callable[[], Awaitable[int]
     app.agent.model = chosen_model(
         app, model=arguments.model, base_url=arguments.base_url, path=path
     )
+    if arguments.record is not None:
+        from tether.replay import record  # noqa: PLC0415 - only where it is asked for
+
+        opened.enter_context(record(app.agent, arguments.record))
     also_measured = opened.enter_context(measured(app.agent, arguments.metrics))
     servers: Sequence[Any] = () if arguments.no_init else chosen_servers(app)
     if not arguments.request:
