@@ -55,7 +55,7 @@ def _attachments(
         if name in others:
             continue
         try:
-            yield _attached(Path(name).expanduser(), name)
+            yield attached(Path(name).expanduser(), name)
         except FileNotFoundError:
             tell(f"@{name} is not attached: there is no such file")
         except IsADirectoryError:
@@ -72,7 +72,13 @@ def _existing(name: str) -> str:
     return shorter if shorter and not os.path.lexists(name) else name
 
 
-def _attached(path: Path, name: str) -> UserBlock:
+def attached(path: Path, name: str) -> UserBlock:
+    """Read a file as a part of a message: what its bytes say it is.
+
+    Raises:
+        ValueError: it is nothing that can be sent, or too large.
+        OSError: it cannot be read.
+    """
     with open_regular(path, name) as file:
         content = file.read(_LONGEST_TEXT + 1)
         if (kind := media_type_of_file(content, path.name)) is not None:
