@@ -234,8 +234,7 @@ async def test_a_run_has_a_result_of_a_json_schema(
 
 def scripted(config: Path, *replies: str) -> None:
     (config / "init.py").write_text(
-        "from tether.cli.session_files import new_session_path
-from tether.testing import ScriptedModel, call\n"
+        "from tether.testing import ScriptedModel, call\n"
         f"app.model('mine')(lambda: ScriptedModel({', '.join(replies)}))\n"
     )
 

@@ -268,7 +268,7 @@ def _cost(conversation: Conversation) -> str:
     replies = [m for m in conversation.agent.messages if isinstance(m, AssistantMessage)]
     spent = sum((reply.usage for reply in replies), Usage())
     if not spent.total_tokens:
-        return "nothing was spent yet"
+        return "0 tokens in, 0 out: nothing was spent yet"
     return f"{spent.input_tokens:,} tokens in, {spent.output_tokens:,} out, {_money(replies)}"
 
 
