@@ -6,7 +6,7 @@ from pathlib import Path
 
 import attrs
 
-from benchmarks import backpressure, browser, cancel, decoders, sessions, top
+from benchmarks import backpressure, browser, cancel, decoders, sessions, stores, top
 from benchmarks.measures import Sizes
 from benchmarks.peers import NAMES, peer
 from benchmarks.report import compared, read, record, table, versions
@@ -41,6 +41,7 @@ STUDIES = {
         "a piece of text from the provider to a browser, beside pydantic-ai's adapters",
     ),
     "sessions": (sessions.main, 2_000, "what opening a long session costs in time and memory"),
+    "stores": (stores.main, 10, "what keeping a message costs in a log and in a database"),
     "top": (top.main, 2_000, "what `tether top` spends on a page of 50,000 series"),
 }
 """What is compared in another way, with tables of its own: the function, its size when in a hurry, what it is."""

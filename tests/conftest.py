@@ -39,9 +39,18 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let `tests/fuzz` do more, or one thing again."""
+    """Let `tests/fuzz` and `tests/ray` do more, or one thing again."""
     parser.addoption(
         "--runs", type=int, default=100, help="how many random programs tests/fuzz runs"
+    )
+    parser.addoption(
+        "--cancellations", type=int, default=8, help="how often tests/ray cancels a run on a worker"
+    )
+    parser.addoption(
+        "--remote-runs",
+        type=int,
+        default=100,
+        help="how many runs tests/ray has on its workers at once",
     )
     parser.addoption("--seed", type=int, help="the one random program that tests/fuzz runs")
 

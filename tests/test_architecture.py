@@ -68,6 +68,7 @@ FACES = (
     "transport",
     "web.page",
     "advice.tracing",
+    "testing.explore",
     *(g for g in GUESTS if g != "top"),
 )
 """Packages whose `__init__` exports what people use of them."""
@@ -226,7 +227,7 @@ def test_what_decides_does_no_io() -> None:
 def test_few_rooms_know_httpx() -> None:
     """Beside the models, clients of other servers."""
     knowing = [name for name in MODULES if "httpx" in _packages(name)]
-    rooms = ("models._http", "transport", "top.scrape", "web.remote")
+    rooms = ("models._http", "transport", "top.scrape", "web.remote", "toolbox.fetch")
     assert [name for name in knowing if not name.startswith(rooms)] == []
 
 

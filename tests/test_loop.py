@@ -25,6 +25,7 @@ from tether import (
     Usage,
     UserMessage,
 )
+from tether.calls import CallEnded, OpenCalls
 from tether.loop import (
     AskModel,
     AskWhetherToStop,
@@ -37,7 +38,7 @@ from tether.loop import (
     agent_loop,
 )
 from tether.messages import Failure
-from tether.transcript import Transcript
+from tether.transcript import Transcript, repaired
 
 STEERING = TakeMessages("steering")
 FOLLOW_UP = TakeMessages("follow_up")
@@ -385,3 +386,69 @@ def test_the_price_of_a_reply_is_asked_for_once_for_each() -> None:
     first, second = reply("one", "a"), reply("two")
     play([(), first, answers("a"), False, (), second, False, (), ()], price=counting)
     assert asked == [first, second]
+
+
+def left_open(*calls: str, ended: str = "", stop: str = "tool_calls") -> Transcript:
+    """A conversation whose process has ended in the middle of these calls."""
+    called = reply("one", *calls, stop_reason=stop)
+    results = {call: CallEnded(result(call), terminate=True) for call in ended.split()}
+    opened = OpenCalls(reply=called, calls=called.tool_calls, ended=results)
+    return Transcript(repaired([HELLO, called]), opened)
+
+
+def test_calls_that_were_left_open_are_run_before_the_model_is_asked() -> None:
+    two = reply("two")
+    transcript = left_open("a", "b", ended="a")
+    played, _ = play([(), answers("b"), two, False, (), ()], (), transcript)
+    asked = [request for request in played.requests if isinstance(request, RunTools | AskModel)]
+    assert asked == [RunTools((ToolCall("b", "b"),)), AskModel()]
+    assert transcript.messages[2:] == (result("a"), result("b"), two)
+    assert played.events[1:4] == [
+        TurnStart(1),
+        ToolExecutionStart("a", "a", {}),
+        ToolExecutionEnd("a", "a", result("a"), 0.0),
+    ]
+    assert TurnEnd(1, two) in played.events
+
+
+@pytest.mark.parametrize("steers", [False, True])
+def test_calls_that_were_left_open_do_not_run_where_something_is_said(steers: bool) -> None:
+    said = UserMessage("no", id="u2")
+    transcript = left_open("a", "b", ended="a")
+    first = (said,) if steers else ()
+    prompts = () if steers else (said,)
+    played, _ = play([first, reply("two"), False, (), ()], prompts, transcript)
+    assert not any(isinstance(request, RunTools) for request in played.requests)
+    outcomes = [m.outcome for m in transcript.messages if isinstance(m, ToolResultMessage)]
+    assert outcomes == ["ok", "skipped"]
+    assert transcript.messages[4] == said
+
+
+def test_a_run_that_is_interrupted_in_them_asks_nobody_more() -> None:
+    transcript = left_open("a", "b")
+    interrupted = Interruption(End("aborted"), answers("a", "b"))
+    played, _ = play([(), interrupted], (), transcript)
+    assert played.end == End("aborted")
+    assert played.requests == [STEERING, RunTools((ToolCall("a", "a"), ToolCall("b", "b")))]
+    assert transcript.messages[2:4] == (result("a"), result("b"))
+
+
+def test_limits_of_calls_count_those_that_run() -> None:
+    transcript = left_open("a", "b", "c", ended="a")
+    played, _ = play([(), answers("b")], (), transcript, limits=Limits(tool_calls=1))
+    assert played.end == End("limit", "tool_calls")
+    outcomes = [m.outcome for m in transcript.messages if isinstance(m, ToolResultMessage)]
+    assert outcomes == ["ok", "ok", "skipped"]
+
+
+def test_calls_that_all_end_the_run_do_so_over_two_runs() -> None:
+    transcript = left_open("a", "b", ended="a")
+    played, _ = play([(), answers("b", terminate=True)], (), transcript)
+    assert played.end == End("terminated")
+
+
+@pytest.mark.parametrize("stop", ["aborted", "error"])
+def test_calls_of_a_reply_that_was_cut_off_are_not_run(stop: str) -> None:
+    transcript = left_open("a", stop=stop)
+    played, _ = play([(), reply("two"), False, (), ()], (), transcript)
+    assert not any(isinstance(request, RunTools) for request in played.requests)

@@ -50,7 +50,7 @@ from tether.hookable import Hookable
 from tether.hooks import HookPoint
 from tether.messages import FailureKind, Outcome
 from tether.models.catalogue import provider_keys
-from tether.toolbox.coding import coding_tools
+from tether.toolbox import coding_tools, fetch_tool, todo_tool
 
 ROOT: Final = Path(__file__).parents[1]
 SOURCE: Final = ROOT / "src" / "tether"
@@ -175,7 +175,7 @@ def test_the_init_file_adds_what_the_guide_says(tmp_path: Path) -> None:
         there.until("guard")
         there.until("note")
         there.types("\x14")
-        there.until("9 tools")
+        there.until("11 tools")
         there.says("/model local")
         there.until("ollama:qwen3")
 
@@ -320,7 +320,11 @@ TABLES: Final[list[tuple[str, str, Iterable[str]]]] = [
         ],
     ),
     ("src/tether/toolbox", "option", [name for name in parameters(tool) if name != "function"]),
-    ("src/tether/toolbox", "tool", [made.name for made in coding_tools(".")]),
+    (
+        "src/tether/toolbox",
+        "tool",
+        [made.name for made in (*coding_tools("."), todo_tool(), fetch_tool())],
+    ),
     ("src/tether/toolbox", "context", [*ToolContext.__slots__, *public(ToolContext)]),
     ("src/tether/advice", "hook point", get_args(HookPoint)),
     (

@@ -8,9 +8,22 @@ import pytest
 from tests.acp.editor import editing, scripted
 from tests.waiting import until_blocked
 
-from tether import Agent, AssistantMessage, Commands, Limits, ModelError, ToolContext, Usage, tool
+from tether import (
+    Agent,
+    AgentEnd,
+    AssistantMessage,
+    Commands,
+    Limits,
+    ModelError,
+    ToolCall,
+    ToolContext,
+    Usage,
+    UserMessage,
+    tool,
+)
 from tether.acp.jsonrpc import RpcError
-from tether.host import Conversation
+from tether.calls import CallAsked
+from tether.host import Conversation, FolderStore
 from tether.testing import Pause, ScriptedModel, call
 
 
@@ -288,3 +301,36 @@ async def test_what_a_tool_puts_into_its_details_does_no_harm(plan: Any, tmp_pat
         session = await editor.new(tmp_path)
         assert await editor.prompt(session, "go") == "end_turn"
         assert editor.texts() == "Fine."
+
+
+@pytest.mark.parametrize("how", ["session/load", "session/resume"])
+async def test_a_question_of_an_earlier_process_is_put_to_the_person(
+    how: str, tmp_path: Path
+) -> None:
+    kept = FolderStore(tmp_path / "kept")
+    session = await kept.open("s", "", create=True)
+    assert session is not None
+    with session:
+        session.record(UserMessage("go"))
+        write = ToolCall("c", "write_file", {"path": "a", "content": "b"})
+        session.record(AssistantMessage([write], stop_reason="tool_calls"))
+        session.note_call(CallAsked("c", write.name, write.arguments))
+    ended = anyio.Event()
+
+    async def choose(_: Any) -> Any:
+        return {"outcome": {"outcome": "selected", "optionId": "once"}}
+
+    def make(talk: Conversation, folder: Path) -> Agent:
+        agent = scripted("Done.")(talk, folder)
+        agent.subscribe(lambda event: ended.set() if isinstance(event, AgentEnd) else None)
+        return agent
+
+    async with editing(make, store=lambda _: kept) as editor:
+        editor.answer = choose
+        await editor.request("initialize", protocolVersion=1, clientCapabilities={})
+        await editor.request(how, sessionId="s", cwd=str(tmp_path), mcpServers=[])
+        await ended.wait()
+        await until_blocked()
+        assert len(editor.asked) == 1
+        assert editor.texts() == "Done."
+    assert await anyio.Path(tmp_path, "a").read_text() == "b"

@@ -53,7 +53,7 @@ def test_in_a_conversation_the_question_is_the_prompt_and_a_half_typed_line_is_s
             "  -old",
             "  +new",
             "a = every later call of it until you leave, whatever its arguments",
-            "p = always allow `a.txt` in this folder (kept; /rules lists it)",
+            "p = always allow `a.txt` in this folder (see /rules)",
         ]
         there.says("")
         there.until(r"  | rm \u202e-rf build")

@@ -57,8 +57,6 @@ def test_a_long_text_is_cut_between_characters() -> None:
     ("name", "why"),
     [
         ("missing.txt", "there is no such file"),
-        ("src", "it is a folder"),
-        ("src/", "it is a folder"),
         ("binary", "it is neither a text"),
         ("compressed", "it is neither a text"),
         ("fifo", "a FIFO"),

@@ -126,7 +126,7 @@ def test_a_long_change_is_folded_until_the_person_asks_for_all() -> None:
     assert len(lines) == 41
     assert lines[-1] == "... and 9,962 more lines; d shows all"
     call = ToolCall("c1", "write_file", {"path": "a", "content": "x\n" * 10_000})
-    whole = printable(question_about(call, is_whole=True).details).splitlines()
+    whole = printable(question_about(call, room=None).details).splitlines()
     assert len(whole) < 2_100
     assert "... and 8,002 more lines" in whole, "a text without an end has one on the screen"
 
@@ -139,7 +139,7 @@ def test_a_command_is_never_folded() -> None:
 def test_what_a_rule_would_allow_is_offered() -> None:
     call = ToolCall("c1", "run_command", {"command": "git log"})
     asked = question_about(call, suggested=[Rule("allow", "run_command", "git *")])
-    offer = "p = always allow `git *` in this folder (kept; /rules lists it)"
+    offer = "p = always allow `git *` in this folder (see /rules)"
     assert printable(asked.details).splitlines()[-1] == offer
 
 

@@ -22,6 +22,7 @@ from tests.web.servers import GUARD, hypercorn
 from tests.web.test_native import talking
 
 from tether.cli.remote import RemoteTalk, remote_commands
+from tether.cli.status import Status
 from tether.web import RemoteConversation, connect
 
 
@@ -57,6 +58,7 @@ async def attached(talk: RemoteConversation) -> AsyncIterator[Person]:
         lambda text: told.append(printable(text)),
         talk=talk,
     )
+    assert "ask" not in Status(conversation).line(), "the server decides what is asked about"
     send, inputs = anyio.create_memory_object_stream[Input](100)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(conversation.hold, inputs)

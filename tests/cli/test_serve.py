@@ -14,7 +14,8 @@ import pytest
 from attrs import define
 
 import tether
-from tether.cli.main import WRONG_USAGE, main
+from tether.cli.exit_codes import WRONG_USAGE
+from tether.cli.main import main
 
 pytest.importorskip("hypercorn", reason="hypercorn is not installed")
 

@@ -47,20 +47,7 @@ async def report(context: ToolContext[Any]) -> str:
     return f"{context.deps} at depth {context.depth}"
 
 
-@tool
-async def child() -> str:
-    """Start a process in a session of its own, and wait for it."""
-    program = [sys.executable, "-c", "import time; time.sleep(600)"]
-    process = subprocess.Popen(program, start_new_session=True)  # noqa: ASYNC220 - as tools of others do
-    try:
-        await anyio.sleep_forever()
-    finally:
-        process.kill()
-        process.wait()  # noqa: ASYNC222
-    return str(process.pid)
-
-
-TOOLS = [echo, wait, pid, block, report, child]
+TOOLS = [echo, wait, pid, block, report]
 
 
 def scripted(*replies: Any, **options: Any) -> Callable[[], Agent]:
@@ -84,6 +71,24 @@ def over_http(url: str) -> Callable[[], Agent]:
         return Agent(model_from_name("openai-chat:m", base_url=url), tools=TOOLS)
 
     return make
+
+
+def with_child(mark: str) -> Callable[[], Agent]:
+    """A function that makes an agent whose tool starts a process, in a session of its own, and waits."""
+
+    @tool
+    async def child() -> str:
+        """Start a process, and wait for it."""
+        program = [sys.executable, "-c", "import time; time.sleep(600)", mark]
+        process = subprocess.Popen(program, start_new_session=True)  # noqa: ASYNC220 - as tools of others do
+        try:
+            await anyio.sleep_forever()
+        finally:
+            process.kill()
+            process.wait()  # noqa: ASYNC222
+        return "never"
+
+    return lambda: Agent(ScriptedModel(call("child")), tools=[child])
 
 
 def noting(folder: Path, calls: int) -> Callable[[], Agent]:

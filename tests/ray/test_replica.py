@@ -3,6 +3,9 @@
 from typing import Any
 
 import pytest
+
+pytest.importorskip("ray")
+
 from tests.ray import agents
 
 from tether import Agent, AgentEnd, Event
@@ -27,7 +30,6 @@ async def whole_run() -> list[Event]:
 
 
 async def test_a_run_can_be_closed_after_any_event() -> None:
-    pytest.importorskip("ray")
     events = await whole_run()
     for length in range(1, len(events) + 1):
         replica = Replica(Transcript(), LiveRun())
@@ -42,6 +44,5 @@ async def test_a_run_can_be_closed_after_any_event() -> None:
 
 
 async def test_a_run_that_has_not_begun_has_nothing_to_close() -> None:
-    pytest.importorskip("ray")
     replica = Replica(Transcript(), LiveRun())
     assert list(replica.closing(Failure("internal", "lost"), Spent())) == []

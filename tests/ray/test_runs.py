@@ -6,6 +6,9 @@ from typing import Any
 
 import anyio
 import pytest
+
+pytest.importorskip("ray")
+
 from tests.ray import agents
 
 from tether import (

@@ -414,3 +414,57 @@ def test_the_last_events_are_shown() -> None:
         "    18: ToolExecutionStart add 'c1'",
         "  > 19: AgentStart",
     ]
+
+
+RESUMED: list[Event] = [
+    AgentStart(),
+    TurnStart(1),
+    ToolExecutionStart("c1", "add", {"x": 1}),
+    ToolExecutionStart("c2", "sub", {}),
+    ApprovalRequested("c1", "add", {"x": 1}),
+    ApprovalAnswered("c1", "add", "once"),
+    ToolExecutionEnd("c2", "sub", R2, 0.0),
+    ToolExecutionEnd("c1", "add", R1, 0.0),
+    MessageStart(R1),
+    MessageEnd(R1),
+    MessageStart(R2),
+    MessageEnd(R2),
+    MessageStart(HI),
+    MessageEnd(HI),
+    MessageStart(EMPTY),
+    MessageUpdate(TextDelta("done")),
+    MessageUpdate(BlockEnd(Text("done"))),
+    MessageEnd(DONE),
+    TurnEnd(1, DONE),
+    AgentEnd("stop"),
+]
+
+
+def test_a_run_may_begin_with_the_calls_of_an_earlier_reply() -> None:
+    check_events(RESUMED)
+    for length in range(len(RESUMED)):
+        check_events(RESUMED[:length], complete=False)
+
+
+@pytest.mark.parametrize(
+    ("events", "fault"),
+    [
+        ([*RESUMED[:3], *RESUMED[4:]], "the reply makes no call 'c2'"),
+        ([*RESUMED[:6], *RESUMED[7:]], "'c2'"),
+        ([*RESUMED[:7], *RESUMED[8:]], "the result of 'c1' comes, but ['c1'] are running"),
+        ([*RESUMED[:10], *RESUMED[12:]], "something else is said without a result for ['c2']"),
+        ([*RESUMED[:10], *RESUMED[8:10], *RESUMED[10:]], "the result of 'c1' comes; due is ['c2']"),
+        (
+            [*RESUMED[:8], MessageStart(evolve(R1, content="4")), *RESUMED[9:]],
+            "its call ended with",
+        ),
+        ([*RESUMED[:2], *RESUMED[12:14], *RESUMED[2:]], "ToolExecutionStart between"),
+        (
+            [*RESUMED[:-1], TurnStart(2), *RESUMED[2:]],
+            "ToolExecutionStart between the beginning of a turn and its reply",
+        ),
+    ],
+)
+def test_a_fault_in_such_a_beginning_is_named(events: Sequence[Event], fault: str) -> None:
+    with pytest.raises(AssertionError, match=re.escape(fault)):
+        check_events(events)

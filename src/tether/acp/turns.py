@@ -84,14 +84,18 @@ class EditorSession:
         self._tasks = tasks
         self._prompts: list[_Prompt] = []
         self._questions: dict[str, anyio.CancelScope] = {}
+        self._asked_before: list[ApprovalRequested] = []
         self._never = set[str]()
         self._title = ""
         self._last: AssistantMessage | None = None
         self._viewer: Viewer | None = None
         self.closed: anyio.Event = anyio.Event()
 
-    async def replay(self) -> None:
-        """Tell the editor what has been said so far.
+    async def catch_up(self, *, shows: bool) -> None:
+        """Read what has happened so far.
+
+        Args:
+            shows: whether the editor is told of it.
 
         Cancellation:
             At once.
@@ -99,11 +103,18 @@ class EditorSession:
         async with self.talk.follow() as viewer:
             while viewer.number < self.talk.number:
                 _, event = await anext(viewer)
-                for update in self._updates.of(event, echo=True):
-                    await self.update(update)
+                if shows:
+                    for update in self._updates.of(event, echo=True):
+                        await self.update(update)
+                if isinstance(event, ApprovalRequested):
+                    self._asked_before.append(event)
 
     def start(self) -> None:
-        """Follow the conversation from here on."""
+        """Follow the conversation from here on, and put the questions that wait."""
+        for asked in self._asked_before:
+            if asked in self.talk.waiting:
+                self._tasks.start_soon(self._put, asked)
+        self._asked_before.clear()
         self._viewer = self.talk.follow(self.talk.number)
         self._tasks.start_soon(self._follow, self._viewer)
 

@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 
 from tether import UsageError
 from tether.cli.command_line import ASK, SUBCOMMANDS, chosen, command, read
-from tether.cli.options import backend, no_init, port, together, whole
+from tether.cli.options import backend, no_init, port, system, together, whole
 from tether.cli.permission.modes import Mode
 from tether.cli.streams import readable
 
@@ -196,8 +196,7 @@ _about_the_model: Final = together(
         metavar="URL",
         help="the address of the model's server; `default` for the provider's own",
     ),
-    click.option("--system", metavar="TEXT", help="the system prompt, in place of the command's"),
-    click.option("--append-system", metavar="TEXT", help="a text behind the system prompt"),
+    system,
     click.option("--max-turns", metavar="N", type=whole, help="at most N model requests"),
 )
 _about_the_request: Final = together(
@@ -325,13 +324,12 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
     is_all, mode = rest.pop("yes"), rest.pop("mode")
     if is_all and mode:
         raise click.UsageError("--yes is not allowed with --mode; it is --mode all")
-    system, appended = rest.pop("system"), rest.pop("append_system")
     if options["json"] and options["schema"]:
         raise click.UsageError("--json is not allowed with --schema")
+    prompts = {name: rest[name] for name in ("system", "append_system") if rest[name] is not None}
     return {
         **rest,
         "param": dict(rest["param"]),
-        "append_system": None if appended is None else readable(appended),
         "mode": Mode.ALL if is_all else Mode(mode or "ask"),
-        "system": None if system is None else readable(system),
+        **{name: readable(text) for name, text in prompts.items()},
     }

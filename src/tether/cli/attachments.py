@@ -1,4 +1,4 @@
-"""Files that a person attaches to what they say, by their names behind an `@`."""
+"""Files and folders that a person attaches to what they say, by their names behind an `@`."""
 
 import codecs
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from tether import Text, UserMessage
+from tether.cli.input.trees import listing
 from tether.media import LARGEST_FILE, media_block
 from tether.media_types import media_type_of_file
 from tether.messages import UserBlock
@@ -58,8 +59,6 @@ def _attachments(
             yield attached(Path(name).expanduser(), name)
         except FileNotFoundError:
             tell(f"@{name} is not attached: there is no such file")
-        except IsADirectoryError:
-            tell(f"@{name} is not attached: it is a folder; attach files of it")
         except OSError as error:
             tell(f"@{name} is not attached: {error.strerror or error}")
         except (ValueError, RuntimeError) as error:
@@ -73,12 +72,14 @@ def _existing(name: str) -> str:
 
 
 def attached(path: Path, name: str) -> UserBlock:
-    """Read a file as a part of a message: what its bytes say it is.
+    """Read a file as a part of a message: what its bytes say it is; of a folder, what it has.
 
     Raises:
         ValueError: it is nothing that can be sent, or too large.
         OSError: it cannot be read.
     """
+    if path.is_dir():
+        return Text(f"{str(path).rstrip('/')}/ has:\n{listing(path)}")
     with open_regular(path, name) as file:
         content = file.read(_LONGEST_TEXT + 1)
         if (kind := media_type_of_file(content, path.name)) is not None:

@@ -22,18 +22,20 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Sequen
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
-from attrs import define, field, frozen
+from attrs import define, evolve, field
 
-from tether import Agent, Run, TetherError, UsageError, UserMessage
+from tether import Agent, Run, TetherError, Text, UsageError, UserMessage
 from tether.cli.attachments import message_with_files
 from tether.cli.changes.snapshots import Snapshots
 from tether.cli.display import Display, Waiting, said_line
 from tether.cli.extensions import App
+from tether.cli.input.kinds import Closed, Escaped, Input, Interrupted, Pressed, Typed
+from tether.cli.input.lines import own_line
 from tether.cli.mcp_servers import prompt_names, prompted, references_in, resources_read
 from tether.cli.permission.kept_rules import KeptRules
 from tether.cli.permission.modes import Modes
@@ -44,42 +46,6 @@ WHEN_FINISHED: Final = "the agent reads it when it has finished"
 WITH_THE_NEXT: Final = "the agent reads it with what you say next"
 
 __all__ = ("Closed", "Conversation", "Escaped", "Input", "Interrupted", "Pressed", "State", "Typed")
-
-
-@frozen
-class Typed:
-    """A person has typed a line: a request, a command behind a slash, or the answer to a question."""
-
-    text: str
-    queued: bool = False
-    """Whether the agent gets it only when it has finished."""
-    answers: Question | None = None
-    """The question that was on the screen when the line was ended: no other line answers it."""
-
-
-@frozen
-class Interrupted:
-    """A person has pressed Ctrl-C."""
-
-
-@frozen
-class Escaped:
-    """A person has pressed Esc."""
-
-
-@frozen
-class Pressed:
-    """A person has pressed a key that an extension has bound."""
-
-    key: str
-
-
-@frozen
-class Closed:
-    """A person has closed their end."""
-
-
-Input: TypeAlias = Typed | Interrupted | Escaped | Pressed | Closed
 
 
 class State(Enum):
@@ -123,6 +89,8 @@ class Conversation:
     """Whether a run begins by itself: with the calls that a process has left open."""
     run: Run | None = field(default=None, init=False)
     """The run that is going on."""
+    _heard: list[Text] = field(factory=list, init=False)
+    """What the agent reads with the next message."""
     names: dict[str, Any] = field(factory=dict, init=False)
     """The variables of /eval."""
     _state: State = field(default=State.IDLE, init=False)
@@ -137,6 +105,11 @@ class Conversation:
     def agent(self) -> Agent:
         """The agent."""
         return self.app.agent
+
+    @property
+    def has_mode(self) -> bool:
+        """Whether the mode says what the agent may do: it does not where the agent is on a server."""
+        return True
 
     @property
     def state(self) -> State:
@@ -216,19 +189,25 @@ class Conversation:
                 self.leave()
             case Pressed(key):
                 await self._call(self.app.keys[key], self)
-            case Typed(text) if not text.strip():
+            case Typed(text, queued) if text.strip():
+                await self._take_line(text, queued=queued)
+            case _:
                 pass
-            case Typed(text, queued) if text.startswith("/"):
-                if (prompt := self.app.prompted(text[1:])) is not None:
-                    self.say(prompt, queued=queued)
-                elif self.app.servers and text[1:].split()[0] in prompt_names(self.app.servers):
-                    await self._call(self._say_prompt, text[1:], queued)
-                else:
-                    await self._call(self.app.commands.run, text[1:], self)
-            case Typed(text, queued) if references := references_in(text, self.app.servers):
-                await self._call(self._say_with_resources, text, queued, references)
-            case Typed(text, queued):
-                self.say(text, queued=queued)
+
+    async def _take_line(self, text: str, *, queued: bool) -> None:
+        if text.startswith("/"):
+            if (prompt := self.app.prompted(text[1:])) is not None:
+                self.say(prompt, queued=queued)
+            elif self.app.servers and text[1:].split()[0] in prompt_names(self.app.servers):
+                await self._call(self._say_prompt, text[1:], queued)
+            else:
+                await self._call(self.app.commands.run, text[1:], self)
+        elif (own := own_line(self, text)) is not None:
+            await self._call(own)
+        elif references := references_in(text, self.app.servers):
+            await self._call(self._say_with_resources, text, queued, references)
+        else:
+            self.say(text, queued=queued)
 
     def _interrupt(self) -> None:
         match self._state:
@@ -275,7 +254,17 @@ class Conversation:
         """Say a message to the agent as it is, without attaching anything; see `say`."""
         self._say(message, queued=False)
 
+    def hear(self, text: str) -> None:
+        """Have the agent read a text with what the person says next."""
+        self._heard.append(Text(text))
+
+    def with_heard(self, message: UserMessage) -> UserMessage:
+        """Add to a message what the agent is to read with it."""
+        heard, self._heard = self._heard, []
+        return evolve(message, content=(*message.content, *heard)) if heard else message
+
     def _say(self, message: UserMessage, *, queued: bool) -> None:
+        message = self.with_heard(message)
         if not self._is_running:
             self.start(message)
         elif queued:

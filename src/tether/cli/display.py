@@ -27,6 +27,7 @@ from tether import (
 )
 from tether.cli.changes.drawing import drawn_change
 from tether.cli.door import DIM, Door, as_door, joined, styled
+from tether.toolbox.todo import items_in
 
 __all__ = ()
 
@@ -128,7 +129,9 @@ class Screen:
             case ToolExecutionUpdate():
                 self._update(event)
             case ToolExecutionEnd(call_id):
-                self._line(result_line(self._calls.pop(call_id), event))
+                self._line(
+                    "\n".join([result_line(self._calls.pop(call_id), event), *todo_lines(event)])
+                )
                 for line in drawn_change(event):
                     self._write(self.notes, joined([line, "\n"]))
             case ModelRetry():
@@ -195,6 +198,12 @@ def result_line(call: str, end: ToolExecutionEnd) -> str:
     why = result.text.removeprefix(f"This call was {result.outcome}: ")  # the model's sentence
     outcome = f" {result.outcome}: {brief(why)}" if result.is_error else ""
     return f"{'!' if result.is_error else '*'} {call} {end.duration:.2f} s{outcome}"
+
+
+def todo_lines(end: ToolExecutionEnd) -> Sequence[str]:
+    """Write the list of what is to be done, where that is what a call was about."""
+    items = items_in(end.result.details) if end.name == "todo" else None
+    return [f"  {item.line}" for item in items or ()]
 
 
 def said_line(message: UserMessage) -> str:

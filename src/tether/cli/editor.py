@@ -28,6 +28,8 @@ from tether.cli.conversation import (
     Typed,
 )
 from tether.cli.door import Door, as_door, printable
+from tether.cli.input.clipboard import PastedPictures, bind_pasting
+from tether.cli.input.trees import attached_names, last_word
 from tether.cli.keyboard import LONE_ESCAPE, keyboard, lend
 from tether.cli.live import Live
 from tether.cli.mcp_servers import prompt_names, resource_names
@@ -65,7 +67,8 @@ KEYS: Final[Mapping[str, str]] = {
     "c-z": "Suspend tether; `fg` in the shell goes on.",
     "c-o": "Show the whole output of the last tool.",
     "c-d": "Leave, if the line is empty.",
-    "tab": "Complete a command, a model, an id, or a file after an @.",
+    "tab": "Complete a command, a model, an id, or a file or folder after an @, also by some of its letters.",
+    "c-v": "Attach the picture that is in the clipboard.",
     "s-tab": "Switch to the next mode: how much the agent may do without a question.",
     "c-r": "Search earlier lines.",
     "c-x c-e": "Edit the line in $EDITOR.",
@@ -104,8 +107,9 @@ async def edited_lines(
             is told.
     """
     editor = _Editor(conversation, live, kept_lines(history, conversation.tell))
-    async with from_thread(editor.edit, editor.close) as inputs:
-        yield inputs
+    with contextlib.closing(editor.pictures):
+        async with from_thread(editor.edit, editor.close) as inputs:
+            yield inputs
 
 
 def kept_lines(path: Path, tell: Callable[[str], None]) -> Any:
@@ -158,6 +162,7 @@ class _Editor:
     _prompt: Prompt = field(init=False)
     _queued: bool = False
     _closed: bool = False
+    pictures: PastedPictures = field(factory=PastedPictures, init=False)
 
     def __attrs_post_init__(self) -> None:
         from prompt_toolkit import PromptSession  # noqa: PLC0415 - only at a terminal
@@ -246,6 +251,7 @@ class _Editor:
         keys = KeyBindings()
         self._bind_line_keys(keys)
         self._bind_stopping_keys(keys, send)
+        bind_pasting(keys, self.pictures, self.conversation.tell)
 
         @keys.add("c-o")
         def show_output(_: Any) -> None:
@@ -253,8 +259,9 @@ class _Editor:
 
         @keys.add("s-tab")
         def switch_mode(event: Any) -> None:
-            self.conversation.mode.next()
-            event.app.invalidate()
+            if self.conversation.has_mode:
+                self.conversation.mode.next()
+                event.app.invalidate()
 
         for key in self.conversation.app.keys:
 
@@ -340,7 +347,7 @@ def _completer(conversation: Conversation) -> Any:
     class Words(Completer):
         def get_completions(self, document: Any, complete_event: Any) -> Iterable[Completion]:
             line = document.text_before_cursor
-            word = line.rpartition(" ")[2]
+            word = last_word(line)
             for candidate in completions(conversation, line):
                 yield Completion(candidate, start_position=-len(word), display=printable(candidate))
 
@@ -357,10 +364,9 @@ def completions(conversation: Conversation, line: str) -> Iterator[str]:
     Returns:
         Whole words.
     """
-    command, space, _ = line.rpartition(" ")
-    word = line[len(command) + len(space) :]
+    word, space = last_word(line), " " in line
     if word.startswith("@"):
-        yield from (f"@{path}" for path in file_names(word[1:]))
+        yield from attached_names(word, file_names)
         resources = resource_names(conversation.app.servers)
         yield from (f"@{name}" for name in resources if name.startswith(word[1:]))
     elif line.startswith("/") and not space:

@@ -37,6 +37,7 @@ from tether.cli.display import (
     result_line,
     retry_line,
     said_line,
+    todo_lines,
 )
 from tether.cli.door import Door, Drawn, as_drawing_door, joined, printable, styled
 from tether.cli.markdown import GrowingMarkdown, Piece, rendered
@@ -189,6 +190,8 @@ class Live:
                 styles = self.theme.refused
         yield self._fitted(result_line(call.title, end), styles)
         above = [f"  ... {output.folded:,} lines; Ctrl-O shows all"] if output.folded else []
+        if todo := todo_lines(end):
+            yield self._fitted("\n".join(todo), ())
         lines = [*above, *(cut(line, self.width()) for line in _indented(output.last))]
         if lines:
             yield styled("\n".join([*lines, ""]), *self.theme.quiet)

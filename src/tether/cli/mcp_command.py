@@ -12,13 +12,14 @@ from typing import Any, Final
 import click
 
 from tether import UsageError
-from tether.cli.assembly import chosen_model, new_agent
+from tether.cli.assembly import add_permission, chosen_model, new_agent, policy_of
 from tether.cli.command_line import Command, group, shows_help
 from tether.cli.door import as_door, notes
 from tether.cli.extensions import App, configuration_folder
 from tether.cli.mcp_servers import PERSONAL, PROJECT, described, signed_in
 from tether.cli.options import backend
 from tether.cli.permission.asking import is_asked_about
+from tether.cli.permission.modes import Mode
 from tether.cli.session_files import make_private, make_private_folder, open_private
 from tether.cli.streams import warn
 
@@ -316,6 +317,8 @@ async def served(options: SimpleNamespace) -> int:
     agent.name = "tether"
     if not options.tools:
         agent.model = chosen_model(App(agent), model=options.model, base_url=None, path=None)
+    # Who is asked is the client's person; the rules that deny are this one's.
+    add_permission(agent, None, policy_of(Mode.ALL, Path.cwd()))
     ask_about = None if options.yes else is_asked_about
     # The protocol goes to the stream itself: what passes the door is text for people.
     with redirect_stdout(as_door(sys.stdout).stream):

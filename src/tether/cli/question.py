@@ -1,6 +1,7 @@
 """A question to the person whether a call may run: what will be done, as a person reads it."""
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -23,6 +24,9 @@ _LARGEST_FILE: Final = 1024 * 1024
 _MOST_LINES: Final = 2_000
 _MOST_OF_A_CHANGE: Final = 40
 """Lines of a change to a file that are shown until the person asks for all."""
+_LEAST_OF_A_CHANGE: Final = 8
+_ROUND_A_CHANGE: Final = 10
+"""Lines of a screen that are left for the rest."""
 
 
 @define(eq=False)
@@ -73,12 +77,18 @@ def at_terminal() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
+def room_on_screen() -> int:
+    """Say how many lines of a change fit a screen, with the question below."""
+    lines = shutil.get_terminal_size().lines - _ROUND_A_CHANGE
+    return min(max(lines, _LEAST_OF_A_CHANGE), _MOST_OF_A_CHANGE)
+
+
 def question_about(
     call: ToolCall,
     *,
     is_here: bool = True,
     suggested: Sequence[Rule] = (),
-    is_whole: bool = False,
+    room: int | None = _MOST_OF_A_CHANGE,
 ) -> Question:
     """Ask whether a call may run.
 
@@ -86,14 +96,15 @@ def question_about(
         call: the call. Paths in it are relative to the working folder.
         is_here: whether that is a folder of this machine, so that its files show what the call will change.
         suggested: the rules that the answer `p` adds.
-        is_whole: whether a long change to a file is shown whole.
+        room: how many lines of a change to a file are shown; None for all.
 
     Returns:
         A question that shows what the call will do, every character that could deceive written out.
     """
-    is_folded = not is_whole and call.name in {"write_file", "edit_file"}
-    most = _MOST_OF_A_CHANGE if is_folded else _MOST_LINES
-    hint = "; d shows all" if is_folded else ""
+    if room is None or call.name not in {"write_file", "edit_file"}:
+        most, hint = _MOST_LINES, ""
+    else:
+        most, hint = room, "; d shows all"
     return Question(
         f"Run it? y = once, a = always allow {visible(call.name)}, n = no, or type a reason: ",
         joined(
@@ -109,7 +120,7 @@ def question_about(
 def _offer(suggested: Sequence[Rule]) -> Iterator[Drawn]:
     if suggested:
         patterns = ", ".join(f"`{rule.pattern or rule.tool}`" for rule in suggested)
-        yield revealed(f"p = always allow {patterns} in this folder (kept; /rules lists it)", DIM)
+        yield revealed(f"p = always allow {patterns} in this folder (see /rules)", DIM)
         yield styled("\n")
 
 

@@ -80,11 +80,16 @@ class RemoteTalk(Conversation):
             self._tasks.start_soon(self._follow_all)
             await super()._take_all(inputs)
 
+    @property
+    def has_mode(self) -> bool:
+        """Whether the mode says what the agent may do; the server decides that."""
+        return False
+
     # What the person says.
 
     def say(self, text: str, *, queued: bool = False) -> None:
         """Say something; see `Conversation.say`."""
-        message = message_with_files(text, lambda line: self.tell(f"! {line}"))
+        message = self.with_heard(message_with_files(text, lambda line: self.tell(f"! {line}")))
         if self._is_running:
             self.tell(f"(queued: {WHEN_FINISHED if queued else WHEN_STEERED})")
         self._said.send_nowait((message, queued))
@@ -201,7 +206,7 @@ class RemoteTalk(Conversation):
         call = ToolCall(asked.call_id, asked.name, asked.arguments)
         with self._errors_told(), anyio.CancelScope() as self._asked[key]:
             # Files of this machine say nothing about those of the server.
-            answer = await self.ask(question_about(call, is_here=False, is_whole=True))
+            answer = await self.ask(question_about(call, is_here=False, room=None))
             await self.talk.answer(asked.call_id, verdict_of(answer))
         self._asked.pop(key, None)
 

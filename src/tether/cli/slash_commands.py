@@ -23,7 +23,7 @@ from tether import (
 )
 from tether.advice.compaction import compact
 from tether.cli.changes.commands import add_change_commands, files_changed, undone_files
-from tether.cli.context.commands import context
+from tether.cli.context.commands import context, todo
 from tether.cli.conversation import Conversation
 from tether.cli.display import brief
 from tether.cli.editor import KEYS, file_names
@@ -438,6 +438,7 @@ _COMMANDS: tuple[Callable[..., Any], ...] = (
     _retry,
     _compact,
     context,
+    todo,
     _steer,
     _cost,
     _export,

@@ -58,7 +58,8 @@ class Status:
 
     def _parts(self) -> Iterator[_Part]:
         replies = [m for m in self.conversation.agent.messages if isinstance(m, AssistantMessage)]
-        yield _Part((self.conversation.mode.current.value,))
+        if self.conversation.has_mode:
+            yield _Part((self.conversation.mode.current.value,))
         name = self.conversation.agent.model.name
         yield _Part((name, name.rpartition(":")[2]), (5,))
         yield from self._context(replies)

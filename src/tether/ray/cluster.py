@@ -19,7 +19,7 @@ from tether.ray.agent import RemoteAgent
 from tether.ray.host import Host
 from tether.ray.lease import TICKS
 from tether.ray.outbox import packed_with_code
-from tether.ray.worker import Worker
+from tether.ray.worker import Actor
 from tether.session import Session
 
 __all__ = ("Cluster", "workers")
@@ -155,8 +155,8 @@ async def workers(
 
 def _actor_class() -> Any:
     """The class of the actor. Heartbeats have an event loop of their own, in a thread of its own."""
-    beat = ray.method(concurrency_group="lease")(Worker.beat)
-    actor_class = type("Worker", (Worker,), {"beat": beat})
+    beat = ray.method(concurrency_group="lease")(Actor.beat)
+    actor_class = type("Worker", (Actor,), {"beat": beat})
     return ray.remote(concurrency_groups={"lease": 1})(actor_class)
 
 

@@ -19,7 +19,7 @@ from tether.ray.lease import Lease, watched
 from tether.ray.outbox import Mirror, Outbox, packed
 from tether.session.entries import Entry
 
-__all__ = ("Worker",)
+__all__ = ("Actor", "Worker")
 
 _KEPT: Final = 256
 """Conversations that a worker keeps between runs."""
@@ -57,15 +57,13 @@ class _Conversation:
 
 
 class Worker:
-    """The actor. Its methods are called by the driver.
+    """What hosts the runs. Its methods are called by the driver.
 
     Args:
-        lease: seconds for which the driver may be silent.
         linger: seconds for which events may wait for others.
     """
 
-    def __init__(self, lease: float, linger: float) -> None:
-        watched()
+    def __init__(self, linger: float) -> None:
         self._linger = linger
         self._seats: dict[str, _Seat] = {}
         self._agents: OrderedDict[str, _Conversation] = OrderedDict()
@@ -73,7 +71,6 @@ class Worker:
         self._loop: LoopCaller | None = None
         self._serving = anyio.Event()
         self._over = threading.Event()
-        self._lease = Lease(lease, self._abandoned)
 
     async def serve(self) -> None:
         """Be the scope of all runs, until `stop`.
@@ -111,10 +108,6 @@ class Worker:
         for seat in [*self._seats.values()]:
             if seat.run is not None:
                 await seat.run.over.wait()
-
-    async def beat(self) -> None:
-        """Hear that the driver is there."""
-        self._lease.renew()
 
     async def start(self, start: Start) -> Batch | str:
         """Start a run, and wait for its first events.
@@ -195,11 +188,33 @@ class Worker:
     def _batch(self, items: Iterable[Item], run: HostedRun | None) -> Batch:
         return Batch(packed([*items]), HostedRun.nothing() if run is None else run.newly_spent())
 
-    def _abandoned(self) -> None:
-        """End: the driver is gone. This is called in a thread."""
+    def stop_from_thread(self, seconds: float) -> None:
+        """Cancel all runs, and wait so long for them to clean up. This is called in a thread."""
         if self._loop is not None and self._tasks is not None:
             self._loop.call(self._tasks.cancel_scope.cancel)
-            self._over.wait(_CLOSING)
+            self._over.wait(seconds)
+
+
+class Actor(Worker):
+    """A worker in a process of its own.
+
+    Args:
+        lease: seconds for which the driver may be silent.
+        linger: see `Worker`.
+    """
+
+    def __init__(self, lease: float, linger: float) -> None:
+        watched()
+        super().__init__(linger)
+        self._lease = Lease(lease, self._abandoned)
+
+    async def beat(self) -> None:
+        """Hear that the driver is there."""
+        self._lease.renew()
+
+    def _abandoned(self) -> None:
+        """End: the driver is gone. This is called in a thread."""
+        self.stop_from_thread(_CLOSING)
         os._exit(1)
 
 

@@ -13,7 +13,7 @@ from tether.cli.keyboard import forget_typed
 from tether.cli.permission.modes import Mode
 from tether.cli.permission.policy import Decided, Policy
 from tether.cli.permission.suggestion import suggested_rules
-from tether.cli.question import Question, question_about
+from tether.cli.question import Question, question_about, room_on_screen
 from tether.cli.streams import warn
 from tether.hooks import AroundTool, ProceedTool
 
@@ -43,9 +43,9 @@ def permission(tools: AskAbout, ask: Ask | None, policy: Policy | None = None) -
         if _decided(policy, invocation, tools=tools) == "run":
             return "once"  # by an answer to the question before this one
         suggested = suggested_rules(call, policy.rules.all)
-        answer = await ask(question_about(call, suggested=suggested))
+        answer = await ask(question_about(call, suggested=suggested, room=room_on_screen()))
         while answer.strip().lower() in {"d", "diff"}:
-            answer = await ask(question_about(call, suggested=suggested, is_whole=True))
+            answer = await ask(question_about(call, suggested=suggested, room=None))
         if suggested and answer.strip().lower() == "p":
             for rule in suggested:
                 try:
@@ -96,8 +96,8 @@ def _nobody(policy: Policy) -> str:
 
 
 def is_asked_about(tool: Tool) -> bool:
-    """Say whether a person is asked about a tool: it may destroy something."""
-    return bool(tool.destructive)
+    """Say whether a person is asked about a tool: it may destroy something, or tell others what it asks for."""
+    return bool(tool.destructive) or tool.kind == "fetch"
 
 
 async def ask_at_terminal(question: Question) -> str:

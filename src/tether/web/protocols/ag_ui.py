@@ -49,7 +49,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         new = new_messages(body, _known(talk))
         last = await last_run(talk)
         if verdicts:
-            fold = _fold(body)
+            fold = _fold(body, last)
             after = go_on_from_answers(talk, last, fold, verdicts)
             for message in new:
                 talk.say(message)
@@ -73,8 +73,9 @@ def routes(site: Site) -> Sequence[BaseRoute]:
     ]
 
 
-def _fold(body: RunAgentInput) -> AgUiRun:
-    return AgUiRun(body.thread_id, body.run_id, known=[message.id for message in body.messages])
+def _fold(body: RunAgentInput, run: LastRun) -> AgUiRun:
+    known = [message.id for message in body.messages]
+    return AgUiRun(body.thread_id, body.run_id, known=known, before=run.before)
 
 
 def _told_from(
@@ -106,7 +107,7 @@ def _joined(talk: Conversation, body: RunAgentInput, last: LastRun) -> Telling:
 
 def _drained(body: RunAgentInput, run: LastRun, until: int) -> AgUiRun:
     """A fold that has taken in the events of a run up to a number."""
-    fold = _fold(body)
+    fold = _fold(body, run)
     for number, event in run.events:
         if number <= until:
             for _ in fold.take(event):

@@ -5,7 +5,7 @@ answers. What is open then is closed: steps, and the agents inside calls, which 
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from tether.deltas import TextDelta
@@ -25,6 +25,7 @@ from tether.events import (
 from tether.messages import (
     AssistantMessage,
     CustomMessage,
+    Message,
     ToolResultMessage,
     Usage,
     UserMessage,
@@ -61,15 +62,23 @@ class AgUiRun:
         thread_id: the conversation.
         run_id: what the client calls the run.
         known: ids of user messages that the client has already.
+        before: the conversation before the run.
     """
 
     __slots__ = ("_known", "_run_id", "_runs", "_shown", "_steps", "_thread_id", "_usage")
 
-    def __init__(self, thread_id: str, run_id: str, *, known: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        thread_id: str,
+        run_id: str,
+        *,
+        known: Collection[str] = (),
+        before: Sequence[Message] = (),
+    ) -> None:
         self._thread_id = thread_id
         self._run_id = run_id
         self._known = frozenset(known)
-        self._runs = Runs()
+        self._runs = Runs(before)
         self._steps: dict[str, str] = {}
         self._shown: list[OpenRun] = []
         self._usage: defaultdict[str, Usage] = defaultdict(Usage)

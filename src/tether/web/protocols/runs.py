@@ -7,7 +7,7 @@ An agent that works inside a call has a run of its own, which has to wait as wel
 No I/O.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from attrs import define, field, frozen
 
@@ -23,7 +23,7 @@ from tether.events import (
     ToolExecutionUpdate,
     TurnStart,
 )
-from tether.messages import AssistantMessage
+from tether.messages import AssistantMessage, Message
 from tether.web.protocols.blocks import ReplyBlocks
 
 __all__ = ("OpenRun", "Question", "Runs")
@@ -64,12 +64,20 @@ class Question:
 
 
 class Runs:
-    """One run and those inside its calls, as far as its events have come."""
+    """One run and those inside its calls, as far as its events have come.
+
+    Args:
+        before: the conversation before the run, which may go on with the calls of its last reply.
+    """
 
     __slots__ = ("_begun", "_inner", "root")
 
-    def __init__(self) -> None:
+    def __init__(self, before: Sequence[Message] = ()) -> None:
         self.root: OpenRun = OpenRun("")
+        for reply in [one for one in before if isinstance(one, AssistantMessage)][-1:]:
+            self.root.blocks.begin(reply)
+            for _ in self.root.blocks.end(reply):
+                pass
         self._inner: dict[tuple[str, tuple[str, ...]], OpenRun] = {}
         self._begun: dict[str, int] = {}
 
@@ -103,10 +111,12 @@ class Runs:
             case TurnStart(turn):
                 run.turn, run.replying = turn, True
             case MessageStart(AssistantMessage() as reply):
+                run.replying = True
                 run.blocks.begin(reply)
             case MessageEnd(AssistantMessage()):
                 run.replying = False
             case ToolExecutionStart(call_id) | ApprovalAnswered(call_id):
+                run.replying = False
                 run.calls[call_id] = None
             case ApprovalRequested(call_id):
                 run.calls[call_id] = event

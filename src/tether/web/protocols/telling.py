@@ -1,11 +1,13 @@
 """Responses that tell a run of a conversation in the words of another protocol, until it ends or waits for a person."""
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import takewhile
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
+import anyio
 import msgspec
 from attrs import frozen
 from starlette.types import Scope
@@ -13,12 +15,14 @@ from starlette.types import Scope
 from tether import (
     AgentEnd,
     AgentStart,
+    ApprovalRequested,
     Deny,
     Event,
     Message,
     MessageEnd,
     MessageStart,
     Queued,
+    ToolExecutionUpdate,
     UserMessage,
     Verdict,
 )
@@ -40,6 +44,10 @@ __all__ = (
     "last_run",
     "say_instead_of_answering",
 )
+
+
+_ASKED_WITHIN: Final = 5.0
+"""Seconds that a run has for putting the questions that an earlier process has asked."""
 
 
 class Fold(Protocol):
@@ -100,9 +108,10 @@ class LastRun:
 
     @property
     def prompt_id(self) -> str | None:
-        """The id of what was said first in it."""
-        started = (event for _, event in self.events if isinstance(event, MessageStart))
-        return next((e.message.id for e in started if isinstance(e.message, UserMessage)), None)
+        """The id of what was said first in it; of what led to its calls, where it goes on with some."""
+        started = [event.message for _, event in self.events if isinstance(event, MessageStart)]
+        said = [*started, *reversed(self.before)] if self.events else []
+        return next((message.id for message in said if isinstance(message, UserMessage)), None)
 
 
 @frozen
@@ -120,7 +129,7 @@ Open: TypeAlias = Callable[[LastRun], Opening]
 
 
 async def last_run(talk: Conversation) -> LastRun:
-    """Read the last run of a conversation.
+    """Read the last run of a conversation, until the questions are in it that wait.
 
     Cancellation:
         At its checkpoints.
@@ -129,7 +138,13 @@ async def last_run(talk: Conversation) -> LastRun:
     events: list[tuple[int, Event]] = []
     messages: list[Message] = []
     async with talk.follow() as viewer:
-        while viewer.number < until and (numbered := await anext(viewer, None)) is not None:
+        while viewer.number < until or _is_yet_to_ask(talk, events):
+            numbered = None
+            # What an earlier process has asked is asked again at once, unless its tool is gone meanwhile.
+            with anyio.move_on_after(math.inf if viewer.number < until else _ASKED_WITHIN):
+                numbered = await anext(viewer, None)
+            if numbered is None:
+                break
             if isinstance(numbered[1], MessageEnd):
                 messages.append(numbered[1].message)
             # What was kept comes before the first run, as messages alone.
@@ -138,6 +153,20 @@ async def last_run(talk: Conversation) -> LastRun:
             elif events:
                 events.append(numbered)
     return LastRun(events, viewer.number, messages)
+
+
+def _is_yet_to_ask(talk: Conversation, events: Sequence[tuple[int, Event]]) -> bool:
+    """Whether a run goes that will put a question which waits: an earlier process has asked it."""
+    if talk.state == "idle" or (events and isinstance(events[-1][1], AgentEnd)):
+        return False
+    asked = {_asked_in(event) for _, event in events}
+    return any(question.call_id not in asked for question in talk.waiting)
+
+
+def _asked_in(event: Event) -> str | None:
+    while isinstance(event, ToolExecutionUpdate) and event.event is not None:
+        event = event.event
+    return event.call_id if isinstance(event, ApprovalRequested) else None
 
 
 def go_on_from_answers(

@@ -108,7 +108,7 @@ async def _said(talk: Conversation, said: Said, version: Version) -> Response:
 
 async def _answered(talk: Conversation, answers: Answers, version: Version) -> Response:
     run = await last_run(talk)
-    fold = UiMessageStream(reply_to(run.prompt_id), version=version)
+    fold = UiMessageStream(reply_to(run.prompt_id), version=version, before=run.before)
     after = go_on_from_answers(talk, run, fold, answers.verdicts)
     opening = Opening(fold, list(fold.begin()), "follow_answers")
     return _telling(talk, lambda _: opening, run=LastRun(), after=after)
@@ -127,7 +127,7 @@ def _told(talk: Conversation, run: LastRun, version: Version, said: str = "") ->
     """Tell a run from its beginning."""
 
     def begun(run: LastRun) -> Opening:
-        fold = UiMessageStream(reply_to(run.prompt_id), version=version)
+        fold = UiMessageStream(reply_to(run.prompt_id), version=version, before=run.before)
         chunks = [*fold.begin()]
         for _, event in run.events:
             chunks += fold.take(event)

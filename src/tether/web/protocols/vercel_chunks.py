@@ -8,7 +8,7 @@ What an agent inside a call does is shown as the preliminary output of the call:
 wait are shown beside, in a step of their own: the SDK sends answers when the last step has no other call.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from tether.events import (
@@ -28,6 +28,7 @@ from tether.events import (
 from tether.messages import (
     AssistantMessage,
     CustomMessage,
+    Message,
     ToolCall,
     ToolResultMessage,
     UserMessage,
@@ -64,6 +65,7 @@ class UiMessageStream:
     Args:
         message_id: of the assistant message.
         version: of the SDK that reads it.
+        before: the conversation before the run.
     """
 
     __slots__ = (
@@ -77,10 +79,12 @@ class UiMessageStream:
         "_v7",
     )
 
-    def __init__(self, message_id: str, *, version: Version = 6) -> None:
+    def __init__(
+        self, message_id: str, *, version: Version = 6, before: Sequence[Message] = ()
+    ) -> None:
         self._message_id = message_id
         self._v7 = version == 7
-        self._runs = Runs()
+        self._runs = Runs(before)
         self._asked: set[str] = set()
         self._children: dict[str, InnerMessage] = {}
         self._inputs: dict[str, Any] = {}
