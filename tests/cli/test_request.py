@@ -169,7 +169,6 @@ def test_files_and_images_are_attached(tmp_path: Path, monkeypatch: pytest.Monke
         ("--image", "c.txt"),
         ("--image", "none"),
         ("--file", "none"),
-        ("--file", "."),
     ):
         with pytest.raises(UsageError, match=f"{option} {name}"):
             message_of(arguments(option, name, "hi"), print)
