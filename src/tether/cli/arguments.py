@@ -102,6 +102,8 @@ class Arguments:
     no_init: bool
     metrics: int | None
     """The port at which metrics are served; None for none."""
+    record: str | None
+    """The file that the runs are recorded in; None for none."""
 
 
 def parse(argv: Sequence[str], stdin: TextIO) -> Arguments:
@@ -257,6 +259,11 @@ _about_the_run: Final = together(
         metavar="PORT",
         type=port,
         help="serve metrics for Prometheus at this port of 127.0.0.1 while the command runs; 0 for a free one",
+    ),
+    click.option(
+        "--record",
+        metavar="FILE",
+        help="record the runs in a new FILE, for `tether replay`",
     ),
     click.option(
         "--version",

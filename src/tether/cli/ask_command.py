@@ -39,7 +39,15 @@ from tether.cli.question import at_terminal, is_yes
 from tether.cli.request import message_of, with_template
 from tether.cli.result_schema import schema_from
 from tether.cli.resuming import open_calls, taken_up
-from tether.cli.session_files import Unkept, find_session, how_to_resume, new_session_path
+from tether.cli.screen.choices import choice_of_conversation
+from tether.cli.screen.picking import choose_at_terminal
+from tether.cli.session_files import (
+    Unkept,
+    find_session,
+    how_to_resume,
+    kept_sessions,
+    new_session_path,
+)
 from tether.cli.streams import in_utf8, warn
 from tether.cli.terminal import is_dumb, plain_lines
 
@@ -75,6 +83,10 @@ def work(arguments: Arguments, opened: ExitStack) -> Callable[[], Awaitable[int]
     app.agent.model = chosen_model(
         app, model=arguments.model, base_url=arguments.base_url, path=path
     )
+    if arguments.record is not None:
+        from tether.replay import record  # noqa: PLC0415 - only where it is asked for
+
+        opened.enter_context(record(app.agent, arguments.record))
     also_measured = opened.enter_context(measured(app.agent, arguments.metrics))
     servers: Sequence[Any] = () if arguments.no_init else chosen_servers(app)
     if not arguments.request:
@@ -120,6 +132,8 @@ def _session_path(arguments: Arguments) -> Path | None:
     """Choose the session's file; None where the conversation is not kept."""
     if arguments.session is not None:
         return Path(arguments.session)
+    if arguments.resume == "" and not arguments.request and not is_dumb():
+        return _chosen_session()
     if arguments.resume is not None:
         return find_session(Path.cwd(), arguments.resume or None)
     if arguments.no_session or arguments.request:
@@ -129,6 +143,17 @@ def _session_path(arguments: Arguments) -> Path | None:
     except OSError as error:
         warn(f"{error}; the conversation is not kept")
         return None
+
+
+def _chosen_session() -> Path:
+    """Have a person choose among the conversations of this folder, where there are several."""
+    found = kept_sessions(Path.cwd())
+    if len(found) < 2:
+        return find_session(Path.cwd(), None)
+    chosen = choose_at_terminal(choice_of_conversation(found))
+    if not chosen:
+        raise SystemExit(ANSWERED)
+    return Path(chosen)
 
 
 def _opened(arguments: Arguments, path: Path | None, opened: ExitStack) -> Session | None:

@@ -70,6 +70,8 @@ SUBCOMMANDS: Final[Mapping[str, Subcommand]] = {
     "attach": Subcommand(
         "attach_command:attach", "URL [ID]", "a conversation on a server, at this terminal"
     ),
+    "replay": Subcommand("replay_command:replay_", "FILE", "a recorded run again, offline"),
+    "diff": Subcommand("diff_command:diff", "FILE FILE", "where two recorded runs part"),
     "top": Subcommand("top_command:top", "URL...", "show the metrics of servers live"),
     "config": Subcommand("info_commands:config", "", "show where files and conversations are"),
     "schema": Subcommand(

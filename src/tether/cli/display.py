@@ -32,6 +32,7 @@ from tether.toolbox.todo import items_in
 __all__ = ()
 
 _LONGEST_VALUE: Final = 60
+_LONGEST_REASON: Final = 300
 
 
 class Display(Protocol):
@@ -196,7 +197,7 @@ def result_line(call: str, end: ToolExecutionEnd) -> str:
     """Write the result of a call in a line."""
     result = end.result
     why = result.text.removeprefix(f"This call was {result.outcome}: ")  # the model's sentence
-    outcome = f" {result.outcome}: {brief(why)}" if result.is_error else ""
+    outcome = f" {result.outcome}: {brief(why, _LONGEST_REASON)}" if result.is_error else ""
     return f"{'!' if result.is_error else '*'} {call} {end.duration:.2f} s{outcome}"
 
 
@@ -226,7 +227,8 @@ def reply_end_line(reply: AssistantMessage) -> str | None:
 
 def retry_line(retry: ModelRetry) -> str:
     """Write why the model is asked again, in a line."""
-    return f"! attempt {retry.attempt} failed: {brief(retry.error.message)}; next one in {retry.delay:.0f} s"
+    why = brief(retry.error.message, _LONGEST_REASON)
+    return f"! attempt {retry.attempt} failed: {why}; next one in {retry.delay:.0f} s"
 
 
 def end_line(end: AgentEnd, turns: int | None, *, by_rules: bool = False) -> str:
@@ -247,10 +249,10 @@ def end_line(end: AgentEnd, turns: int | None, *, by_rules: bool = False) -> str
     return f"- {counted}{spent}{why.get(end.stop_reason, '')}"
 
 
-def brief(text: str) -> str:
+def brief(text: str, longest: int = _LONGEST_VALUE) -> str:
     """Shorten a text to a part of a line."""
     line = " ".join(text.split())
-    return line if len(line) <= _LONGEST_VALUE else f"{line[: _LONGEST_VALUE - 3]}..."
+    return line if len(line) <= longest else f"{line[: longest - 3]}..."
 
 
 def _tokens(usage: Usage) -> str:
