@@ -136,7 +136,7 @@ def test_at_a_terminal_a_person_decides(folder: Path) -> None:
             encoding="utf-8",
         )
         if answer is not None:
-            child.expect("Use this, now and later")
+            child.expect("Use them, now and later")
             child.sendline(answer)
         child.expect(pexpect.EOF)
         child.close()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from anyio.abc import ByteReceiveStream, ByteSendStream, TaskGroup, TaskStatus
 
 import tether.host
-from tether import Agent, UsageError
+from tether import Agent, UsageError, UserMessage
 from tether.acp.connection import Connection, Handlers, serve_connection
 from tether.acp.content import message_of
 from tether.acp.editor import Capabilities, in_editor
@@ -61,7 +61,8 @@ async def serve(
         store: says where the conversations of a working folder are kept, such as `FolderStore`, which keeps them in
             it. Without it they last as long as the connection.
         models: the names of models that the editor offers, besides the agent's own.
-        commands: what is called by a prompt `/name ...`; they get the conversation as their context.
+        commands: what is called by a prompt `/name ...`; they get the conversation as their context. What they return
+            is shown; where it is a `UserMessage`, it is said to the agent instead.
 
     Raises:
         Exception: what the streams raise.
@@ -209,7 +210,10 @@ class _Server:
         session = self._session_in(params)
         message = message_of(params.get("prompt"))
         if (line := self._command_in(message.text)) is not None:
-            await session.say(await self._commands.run(line, session.talk))
+            answer = await self._commands.run(line, session.talk)
+            if isinstance(answer, UserMessage):
+                return {"stopReason": await session.prompt(answer)}
+            await session.say(answer)
             return {"stopReason": "end_turn"}
         return {"stopReason": await session.prompt(message)}
 

@@ -18,7 +18,9 @@ from tether.cli.assembly import (
     say_untrusted,
 )
 from tether.cli.command_line import command, read
-from tether.cli.extensions import App
+from tether.cli.context.gathering import gather
+from tether.cli.context.host_commands import add_to
+from tether.cli.extensions import App, configuration_folder
 from tether.cli.options import agent_options, approve, no_init
 from tether.cli.session_files import session_folder
 from tether.host import Conversation, FolderStore
@@ -37,6 +39,7 @@ class AcpArguments:
     """One call of `tether acp`."""
 
     app: App
+    commands: Commands
     learns: bool
     approve: Literal["changes", "all", "none"]
     backend: str
@@ -49,12 +52,24 @@ class AcpArguments:
 def acp(**given: Any) -> AcpArguments:
     """Serve the agent to an editor, by the Agent Client Protocol."""
     options = SimpleNamespace(**given)
-    app = new_app(system=options.system, max_turns=options.max_turns, session=None)
+    app = new_app(
+        system=options.system,
+        append_system=options.append_system,
+        max_turns=options.max_turns,
+        session=None,
+    )
+    commands = _commands()
     if not options.no_init:
-        load(app, _is_trusted)
+        allowed = load(app, _is_trusted)
+        known = gather(Path.cwd(), configuration_folder(), of_project=allowed)
+        add_to(commands, known, app.model_named)
     app.agent.model = chosen_model(app, model=options.model, base_url=options.base_url, path=None)
     return AcpArguments(
-        app=app, learns=not options.no_init, approve=options.approve, backend=options.backend
+        app=app,
+        commands=commands,
+        learns=not options.no_init,
+        approve=options.approve,
+        backend=options.backend,
     )
 
 
@@ -84,7 +99,7 @@ async def run(arguments: AcpArguments) -> int:
         partial(agent_of_conversation, arguments.app, arguments.approve, learns=arguments.learns),
         store=lambda folder: FolderStore(session_folder(folder)),
         models=_models(arguments.app.agent),
-        commands=_commands(),
+        commands=arguments.commands,
     )
     return 0
 

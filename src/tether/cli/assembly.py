@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Final
 
 from tether import Agent, Limits, Model, Session, Tool
 from tether.advice import compact
+from tether.cli.aliases import known_aliases
 from tether.cli.changes.recording import recording
 from tether.cli.changes.snapshots import Snapshots
 from tether.cli.context.commands import add_commands
 from tether.cli.context.gathering import files_of_project, gather
 from tether.cli.context.joining import join, shortened
+from tether.cli.context.places import shown
 from tether.cli.context.system import SystemPrompt
-from tether.cli.default_model import chosen_address, default_model, held_with
-from tether.cli.door import BOLD, YELLOW, styled
+from tether.cli.default_model import NO_KEY, chosen_address, default_model, held_with
+from tether.cli.door import BOLD, YELLOW, styled, visible
 from tether.cli.extensions import (
     App,
     configuration_folder,
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = ()
 
+_MOST_ASKED: Final = 20
+"""Files that a question names."""
 INNERMOST: Final = 1000
 """The depth of a hook that sees calls as all others have left them."""
 
@@ -46,7 +50,7 @@ INNERMOST: Final = 1000
 def new_app(
     *,
     system: str | None,
-    append_system: str | None = None,
+    append_system: str | None,
     max_turns: int | None,
     session: Session | None,
 ) -> App:
@@ -68,7 +72,7 @@ def new_agent(*, system: str | None, max_turns: int | None, session: Session | N
     return Agent(
         "offline",
         system=system,
-        tools=[*coding_tools("."), todo_tool(), fetch_tool()],
+        tools=_tools("."),
         limits=Limits(turns=max_turns),
         session=session,
         transform_context=compact(),
@@ -114,7 +118,7 @@ def agent_of_conversation(
         learns: whether it is given what the folder and the person bring; what the folder does only where a person has
             allowed it at a terminal.
     """
-    own = {tool.name: tool for tool in coding_tools(folder)}
+    own = {tool.name: tool for tool in _tools(folder)}
     template, folder = app.agent, folder.resolve()
     agent = template.copy(
         system=app.system_in(folder),
@@ -138,6 +142,10 @@ def _learn(app: App, folder: Path) -> None:
         say_untrusted(asked)
     allowed = not asked and bool(files_of_project(folder, configuration))
     join(app, gather(folder, configuration, of_project=allowed), configuration)
+
+
+def _tools(folder: Path | str) -> Sequence[Tool]:
+    return [*coding_tools(folder), todo_tool(), fetch_tool()]
 
 
 def _is_ours(tool: Tool) -> bool:
@@ -189,10 +197,15 @@ def say_untrusted(files: Sequence[Path]) -> None:
 
 
 def trust_question(files: Sequence[Path]) -> str:
-    """Write the question whether the files of a project may be used: which run, and which the agent reads."""
-    names = listed(files, Path.cwd())
-    runs = " (Python files run at once)" if any(file.suffix == ".py" for file in files) else ""
-    return f"This folder brings {names} for the agent{runs}. Use this, now and later? [y/N] "
+    """Write the question whether the files of a project may be used, a line for each."""
+    named = [
+        f"  {visible(shown(file, Path.cwd()))}{' (Python, which runs at once)' if file.suffix == '.py' else ''}"
+        for file in files[:_MOST_ASKED]
+    ]
+    if len(files) > _MOST_ASKED:
+        named.append(f"  and {len(files) - _MOST_ASKED} more")
+    lines = ["This folder brings files for the agent:", *named]
+    return "\n".join([*lines, "Use them, now and later? [y/N] "])
 
 
 def chosen_model(
@@ -215,6 +228,7 @@ def chosen_model(
     Raises:
         UsageError: the model, or its address, has to be named otherwise.
     """
+    app.aliases = known_aliases()
     held = held_with(app.agent.session)
     app.base_url = chosen_address(base_url, held.base_url, path)
     name = model or held.name or environ.get("TETHER_MODEL")
@@ -225,6 +239,6 @@ def chosen_model(
     if name is None:
         name = default_model(environ)
     if name is None:
-        warn("no API key (such as OPENAI_API_KEY) is set: using the offline model")
+        warn(NO_KEY)
         return app.agent.model
     return app.model_named(name)

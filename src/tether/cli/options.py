@@ -61,11 +61,16 @@ def together(*options: Callable[[F], F]) -> Callable[[F], F]:
     return add
 
 
+system: Final = together(
+    click.option("--system", metavar="TEXT", help="the system prompt, in place of tether's own"),
+    click.option("--append-system", metavar="TEXT", help="a text behind the system prompt"),
+)
+
 agent_options: Final = together(
     click.option("-m", "--model", metavar="NAME", help="as for `tether`"),
     click.option("--base-url", metavar="URL", help="as for `tether`"),
     backend,
-    click.option("--system", metavar="TEXT", help="the system prompt"),
+    system,
     click.option(
         "--max-turns", metavar="N", type=whole, help="at most N model requests for each message"
     ),

@@ -112,7 +112,12 @@ def serve(**given: Any) -> ServeArguments:
             f"--host {options.host} lets other machines in, to an agent that can run commands on this one: "
             "add --allow-remote if that is meant, with the names by which they reach it"
         )
-    app = new_app(system=options.system, max_turns=options.max_turns, session=None)
+    app = new_app(
+        system=options.system,
+        append_system=options.append_system,
+        max_turns=options.max_turns,
+        session=None,
+    )
     if not options.no_init:
         load(app, is_trusted)
     app.agent.model = chosen_model(app, model=options.model, base_url=options.base_url, path=None)

@@ -29,7 +29,7 @@ def refused(_: Sequence[Path]) -> bool:
 
 def app_of(*, is_allowed: bool = True, system: str | None = None) -> App:
     """Make an app in the working folder, whose files a person has allowed."""
-    app = new_app(system=system, max_turns=None, session=None)
+    app = new_app(system=system, append_system=None, max_turns=None, session=None)
     extend(app, allowed if is_allowed else refused)
     return app
 

@@ -96,7 +96,7 @@ def test_they_are_asked_about_and_asked_again_when_they_change(project: Path) ->
     for text in ("one", "one", "two"):
         written(project / "AGENTS.md", text)
         written(project / ".tether" / "commands" / "go.md", "Go.")
-        extend(new_app(system=None, max_turns=None, session=None), ask)
+        extend(new_app(system=None, append_system=None, max_turns=None, session=None), ask)
     assert asked == [["AGENTS.md", "go.md"], ["AGENTS.md"]]
 
 

@@ -3,7 +3,6 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from typing import Literal
 
@@ -13,15 +12,12 @@ from tether import (
     Agent,
     AssistantMessage,
     Message,
-    Model,
-    RunContext,
     ToolCall,
-    UserMessage,
     context_window,
 )
 from tether.cli.context.gathering import Context
 from tether.cli.context.instructions import joined_in, name_of
-from tether.cli.context.markdown_commands import MarkdownCommand
+from tether.cli.context.markdown_commands import MarkdownCommand, for_one_run
 from tether.cli.context.places import shown
 from tether.cli.context.skills import Skill, skills_section
 from tether.cli.conversation import Conversation
@@ -113,8 +109,7 @@ def add_commands(app: App) -> None:
             name = shown(command.path, known.folder)
             problems.append(f"{name} is left out: there is a command /{command.name} already")
         else:
-            hint = f" ({command.hint})" if command.hint else ""
-            _add(app, command.name, f"{command.description}{hint}", partial(_send, command))
+            _add(app, command.name, command.help, partial(_send, command))
     for skill in known.skills:
         _add(app, f"skill:{skill.name}", skill.description, partial(_use, skill))
     app.context = evolve(known, problems=problems)
@@ -136,34 +131,4 @@ def _send(command: MarkdownCommand, conversation: Conversation, words: str) -> N
 def _use(skill: Skill, conversation: Conversation, words: str) -> None:
     known = conversation.app.context
     assert known is not None  # the skill is of it
-    conversation.say_message(message_for(skill, known, words))
-
-
-def message_for(skill: Skill, known: Context, words: str) -> UserMessage:
-    """Make what a person says by beginning a skill.
-
-    Raises:
-        ValueError: it can no longer be read as a skill.
-        OSError: it cannot be read.
-    """
-    text = skill.text(known.folder)
-    return UserMessage(f"{text}\n\n{words}" if words else text)
-
-
-def for_one_run(agent: Agent, model: Model) -> None:
-    """Have the next run of an agent use another model, and those after it the one that it has now."""
-
-    @contextmanager
-    def with_model(run: RunContext) -> Iterator[None]:
-        if run.depth or agent.model is model:
-            yield
-            return
-        agent.hooks.remove("around_run", with_model)
-        before, agent.model = agent.model, model
-        try:
-            yield
-        finally:
-            if agent.model is model:
-                agent.model = before
-
-    agent.hooks.add("around_run", with_model)
+    conversation.say_message(skill.message(known.folder, words))

@@ -13,12 +13,14 @@ end. A file in a folder has a name with a colon: `git/commit.md` is `/git:commit
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from attrs import frozen
 
+from tether import Agent, Model, RunContext
 from tether.cli.context.front_matter import read_document
 from tether.cli.context.places import markdown_files, shown
 
@@ -41,6 +43,11 @@ class MarkdownCommand:
     """How its words are shown in help."""
     model: str | None = None
     """The name of the model that answers it; that of the conversation if None."""
+
+    @property
+    def help(self) -> str:
+        """What it does, and which words it takes."""
+        return f"{self.description} ({self.hint})" if self.hint else self.description
 
     def expanded(self, words: str) -> str:
         """Put in what the person has typed behind its name."""
@@ -85,6 +92,25 @@ def find_commands(places: Sequence[Path], folder: Path) -> tuple[list[MarkdownCo
             else:
                 found[command.name] = command
     return list(found.values()), problems
+
+
+def for_one_run(agent: Agent, model: Model) -> None:
+    """Have the next run of an agent use another model, and those after it the one that it has now."""
+
+    @contextmanager
+    def with_model(run: RunContext) -> Iterator[None]:
+        if run.depth:
+            yield
+            return
+        agent.hooks.remove("around_run", with_model)
+        before, agent.model = agent.model, model
+        try:
+            yield
+        finally:
+            if agent.model is model:
+                agent.model = before
+
+    agent.hooks.add("around_run", with_model)
 
 
 def _read(path: Path, place: Path) -> MarkdownCommand:

@@ -13,7 +13,7 @@ from typing import Final
 import anyio.to_thread
 from attrs import frozen
 
-from tether import Tool, ToolResult, tool
+from tether import Tool, ToolResult, UserMessage, tool
 from tether.cli.context.front_matter import read_document
 from tether.cli.context.places import shown, skill_files
 from tether.toolbox import Root, read_tool
@@ -63,6 +63,11 @@ class Skill:
                 f"\nIts files: {', '.join(files)}{more}; the tool `skill` reads one with `file`."
             )
         return "\n".join([*lines, "</skill>"])
+
+    def message(self, folder: Path, words: str) -> UserMessage:
+        """Make what a person says by beginning it, with further words; see `text`."""
+        text = self.text(folder)
+        return UserMessage(f"{text}\n\n{words}" if words else text)
 
 
 def find_skills(places: Sequence[Path], folder: Path) -> tuple[list[Skill], list[str]]:
