@@ -118,9 +118,8 @@ def terminal(
     columns: int = 120,
     lines: int = 40,
     ready: str = ">",
-    shell: str | None = None,
 ) -> Iterator[Terminal]:
-    """Run the command, or a shell, in a folder, with its configuration and data below it."""
+    """Run the command in a folder, with its configuration and data below it."""
     kept = {
         key: value
         for key, value in os.environ.items()
@@ -132,7 +131,8 @@ def terminal(
         "TERM": term,
     }
     child = pexpect.spawn(
-        *((sys.executable, ["-m", "tether.cli", *arguments]) if shell is None else (shell,)),
+        sys.executable,
+        ["-m", "tether.cli", *arguments],
         cwd=str(folder),
         env={**kept, **told},
         timeout=20,
