@@ -338,7 +338,7 @@ def load_extensions(
     for point in entry_points(group=GROUP):
         with errors_told(f"the extension {point.name}", tell):
             point.load()(app)
-    _run(folder / "init.py", app, tell)
+    _run(folder / "init.py", app, tell, folder)
     brought = files_of_project(project, folder)
     if not brought:
         return False
@@ -351,7 +351,7 @@ def load_extensions(
             tell(f"{error}; {listed(asked, project)} are trusted until you leave")
     init = project / ".tether" / "init.py"
     if init in brought:
-        _run(init, app, tell)
+        _run(init, app, tell, folder)
     return True
 
 
@@ -384,10 +384,10 @@ def listed(files: Sequence[Path], folder: Path) -> str:
     return visible(" and ".join([", ".join(first), *last] if first else last))
 
 
-def _run(init: Path, app: App, tell: Callable[[str], None]) -> None:
+def _run(init: Path, app: App, tell: Callable[[str], None], folder: Path) -> None:
     if init.is_file():
         with errors_told(str(init), tell):
-            app.add_undo(run_init_file(init, app, tell))
+            app.add_undo(run_init_file(init, app, tell, folder))
 
 
 @contextmanager

@@ -11,13 +11,13 @@ from tether.cli.session_files import session_folder
 __all__ = ()
 
 _WITH_A_MODEL = """\
-  what does this project build?     it reads files on its own
-  add a test for the last change    it asks before it writes a file or runs a command
-  /help                             the commands; @ attaches a file, Ctrl-C stops it"""
+  what does this project build?     reads files without asking
+  add a test for the last change    asks before it writes or runs anything
+  /help                             lists the commands; Ctrl-C stops"""
 _BY_RULES = """\
-  list the files                    it reads on its own
-  write hello to hello.txt          it asks before it writes a file or runs a command
-  /help                             the commands; @ attaches a file, Ctrl-C stops it"""
+  list the files                    reads without asking
+  write hello to hello.txt          asks before it writes or runs anything
+  /help                             lists the commands; Ctrl-C stops"""
 
 
 def is_first_run() -> bool:
@@ -42,7 +42,8 @@ def greeting(model: str, environ: Mapping[str, str]) -> str:
     return "\n".join(
         [
             f"tether {version('tether')}: an agent that works in this folder.",
-            f"{answers} {more}",
+            answers,
+            more,
             "Try:",
             _BY_RULES if model == "offline" else _WITH_A_MODEL,
         ]
