@@ -33,7 +33,6 @@ def test_it_is_said_only_where_nothing_is_kept_yet(
     monkeypatch.setenv("TETHER_DATA_HOME", str(tmp_path / "data"))
     assert is_first_run()
     (tmp_path / "config").mkdir()
-    (tmp_path / "config" / "history").write_text("")
     assert not is_first_run()
 
 

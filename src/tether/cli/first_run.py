@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping
 from importlib.metadata import version
-from pathlib import Path
 
 from tether.cli.default_model import why_model
 from tether.cli.extensions import configuration_folder
-from tether.cli.session_files import session_folder
 
 __all__ = ()
 
@@ -21,13 +19,8 @@ _BY_RULES = """\
 
 
 def is_first_run() -> bool:
-    """Say whether nothing of the command's is there yet: neither a file of the person's own nor a conversation."""
-    kept = configuration_folder() / "history"
-    return not kept.exists() and len(_entries(session_folder(Path.cwd()).parent)) <= 1
-
-
-def _entries(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if folder.is_dir() else []
+    """Say whether nothing of the person's own is there yet: what they type is kept there from the first line on."""
+    return not configuration_folder().exists()
 
 
 def greeting(model: str, environ: Mapping[str, str]) -> str:
