@@ -22,6 +22,7 @@ from tether.cli.assembly import (
 )
 from tether.cli.attachments import message_with_files
 from tether.cli.changes.snapshots import Snapshots
+from tether.cli.context.commands import request_of
 from tether.cli.conversation import Conversation
 from tether.cli.display import Display, JsonLines, Screen
 from tether.cli.door import as_door, notes
@@ -76,7 +77,9 @@ def work(arguments: Arguments, opened: ExitStack) -> Callable[[], Awaitable[int]
         return also_measured(partial(_converse, app, servers, arguments, path, policy, changes))
     if (left := open_calls(app.agent)) is not None:
         print(taken_up(app.agent, left, runs=False), file=notes(), flush=True)
-    request = message_with_files(arguments.request, warn, typed=arguments.typed)
+    request = request_of(app, arguments.request) or message_with_files(
+        arguments.request, warn, typed=arguments.typed
+    )
     return also_measured(partial(answer, app, servers, request, _display(arguments)))
 
 

@@ -307,7 +307,11 @@ class Trust:
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return "unreadable"  # nothing of it is used, and once it can be read it is another
 
 
 def load_extensions(
