@@ -39,9 +39,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let `tests/fuzz` and `tests/ray` do more, or one thing again."""
+    """Let `tests/explore` and `tests/ray` do more, or something else."""
     parser.addoption(
-        "--runs", type=int, default=100, help="how many random programs tests/fuzz runs"
+        "--runs", type=int, default=40, help="how many runs of each program tests/explore tries"
     )
     parser.addoption(
         "--cancellations", type=int, default=8, help="how often tests/ray cancels a run on a worker"
@@ -52,7 +52,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=100,
         help="how many runs tests/ray has on its workers at once",
     )
-    parser.addoption("--seed", type=int, help="the one random program that tests/fuzz runs")
+    parser.addoption("--seed", type=int, help="what tests/explore chooses its runs by")
 
 
 def _loop_factory(*, eager: bool) -> Callable[[], asyncio.AbstractEventLoop]:

@@ -9,7 +9,7 @@ from attrs import evolve
 
 from tether import Agent, AssistantMessage, Limits, Text, Tool, ToolContext, ToolResult, tool
 from tether.hooks import Deny
-from tether.testing.explore import Simulation
+from tether.testing.explore import SimulatedError, Simulation
 
 
 @tool
@@ -64,8 +64,13 @@ async def with_hooks(sim: Simulation) -> None:
     """An agent with hooks that wait and edit, limits, and options of all kinds."""
 
     async def wait(*_: object) -> None:
-        if sim.choose("wait", 2):
-            await checkpoint()
+        match sim.choose("wait", 3, ("", "a hook waits", "a hook fails")):
+            case 1:
+                await checkpoint()
+            case 2:
+                raise SimulatedError("a hook fails")
+            case _:
+                pass
 
     async def judge(_: object) -> Deny | None:
         await wait()
@@ -97,7 +102,9 @@ async def with_hooks(sim: Simulation) -> None:
         agent.hooks.add("should_stop", wait)
     if sim.choose("edit", 2):
         agent.hooks.add("after_model", edit)
-    await sim.drive(sim.agent(agent), "Go.")
+    simulated = sim.agent(agent)
+    await sim.drive(simulated, "Go.")
+    await sim.drive(simulated, "Go on.")
 
 
 async def twice(sim: Simulation) -> None:

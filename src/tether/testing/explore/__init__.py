@@ -10,5 +10,6 @@ explore(program, runs=2000)
 
 from tether.testing.explore.search import ExploreError, ExploreReport, explore
 from tether.testing.explore.simulation import Simulation
+from tether.testing.explore.tools import SimulatedError
 
-__all__ = ("ExploreError", "ExploreReport", "Simulation", "explore")
+__all__ = ("ExploreError", "ExploreReport", "SimulatedError", "Simulation", "explore")

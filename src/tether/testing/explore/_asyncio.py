@@ -12,6 +12,7 @@ from typing import Any, TypeVar, TypeVarTuple
 
 import anyio
 
+from tether.testing._order import stable_order
 from tether.testing.explore.schedule import END_OF_TIME, Schedule
 
 __all__ = ("AsyncioBackend",)
@@ -78,30 +79,34 @@ class _Loop(asyncio.BaseEventLoop):
 
     def _run_once(self) -> None:
         handles = [*self._ready]
-        tasks = {
+        places = {
             task: place
             for place, handle in enumerate(handles)
             if (task := _task_of(handle)) is not None
         }
-        if tasks:
-            self._ready.clear()
-            ready = sorted(tasks, key=self._numbers.__getitem__)
-            now, later = self._schedule.arrange(ready, _name_of)
-            places = iter(sorted(tasks[task] for task in now))
-            moved = {next(places): handles[tasks[task]] for task in now}
-            gone = set(tasks.values())
-            arranged = [
-                moved.get(place, handle)
-                for place, handle in enumerate(handles)
-                if place in moved or place not in gone
-            ]
-            # What was done to the program meanwhile has made others ready; those that are held come after this round.
-            others = [*self._ready]
-            self._ready.clear()
-            self._ready.extend([*arranged, *others])
-            if later:
-                self._later([handles[tasks[task]] for task in later])
+        if len(places) == 1:
+            self._schedule.arrange([*places], _name_of)
+        elif places:
+            self._arrange(handles, places)
         super()._run_once()  # type: ignore[misc]
+
+    def _arrange(self, handles: list[Any], places: dict[Any, int]) -> None:
+        """Put the steps of tasks in their order. Callbacks keep their places; what is held comes after this round."""
+        self._ready.clear()
+        ready = sorted(places, key=self._numbers.__getitem__)
+        now, later = self._schedule.arrange(ready, _name_of)
+        free = sorted(places[task] for task in now)
+        moved = {place: handles[places[task]] for place, task in zip(free, now, strict=True)}
+        held = {places[task] for task in later}
+        arranged = [
+            moved.get(place, handle) for place, handle in enumerate(handles) if place not in held
+        ]
+        # What was done to the program meanwhile has made others ready.
+        others = [*self._ready]
+        self._ready.clear()
+        self._ready.extend([*arranged, *others])
+        if later:
+            self._later([handles[places[task]] for task in later])
 
     def _later(self, handles: list[Any]) -> None:
         """Put handles behind what is ready now: the callback runs last in this round."""
@@ -145,7 +150,8 @@ class AsyncioBackend:
             stuck: called when nothing is ready and nothing will be; whether it has made something ready.
         """
         make = partial(_Loop, schedule, stuck)
-        anyio.run(main, backend="asyncio", backend_options={"loop_factory": make})
+        with stable_order():
+            anyio.run(main, backend="asyncio", backend_options={"loop_factory": make})
 
     def report_to(self, report: Callable[[str, object], None]) -> None:
         """Have told what would be logged by the loop."""

@@ -12,6 +12,7 @@ from attrs import define, field
 from tether import Agent, Event, EventStream, ModelError, Run, RunResult
 from tether.errors import ConsumerTooSlowError
 from tether.messages import Prompt, Queued
+from tether.taps import Tap
 from tether.testing.explore.checks import check_drive
 from tether.testing.explore.model import SimulatedModel
 from tether.testing.explore.store import SimulatedSession, SimulatedStore
@@ -104,7 +105,10 @@ class Drive:
     alone: bool = True
     """Whether no other drive has gone at the same time."""
     run: Run | None = None
+    published: list[Event] = field(factory=list[Event])
+    """The events in the order in which consumers may get them, whoever reads them."""
     events: list[Event] = field(factory=list[Event])
+    """What the first consumer got."""
     heard: list[Event] | None = None
     """What a listener got, where there was one."""
     followers: list[Follower] = field(factory=list[Follower])
@@ -129,6 +133,7 @@ class Drive:
         native = self._choose("native", 2, "", "the drive has a task of its own")
         agent = self.cast.agent
         unsubscribe = self._listen()
+        untap = agent.tap(_Published(self.published, self.sim.trace))
         try:
             async with anyio.create_task_group() as tasks:
                 with anyio.CancelScope() as scope:
@@ -142,11 +147,11 @@ class Drive:
                 self.cancel = None
         finally:
             unsubscribe()
+            untap()
         await self._settle()
         check_drive(self)
         if self.raised is not None and not expected(self.raised):
             raise self.raised
-        del agent
         return self.result
 
     def _began(self, cancel: Callable[[], object]) -> None:
@@ -176,7 +181,6 @@ class Drive:
         """Read events; return whether the block is left before the end."""
         async for event in run:
             self.events.append(event)
-            self.sim.trace.append(event)
             how = await pause(self.sim, f"read.{self.number}.{len(self.events)}", _READS)
             if how:
                 self.left = True
@@ -226,6 +230,17 @@ class Drive:
         if self.run is not None and self.result is None:
             with suppress(Exception):
                 self.result = await self.run.result()
+
+
+class _Published(Tap):
+    """Sees the events of a run, and changes nothing."""
+
+    def __init__(self, *logs: list[Any]) -> None:
+        self._logs = logs
+
+    def published(self, event: Event) -> None:
+        for log in self._logs:
+            log.append(event)
 
 
 def expected(error: BaseException) -> bool:

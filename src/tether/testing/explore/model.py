@@ -47,20 +47,16 @@ _CUTS: Final[Sequence[Callable[[], ModelError]]] = (
 )
 _REPLY: Final = (
     "",
-    *(f"the model fails: {failure().message}" for failure in _FAILURES),
-    *(f"the model's reply is cut off: {cut().message}" for cut in _CUTS),
-    "the model is silent until it times out",
-    "the model's reply stops without its end",
-    "the model's reply reaches its output limit",
-    "the model pauses its turn",
-    "the model refuses",
+    *(f" fails: {failure().message}" for failure in _FAILURES),
+    *(f"'s reply is cut off: {cut().message}" for cut in _CUTS),
+    " is silent until it times out",
+    "'s reply stops without its end",
+    "'s reply reaches its output limit",
+    " pauses its turn",
+    " refuses",
 )
 _SILENT, _ENDLESS, _LENGTH, _PAUSE, _REFUSAL = range(1 + len(_FAILURES) + len(_CUTS), len(_REPLY))
-_CALLS: Final = (
-    "the model's reply makes no call",
-    "the model's reply makes 1 call",
-    *(f"the model's reply makes {n} calls" for n in (2, 3, 4)),
-)
+_CALLS: Final = ("", "'s reply makes 1 call", *(f"'s reply makes {n} calls" for n in (2, 3, 4)))
 _TEXTS: Final = ("Well then.", "", "A text of several words, to be read slowly.", "Ünïcödé 🚲")
 _DELAYS: Final = (0.0, 0.5, 30.0)
 _PATIENCE: Final = 120.0
@@ -92,6 +88,8 @@ class SimulatedModel:
         self.choices = choices
         self.inner = inner
         self._label = label
+        # Who answers, for the words of the report.
+        self._who = f"the model of {label[1:]}" if label else "the model"
         self._complain = complain
         self._calls = 0
 
@@ -125,6 +123,11 @@ class SimulatedModel:
         """Name a site."""
         return ".".join([kind + self._label, *map(str, rest)])
 
+    def words(self, number: int, word: str) -> str:
+        """Say of a request what happens to it."""
+        which = f" at request {number + 1}" if number else ""
+        return f"{self._who}{word}{which}"
+
     def open(self, number: int, request: ModelRequest, outcome: int) -> Any:
         """Open the stream of a reply."""
         if self.inner is not None:
@@ -135,14 +138,14 @@ class SimulatedModel:
     def _parts(self, number: int, request: ModelRequest, outcome: int) -> Sequence[Part]:
         """Write the reply to a request."""
         choose = self.choices.choose
-        text = _TEXTS[choose(self.site("text", number), len(_TEXTS))]
+        words = [f"reply {number + 1} of {self._who} says {text!r}" for text in _TEXTS]
+        text = _TEXTS[choose(self.site("text", number), len(_TEXTS), words)]
         blocks: list[Any] = [Text(text)] if text else []
-        if choose(self.site("think", number), 2, ("", "the model thinks")):
+        if choose(self.site("think", number), 2, ("", f"{self._who} thinks")):
             blocks.insert(0, Thinking("hm, let me see"))
         wanted = 0
         if request.tools and number < MOST_REQUESTS:
-            which = "" if not number else f" {number + 1}"
-            words = [word.replace("reply", f"reply{which}") for word in _CALLS]
+            words = [self.words(number, word) for word in _CALLS]
             wanted = choose(self.site("calls", number), len(_CALLS), words)
         blocks += [self._call(number, place, request) for place in range(wanted)]
         usage = Usage(input_tokens=10 + number, output_tokens=1 + len(blocks))
@@ -159,8 +162,9 @@ class SimulatedModel:
         site = self.site("call", number, place)
         specs = request.tools
         names = [spec.name for spec in specs]
-        words = [f"call {place + 1} of reply {number + 1} is of {name}" for name in names]
-        words += [f"call {place + 1} of reply {number + 1} {fault}" for fault in _BAD_CALLS]
+        who = f"call {place + 1} in reply {number + 1} of {self._who}"
+        words = [f"{who} is of {name}" for name in names]
+        words += [f"{who} {fault}" for fault in _BAD_CALLS]
         which = self.choices.choose(site, len(words), words)
         self._calls += 1
         id_ = f"call_{self._calls}" if not self._label else f"call{self._label}_{self._calls}"
@@ -204,9 +208,10 @@ class _Reply:
         await checkpoint()
         model, number = self._model, self._number
         model.check(self._request)
-        self._outcome = outcome = model.choices.choose(
-            model.site("reply", number), len(_REPLY), _REPLY
-        )
+        site = model.site("reply", number)
+        self._outcome = outcome = model.choices.choose(site, len(_REPLY))
+        if outcome:
+            model.choices.told[site] = model.words(number, _REPLY[outcome])
         await self._delay()
         if 0 < outcome <= len(_FAILURES):
             raise _FAILURES[outcome - 1]()
@@ -214,7 +219,8 @@ class _Reply:
             await anyio.sleep(_PATIENCE)
             raise ModelError("no answer", kind="timeout")
         if len(_FAILURES) < outcome < _SILENT or outcome == _ENDLESS:
-            self._left = model.choices.choose(model.site("cut", number), 12)
+            words = [f"it is cut off behind {n} deltas" for n in range(12)]
+            self._left = model.choices.choose(model.site("cut", number), 12, words)
         self._opened = model.open(number, self._request, outcome)
         self._deltas = await self._opened.__aenter__()
         return self

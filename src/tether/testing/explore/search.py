@@ -48,6 +48,7 @@ class ExploreError(AssertionError):
         deviations: how many the first failing run had.
         kind: what was checked: `events`, `transcript`, `raised AssertionError` and others.
         fault: what was wrong.
+        only: what `explore` takes to run it again.
         tried: how many runs it took to shrink.
     """
 
@@ -69,6 +70,7 @@ class ExploreError(AssertionError):
         self.deviations: int = len(found.deviations)
         self.kind: str = fault.kind if fault is not None else ""
         self.fault: str = fault.text if fault is not None else ""
+        self.only: str = f"{backend}:{plan_text(shrunk.deviations)}"
         self.tried: int = tried
 
 

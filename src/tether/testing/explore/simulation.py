@@ -66,7 +66,7 @@ class Simulation:
     drives: list[Drive] = field(factory=list[Drive], init=False)
     """Those that are going, the innermost last."""
     trace: list[Any] = field(factory=list[Any], init=False)
-    """The events that consumers got."""
+    """The events that were published."""
     casts: dict[Agent, Cast] = field(factory=dict[Agent, Cast], init=False)
     tasks: TaskGroup | None = field(default=None, init=False)
     """Holds what outlives the calls of tools."""

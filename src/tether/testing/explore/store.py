@@ -11,7 +11,6 @@ from tether.testing.explore.tools import SimulatedError
 
 __all__ = ("SimulatedBatchStore", "SimulatedSession", "SimulatedStore")
 
-_KEEP: Final = ("", "the store fails")
 _FLUSH: Final = ("", "the store takes a second", "the store takes an hour", "the store fails late")
 _SECONDS: Final = (0.0, 1.0, 3600.0, 2.0)
 
@@ -42,7 +41,8 @@ class SimulatedStore:
 
     def _try(self) -> None:
         number, self._tries = self._tries, self._tries + 1
-        if self.choices.choose(f"keep{self.label}.{number}", 2, _KEEP):
+        words = ("", f"the store fails at entry {number + 1}")
+        if self.choices.choose(f"keep{self.label}.{number}", 2, words):
             self.fail()
 
     def fail(self) -> None:
