@@ -6,7 +6,7 @@ from pathlib import Path
 
 import attrs
 
-from benchmarks import backpressure, browser, cancel, decoders, sessions, stores, top
+from benchmarks import backpressure, browser, cancel, cluster, decoders, sessions, stores, top
 from benchmarks.measures import Sizes
 from benchmarks.peers import NAMES, peer
 from benchmarks.report import compared, read, record, table, versions
@@ -42,6 +42,11 @@ STUDIES = {
     ),
     "sessions": (sessions.main, 2_000, "what opening a long session costs in time and memory"),
     "stores": (stores.main, 10, "what keeping a message costs in a log and in a database"),
+    "cluster": (
+        cluster.main,
+        2_000,
+        "a piece of text from a worker of a Ray cluster, to one from here",
+    ),
     "top": (top.main, 2_000, "what `tether top` spends on a page of 50,000 series"),
 }
 """What is compared in another way, with tables of its own: the function, its size when in a hurry, what it is."""

@@ -13,6 +13,7 @@ pytest.importorskip("ray")
 
 from tether import Agent, Limits, UserMessage
 from tether.ray.exchange import UNKNOWN, Abort, Ended, Item, Say, Start
+from tether.ray.packing import unpack
 from tether.ray.worker import Worker
 from tether.session import Entry
 from tether.testing import ScriptedModel
@@ -53,8 +54,7 @@ def start(make: Any = agents.counting, **options: Any) -> Start:
 
 
 def items(batch: Any) -> list[Item]:
-    found: list[Item] = pickle.loads(batch.items)
-    return found
+    return [*unpack(batch.items)]
 
 
 async def all_of(worker: Worker, started: Start) -> list[Item]:

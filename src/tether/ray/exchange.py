@@ -113,7 +113,7 @@ class Batch:
     """Some of what a worker has to say."""
 
     items: bytes
-    """A list of items, pickled at once."""
+    """Items, as `packing` has them."""
     spent: Spent
     """What the run has spent since the batch before."""
 

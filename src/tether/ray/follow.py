@@ -1,8 +1,7 @@
 """Follow a run on its worker: pull what it says, keep the conversation, and publish the events."""
 
-import pickle
 from contextlib import suppress
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import anyio
 from attrs import define, evolve
@@ -32,6 +31,7 @@ from tether.ray.exchange import (
     Start,
 )
 from tether.ray.inbox import ForwardingInbox
+from tether.ray.packing import unpack
 from tether.ray.placement import Place, Placement
 from tether.ray.questions import Questions
 from tether.ray.replica import Replica
@@ -143,7 +143,7 @@ class Follower:
         """Take in a batch: keep it, and publish its events."""
         self._count(batch)
         publisher, partial = self._publisher, self._run.live
-        for item in _items(batch):
+        for item in unpack(batch.items):
             self._last += 1
             if type(item) is MessageUpdate and partial.partial is not None:
                 # As most are.
@@ -232,7 +232,7 @@ class Follower:
 
     def _rest(self, batch: Batch) -> list[Event]:
         events: list[Event] = []
-        for item in _items(batch):
+        for item in unpack(batch.items):
             self._last += 1
             if (event := self._take(item)) is not None:
                 if (withdrawn := self._questions.closed_by(event)) is not None:
@@ -257,8 +257,3 @@ class Follower:
             await self._publisher.send_waiting()
         except (*gone, anyio.get_cancelled_exc_class()):  # noqa: ASYNC103 - what the run failed with goes first
             pass
-
-
-def _items(batch: Batch) -> list[Item]:
-    items: list[Any] = pickle.loads(batch.items)
-    return items

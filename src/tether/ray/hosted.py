@@ -29,7 +29,8 @@ from tether.ray.exchange import (
     Start,
     spent_since,
 )
-from tether.ray.outbox import Mirror, Outbox, Sink, packed
+from tether.ray.outbox import Mirror, Outbox, Sink
+from tether.ray.packing import packed
 from tether.tools import ToolContext, ToolResult
 
 __all__ = ("HostedRun", "portable")

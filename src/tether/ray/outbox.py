@@ -4,9 +4,8 @@ Each item has a number. The driver pulls what comes behind the number that it ha
 then forgotten here. So an answer that is lost is given again, and what has not been confirmed is not certain.
 """
 
-import pickle
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any, Final
 
@@ -14,16 +13,17 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from tether._channel.broadcast import Broadcast
+from tether.deltas import TextDelta
 from tether.events import Event, MessageUpdate, ToolExecutionUpdate
-from tether.ray._ray import cloudpickle
 from tether.ray.exchange import Item
+from tether.ray.packing import packed
 from tether.session import Session
 from tether.session.entries import Entry
 from tether.stream import CHECKPOINT_EVERY, EventSink
 
-__all__ = ("Kept", "Mirror", "Outbox", "Sink", "packed", "packed_with_code")
+__all__ = ("Kept", "Mirror", "Outbox", "Sink")
 
-_BATCH_EVENTS: Final = 256
+_BATCH_EVENTS: Final = 1024
 _BATCH_BYTES: Final = 64 * 1024
 """Ray hands over what is smaller than 100 KiB without its object store."""
 _BATCHES: Final = 2
@@ -36,17 +36,18 @@ class Outbox:
     """The items of one run.
 
     Args:
-        linger: seconds for which a pull waits for more deltas, once there are some.
+        linger: says for how many seconds a pull waits for more deltas, once there are some.
     """
 
-    def __init__(self, linger: float) -> None:
+    def __init__(self, linger: Callable[[], float]) -> None:
         self._linger = linger
         self._items: deque[tuple[Item, int]] = deque()
         self._bytes = 0
         # How many items were confirmed and forgotten, and how far a pull has to be answered at once.
         self._confirmed = 0
         self._urgent = 0
-        self._changed = anyio.Event()
+        # There while somebody waits.
+        self._changed: anyio.Event | None = None
 
     @property
     def last(self) -> int:
@@ -58,18 +59,26 @@ class Outbox:
         """Whether events have to wait."""
         return self._holds(_BATCHES * _BATCH_EVENTS, _BATCHES * _BATCH_BYTES)
 
+    def offer(self, event: Event) -> bool:
+        """Add an event, if there is room."""
+        if self.is_full:
+            return False
+        self.put(event)
+        return True
+
     def put(self, item: Item) -> None:
         """Add an item, also where it is full."""
-        match item:
-            case MessageUpdate():
-                size = len(item.text) + _OVERHEAD
-            case _:
-                size = len(packed(item))
+        if type(item) is MessageUpdate and type(delta := item.delta) is TextDelta:
+            size = len(delta.text) + _OVERHEAD
+        else:
+            size = len(packed(item))
+            if not isinstance(item, MessageUpdate | ToolExecutionUpdate):
+                self._urgent = self.last + 1
         self._items.append((item, size))
         self._bytes += size
-        if not isinstance(item, MessageUpdate | ToolExecutionUpdate):
-            self._urgent = self.last
-        if len(self._items) == 1 or self._urgent == self.last or self._is_batch:
+        if self._changed is not None and (
+            len(self._items) == 1 or self._urgent == self.last or self._is_batch
+        ):
             self._notify()
 
     async def has_room(self) -> None:
@@ -79,7 +88,7 @@ class Outbox:
             At once.
         """
         while self.is_full:
-            await self._changed.wait()
+            await self._change()
 
     async def confirmed(self, number: int) -> None:
         """Wait until the driver has an item, and all before.
@@ -88,7 +97,7 @@ class Outbox:
             At once.
         """
         while self._confirmed < number:
-            await self._changed.wait()
+            await self._change()
 
     async def pull(self, after: int) -> list[Item]:
         """Wait for items behind a number, which is thereby confirmed.
@@ -101,10 +110,10 @@ class Outbox:
         """
         self._confirm(after)
         while not self._items:
-            await self._changed.wait()
-        with anyio.move_on_after(self._linger):
+            await self._change()
+        with anyio.move_on_after(self._linger()):
             while self._urgent <= self._confirmed and not self._is_batch:
-                await self._changed.wait()
+                await self._change()
         return [item for item, _ in islice(self._items, _BATCH_EVENTS)]
 
     def rest(self, after: int) -> list[Item]:
@@ -126,9 +135,15 @@ class Outbox:
     def _holds(self, events: int, size: int) -> bool:
         return len(self._items) >= events or self._bytes >= size
 
+    async def _change(self) -> None:
+        if self._changed is None:
+            self._changed = anyio.Event()
+        await self._changed.wait()
+
     def _notify(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
 
 
 class Sink(EventSink[Event]):
@@ -152,10 +167,7 @@ class Sink(EventSink[Event]):
 
     def _offer(self, item: Event) -> bool:
         self._since_checkpoint += 1
-        if self._since_checkpoint >= CHECKPOINT_EVERY or self._outbox.is_full:
-            return False
-        self._outbox.put(item)
-        return True
+        return self._since_checkpoint < CHECKPOINT_EVERY and self._outbox.offer(item)
 
     def send_nowait(self, item: Event) -> None:
         """Put an event, also where there is no room: the run is being closed."""
@@ -223,16 +235,3 @@ class Mirror(Session):
             begins = self.outbox.last if entry.kind == "begun" else begins
         self.catch_up()
         return begins
-
-
-def packed(item: object) -> bytes:
-    """Pickle what a worker has to say; what Python cannot, such as objects of a script's classes, Ray can."""
-    try:
-        return pickle.dumps(item, pickle.HIGHEST_PROTOCOL)
-    except Exception:  # noqa: BLE001 - what pickling raises is made by code of others
-        return packed_with_code(item)
-
-
-def packed_with_code(item: object) -> bytes:
-    """Pickle something so that what only a script has goes along."""
-    return bytes(cloudpickle.dumps(item))

@@ -16,13 +16,18 @@ from tether.agent import Agent
 from tether.ray.exchange import UNKNOWN, Batch, Ended, Item, Order, Start
 from tether.ray.hosted import HostedRun, portable
 from tether.ray.lease import Lease, watched
-from tether.ray.outbox import Mirror, Outbox, packed
+from tether.ray.outbox import Mirror, Outbox
+from tether.ray.packing import pack
 from tether.session.entries import Entry
 
 __all__ = ("Actor", "Worker")
 
 _KEPT: Final = 256
 """Conversations that a worker keeps between runs."""
+_FEW: Final = 8
+"""Runs for which deltas wait no longer than they must; with more of them, they wait longer."""
+_MOST: Final = 2.5
+"""So many times as long, at most."""
 _CLOSING: Final = 2.0
 """Seconds that runs have to end when the driver is gone."""
 
@@ -60,11 +65,11 @@ class Worker:
     """What hosts the runs. Its methods are called by the driver.
 
     Args:
-        linger: seconds for which events may wait for others.
+        linger: seconds for which deltas may wait for others.
     """
 
     def __init__(self, linger: float) -> None:
-        self._linger = linger
+        self._shortest = linger
         self._seats: dict[str, _Seat] = {}
         self._agents: OrderedDict[str, _Conversation] = OrderedDict()
         self._tasks: Tasks | None = None
@@ -171,6 +176,10 @@ class Worker:
         self._seats.pop(run, None)
         return self._batch(seat.run.outbox.rest(after), seat.run)
 
+    def _linger(self) -> float:
+        """Seconds for which deltas may wait for others: the more runs there are, the more calls that saves."""
+        return self._shortest * min(_MOST, max(1.0, len(self._seats) / _FEW))
+
     def _agent(self, start: Start, outbox: Outbox) -> Agent | None:
         """Find the agent of a conversation, or make it; None where what is known of it is not here."""
         kept = self._agents.pop(start.conversation, None)
@@ -186,7 +195,7 @@ class Worker:
         return kept.agent
 
     def _batch(self, items: Iterable[Item], run: HostedRun | None) -> Batch:
-        return Batch(packed([*items]), HostedRun.nothing() if run is None else run.newly_spent())
+        return Batch(pack(items), HostedRun.nothing() if run is None else run.newly_spent())
 
     def stop_from_thread(self, seconds: float) -> None:
         """Cancel all runs, and wait so long for them to clean up. This is called in a thread."""
