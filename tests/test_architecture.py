@@ -55,7 +55,7 @@ MODELS_KNOW = {
 """All that the models know of the rest; and `_engine` knows nothing of them."""
 
 GUESTS = (
-    *("toolbox", "advice", "testing", "embedding"),
+    *("toolbox", "advice", "testing", "embedding", "replay"),
     *("export", "host", "metrics", "stores", "many", "web", "mcp", "acp", "top", "cli"),
 )
 """Many of a kind, made of the public face: the root and the public modules."""
@@ -201,6 +201,7 @@ _GUESTS_OF = {
         "acp",
         "metrics",
         "top",
+        "replay",
     ),
     "mcp": ("toolbox",),
     "many": ("host",),

@@ -158,7 +158,7 @@ class Run(ObjectReceiveStream[Event]):
         if call_id not in scopes:
             running = ", ".join(scopes) or "none"
             raise UsageError(f"no tool call {call_id!r} is running; running: {running}")
-        self._control.cancel_call(call_id, scopes[call_id])
+        self._control.cancel_call(call_id, scopes[call_id].cancel)
 
     @property
     def running_tools(self) -> tuple[str, ...]:

@@ -31,6 +31,8 @@ class RunBegun:
     prompts: Sequence[Queued]
     messages: Sequence[Message]
     """The conversation so far."""
+    for_model: Callable[[], Sequence[Message]]
+    """The conversation at any moment, as a model is sent it where no hook has a say."""
     left_open: OpenCalls | None
     """The calls of the last reply that the run takes up, if there are any."""
     spent: Spent

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,13 @@ class Terminal:
                 self._read(deadline - time.monotonic())
             except (pexpect.TIMEOUT, pexpect.EOF) as error:
                 raise type(error)(f"waited for {met}; there was:\n{self.text()}") from None
+
+    def settle(self) -> None:
+        """Read for two seconds: for what is kept to be looked at, never in a test."""
+        end = time.monotonic() + 2
+        while (left := end - time.monotonic()) > 0:
+            with suppress(pexpect.TIMEOUT):
+                self._read(left)
 
     def until_gone(self) -> int:
         """Read until the command has ended; return its exit code."""

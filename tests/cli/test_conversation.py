@@ -271,7 +271,7 @@ async def test_commands_of_a_conversation(tmp_path: Path) -> None:
             assert await does("/eval y = 1; [x, y]") == ["[None, 1]"]
             assert await does("/hooks") == ["no hooks"]
             [told] = await does("/help fork")
-            assert told.startswith("fork entry")
+            assert told.startswith("fork [entry]")
             assert await does("/reload") == ["loaded again"]
             [told] = await does("/compact")
             assert "summarised" in told

@@ -335,10 +335,10 @@ def test_a_conversation_is_forked_and_reloaded_and_exported(folder: Path, backen
         there.says("third")
         there.until("Three.")
         there.says("/tree")
-        there.until(lambda: bool(re.findall(r"(?m)^    \w{8} user +What is second$", there.text())))
         there.until(
-            lambda: re.search(r"^\*   \w{8} user +third$", there.text(), re.MULTILINE) is not None
+            lambda: bool(re.findall(r"(?m)^  \w{8}  ├─ you: What is second$", there.text()))
         )
+        there.until(lambda: bool(re.findall(r"(?m)^\* \w{8}  └─ you: third$", there.text())))
         (folder / "config" / "init.py").write_text("app.prompt('other', 'x')\n1 / 0")
         there.says("/reload")
         there.until("ZeroDivisionError")

@@ -129,6 +129,7 @@ class ActiveRun:
             RunBegun(
                 prompts=tuple(self._prompts),
                 messages=parts.transcript.messages,
+                for_model=parts.transcript.for_model,
                 left_open=parts.transcript.left_open,
                 spent=ledger.spent,
                 limits=ledger.limits,

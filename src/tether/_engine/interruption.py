@@ -108,11 +108,11 @@ class RunControl:
         self.end(End("aborted"))
         self._interrupt()
 
-    def cancel_call(self, call_id: str, scope: anyio.CancelScope) -> None:
-        """Cancel one running call."""
+    def cancel_call(self, call_id: str, cancel: Callable[[], object]) -> None:
+        """Cancel one running call, with what does that."""
         if self._tap is not None:
             self._tap.input("cancel_tool", call_id)
-        scope.cancel()
+        cancel()
 
     def _cancel(self) -> None:
         self._state = "interrupted"

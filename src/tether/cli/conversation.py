@@ -29,7 +29,7 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 from attrs import define, evolve, field
 
-from tether import Agent, Run, TetherError, Text, UsageError, UserMessage
+from tether import Agent, Run, RunResult, TetherError, Text, UsageError, UserMessage
 from tether.cli.attachments import message_with_files
 from tether.cli.changes.snapshots import Snapshots
 from tether.cli.display import Display, Waiting, said_line
@@ -40,6 +40,7 @@ from tether.cli.mcp_servers import prompt_names, prompted, references_in, resour
 from tether.cli.permission.kept_rules import KeptRules
 from tether.cli.permission.modes import Modes
 from tether.cli.question import Question, as_question
+from tether.cli.screen.choice import Choice
 
 WHEN_STEERED: Final = "the agent reads it after this step"
 WHEN_FINISHED: Final = "the agent reads it when it has finished"
@@ -83,8 +84,8 @@ class Conversation:
     mode: Modes = field(factory=Modes)
     rules: KeptRules = field(factory=KeptRules)
     changes: Snapshots = field(factory=Snapshots)
-    draws_waiting: bool = field(default=False, init=False)
-    """Whether what waits for the agent is drawn, so that it need not be told."""
+    has_editor: bool = field(default=False, init=False)
+    """Whether a line editor draws choices, and what waits for the agent."""
     goes_on: bool = field(default=False, init=False)
     """Whether a run begins by itself: with the calls that a process has left open."""
     run: Run | None = field(default=None, init=False)
@@ -275,7 +276,7 @@ class Conversation:
             self._tell_waiting(WHEN_STEERED)
 
     def _tell_waiting(self, when: str) -> None:
-        if not self.draws_waiting:
+        if not self.has_editor:
             self.tell(f"(queued: {when})")
 
     def waiting(self) -> Sequence[Waiting]:
@@ -314,7 +315,7 @@ class Conversation:
             finally:
                 self.question = None
                 self._draw_question(None)
-                if not asked.answered.is_set():
+                if not asked.answered.is_set() and not isinstance(asked, Choice):
                     self.tell("(the question is withdrawn)")
         return asked.text
 
@@ -344,10 +345,18 @@ class Conversation:
                 async with self.agent.run(prompt) as self.run:
                     async for event in self.run:
                         self.display.show(event)
+                    self._keep_for_the_next(await self.run.result())
         finally:
             self.run = None
             self._end_running()
             self.display.stop()
+
+    def _keep_for_the_next(self, result: RunResult) -> None:
+        """Have what the run was told and did not read read by the next one."""
+        for message in result.undelivered:
+            self.agent.steer(message)
+            if not self.has_editor:
+                self.tell(f"(not read yet, {WITH_THE_NEXT}: {message.text})")
 
     def _end_running(self) -> None:
         if self._state is State.STOPPING:

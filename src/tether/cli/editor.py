@@ -34,6 +34,7 @@ from tether.cli.keyboard import LONE_ESCAPE, keyboard, lend
 from tether.cli.live import Live
 from tether.cli.mcp_servers import prompt_names, resource_names
 from tether.cli.prompt import Prompt
+from tether.cli.screen.picking import bind_choice
 from tether.cli.screen.theme import PLAIN_THEME, first_theme, forced_theme, theme_for
 from tether.cli.session_files import make_private, make_private_folder, open_private
 from tether.cli.status import Status
@@ -186,7 +187,7 @@ class _Editor:
         self.live.redraw = self._session.app.invalidate
         self.live.theme = first_theme(os.environ)
         self.live.waiting = self.conversation.waiting
-        self.conversation.draws_waiting = True
+        self.conversation.has_editor = True
         self._prompt = Prompt(self.conversation, self.live, self._session)
         self.conversation.draw_question = self._prompt.draw
 
@@ -251,6 +252,7 @@ class _Editor:
         keys = KeyBindings()
         self._bind_line_keys(keys)
         self._bind_stopping_keys(keys, send)
+        bind_choice(keys, lambda: self._prompt.choice)
         bind_pasting(keys, self.pictures, self.conversation.tell)
 
         @keys.add("c-o")

@@ -14,7 +14,8 @@ from tether.cli.door import Drawn, joined, styled
 from tether.cli.keyboard import forget_typed
 from tether.cli.live import Live
 from tether.cli.question import Question
-from tether.cli.screen.fitting import fitted
+from tether.cli.screen.choice import Choice
+from tether.cli.screen.fitting import fitted, width_of
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ()
 
 _PROMPT: Final = "> "
+_ROOM_FOR_AN_ANSWER: Final = 30
+"""Columns."""
 _LINES_BELOW: Final = 3
 """The line that is typed, one that it may wrap to, and the status line."""
 
@@ -49,11 +52,16 @@ class Prompt:
 
     def draw(self, asked: Question | None) -> None:
         """Have a question drawn, or taken away; one that is longer than the screen is printed above."""
-        if asked is not None and _height(asked.details) > _room():
+        if asked is not None and asked.details and _height(asked.details) > _room():
             self.live.out.write(fitted(asked.details, shutil.get_terminal_size().columns))
             self.live.out.flush()
             asked.details = styled("(what it will do is shown above)\n")
         self.live.redraw()
+
+    @property
+    def choice(self) -> Choice | None:
+        """The choice that is on the screen."""
+        return self.asked if isinstance(self.asked, Choice) else None
 
     def begin(self) -> str:
         """Begin a line; return what stands in it: what was set aside for a question."""
@@ -74,7 +82,13 @@ class Prompt:
         return ANSI(joined([self.live.above(columns, room) if room > 0 else "", now]))
 
     def _question(self, asked: Question, columns: int) -> Drawn:
-        return fitted(asked.drawn_with(*self.live.theme.question), columns)
+        if isinstance(asked, Choice):
+            asked.look_for(self.session.default_buffer.text)
+            return asked.picture(columns, _room(), self.live.theme)
+        drawn = fitted(asked.drawn_with(*self.live.theme.question), columns)
+        # Where little room is left behind it, the answer stands below.
+        is_long = width_of(drawn.rpartition("\n")[2]) > columns - _ROOM_FOR_AN_ANSWER
+        return joined([drawn.rstrip(), "\n", _PROMPT]) if is_long else drawn
 
     def _change(self, _: Any) -> None:
         """Before it is drawn: put the question that is open in the prompt's place, or the prompt back."""

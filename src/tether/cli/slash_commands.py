@@ -3,7 +3,8 @@
 
 import ast
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,7 +14,6 @@ from tether import (
     AssistantMessage,
     Commands,
     Message,
-    Session,
     Tool,
     Usage,
     UsageError,
@@ -25,17 +25,18 @@ from tether.advice.compaction import compact
 from tether.cli.changes.commands import add_change_commands, files_changed, undone_files
 from tether.cli.context.commands import context, todo
 from tether.cli.conversation import Conversation
-from tether.cli.display import brief
 from tether.cli.editor import KEYS, file_names
 from tether.cli.mcp_servers import described
 from tether.cli.permission.commands import add_permission_commands
+from tether.cli.screen.choices import choice_of_model, chosen_entry
 from tether.cli.screen.commands import add_screen_commands
+from tether.cli.screen.fitting import cut
+from tether.cli.screen.tree import said, tree_of
 from tether.commands import Complete
 from tether.export import as_html, as_markdown
 from tether.hooks import HookPoint, Hooks
 from tether.model import ThinkingLevel
 from tether.models.catalogue import own_server, provider_keys
-from tether.session import Entry
 
 __all__ = ()
 
@@ -69,14 +70,18 @@ def _command_names(_: str, conversation: Conversation) -> list[str]:
     return [command.name for command in conversation.app.commands]
 
 
-def _model(conversation: Conversation, name: str | None = None, address: str | None = None) -> str:
-    """Show the model, or switch to another one, at the same address if one was given.
+async def _model(
+    conversation: Conversation, name: str | None = None, address: str | None = None
+) -> str:
+    """Switch to another model, at the same address if one was given; without a name, choose one, or show it.
 
     Args:
         name: `provider:model`
         address: the URL of its server; `default` for its provider's own
     """
-    if name is not None:
+    if name is None and conversation.has_editor:
+        name = await conversation.ask(choice_of_model(conversation)) or None
+    if name is not None and (name, address) != (conversation.agent.model.name, None):
         conversation.app.use_model(name, address)
     model = conversation.agent.model
     server = own_server(model)
@@ -134,50 +139,30 @@ def _session(conversation: Conversation) -> str:
 
 def _tree(conversation: Conversation) -> str:
     """Show the messages of all branches; a * marks those of this branch."""
+    columns = shutil.get_terminal_size().columns
     kept = conversation.agent.session
     if kept is None:
-        lines = [f"* {_line(m.id, m)}" for m in conversation.agent.messages]
+        lines = [cut(f"* {m.id[:8]}  {said(m)}", columns) for m in conversation.agent.messages]
     else:
-        here = {entry.id for entry in kept.branch}
-        lines = [
-            f"{'*' if entry.id in here else ' '} {'  ' * depth}{_line(entry.id, message)}"
-            for entry, depth in _in_order_of_branches(kept)
-            if (message := entry.message) is not None
-        ]
+        lines = [line.text(columns) for line in tree_of(kept)]
     return "\n".join(lines) or "no messages yet"
-
-
-def _in_order_of_branches(kept: Session) -> Iterator[tuple[Entry, int]]:
-    """Give every entry after its parent; where a parent has several, they are indented."""
-    following: dict[str | None, list[Entry]] = {}
-    for entry in kept.entries.values():
-        following.setdefault(entry.parent, []).append(entry)
-    waiting = [(entry, 0) for entry in reversed(following.get(None, []))]
-    while waiting:
-        entry, depth = waiting.pop()
-        yield entry, depth
-        after = following.get(entry.id, [])
-        waiting += [(one, depth + (len(after) > 1)) for one in reversed(after)]
-
-
-def _line(id_: str, message: Message) -> str:
-    calls = [f"{call.name}(...)" for call in getattr(message, "tool_calls", ())]
-    return f"{id_[:8]} {message.role:9} {brief(' '.join([message.text, *calls]))}"
 
 
 def _counted(number: int, one: str, many: str | None = None) -> str:
     return f"{number} {one if number == 1 else many or f'{one}s'}"
 
 
-def _fork(conversation: Conversation, entry: str) -> str:
+async def _fork(conversation: Conversation, entry: str | None = None) -> str | None:
     """Go back to a message; what you say next starts a new branch, and nothing is lost.
 
     Args:
-        entry: the first characters of an id that /tree shows
+        entry: the first characters of an id that /tree shows; without it, you choose
     """
     kept = conversation.agent.session
     if kept is None:
         raise UsageError("this conversation is not kept, so it has no branches")
+    if entry is None and not (entry := await chosen_entry(conversation, kept)):
+        return None
     found = [id_ for id_ in kept.entries if id_.startswith(entry)]
     if not found:
         raise UsageError(f"no entry begins with {entry!r}; /tree shows all")
@@ -257,6 +242,7 @@ def _steer(conversation: Conversation, text: str) -> None:
         text: what to say
     """
     if conversation.run is None:
+        conversation.tell("(nothing is running: this is sent as a message)")
         conversation.say(text)
     else:
         conversation.agent.steer(text, interrupt=True)
@@ -266,12 +252,23 @@ def _cost(conversation: Conversation) -> str:
     """Show how many tokens were used, and what they cost where the price is known."""
     replies = [m for m in conversation.agent.messages if isinstance(m, AssistantMessage)]
     spent = sum((reply.usage for reply in replies), Usage())
+    if not spent.total_tokens:
+        return "0 tokens in, 0 out: nothing was spent yet"
+    return f"{spent.input_tokens:,} tokens in, {spent.output_tokens:,} out, {_money(replies)}"
+
+
+def _money(replies: Sequence[AssistantMessage]) -> str:
+    paid = [reply for reply in replies if reply.model != "offline" and reply.usage.total_tokens]
+    if not paid:
+        return "free: the offline model"
     try:
-        cost = sum(map(price_of, replies))
-        money = f", ${cost:.4f}" if cost or not spent.total_tokens else ", price not known"
+        prices = [price_of(reply) for reply in paid]
     except UsageError:
-        money = ""
-    return f"{spent.input_tokens:,} tokens in, {spent.output_tokens:,} out{money}"
+        return "cost unknown (pip install 'tether[prices]' adds prices)"
+    if not any(prices):
+        return "cost unknown: no price is known for this model"
+    unknown = prices.count(0.0)
+    return f"${sum(prices):.4f}" + (f", and {unknown} replies of unknown cost" if unknown else "")
 
 
 def _export(conversation: Conversation, file: Path) -> str:

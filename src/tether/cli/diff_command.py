@@ -1,0 +1,33 @@
+"""`tether diff BEFORE NOW`: where two recorded runs part."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import click
+
+from tether.cli.command_line import command
+from tether.replay import difference, read
+
+__all__ = ()
+
+_EXAMPLES: Final = """\
+examples:
+  tether diff yesterday.jsonl today.jsonl
+
+The first difference comes first: an event, a request, what was said or done, or the end. Ids and times are not
+compared, nor where a text was cut into pieces.
+"""
+
+
+@command("diff", epilog=_EXAMPLES)
+@click.argument("before")
+@click.argument("now")
+def diff(before: str, now: str) -> Iterator[str]:
+    """Show where two recordings part."""
+    found = difference(read(Path(before)), read(Path(now)))
+    if found is None:
+        yield "they do the same"
+        return
+    yield f"run {found.run} is the same for {found.event} events; then:"
+    yield found.text

@@ -1,0 +1,137 @@
+"""Read recordings. One that was cut off opens too: what stands on it is true.
+
+No I/O beside reading the file.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from attrs import field, frozen
+
+from tether.calls import OpenCalls
+from tether.deltas import BlockDelta, TextDelta
+from tether.errors import DecodeError
+from tether.events import Event, MessageUpdate
+from tether.messages import Message
+from tether.replay.recorder import VERSION
+from tether.replay.values import read_messages, read_open
+from tether.serialize import from_builtins
+
+__all__ = ("Note", "RecordedRun", "Recording", "event_of", "read")
+
+
+@frozen
+class Note:
+    """One line of a recording."""
+
+    kind: str
+    seconds: float
+    """Since the recording began."""
+    said: Any
+
+
+@frozen
+class RecordedRun:
+    """One run on a recording."""
+
+    messages: tuple[Message, ...] = field(repr=False)
+    """The conversation as it began."""
+    prompts: tuple[Message, ...]
+    left_open: OpenCalls | None = field(repr=False)
+    notes: Sequence[Note] = field(repr=False)
+    """All that was noted of it, from its beginning to its end, or as far as the recording goes."""
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """Its events, in the order in which consumers got them."""
+        return tuple(event for note in self.notes if (event := event_of(note)) is not None)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its end is on the recording."""
+        return bool(self.notes) and self.notes[-1].kind in {"result", "raised"}
+
+
+@frozen
+class Recording:
+    """What stands in a file."""
+
+    path: Path
+    runs: tuple[RecordedRun, ...]
+    torn: bytes = field(default=b"", repr=False)
+    """Half a line at its end, where it was cut off."""
+
+
+def event_of(note: Note) -> Event | None:
+    """The event that a note is of, if it is of one."""
+    match note.kind:
+        case "text":
+            index, text = note.said
+            return MessageUpdate(TextDelta(text, index))
+        case "delta":
+            return MessageUpdate(from_builtins(note.said, BlockDelta))
+        case "event":
+            return from_builtins(note.said, Event)
+        case _:
+            return None
+
+
+def read(path: str | os.PathLike[str]) -> Recording:
+    """Read a recording, also while it is being written.
+
+    Raises:
+        DecodeError: it is none, or one of a later version, or a line in its middle cannot be read.
+        OSError: it cannot be read.
+    """
+    path = Path(path)
+    whole, newline, torn = path.read_bytes().rpartition(b"\n")
+    notes = [_note(line, number, path) for number, line in enumerate(whole.split(b"\n"), 1)]
+    if not newline or notes[0].kind != "recording":
+        raise DecodeError(f"{path} is not a recording of tether")
+    version = notes[0].said.get("version")
+    if version != VERSION:
+        raise DecodeError(
+            f"{path} is a recording of version {version}; this tether reads {VERSION}"
+        )
+    return Recording(path, tuple(_runs(notes[1:])), torn)
+
+
+def _note(line: bytes, number: int, path: Path) -> Note:
+    try:
+        kind, seconds, *said = msgspec.json.decode(line)
+        return Note(kind, seconds, said[0] if len(said) == 1 else said)
+    except (ValueError, TypeError) as error:
+        if number == 1:
+            raise DecodeError(f"{path} is not a recording of tether") from error
+        raise DecodeError(f"line {number} of {path} cannot be read: {error}") from error
+
+
+def _runs(notes: Sequence[Note]) -> Iterator[RecordedRun]:
+    said: tuple[Message, ...] = ()
+    begun: Note | None = None
+    own: list[Note] = []
+    for note in notes:
+        if note.kind == "run":
+            if begun is not None:
+                yield _run(begun, said, own)
+                own = []
+            begun = note
+            said = (*said[: note.said["known"]], *read_messages(note.said["messages"]))
+        own.append(note)
+        if note.kind in {"result", "raised"} and begun is not None:
+            yield _run(begun, said, own)
+            begun, own = None, []
+    if begun is not None:
+        yield _run(begun, said, own)
+
+
+def _run(begun: Note, said: tuple[Message, ...], notes: Sequence[Note]) -> RecordedRun:
+    return RecordedRun(
+        messages=said,
+        prompts=read_messages(begun.said["prompts"]),
+        left_open=read_open(begun.said["left_open"]),
+        notes=tuple(notes),
+    )

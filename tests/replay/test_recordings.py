@@ -1,0 +1,288 @@
+"""What stands in a recording, and what can be done with it."""
+
+from pathlib import Path
+from typing import Any
+
+import anyio
+import msgspec
+import pytest
+
+from tether import Agent, Limits, ModelError, UsageError, tool
+from tether.deltas import TextDelta
+from tether.errors import DecodeError
+from tether.events import MessageUpdate, ModelRetry, ToolExecutionStart
+from tether.hooks import RequestContext
+from tether.messages import CustomMessage, Message, UserMessage
+from tether.replay import (
+    RecordedError,
+    ReplayError,
+    RunCancelledError,
+    difference,
+    moments,
+    read,
+    record,
+    replay,
+)
+from tether.replay.masking import MASK, Masking
+from tether.testing import ScriptedModel, call
+
+
+@tool
+async def look(where: str) -> str:
+    """Look."""
+    return f"nothing in {where}"
+
+
+def _agent(*script: Any, **options: Any) -> Agent:
+    return Agent(ScriptedModel(*script), tools=[look], **options)
+
+
+async def _recorded(path: Path, agent: Agent, prompt: str = "Go.", **options: Any) -> Any:
+    with record(agent, path, **options) as recorder:
+        await agent.prompt(prompt)
+    assert recorder.failure is None
+    return read(path)
+
+
+async def _events_of(run: Any) -> list[Any]:
+    async with replay(run) as events:
+        return [event async for event in events]
+
+
+async def test_a_replay_gives_events_and_result(tmp_path: Path) -> None:
+    agent = _agent(call("look", where="a"), "Nothing.", "Again.")
+    path = tmp_path / "run.jsonl"
+    with record(agent, path):
+        first = await agent.prompt("Look.")
+        second = await agent.prompt("And now?")
+    one, two = read(path).runs
+    for run, result in ((one, first), (two, second)):
+        assert run.is_whole
+        async with replay(run) as events:
+            assert await events.result() == result
+    assert two.messages == one.messages + first.messages
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+async def test_what_is_new_of_each_request_stands_there_once(tmp_path: Path) -> None:
+    agent = _agent(call("look", where="a"), call("look", where="b"), "Nothing.", system="Be brief.")
+    recording = await _recorded(tmp_path / "run.jsonl", agent)
+    asked = [note.said for note in recording.runs[0].notes if note.kind == "request"]
+    assert [(one["known"], len(one["messages"])) for one in asked] == [(0, 1), (1, 2), (3, 2)]
+    assert [one["frame"] is None for one in asked] == [False, True, True]
+    assert len({one["digest"] for one in asked}) == 3
+
+
+async def test_another_request_fails_with_a_diff(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    await _recorded(path, _agent("Nothing."))
+    lines = path.read_text().splitlines()
+    place = next(n for n, line in enumerate(lines) if line.startswith('["run"'))
+    lines[place] = lines[place].replace("Go.", "Stop.")
+    path.write_text("\n".join([*lines, ""]))
+    with pytest.raises(ReplayError, match=r"(?s)another event:.*-.*Go\..*\+.*Stop\."):
+        await _events_of(read(path).runs[0])
+
+
+async def test_a_request_that_is_made_of_something_else_fails_with_a_diff(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    await _recorded(path, _agent("Nothing."))
+    lines = [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
+    for note in lines:
+        if note[0] == "request":
+            note[2]["frame"]["system"] = "Something else."
+    path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+    with pytest.raises(ReplayError, match="another request"):
+        await _events_of(read(path).runs[0])
+
+
+async def test_secrets_are_nowhere_in_the_file(tmp_path: Path) -> None:
+    key = 'sk-"12/34'
+    parts = ["The key is sk-", '"1', "2/3", "4 and s", "k-2."]
+    agent = _agent([*[TextDelta(part) for part in parts]], "Done.", system=f"Use {key}.")
+    recording = await _recorded(tmp_path / "run.jsonl", agent, f"With {key}?", secrets=[key])
+    data = (tmp_path / "run.jsonl").read_text()
+    assert "12/34" not in data
+    assert "12%2F34" not in data
+    [run] = recording.runs
+    text = "".join(event.text for event in run.events if isinstance(event, MessageUpdate))
+    assert text == f"The key is {MASK} and sk-2."
+    async with replay(run) as events:
+        assert (await events.result()).text == text
+
+
+def test_a_mask_stands_where_its_secret_begins() -> None:
+    masking = Masking(["secret", "key"])
+    assert masking.pieces(["a sec", "r", "et b", "", "ke", "y"]) == [
+        f"a {MASK}",
+        "",
+        " b",
+        "",
+        MASK,
+        "",
+    ]
+    assert masking.pieces(["keykey"]) == [MASK * 2]
+    assert masking.value({"key": ["a secret", 1, None]}) == {MASK: [f"a {MASK}", 1, None]}
+    assert Masking([]).pieces(["a", "b"]) == ["a", "b"]
+    with pytest.raises(UsageError, match="not empty"):
+        Masking([""])
+
+
+@pytest.mark.parametrize("cut", [0.3, 0.6, 0.95])
+async def test_a_cut_file_opens_and_steps(tmp_path: Path, cut: float) -> None:
+    path = tmp_path / "run.jsonl"
+    whole = (await _recorded(path, _agent(call("look", where="a"), "Nothing."))).runs[0]
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * cut)])
+    recording = read(path)
+    [run] = recording.runs
+    assert not run.is_whole
+    assert list(run.events) == list(whole.events)[: len(run.events)]
+    assert len(moments(run)) == len(run.events) + 1
+    with pytest.raises(ReplayError, match="cut off before the end"):
+        await _events_of(run)
+
+
+@pytest.mark.parametrize("data", [b"", b"{}\n", b"no\n", b'["other",0,{}]\n', b"\n"])
+def test_what_is_no_recording_is_refused(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_bytes(data)
+    with pytest.raises(DecodeError, match="is not a recording"):
+        read(path)
+
+
+def test_a_later_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_bytes(b'["recording",0,{"version":99}]\n')
+    with pytest.raises(DecodeError, match="version 99"):
+        read(path)
+
+
+def test_no_file_is_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_text("mine")
+    with pytest.raises(FileExistsError), record(Agent(), path):
+        pass
+    assert path.read_text() == "mine"
+
+
+async def test_a_disk_that_is_full_ends_the_recording_and_not_the_run(tmp_path: Path) -> None:
+    agent = _agent("Nothing.")
+    with record(agent, tmp_path / "run.jsonl") as recorder:
+        recorder._file.close()
+        assert (await agent.prompt("Go.")).text == "Nothing."
+        assert isinstance(recorder.failure, ValueError)
+
+
+async def test_the_same_is_raised(tmp_path: Path) -> None:
+    class OwnError(Exception):
+        pass
+
+    async def fail(event: object) -> None:
+        if isinstance(event, MessageUpdate):
+            raise raises
+
+    for number, raises in enumerate([ValueError("no"), OwnError("mine")]):
+        agent, path = _agent("Nothing."), tmp_path / f"{number}.jsonl"
+        agent.subscribe(fail)
+        with record(agent, path), pytest.raises(type(raises)):
+            await agent.prompt("Go.")
+        with pytest.raises((ValueError, RecordedError)) as caught:
+            await _events_of(read(path).runs[0])
+        assert str(caught.value) == str(raises)
+    model = _agent(ModelError("no", kind="authentication", status=401, hint="look there"))
+    path = tmp_path / "model.jsonl"
+    with record(model, path), pytest.raises(ModelError) as failed:
+        await model.prompt("Go.")
+    with pytest.raises(ModelError) as again:
+        await _events_of(read(path).runs[0])
+    assert str(again.value) == str(failed.value)
+    assert again.value.failure == failed.value.failure
+
+
+async def test_a_cancelled_run_says_so(tmp_path: Path) -> None:
+    agent, path = _agent("One two three four."), tmp_path / "run.jsonl"
+    with record(agent, path), anyio.CancelScope() as scope:
+        async with agent.run("Go.") as run:
+            async for event in run:
+                if isinstance(event, MessageUpdate):
+                    scope.cancel()
+    with pytest.raises(RunCancelledError):
+        await _events_of(read(path).runs[0])
+
+
+async def test_limits_prices_and_messages_of_hooks_come_from_the_recording(tmp_path: Path) -> None:
+    async def note(messages: list[Message], context: RequestContext) -> None:
+        await context.record(CustomMessage("note", {"n": 1}))
+
+    agent = _agent(
+        *[call("look", where=f"{n}") for n in range(5)],
+        limits=Limits(cost=1.0),
+        price=lambda _: 0.4,
+        transform_context=note,
+    )
+    path = tmp_path / "run.jsonl"
+    with record(agent, path):
+        result = await agent.prompt("Go.")
+    assert result.limit == "cost"
+    assert result.cost == pytest.approx(1.2)
+    async with replay(read(path).runs[0]) as events:
+        assert await events.result() == result
+
+
+async def test_moments_fold_what_was_done(tmp_path: Path) -> None:
+    agent, path = (
+        _agent(call("look", where="a", id="c1"), "Nothing.", "More."),
+        tmp_path / "run.jsonl",
+    )
+    with record(agent, path):
+        async with agent.run("Go.") as run:
+            async for event in run:
+                if isinstance(event, ToolExecutionStart):
+                    agent.follow_up("And then?")
+    known = moments(read(path).runs[0])
+    assert [moment.number for moment in known] == [*range(len(known))]
+    assert known[0].messages == ()
+    assert known[-1].messages == agent.messages
+    running = [moment for moment in known if moment.running]
+    assert {moment.running for moment in running} == {("c1",)}
+    assert max(len(moment.queued) for moment in known) == 1
+    assert known[-1].queued == ()
+    texts = [moment.partial.text for moment in known if moment.partial is not None]
+    assert "Nothing." in texts
+    assert [moment.request["messages"] for moment in known if moment.request][-1] == 5
+
+
+async def test_moments_show_another_attempt_that_is_waited_for(tmp_path: Path) -> None:
+    def shorten(messages: list[Message], context: RequestContext) -> list[Message]:
+        return messages if context.reason == "turn" else [UserMessage("Short.")]
+
+    model = ScriptedModel(ModelError("too long", kind="context_overflow"), "Nothing.")
+    agent = Agent(model, transform_context=shorten)
+    known = moments((await _recorded(tmp_path / "run.jsonl", agent)).runs[0])
+    retries = [moment.retry for moment in known if moment.retry is not None]
+    assert len(retries) == 1
+    assert isinstance(retries[0], ModelRetry)
+
+
+async def test_recordings_that_do_the_same_do_not_differ(tmp_path: Path) -> None:
+    one = await _recorded(tmp_path / "1", _agent([TextDelta("No"), TextDelta("thing.")]))
+    two = await _recorded(tmp_path / "2", _agent([TextDelta("Noth"), TextDelta("ing.")]))
+    assert difference(one, two) is None
+    three = await _recorded(tmp_path / "3", _agent("Something."))
+    found = difference(one, three)
+    assert found is not None
+    assert (found.run, found.event) == (1, 5)
+    assert "-" in found.text
+    assert "Something." in found.text
+
+
+async def test_a_recording_that_has_a_run_more_differs_there(tmp_path: Path) -> None:
+    one = await _recorded(tmp_path / "1", _agent("Nothing."))
+    agent = _agent("Nothing.", "More.")
+    with record(agent, tmp_path / "2"):
+        await agent.prompt("Go.")
+        await agent.prompt("Go.")
+    found = difference(one, read(tmp_path / "2"))
+    assert found is not None
+    assert (found.run, found.text) == (2, "only the second recording has a run 2")
