@@ -289,7 +289,7 @@ class Trust:
     def allows(self, init: Path) -> bool:
         """Say whether a file may be used, with its present content."""
         known = {**self._known(), **self._here}
-        return known.get(str(init.resolve())) == digest(init)
+        return known.get(str(init.resolve())) == _digest(init)
 
     def remember(self, *files: Path) -> None:
         """Allow files, with their present content.
@@ -297,7 +297,7 @@ class Trust:
         Raises:
             OSError: this cannot be written down; they are allowed in this process.
         """
-        self._here.update({str(file.resolve()): digest(file) for file in files})
+        self._here.update({str(file.resolve()): _digest(file) for file in files})
         make_private_folder(self._path.parent)
         known = {**self._known(), **self._here}
         with open(self._path, "w", encoding="utf-8", opener=open_private) as file:
@@ -310,6 +310,13 @@ class Trust:
         except (OSError, ValueError):
             return {}
         return known
+
+
+def _digest(path: Path) -> str:
+    try:
+        return digest(path)
+    except OSError:
+        return "unreadable"  # nothing of it is used, and once it can be read it is another
 
 
 def load_extensions(
