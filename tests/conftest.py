@@ -41,7 +41,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let `tests/explore` and `tests/ray` do more, or something else."""
     parser.addoption(
-        "--runs", type=int, default=40, help="how many runs of each program tests/explore tries"
+        "--runs", type=int, default=30, help="how many runs of each program tests/explore tries"
     )
     parser.addoption(
         "--cancellations", type=int, default=8, help="how often tests/ray cancels a run on a worker"

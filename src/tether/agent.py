@@ -445,7 +445,7 @@ class Agent(Hookable):
         Args:
             prompt: what to say; None to continue from the conversation as it stands.
             output: the type of the result: an attrs class, a dataclass, a TypedDict, a pydantic model, plain
-                types, or a union of them. The model gives it by a tool that is added for this run.
+                types, or a union of them; or a JSON Schema. The model gives it by a tool that is added for this run.
             output_attempts: how often the model may try, before `result()` raises `OutputError`.
             deps: what the tools need in this run; the agent's own if None.
             limits: what this run may spend; the agent's own if None.

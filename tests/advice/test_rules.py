@@ -308,6 +308,13 @@ def test_other_arguments_are_texts() -> None:
     assert decision(RULES, "other", table="x") is None
 
 
+def test_a_rule_about_a_named_argument_is_about_no_other(tmp_path: Path) -> None:
+    rules = Rules.parse("allow editor: path=src/*\nallow other: path=create", tmp_path)
+    assert decision(rules, "editor", command="create", path="src/a") == "allow"
+    assert decision(rules, "editor", command="create", path="a") is None
+    assert decision(rules, "other", command="create", path="a") is None
+
+
 def test_deny_wins_and_between_the_others_the_most_specific() -> None:
     rules = Rules.parse("ask run_command\nallow run_command: git *\nallow *\ndeny drop")
     assert decision(rules, "run_command", command="git log") == "allow"

@@ -242,6 +242,43 @@ async def test_a_log_that_notes_no_calls_is_answered_as_interrupted() -> None:
     assert outcomes(agent) == [("a", "interrupted", "This call")]
 
 
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("begun", {}),
+        ("begun", {"call_id": 1}),
+        ("asked", {"call_id": "a"}),
+        ("asked", {"call_id": "a", "name": "once", "arguments": None}),
+        ("result", {"of": "a program of its own"}),
+        ("result", {"message": "fine"}),
+        ("result", {"message": {"role": "user", "call_id": "a"}}),
+    ],
+)
+async def test_entries_of_the_same_kinds_that_are_no_notes_are_passed_over(
+    kind: str, data: dict[str, Any]
+) -> None:
+    ran: Ran = []
+    session = left("a")
+    session.append(kind, data)
+    opened = session.open_calls
+    assert opened is not None
+    assert not opened.asked
+    check_transcript(session.messages)
+    agent = Agent(ScriptedModel("Fine."), tools=tools(ran), session=session)
+    await events_of(agent, None)
+    assert ran == [("once", "a")]
+
+
+async def test_a_result_that_cannot_be_read_is_one_of_a_call_that_began() -> None:
+    ran: Ran = []
+    session = left("a")
+    session.append("result", {"message": {"role": "tool", "call_id": "a", "outcome": "odd"}})
+    agent = Agent(ScriptedModel("Fine."), tools=tools(ran), session=session)
+    await events_of(agent, None)
+    assert ran == []
+    assert outcomes(agent) == [("a", "interrupted", "This call")]
+
+
 async def test_what_was_said_behind_open_calls_closes_them() -> None:
     session = left("a")
     session.record(UserMessage("And now?"))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from tests.cli.screen import terminal
 
 INIT = """\
@@ -13,7 +14,12 @@ app.model("mine")(lambda: ScriptedModel(
 """
 
 
-def test_from_a_mode_to_a_file_that_is_taken_back(tmp_path: Path) -> None:
+def test_from_a_mode_to_a_file_that_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "my shot.png").touch()
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "init.py").write_text(INIT)
     (tmp_path / "a.txt").write_text("one\ntwo\n")
@@ -35,6 +41,10 @@ def test_from_a_mode_to_a_file_that_is_taken_back(tmp_path: Path) -> None:
         there.until("look at @a.txt")
         there.says("")
         there.until("Seen.")
+        there.types(f"\x1b[200~'{tmp_path}/my shot.png'\x1b[201~")
+        there.until('shot.png"')
+        there.types("\x03\x16")
+        there.until("this terminal has no clipboard that can be read")
         there.says("#be brief")
         there.until("AGENTS.md, a new file)")
         there.says("/diff")

@@ -79,7 +79,7 @@ def lose_what_a_listener_was_given(patch: pytest.MonkeyPatch) -> None:
             with self._control.listening():
                 for hook in listeners:
                     await call_hook(hook, event)
-        self._outbox.append(event)
+        self._put(event)
         await self.send_waiting()
 
     patch.setattr(Publisher, "publish", publish)

@@ -20,9 +20,9 @@ def test_a_fault_is_found_and_shrunk(
     with monkeypatch.context() as patch:
         fault.patch(patch)
         with pytest.raises(ExploreError) as found:
-            explore(fault.program, runs=MOST_RUNS, backend=backend)
+            explore(fault.program, runs=MOST_RUNS, backend=backend, tries=150)
         assert found.value.kind in fault.kinds
-        assert len(found.value.plan) <= MOST_DEVIATIONS
+        assert 0 < len(found.value.plan) <= MOST_DEVIATIONS
         with pytest.raises(ExploreError) as again:
             explore(fault.program, only=found.value.only)
     assert again.value.fault == found.value.fault

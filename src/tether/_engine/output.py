@@ -7,18 +7,20 @@ a bounded number of times.
 No I/O.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, evolve, field
 
 from tether._engine.turn_settings import TurnSettings
-from tether.errors import ArgumentsError, OutputError, UsageError
+from tether.errors import ArgumentsError, OutputError, ToolDefinitionError, UsageError
 from tether.events import TurnEnd
 from tether.loop import End
 from tether.messages import JsonObject
 from tether.tools import Tool, ToolResult
 
 if TYPE_CHECKING:
+    from tether._schema.given import ResultSpec
     from tether._schema.specs import ObjectSpec
 
 __all__ = ("Output",)
@@ -28,10 +30,16 @@ _DESCRIPTION: Final = "Give your final result. Call this once, when you are done
 _REMINDER: Final = f"Give your result by calling the tool {_NAME}."
 
 
-def _described(kind: Any) -> "ObjectSpec":
+def _described(kind: Any) -> "ObjectSpec | ResultSpec":
     from tether._schema.classes import Field  # noqa: PLC0415 - few runs have a result, and the package is large
+    from tether._schema.given import ResultSpec  # noqa: PLC0415 - likewise
     from tether._schema.specs import ObjectSpec  # noqa: PLC0415 - likewise
 
+    if isinstance(kind, Mapping):
+        try:
+            return ResultSpec(kind)
+        except ToolDefinitionError as error:
+            raise UsageError(f"output is not a JSON Schema: {error}") from error
     try:
         return ObjectSpec([Field("result", kind, required=True)])
     except TypeError as error:
@@ -50,7 +58,7 @@ class Output:
         UsageError: the type cannot be described to a model, or there is no attempt.
     """
 
-    spec: "ObjectSpec" = field(converter=_described)
+    spec: "ObjectSpec | ResultSpec" = field(converter=_described)
     attempts: int = 3
     value: Any = None
     given: bool = False

@@ -12,7 +12,7 @@ from tether._schema.reading import as_container
 from tether.errors import ArgumentsError, ToolDefinitionError
 from tether.messages import JsonObject
 
-__all__ = ("parameters_from_schema",)
+__all__ = ("ResultSpec", "parameters_from_schema")
 
 _CONTAINERS: Mapping[str, type] = {"array": list, "object": dict}
 
@@ -47,6 +47,36 @@ def parameters_from_schema(
         return {own[0].name: taken} if as_one else dict(taken)
 
     return Parameters(schema, bind, context)
+
+
+class ResultSpec:
+    """A result that someone has the JSON Schema of: as the arguments of a tool, and as a check.
+
+    Args:
+        result: the schema. Of an object, it is that of the arguments; any other stands under `result`.
+
+    Raises:
+        ToolDefinitionError: it is no JSON Schema.
+    """
+
+    def __init__(self, result: JsonObject) -> None:
+        self._is_whole = result.get("type") == "object"
+        shared = {key: result[key] for key in ("$defs", "definitions") if key in result}
+        wrapped = {"type": "object", "properties": {"result": result}, "required": ["result"]}
+        self.schema: JsonObject = result if self._is_whole else {**wrapped, **shared}
+        self._checked = _checker(ResultSpec, self.schema)
+
+    def check(self, arguments: JsonObject) -> dict[str, Any]:
+        """Read arguments as a model gives them.
+
+        Returns:
+            The result, under `result`.
+
+        Raises:
+            ArgumentsError: it does not fit; each fault begins with its path.
+        """
+        taken = at_any_depth(lambda: self._checked(arguments))
+        return {"result": taken} if self._is_whole else dict(taken)
 
 
 def _checker(

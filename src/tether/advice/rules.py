@@ -226,10 +226,11 @@ class _Call:
 
     def part_fits(self, rule: Rule, part: Words | None) -> bool:
         """Say whether a rule is about a part."""
-        _, value = self._subject(rule)
-        if part is None or value is None or rule.pattern is None or rule.decision != "allow":
+        name, value = self._subject(rule)
+        is_about_part = part is not None and name == self._subject(None)[0]
+        if not is_about_part or value is None or rule.pattern is None or rule.decision != "allow":
             return self.fits(rule)
-        return self._script(value).is_plain and _like(rule.pattern, words_as_text(part))
+        return self._script(value).is_plain and _like(rule.pattern, words_as_text(part or ()))
 
     def fits(self, rule: Rule) -> bool:
         """Say whether a rule is about the call: all of it if the rule allows, any part of it otherwise."""

@@ -1,6 +1,7 @@
 """The command line of a request or a conversation: its options and help, and where the request comes from."""
 
-from collections.abc import Callable, Sequence
+import io
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TextIO, TypeVar
 
 import click
@@ -78,6 +79,19 @@ class Arguments:
     system: str | None
     append_system: str | None
     max_turns: int | None
+    template: str | None
+    param: Mapping[str, str]
+    """The values of the template's variables."""
+    fragment: Sequence[str]
+    file: Sequence[str]
+    image: Sequence[str]
+    schema: Any
+    """The JSON Schema of the result, or its short form; None for a reply in words."""
+    schema_multi: bool
+    output: str | None
+    """The file that the answer is written to."""
+    piped: str = ""
+    """What was piped in, where an option has said where it goes."""
     session: str | None
     no_session: bool
     resume: str | None
@@ -126,17 +140,25 @@ def with_input(arguments: Arguments, stdin: TextIO) -> Arguments:
         UsageError: standard input is wanted and cannot be read, or the request is empty.
     """
     words = arguments.words
-    if not words:
+    if "-" in {*arguments.fragment, *arguments.file, *arguments.image}:
+        arguments = _with_option(arguments, stdin)
+        stdin = io.StringIO()
+    elif not words:
         words = [] if stdin.isatty() else ["-"]
     if "-" in words:
         request = " ".join(_read(stdin) if word == "-" else readable(word) for word in words)
     else:
         piped = _piped(stdin) if words else ""
         request = "\n\n".join(filter(None, [readable(" ".join(words)), piped]))
-    if words and not request.strip():
+    if words and not request.strip() and arguments.template is None:
         raise UsageError("the request is empty")
     typed = readable(" ".join(word for word in words if word != "-"))
     return evolve(arguments, request=request.strip(), typed=typed)
+
+
+def _with_option(arguments: Arguments, stdin: TextIO) -> Arguments:
+    """Read what is piped in for an option; the bytes of a file stay in standard input."""
+    return evolve(arguments, piped=_read(stdin)) if "-" in arguments.fragment else arguments
 
 
 def _read(stdin: TextIO) -> str:
@@ -178,6 +200,39 @@ _about_the_model: Final = together(
     ),
     system,
     click.option("--max-turns", metavar="N", type=whole, help="at most N model requests"),
+)
+_about_the_request: Final = together(
+    click.option(
+        "-t", "--template", metavar="NAME", help="a prompt with variables; see `tether templates`"
+    ),
+    click.option(
+        "-p",
+        "--param",
+        metavar="NAME VALUE",
+        nargs=2,
+        multiple=True,
+        help="the value of a variable of the template",
+    ),
+    click.option(
+        "-f",
+        "--fragment",
+        metavar="NAME|FILE",
+        multiple=True,
+        help="a text before the request; see `tether fragments`",
+    ),
+    click.option("--file", metavar="FILE", multiple=True, help="attach a file; the same as @FILE"),
+    click.option(
+        "--image", metavar="FILE|URL", multiple=True, help="attach an image; - for standard input"
+    ),
+    click.option(
+        "--schema",
+        metavar="SCHEMA",
+        help="print the result as JSON: a JSON Schema, a file with one, or `name, age int, bio: one sentence`",
+    ),
+    click.option("--schema-multi", is_flag=True, help="a list of what the schema describes"),
+    click.option(
+        "--output", metavar="FILE", help="write the answer to FILE in place of standard output"
+    ),
 )
 _about_the_run: Final = together(
     click.option(
@@ -224,6 +279,14 @@ _about_the_run: Final = together(
 @command(ASK, epilog=_epilog())
 @click.argument("words", metavar="[REQUEST]...", nargs=-1)
 @_about_the_model
+@_about_the_request
+@click.option(
+    "-c",
+    "--continue",
+    "goes_on",
+    is_flag=True,
+    help="continue the last conversation of this folder",
+)
 @click.option(
     "--session",
     metavar="FILE",
@@ -232,16 +295,19 @@ _about_the_run: Final = together(
 )
 @click.option("--no-session", is_flag=True, help="do not keep the conversation")
 @_about_the_run
-def ask(**options: Any) -> Arguments:
+def ask(*, goes_on: bool, **options: Any) -> Arguments:
     """Ask a model that can use tools in the current folder."""
-    if options["repair"] and not options["session"]:
+    if options["repair"] and not options["session"] and not goes_on:
         raise UsageError("--repair is for `resume` and --session: it needs a session to repair")
-    return Arguments(**_checked(options), resume=None)
+    if goes_on and (options["session"] or options["no_session"]):
+        raise UsageError("-c already selects a session; leave out --session and --no-session")
+    return Arguments(**_checked(options), resume="" if goes_on else None)
 
 
 @command("resume")
 @click.argument("words", metavar="[ID] [REQUEST]...", nargs=-1)
 @_about_the_model
+@_about_the_request
 @_about_the_run
 @click.option("--session", hidden=True)
 @click.option("--no-session", is_flag=True, hidden=True)
@@ -255,9 +321,8 @@ def resume(words: Sequence[str], **options: Any) -> Arguments:
     # No id has a space in it: that word was quoted, and is the request.
     has_id = bool(words) and " " not in words[0] and words[0] != "-"
     return Arguments(
-        **_checked(options),
+        **_checked({**options, "words": words[1:] if has_id else words}),
         resume=words[0] if has_id else "",
-        words=words[1:] if has_id else words,
     )
 
 
@@ -266,9 +331,12 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
     is_all, mode = rest.pop("yes"), rest.pop("mode")
     if is_all and mode:
         raise click.UsageError("--yes is not allowed with --mode; it is --mode all")
+    if options["json"] and options["schema"]:
+        raise click.UsageError("--json is not allowed with --schema")
     prompts = {name: rest[name] for name in ("system", "append_system") if rest[name] is not None}
     return {
         **rest,
+        "param": dict(rest["param"]),
         "mode": Mode.ALL if is_all else Mode(mode or "ask"),
         **{name: readable(text) for name, text in prompts.items()},
     }

@@ -1,5 +1,6 @@
 """A request, or a conversation: the agent, its session, and what is done in the event loop."""
 
+import os
 import shutil
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -8,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tether import Agent, Session
+from tether import Agent, Session, UsageError
 from tether.cli.arguments import Arguments, with_input
 from tether.cli.assembly import (
     add_permission,
@@ -20,21 +21,23 @@ from tether.cli.assembly import (
     policy_of,
     trust_question,
 )
-from tether.cli.attachments import message_with_files
 from tether.cli.changes.snapshots import Snapshots
 from tether.cli.conversation import Conversation
 from tether.cli.display import Display, JsonLines, Screen
-from tether.cli.door import as_door, notes
+from tether.cli.door import Door, as_door, notes
 from tether.cli.editor import edited_lines, printing_above
 from tether.cli.exit_codes import ANSWERED
 from tether.cli.extensions import App, configuration_folder, untrusted_files
+from tether.cli.first_run import greeting, is_first_run
 from tether.cli.live import Live
 from tether.cli.mcp_servers import chosen_servers, connected_servers
 from tether.cli.measuring import measured
-from tether.cli.one_shot import SERVERS_HAVE, answer
+from tether.cli.one_shot import SERVERS_HAVE, Asked, answer
 from tether.cli.permission.asking import ask_at_terminal
 from tether.cli.permission.policy import Policy
 from tether.cli.question import at_terminal, is_yes
+from tether.cli.request import message_of, with_template
+from tether.cli.result_schema import schema_from
 from tether.cli.resuming import open_calls, taken_up
 from tether.cli.screen.choices import choice_of_conversation
 from tether.cli.screen.picking import choose_at_terminal
@@ -66,7 +69,9 @@ def work(arguments: Arguments, opened: ExitStack) -> Callable[[], Awaitable[int]
         DecodeError: the session is damaged, or is none.
         OSError: a file cannot be read or made.
     """
-    arguments = with_input(arguments, sys.stdin)
+    arguments = with_template(with_input(arguments, sys.stdin))
+    if not arguments.request and (of := _of_request_alone(arguments)):
+        raise UsageError(f"{of} needs a request")
     path = _session_path(arguments)
     session = _opened(arguments, path, opened)
     path = path if session is not None else None
@@ -88,8 +93,39 @@ def work(arguments: Arguments, opened: ExitStack) -> Callable[[], Awaitable[int]
         return also_measured(partial(_converse, app, servers, arguments, path, policy, changes))
     if (left := open_calls(app.agent)) is not None:
         print(taken_up(app.agent, left, runs=False), file=notes(), flush=True)
-    request = message_with_files(arguments.request, warn, typed=arguments.typed)
-    return also_measured(partial(answer, app, servers, request, _display(arguments)))
+    asked = Asked(
+        message_of(arguments, warn),
+        None
+        if arguments.schema is None
+        else schema_from(arguments.schema, several=arguments.schema_multi),
+        _answers(arguments, opened),
+    )
+    return also_measured(partial(answer, app, servers, asked, _display(arguments, asked.out)))
+
+
+def _of_request_alone(arguments: Arguments) -> str | None:
+    options = {
+        "--json": arguments.json,
+        "--output": arguments.output,
+        "--schema": arguments.schema,
+        "--file": arguments.file,
+        "--image": arguments.image,
+        "--fragment": arguments.fragment,
+    }
+    return next((option for option, given in options.items() if given and option != "--json"), None)
+
+
+def _answers(arguments: Arguments, opened: ExitStack) -> Door:
+    """Open what the answer goes to."""
+    if arguments.output is None:
+        return as_door(sys.stdout)
+    try:
+        file = opened.enter_context(
+            Path(arguments.output).open("w", encoding="utf-8")  # noqa: SIM115 - the stack is one
+        )
+    except OSError as error:
+        raise UsageError(f"--output {arguments.output}: {error.strerror or error}") from error
+    return as_door(file)
 
 
 def _session_path(arguments: Arguments) -> Path | None:
@@ -178,11 +214,13 @@ def _app(arguments: Arguments, session: Session | None, policy: Policy) -> App:
     return app
 
 
-def _display(arguments: Arguments) -> Display:
+def _display(arguments: Arguments, out: Door) -> Display:
     if arguments.json:
-        in_utf8(as_door(sys.stdout).stream)
-        return JsonLines(sys.stdout)
-    return _screen()
+        in_utf8(out.stream)
+        return JsonLines(out)
+    if arguments.schema is not None:  # the result alone goes to standard output
+        return Screen(sys.stderr if arguments.output is None else notes())
+    return Screen(out, notes())
 
 
 def _screen() -> Screen:
@@ -199,6 +237,7 @@ async def _converse(
 ) -> int:
     """Hold a conversation."""
     dumb = is_dumb()
+    is_first = is_first_run()
     with nullcontext() if dumb else printing_above():
         live = Live(sys.stdout, width=lambda: shutil.get_terminal_size().columns)
         conversation = Conversation(
@@ -214,6 +253,8 @@ async def _converse(
             conversation.reload = partial(_extend_again, conversation)
         app.ask = conversation.ask
         add_permission(app.agent, conversation.ask, policy)
+        if is_first and not app.agent.messages:
+            conversation.tell(greeting(app.agent.model.name, os.environ))
         if app.agent.messages:
             conversation.tell(_last_messages(app.agent))
         left = None if arguments.resume is None else open_calls(app.agent)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from tether import Agent, Limits, Model, Session, Tool
 from tether.advice import compact
+from tether.cli.aliases import known_aliases
 from tether.cli.changes.recording import recording
 from tether.cli.changes.snapshots import Snapshots
 from tether.cli.context.commands import add_commands
@@ -15,7 +16,7 @@ from tether.cli.context.gathering import files_of_project, gather
 from tether.cli.context.joining import join, shortened
 from tether.cli.context.places import shown
 from tether.cli.context.system import SystemPrompt
-from tether.cli.default_model import chosen_address, default_model, held_with
+from tether.cli.default_model import NO_KEY, chosen_address, default_model, held_with
 from tether.cli.door import BOLD, YELLOW, styled, visible
 from tether.cli.extensions import (
     App,
@@ -227,6 +228,7 @@ def chosen_model(
     Raises:
         UsageError: the model, or its address, has to be named otherwise.
     """
+    app.aliases = known_aliases()
     held = held_with(app.agent.session)
     app.base_url = chosen_address(base_url, held.base_url, path)
     name = model or held.name or environ.get("TETHER_MODEL")
@@ -237,6 +239,6 @@ def chosen_model(
     if name is None:
         name = default_model(environ)
     if name is None:
-        warn("no API key (such as OPENAI_API_KEY) is set: using the offline model")
+        warn(NO_KEY)
         return app.agent.model
     return app.model_named(name)

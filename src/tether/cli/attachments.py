@@ -56,7 +56,7 @@ def _attachments(
         if name in others:
             continue
         try:
-            yield _attached(Path(name).expanduser(), name)
+            yield attached(Path(name).expanduser(), name)
         except FileNotFoundError:
             tell(f"@{name} is not attached: there is no such file")
         except OSError as error:
@@ -71,7 +71,13 @@ def _existing(name: str) -> str:
     return shorter if shorter and not os.path.lexists(name) else name
 
 
-def _attached(path: Path, name: str) -> UserBlock:
+def attached(path: Path, name: str) -> UserBlock:
+    """Read a file as a part of a message: what its bytes say it is; of a folder, what it has.
+
+    Raises:
+        ValueError: it is nothing that can be sent, or too large.
+        OSError: it cannot be read.
+    """
     if path.is_dir():
         return Text(f"{str(path).rstrip('/')}/ has:\n{listing(path)}")
     with open_regular(path, name) as file:

@@ -55,6 +55,14 @@ SUBCOMMANDS: Final[Mapping[str, Subcommand]] = {
     "models": Subcommand(
         "info_commands:models", "[PROVIDER]", "list the providers, or the models of one"
     ),
+    "keys": Subcommand("keys_command:keys", "", "keep the keys of providers; `set PROVIDER`"),
+    "alias": Subcommand("alias_command:alias", "NAME MODEL", "give a model a short name"),
+    "templates": Subcommand(
+        "templates_command:templates", "", "keep prompts with variables, for -t"
+    ),
+    "fragments": Subcommand(
+        "templates_command:fragments", "", "keep texts that go before requests, for -f"
+    ),
     "mcp": Subcommand("mcp_command:mcp", "", "the MCP servers whose tools are used"),
     "map": Subcommand("map_command:map_", "PROMPTS", "run once for each line of a file"),
     "serve": Subcommand("serve_command:serve", "", "the same agent in the browser: prints a link"),

@@ -14,7 +14,15 @@ from attrs import frozen
 from tether import Session, UsageError
 from tether.cli.session_files import is_kept_here
 
-__all__ = ("HeldWith", "address_from", "chosen_address", "default_model", "held_with")
+__all__ = (
+    "NO_KEY",
+    "HeldWith",
+    "address_from",
+    "chosen_address",
+    "default_model",
+    "held_with",
+    "why_model",
+)
 
 _DEFAULT_MODELS: Final[Sequence[tuple[str, tuple[str, ...]]]] = (
     ("anthropic:claude-sonnet-4-5", ("ANTHROPIC_API_KEY",)),
@@ -39,6 +47,24 @@ _DEFAULT: Final = "default"
 """The word for a provider's own address."""
 _MASK: Final = "[key]"
 """What a session has in the place of a secret."""
+
+
+NO_KEY: Final = (
+    "no API key is set: using the offline model, which follows a few rules;"
+    " `tether keys set anthropic` keeps a key"
+)
+
+
+def why_model(model: str, environ: Mapping[str, str]) -> str:
+    """Say why a model was chosen, in half a sentence; empty where a person has named it, or their extension has."""
+    if model == "offline":
+        return "no API key is set"
+    if model == environ.get("TETHER_MODEL"):
+        return "TETHER_MODEL names it"
+    for name, variables in _DEFAULT_MODELS:
+        if all(environ.get(one) for one in variables) and model == name.format_map(environ):
+            return f"{variables[0]} is set"
+    return ""
 
 
 def default_model(environ: Mapping[str, str]) -> str | None:

@@ -88,6 +88,8 @@ class Screen:
     _calls: dict[str, str] = field(factory=dict)
     _turns: int | None = None
     """Those of the run so far; None where its start was not seen."""
+    _by_rules: bool = False
+    """Whether the offline model has answered, which spends nothing."""
     _open: set[tuple[str, ...]] = field(factory=set)
     """The questions that are open: the path of agents, and the call."""
     _held: list[Event] = field(factory=list)
@@ -119,6 +121,7 @@ class Screen:
                 self._write(self.notes, styled(text, DIM))
             case MessageEnd(message) if message.role == "assistant":
                 self._turns = None if self._turns is None else self._turns + 1
+                self._by_rules = message.model == "offline"
                 self._end_lines()
                 if (why := reply_end_line(message)) is not None:
                     self._line(why)
@@ -135,7 +138,7 @@ class Screen:
             case ModelRetry():
                 self._line(retry_line(event))
             case AgentEnd():
-                self._line(end_line(event, self._turns))
+                self._line(end_line(event, self._turns, by_rules=self._by_rules))
             case _:
                 pass
 
@@ -228,15 +231,22 @@ def retry_line(retry: ModelRetry) -> str:
     return f"! attempt {retry.attempt} failed: {why}; next one in {retry.delay:.0f} s"
 
 
-def end_line(end: AgentEnd, turns: int | None) -> str:
-    """Write how a run ended, in a line; without its turns where they are not known."""
+def end_line(end: AgentEnd, turns: int | None, *, by_rules: bool = False) -> str:
+    """Write how a run ended, in a line; without its turns where they are not known.
+
+    Args:
+        end: the end.
+        turns: how many there were.
+        by_rules: whether the offline model has answered: what it counts as tokens is of no use to a person.
+    """
     why = {
         "limit": f"; stopped at the limit of {end.limit}",
         "length": "; stopped: replies reached their limit of tokens",
         "aborted": "; stopped",
     }
     counted = "" if turns is None else f"{turns} turn{'s' if turns != 1 else ''}, "
-    return f"- {counted}{_tokens(end.usage)}{why.get(end.stop_reason, '')}"
+    spent = "no tokens: the offline model follows rules" if by_rules else _tokens(end.usage)
+    return f"- {counted}{spent}{why.get(end.stop_reason, '')}"
 
 
 def brief(text: str, longest: int = _LONGEST_VALUE) -> str:

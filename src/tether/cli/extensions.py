@@ -13,10 +13,8 @@ An error in one is shown with its traceback, and the others still load. A projec
 person has allowed it; when the file changes, they are asked again.
 """
 
-import hashlib
 import json
 import os
-import runpy
 import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,6 +38,7 @@ from tether.cli.context.places import shown
 from tether.cli.context.system import SystemPrompt, joined_sections
 from tether.cli.default_model import address_from
 from tether.cli.door import visible
+from tether.cli.init_files import digest, run_init_file
 from tether.cli.question import Question
 from tether.cli.session_files import make_private, make_private_folder, open_private
 from tether.commands import Complete
@@ -77,6 +76,7 @@ class App:
         models: functions that make a model, by the model's name.
         prompts: texts by name.
         keys: functions by key.
+        aliases: names of models, by the short names that a person has given them.
         base_url: the address of the server of models that are named; that of each provider if None.
         servers: the MCP servers, once they are connected.
         system: what the person wants the system prompt to be.
@@ -92,6 +92,7 @@ class App:
     prompts: dict[str, str] = field(factory=dict)
     keys: dict[str, Callable[..., Any]] = field(factory=dict)
     trusted: dict[str, str] = field(factory=dict)
+    aliases: Mapping[str, str] = field(factory=dict)
     base_url: str | None = None
     servers: "Servers | None" = None
     system: SystemPrompt = field(factory=SystemPrompt)
@@ -236,6 +237,7 @@ class App:
         """
         if name in self.models:
             return self.models[name]()
+        name = self.aliases.get(name, name)
         try:
             return model_from_name(name, base_url=self.base_url)
         except UnknownModelError as error:
@@ -262,6 +264,10 @@ class App:
             self.base_url = before
             raise
 
+    def add_undo(self, undo: Callable[[], object]) -> None:
+        """Have something done when what extensions have added is removed."""
+        self._undo.append(undo)
+
     def forget(self) -> None:
         """Remove everything that extensions have added, the last first."""
         while self._undo:
@@ -283,7 +289,7 @@ class Trust:
     def allows(self, init: Path) -> bool:
         """Say whether a file may be used, with its present content."""
         known = {**self._known(), **self._here}
-        return known.get(str(init.resolve())) == _digest(init)
+        return known.get(str(init.resolve())) == digest(init)
 
     def remember(self, *files: Path) -> None:
         """Allow files, with their present content.
@@ -291,7 +297,7 @@ class Trust:
         Raises:
             OSError: this cannot be written down; they are allowed in this process.
         """
-        self._here.update({str(file.resolve()): _digest(file) for file in files})
+        self._here.update({str(file.resolve()): digest(file) for file in files})
         make_private_folder(self._path.parent)
         known = {**self._known(), **self._here}
         with open(self._path, "w", encoding="utf-8", opener=open_private) as file:
@@ -304,10 +310,6 @@ class Trust:
         except (OSError, ValueError):
             return {}
         return known
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def load_extensions(
@@ -385,7 +387,7 @@ def listed(files: Sequence[Path], folder: Path) -> str:
 def _run(init: Path, app: App, tell: Callable[[str], None]) -> None:
     if init.is_file():
         with errors_told(str(init), tell):
-            runpy.run_path(str(init), init_globals={"app": app}, run_name="tether_init")
+            app.add_undo(run_init_file(init, app, tell))
 
 
 @contextmanager

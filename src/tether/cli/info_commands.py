@@ -1,9 +1,10 @@
 """Commands that ask no model: `tether models`, `tether sessions`, `tether config`, `tether schema`, `tether help`."""
 
+import difflib
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -12,40 +13,76 @@ from tether import UsageError, context_window, json_schema, known_models, sessio
 from tether.cli.command_line import command
 from tether.cli.extensions import configuration_folder
 from tether.cli.guides import FIRST, find_guides, list_guides, shown
+from tether.cli.keys import where_keys_are
 from tether.cli.session_files import kept_sessions, session_folder
 from tether.models.catalogue import provider_keys
+from tether.models.knowledge import token_prices
 
 __all__ = ()
 
 
+def _provider_names(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
+    return [name for name in provider_keys() if name.startswith(begun)]
+
+
+def _guide_names(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
+    return [name for name in find_guides() if name.startswith(begun)]
+
+
 @command("models")
-@click.argument("providers", metavar="[PROVIDER]...", nargs=-1)
-def models(providers: Sequence[str]) -> Iterator[str]:
+@click.argument("providers", metavar="[PROVIDER]...", nargs=-1, shell_complete=_provider_names)
+@click.option("--long", is_flag=True, help="show context windows and prices")
+def models(providers: Sequence[str], *, long: bool) -> Iterator[str]:
     """List the providers and their keys, or the models of the providers that are named."""
-    if not providers:
+    if not providers and not long:
+        places = where_keys_are()
         yield f"{'provider':15}  key"
         for name, keys in provider_keys().items():
-            yield f"{name:15}  {_keys(keys)}"
+            yield f"{name:15}  {_keys(keys, places)}"
         yield ""
         yield "`tether models PROVIDER` lists the models that genai-prices knows; other names work too."
     for provider in providers:
         if provider not in provider_keys():
             raise UsageError(
-                f"no provider is called {provider!r}; the providers are: {', '.join(provider_keys())}"
+                f"no provider is called {provider!r}{_hint(provider)} providers are: {', '.join(provider_keys())}"
             )
-        names = known_models(provider)
-        for model in names:
-            window = context_window(f"{provider}:{model}")
-            yield f"{provider}:{model:40}{f'  {window:>9,} tokens' if window else ''}".rstrip()
-        if not names:
-            yield f"no models of {provider} are known (pip install 'tether[prices]' adds a list)"
+    if long:
+        yield f"{'model':52} {'window':>10} {'in, $/M':>9} {'out, $/M':>9}"
+    every = [] if not long else [name for name in provider_keys() if known_models(name)]
+    for provider in providers or every:
+        yield from _models_of(provider, long=long)
 
 
-def _keys(keys: Sequence[str]) -> str:
+def _models_of(provider: str, *, long: bool) -> Iterator[str]:
+    names = known_models(provider)
+    if not names:
+        yield f"no models of {provider} are known (pip install 'tether[prices]' adds a list)"
+    for name in names:
+        model = f"{provider}:{name}"
+        window = context_window(model)
+        if long:
+            prices = token_prices(model) or (None, None)
+            shown = [
+                f"{price:9,.2f}" if price is not None else f"{'unknown':>9}" for price in prices
+            ]
+            yield f"{model:52} {f'{window:,}' if window else 'unknown':>10} {' '.join(shown)}"
+        else:
+            yield f"{provider}:{name:40}{f'  {window:>9,} tokens' if window else ''}".rstrip()
+
+
+def _hint(provider: str) -> str:
+    close = difflib.get_close_matches(provider.partition(":")[0].lower(), [*provider_keys()], n=2)
+    return f"; did you mean {' or '.join(close)}? The" if close else "; the"
+
+
+def _keys(keys: Sequence[str], places: Mapping[str, str]) -> str:
     if not keys:
         return "none needed"
-    present = [key for key in keys if os.environ.get(key)]
-    return f"{present[0]} is set" if present else f"{' or '.join(keys)} is not set"
+    for key in keys:
+        if key in places:
+            place = places[key]
+            return f"{key} is {'set' if place == 'set in the environment' else place}"
+    return f"{' or '.join(keys)} is not set"
 
 
 @command("sessions")
@@ -98,7 +135,7 @@ def schema() -> Iterator[str]:
 
 
 @command("help")
-@click.argument("names", metavar="[GUIDE]...", nargs=-1)
+@click.argument("names", metavar="[GUIDE]...", nargs=-1, shell_complete=_guide_names)
 def help_(names: Sequence[str]) -> Iterator[str]:
     """Show the guides that are named; without a name, the first one and the list."""
     guides = find_guides()

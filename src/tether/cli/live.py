@@ -155,7 +155,8 @@ class Live:
                 self._calls[call_id].output.hear(printable(line) for line in lines)
             case ToolExecutionEnd(call_id):
                 yield from self._ended(self._calls.pop(call_id), event)
-                yield from (joined([line, "\n"]) for line in drawn_change(event))
+                for line in drawn_change(event):
+                    yield fitted(joined([line, "\n"]), self.width())
             case _:
                 pass
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 
 import anyio
 
@@ -20,6 +20,10 @@ from tether.cli.streams import failure_of, has_no_reader, standard_streams, warn
 from tether.errors import DecodeError
 
 __all__ = ()
+
+
+_ASKING: Final = frozenset({"ask", "resume", "map", "serve", "acp", "mcp"})
+"""The subcommands that may ask a model: they have the keys that a person keeps."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -125,6 +129,8 @@ def _work(
             print(line)
         return None, ""
     name, rest = chosen(words)
+    if name in _ASKING:
+        opened.enter_context(import_module("tether.cli.keys").keys_in(os.environ))
     module = SUBCOMMANDS[name].place.partition(":")[0]
     made = read(SUBCOMMANDS[name].command, rest)
     if isinstance(made, Iterator):

@@ -15,9 +15,10 @@ from anyio.to_thread import run_sync
 from attrs import frozen
 
 from tether import Agent, Limits, UsageError, model_from_name
+from tether.cli.aliases import known_aliases
 from tether.cli.assembly import add_permission, policy_of
 from tether.cli.command_line import command
-from tether.cli.default_model import default_model
+from tether.cli.default_model import NO_KEY, default_model
 from tether.cli.door import as_door
 from tether.cli.options import backend, whole
 from tether.cli.permission.modes import Mode
@@ -88,10 +89,10 @@ def map_(**given: Any) -> MapArguments:
         raise click.UsageError("--results is not allowed with --store")
     model = options.model or os.environ.get("TETHER_MODEL") or default_model(os.environ)
     if model is None:
-        warn("no API key (such as OPENAI_API_KEY) is set: using the offline model")
+        warn(NO_KEY)
     return MapArguments(
         prompts=_prompts(options.prompts, sys.stdin),
-        model=model or "offline",
+        model=known_aliases().get(model or "", model or "offline"),
         system=options.system,
         at_once=options.at_once,
         limits=Limits(cost=options.max_cost),

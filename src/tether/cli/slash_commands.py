@@ -4,7 +4,7 @@
 import ast
 import inspect
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -242,6 +242,7 @@ def _steer(conversation: Conversation, text: str) -> None:
         text: what to say
     """
     if conversation.run is None:
+        conversation.tell("(nothing is running: this is sent as a message)")
         conversation.say(text)
     else:
         conversation.agent.steer(text, interrupt=True)
@@ -251,12 +252,23 @@ def _cost(conversation: Conversation) -> str:
     """Show how many tokens were used, and what they cost where the price is known."""
     replies = [m for m in conversation.agent.messages if isinstance(m, AssistantMessage)]
     spent = sum((reply.usage for reply in replies), Usage())
+    if not spent.total_tokens:
+        return "0 tokens in, 0 out: nothing was spent yet"
+    return f"{spent.input_tokens:,} tokens in, {spent.output_tokens:,} out, {_money(replies)}"
+
+
+def _money(replies: Sequence[AssistantMessage]) -> str:
+    paid = [reply for reply in replies if reply.model != "offline" and reply.usage.total_tokens]
+    if not paid:
+        return "free: the offline model"
     try:
-        cost = sum(map(price_of, replies))
-        money = f", ${cost:.4f}" if cost or not spent.total_tokens else ", price not known"
+        prices = [price_of(reply) for reply in paid]
     except UsageError:
-        money = ""
-    return f"{spent.input_tokens:,} tokens in, {spent.output_tokens:,} out{money}"
+        return "cost unknown (pip install 'tether[prices]' adds prices)"
+    if not any(prices):
+        return "cost unknown: no price is known for this model"
+    unknown = prices.count(0.0)
+    return f"${sum(prices):.4f}" + (f", and {unknown} replies of unknown cost" if unknown else "")
 
 
 def _export(conversation: Conversation, file: Path) -> str:

@@ -7,6 +7,7 @@ No I/O.
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from tether.errors import UsageError
@@ -21,6 +22,7 @@ __all__ = (
     "price_of",
     "require_price",
     "require_prices",
+    "token_prices",
 )
 
 _FREE: Final = "offline"
@@ -146,6 +148,35 @@ def context_window(name: str) -> int | None:
         return None
     window: int | None = known.context_window
     return window
+
+
+def token_prices(name: str) -> tuple[float | None, float | None] | None:
+    """Look up what tokens cost, in requests of the smallest tier.
+
+    Args:
+        name: `provider:model`, as in `model_from_name`.
+
+    Returns:
+        US dollars for a million tokens of input and of output, None for one that is not known; None if the model is
+        not known.
+    """
+    provider, _, model = name.partition(":")
+    package = _package()
+    if package is None:
+        return None
+    try:
+        _, known = package.data_snapshot.get_snapshot().find_provider_model(
+            model, None, _package_name(provider), None
+        )
+    except LookupError:
+        return None
+    prices = known.get_prices(datetime.now(UTC))
+    return _base(prices.input_mtok), _base(prices.output_mtok)
+
+
+def _base(price: Any) -> float | None:
+    price = getattr(price, "base", price)
+    return None if price is None else float(price)
 
 
 def known_models(provider: str) -> tuple[str, ...]:

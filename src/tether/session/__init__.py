@@ -7,7 +7,8 @@
 Each entry names the one before it, so the log is a tree, and a conversation is a branch: from the root to a leaf.
 A fork is nothing but a new entry behind an older one: it copies nothing and loses nothing. What an agent within the
 agent says is a conversation of its own: it begins with an entry of the kind `child`, at the root, and is never the one
-that goes on when a session is opened.
+that goes on when a session is opened. What tool calls come to is noted in entries of the kinds `asked`, `begun` and
+`result` (see `calls.py`).
 
 A file is a session when its first line says so; until then nothing in it is touched. What was written is changed by a
 repair alone. What a crash leaves half written at the end is set aside, in a file of its own beside the log, and

@@ -7,6 +7,7 @@
     {"kind": "message", "data": {"role": "tool", "call_id": "c1", ...}, ...}
 
 A reply is `resumable` when its calls are noted as they begin: of others nobody can know that a call has not begun.
+Programs may have entries of these kinds too, with data of their own: what is no note is passed over.
 
 No I/O.
 """
@@ -17,6 +18,7 @@ from typing import Any, Final
 from attrs import define, field
 
 from tether.calls import CallAsked, CallBegun, CallEnded, CallNote, OpenCalls
+from tether.errors import DecodeError
 from tether.messages import AssistantMessage, JsonObject, ToolResultMessage
 from tether.serialize import from_builtins, to_builtins
 from tether.session.entries import Entry
@@ -49,8 +51,8 @@ class NotedCalls:
     """Whether something else was said behind the results."""
     _answered: set[str] = field(factory=set[str])
     _begun: set[str] = field(factory=set[str])
-    _asked: dict[str, Entry] = field(factory=dict[str, Entry])
-    _ended: dict[str, Entry] = field(factory=dict[str, Entry])
+    _asked: dict[str, CallAsked] = field(factory=dict[str, CallAsked])
+    _ended: dict[str, JsonObject] = field(factory=dict[str, JsonObject])
 
     @classmethod
     def of(cls, towards_root: Iterable[Entry]) -> "NotedCalls":
@@ -74,13 +76,18 @@ class NotedCalls:
                 self._answered.add(str(entry.data.get("call_id")))
             case "message", _:
                 self._goes_on = True
-            case "asked", _:
-                self._asked[str(entry.data.get("call_id"))] = entry
-            case "begun", _:
-                self._begun.add(str(entry.data.get("call_id")))
-            case "result", _:
+            case _:
+                self._take_note(entry.kind, entry.data)
+
+    def _take_note(self, kind: str, data: JsonObject) -> None:
+        match kind, data:
+            case "asked", {"call_id": str(id_), "name": str(name), "arguments": dict(arguments)}:
+                self._asked[id_] = CallAsked(id_, name, arguments)
+            case "begun", {"call_id": str(id_)}:
+                self._begun.add(id_)
+            case "result", {"message": {"role": role, "call_id": str(id_)}} if role == _RESULT:
                 # Of several results of one call the first counts, as in the conversation.
-                self._ended.setdefault(_call_of(entry), entry)
+                self._ended.setdefault(id_, data)
             case _:
                 pass
 
@@ -96,22 +103,14 @@ class NotedCalls:
         return call_id in self._ended
 
     def results(self) -> Iterator[ToolResultMessage]:
-        """Give the results that are noted, and not in the conversation yet.
-
-        Raises:
-            DecodeError: what is noted is no result.
-        """
-        for call_id, entry in self._ended.items():
-            if call_id not in self._answered:
-                yield _ended(entry).result
+        """Give the results that are noted, and not in the conversation yet."""
+        for call_id, data in self._ended.items():
+            if call_id not in self._answered and (ended := _ended(data)) is not None:
+                yield ended.result
 
     @property
     def open(self) -> OpenCalls | None:
-        """The calls that a run can go on with.
-
-        Raises:
-            DecodeError: what is noted is no result.
-        """
+        """The calls that a run can go on with."""
         if self._reply is None or self._goes_on or self._reply.extra.get(RESUMABLE) is not True:
             return None
         reply = self._reply.message
@@ -120,13 +119,11 @@ class NotedCalls:
         ids = {call.id for call in reply.tool_calls}
         if not calls or len(ids) < len(reply.tool_calls):
             return None
-        ended = {id_: _ended(entry) for id_, entry in self._ended.items()}
-        asked = {
-            id_: CallAsked(id_, str(entry.data.get("name")), entry.data.get("arguments") or {})
-            for id_, entry in self._asked.items()
-            if id_ not in self._begun and id_ not in ended
-        }
-        begun = frozenset(self._begun)
+        ended = {id_: one for id_, data in self._ended.items() if (one := _ended(data)) is not None}
+        known = self._begun | ended.keys()
+        asked = {id_: question for id_, question in self._asked.items() if id_ not in known}
+        # A result that cannot be read is one of a call that began.
+        begun = frozenset(self._begun | self._ended.keys())
         return OpenCalls(reply=reply, calls=calls, begun=begun, ended=ended, asked=asked)
 
 
@@ -134,11 +131,9 @@ def _role(entry: Entry) -> Any:
     return entry.data.get("role") if entry.kind == "message" else None
 
 
-def _call_of(entry: Entry) -> str:
-    message: Any = entry.data.get("message")
-    return str(message.get("call_id")) if isinstance(message, dict) else ""
-
-
-def _ended(entry: Entry) -> CallEnded:
-    result = from_builtins(entry.data.get("message"), ToolResultMessage)
-    return CallEnded(result, entry.data.get("terminate") is True)
+def _ended(data: JsonObject) -> CallEnded | None:
+    try:
+        result = from_builtins(data["message"], ToolResultMessage)
+    except DecodeError:
+        return None
+    return CallEnded(result, data.get("terminate") is True)

@@ -112,7 +112,7 @@ class _Loop(asyncio.BaseEventLoop):
         """Put handles behind what is ready now: the callback runs last in this round."""
         self.call_soon(self._ready.extend, handles)
 
-    def _process_events(self, event_list: Any) -> None:
+    def _process_events(self, _: Any) -> None:
         """There are none: no socket answers to the simulation."""
 
     def _write_to_self(self) -> None:
