@@ -123,6 +123,8 @@ def wheel() -> None:
         _check_files(built)
         venv.create(Path(folder) / "venv", with_pip=True)
         python = Path(folder) / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
+        command(python, "-m", "pip", "install", "-q", built, folder=Path(folder))
+        _check_without_extras(python)
         command(python, "-m", "pip", "install", "-q", f"{built}[cli,trio]", folder=Path(folder))
         command(python, "-m", "tether.cli", "--no-init", "--backend", "trio", "list .")
         command(python, "-m", "tether.cli", "help")
@@ -130,6 +132,17 @@ def wheel() -> None:
         extras = ",".join(sorted(_extras() - {"bench", "dev", "embedding"}))
         command(python, "-m", "pip", "install", "-q", f"{built}[{extras}]", folder=Path(folder))
         _check_completeness(python, Path(folder))
+
+
+def _check_without_extras(python: Path) -> None:
+    """The command says what to install, and does nothing else."""
+    try:
+        command(python, "-m", "tether", "--no-init", "list .")
+    except CheckError as found:
+        if "pip install 'tether[cli]'" in str(found) and "Traceback" not in str(found):
+            return
+        raise
+    raise CheckError("the command runs without its extra")
 
 
 def _extras() -> set[str]:

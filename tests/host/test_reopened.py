@@ -17,7 +17,8 @@ from tether import (
     UserMessage,
 )
 from tether.calls import CallAsked, CallBegun, CallEnded, CallNote
-from tether.host import Conversation, FolderStore, LimitReachedError
+from tether.host import Conversation, FolderStore, LimitReachedError, Store
+from tether.stores import SqliteConversations
 from tether.testing import Pause, ScriptedModel, call
 
 GUARD = 30
@@ -88,8 +89,13 @@ async def test_an_answer_may_also_come_after_the_run_has_asked_again(tmp_path: P
 
 
 @pytest.mark.parametrize("cancelled", [False, True])
-async def test_a_host_that_is_closed_leaves_its_questions(tmp_path: Path, cancelled: bool) -> None:
-    store = FolderStore(tmp_path)
+@pytest.mark.parametrize("kept_in", ["folder", "database"])
+async def test_a_host_that_is_closed_leaves_its_questions(
+    tmp_path: Path, kept_in: str, cancelled: bool
+) -> None:
+    store: Store = FolderStore(tmp_path)
+    if kept_in == "database":
+        store = SqliteConversations(tmp_path / "app.db")
     with anyio.fail_after(GUARD), anyio.CancelScope() as scope:
         async with tether.host.open(makes(call("danger", what="it")), store=store) as host:
             talk = await host.conversation("c")
@@ -108,6 +114,8 @@ async def test_a_host_that_is_closed_leaves_its_questions(tmp_path: Path, cancel
             await talk.wait_idle()
             assert outcomes(talk.agent.messages) == ["ok"]
             assert [*check_log(await everything(talk))] == [*talk.agent.messages]
+    if isinstance(store, SqliteConversations):
+        store.close()
 
 
 async def test_a_host_that_is_closed_keeps_what_ended_where_nobody_is_asked(

@@ -35,6 +35,7 @@ from tether import (
 )
 from tether.errors import ArgumentsError, DecodeError
 from tether.events import TurnEnd
+from tether.many import each
 from tether.ray import Cluster
 from tether.testing import Pause, ScriptedModel, call, check_events
 
@@ -181,6 +182,31 @@ async def test_an_agent_that_cannot_be_made_says_why(cluster: Cluster) -> None:
         cluster.agent(partial(Agent, deps=threading.Lock()))
     with pytest.raises(UsageError, match="where the model is"):
         await cluster.agent(agents.counting, convert=lambda _: None).prompt("Go")
+
+
+async def test_what_belongs_on_the_worker_is_refused_here(cluster: Cluster) -> None:
+    with pytest.raises(UsageError, match="model, tools of an agent on workers"):
+        cluster.agent(agents.counting, tools=[], model="offline")
+    agent = cluster.agent(agents.counting, deps=threading.Lock())
+    with pytest.raises(UsageError, match="cannot be sent to a worker"):
+        await agent.prompt("Go")
+    assert (await agent.prompt("Go", deps=1)).text == "1"
+
+
+async def test_what_a_reply_costs_may_be_said_here(cluster: Cluster) -> None:
+    agent = cluster.agent(agents.scripted(*SCRIPT), price=_half, limits=Limits(cost=0.4))
+    result = await agent.prompt("Go")
+    assert (result.cost, result.stop_reason, result.limit) == (0.5, "limit", "cost")
+
+
+def _half(_: AssistantMessage) -> float:
+    return 0.5
+
+
+async def test_many_prompts_may_go_there(cluster: Cluster) -> None:
+    async with each(lambda: cluster.agent(agents.counting), ["a", "b", "c"], at_once=2) as answers:
+        done = [answer.result async for answer in answers]
+    assert [result is not None and result.text for result in done] == ["1", "1", "1"]
 
 
 async def test_it_can_be_steered(cluster: Cluster) -> None:

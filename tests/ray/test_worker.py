@@ -43,6 +43,7 @@ def start(make: Any = agents.counting, **options: Any) -> Start:
         "deps": None,
         "limits": None,
         "spent": None,
+        "price": None,
         "counts_cost": False,
         "asks_about_calls": False,
         "asks_about_stop": False,

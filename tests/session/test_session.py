@@ -13,7 +13,7 @@ from tests.models.replay import pieces
 
 from tether import Agent, AssistantMessage, MessageEnd, ToolResultMessage, UsageError, UserMessage
 from tether.errors import DecodeError
-from tether.session import Session, sessions
+from tether.session import Entry, Session, sessions
 from tether.testing import Pause, ScriptedModel, call, check_transcript
 
 
@@ -78,6 +78,22 @@ def test_a_fork_shares_what_came_before_and_changes_no_byte_of_it(tmp_path: Path
         assert len(session.messages) == 1
         with pytest.raises(UsageError, match="no entry or message 'x'"):
             session.fork("x")
+
+
+def test_what_another_session_of_a_conversation_has_written_can_be_adopted(tmp_path: Path) -> None:
+    with Session(tmp_path / "a.jsonl") as one, Session(tmp_path / "b.jsonl") as other:
+        one.record(UserMessage("Go", id="u"))
+        one.child("helper", "c1").record(UserMessage("Help", id="h"))
+        one.label("a title")
+        for entry in one.entries.values():
+            other.adopt(entry)
+        assert (other.entries, other.head) == (one.entries, one.head)
+        assert other.messages == one.messages
+        lone = Entry("x", "nowhere", "label", {"text": "lost"})
+        with pytest.raises(UsageError, match="'nowhere', is not here"):
+            other.adopt(lone)
+    with Session(tmp_path / "b.jsonl") as again:
+        assert [entry.kind for entry in again.branch] == ["message", "label"]
 
 
 def test_two_writers_are_refused_and_readers_are_not(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tether import Agent, Session, UsageError
+from tether import Agent, Session, UsageError, UserMessage
 from tether.cli.arguments import Arguments, with_input
 from tether.cli.assembly import (
     add_permission,
@@ -22,6 +22,7 @@ from tether.cli.assembly import (
     trust_question,
 )
 from tether.cli.changes.snapshots import Snapshots
+from tether.cli.context.commands import request_of
 from tether.cli.conversation import Conversation
 from tether.cli.display import Display, JsonLines, Screen
 from tether.cli.door import Door, as_door, notes
@@ -94,13 +95,22 @@ def work(arguments: Arguments, opened: ExitStack) -> Callable[[], Awaitable[int]
     if (left := open_calls(app.agent)) is not None:
         print(taken_up(app.agent, left, runs=False), file=notes(), flush=True)
     asked = Asked(
-        message_of(arguments, warn),
+        _message(app, arguments),
         None
         if arguments.schema is None
         else schema_from(arguments.schema, several=arguments.schema_multi),
         _answers(arguments, opened),
     )
     return also_measured(partial(answer, app, servers, asked, _display(arguments, asked.out)))
+
+
+def _message(app: App, arguments: Arguments) -> UserMessage:
+    """Make the message; by a command or skill of a file, where the request begins with one and is all there is."""
+    if not (arguments.fragment or arguments.file or arguments.image):
+        begun = request_of(app, arguments.request)
+        if begun is not None:
+            return begun
+    return message_of(arguments, warn)
 
 
 def _of_request_alone(arguments: Arguments) -> str | None:

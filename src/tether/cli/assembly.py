@@ -138,7 +138,7 @@ def _learn(app: App, folder: Path) -> None:
     """Give an agent what is in a folder and in the person's own, as far as it is allowed."""
     configuration = configuration_folder()
     asked = untrusted_files(app, folder=configuration, project=folder)
-    if asked:
+    if asked and folder != Path.cwd():  # of that one, it was said or asked at the start
         say_untrusted(asked)
     allowed = not asked and bool(files_of_project(folder, configuration))
     join(app, gather(folder, configuration, of_project=allowed), configuration)

@@ -27,7 +27,6 @@ from tether import (
 )
 from tether.cli.changes.drawing import drawn_change
 from tether.cli.door import DIM, Door, as_door, joined, styled
-from tether.toolbox.todo import items_in
 
 __all__ = ()
 
@@ -203,7 +202,11 @@ def result_line(call: str, end: ToolExecutionEnd) -> str:
 
 def todo_lines(end: ToolExecutionEnd) -> Sequence[str]:
     """Write the list of what is to be done, where that is what a call was about."""
-    items = items_in(end.result.details) if end.name == "todo" else None
+    if end.name != "todo":
+        return []
+    from tether.toolbox.todo import items_in  # noqa: PLC0415 - where it is needed: the command starts without the tools
+
+    items = items_in(end.result.details)
     return [f"  {item.line}" for item in items or ()]
 
 

@@ -289,7 +289,7 @@ class Trust:
     def allows(self, init: Path) -> bool:
         """Say whether a file may be used, with its present content."""
         known = {**self._known(), **self._here}
-        return known.get(str(init.resolve())) == digest(init)
+        return known.get(str(init.resolve())) == _digest(init)
 
     def remember(self, *files: Path) -> None:
         """Allow files, with their present content.
@@ -297,7 +297,7 @@ class Trust:
         Raises:
             OSError: this cannot be written down; they are allowed in this process.
         """
-        self._here.update({str(file.resolve()): digest(file) for file in files})
+        self._here.update({str(file.resolve()): _digest(file) for file in files})
         make_private_folder(self._path.parent)
         known = {**self._known(), **self._here}
         with open(self._path, "w", encoding="utf-8", opener=open_private) as file:
@@ -310,6 +310,13 @@ class Trust:
         except (OSError, ValueError):
             return {}
         return known
+
+
+def _digest(path: Path) -> str:
+    try:
+        return digest(path)
+    except OSError:
+        return "unreadable"  # nothing of it is used, and once it can be read it is another
 
 
 def load_extensions(
@@ -338,7 +345,7 @@ def load_extensions(
     for point in entry_points(group=GROUP):
         with errors_told(f"the extension {point.name}", tell):
             point.load()(app)
-    _run(folder / "init.py", app, tell)
+    _run(folder / "init.py", app, tell, folder)
     brought = files_of_project(project, folder)
     if not brought:
         return False
@@ -351,7 +358,7 @@ def load_extensions(
             tell(f"{error}; {listed(asked, project)} are trusted until you leave")
     init = project / ".tether" / "init.py"
     if init in brought:
-        _run(init, app, tell)
+        _run(init, app, tell, folder)
     return True
 
 
@@ -384,10 +391,10 @@ def listed(files: Sequence[Path], folder: Path) -> str:
     return visible(" and ".join([", ".join(first), *last] if first else last))
 
 
-def _run(init: Path, app: App, tell: Callable[[str], None]) -> None:
+def _run(init: Path, app: App, tell: Callable[[str], None], folder: Path) -> None:
     if init.is_file():
         with errors_told(str(init), tell):
-            app.add_undo(run_init_file(init, app, tell))
+            app.add_undo(run_init_file(init, app, tell, folder))
 
 
 @contextmanager

@@ -2,32 +2,25 @@
 
 from collections.abc import Mapping
 from importlib.metadata import version
-from pathlib import Path
 
 from tether.cli.default_model import why_model
 from tether.cli.extensions import configuration_folder
-from tether.cli.session_files import session_folder
 
 __all__ = ()
 
 _WITH_A_MODEL = """\
-  what does this project build?     it reads files on its own
-  add a test for the last change    it asks before it writes a file or runs a command
-  /help                             the commands; @ attaches a file, Ctrl-C stops it"""
+  what does this project build?     reads files without asking
+  add a test for the last change    asks before it writes or runs anything
+  /help                             lists the commands; Ctrl-C stops"""
 _BY_RULES = """\
-  list the files                    it reads on its own
-  write hello to hello.txt          it asks before it writes a file or runs a command
-  /help                             the commands; @ attaches a file, Ctrl-C stops it"""
+  list the files                    reads without asking
+  write hello to hello.txt          asks before it writes or runs anything
+  /help                             lists the commands; Ctrl-C stops"""
 
 
 def is_first_run() -> bool:
-    """Say whether nothing of the command's is there yet: neither a file of the person's own nor a conversation."""
-    kept = configuration_folder() / "history"
-    return not kept.exists() and len(_entries(session_folder(Path.cwd()).parent)) <= 1
-
-
-def _entries(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if folder.is_dir() else []
+    """Say whether nothing of the person's own is there yet: what they type is kept there from the first line on."""
+    return not configuration_folder().exists()
 
 
 def greeting(model: str, environ: Mapping[str, str]) -> str:
@@ -42,7 +35,8 @@ def greeting(model: str, environ: Mapping[str, str]) -> str:
     return "\n".join(
         [
             f"tether {version('tether')}: an agent that works in this folder.",
-            f"{answers} {more}",
+            answers,
+            more,
             "Try:",
             _BY_RULES if model == "offline" else _WITH_A_MODEL,
         ]

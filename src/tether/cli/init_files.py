@@ -25,13 +25,16 @@ def _neighbours(init: Path) -> Iterator[Path]:
             yield other
 
 
-def run_init_file(init: Path, app: object, tell: Callable[[str], None]) -> Callable[[], object]:
+def run_init_file(
+    init: Path, app: object, tell: Callable[[str], None], before: Path
+) -> Callable[[], object]:
     """Run an init file with `app` defined. It may import what is beside it; installed packages come first.
 
     Args:
         init: the file.
         app: what it extends.
         tell: is told where the file gives the name `app` to something else.
+        before: a folder whose modules come after those beside this file.
 
     Returns:
         A function that takes its folder from the places to import from again.
@@ -42,7 +45,8 @@ def run_init_file(init: Path, app: object, tell: Callable[[str], None]) -> Calla
     """
     folder = str(init.parent.resolve())
     _forget_modules(init)
-    sys.path.append(folder)
+    other = str(before.resolve())
+    sys.path.insert(sys.path.index(other) if other in sys.path else len(sys.path), folder)
     try:
         left = runpy.run_path(str(init), init_globals={"app": app}, run_name="tether_init")
     except BaseException:

@@ -25,6 +25,11 @@ _HERE: Final = frozenset(
 )
 """The points at which hooks can be here; at others they are where the model is called."""
 
+_THERE: Final = frozenset(
+    {"model", "system", "tools", "options", "sequential", "tool_timeout", "steering", "follow_up"}
+)
+"""The parameters of an agent that belong to where its model is."""
+
 
 class RemoteAgent(Agent):
     """An agent whose runs are on the workers of a cluster. Made by `Cluster.agent`; else as `Agent`.
@@ -53,6 +58,10 @@ class RemoteAgent(Agent):
         messages: Iterable[Message] = (),
         **options: Any,
     ) -> None:
+        if elsewhere := sorted(options.keys() & _THERE):
+            raise UsageError(
+                f"{', '.join(elsewhere)} of an agent on workers must be given to the agent that make_agent makes"
+            )
         given = [*messages]
         kept: Any = Session(Kept()) if session is None else session
         super().__init__(session=kept, messages=given, **options)
@@ -110,9 +119,9 @@ class RemoteAgent(Agent):
         on_over: Callable[[], object],
     ) -> ActiveRun:
         points: set[str] = {hook.point for hook in self.hooks}
-        if elsewhere := points - _HERE:
+        if elsewhere := sorted(points - _HERE):
             raise UsageError(
-                f"hooks at {', '.join(sorted(elsewhere))} are called where the model is: add them to the agent that "
+                f"hooks at {', '.join(elsewhere)} are called where the model is: add them to the agent that "
                 "make_agent makes"
             )
         if self.session is None:

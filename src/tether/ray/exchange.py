@@ -1,13 +1,13 @@
 """What a driver and a worker say to each other. All of it can be pickled; nothing of it does anything."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 from attrs import asdict, frozen
 
 from tether.events import Event, TurnEnd
 from tether.limits import Limits, Spent
-from tether.messages import Queued, QueueName, ToolCall, Usage
+from tether.messages import AssistantMessage, Queued, QueueName, ToolCall, Usage
 from tether.result import RunResult
 from tether.session.entries import Entry
 from tether.tools import Tool, ToolResult
@@ -57,6 +57,8 @@ class Start:
     limits: Limits | None
     spent: Spent | None
     """What is spent already, where the limits are shared; what others spend comes with answers."""
+    price: Callable[[AssistantMessage], float] | None
+    """What a reply costs; that of the agent on the worker, if None."""
     counts_cost: bool
     asks_about_calls: bool
     """Whether hooks at the driver want to know of calls; else `should_stop` and shared limits alone."""

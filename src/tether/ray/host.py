@@ -4,7 +4,7 @@ from contextlib import suppress
 from typing import Any
 
 from tether._scopes.loop_call import Waiter
-from tether.errors import WorkerLostError
+from tether.errors import UsageError, WorkerLostError
 from tether.ray._ray import RayActorError, RayError, ray
 
 __all__ = ("Host",)
@@ -35,6 +35,7 @@ class Host:
 
         Raises:
             WorkerLostError: the worker is gone, or cannot be reached.
+            UsageError: an argument cannot be sent.
 
         Cancellation:
             At once; what was called goes on.
@@ -42,7 +43,10 @@ class Host:
         if self.lost is not None:
             raise WorkerLostError(self.lost)
         waiter = Waiter()
-        reference = getattr(self._actor, method).remote(*args)
+        try:
+            reference = getattr(self._actor, method).remote(*args)
+        except TypeError as error:  # what Ray makes of an argument that cannot be pickled
+            raise UsageError(f"this cannot be sent to a worker: {error}") from error
         future = reference.future()
         future.add_done_callback(lambda _: waiter.wake())
         await waiter.wait()

@@ -107,6 +107,8 @@ class HostedRun:
         agent._conversation.inbox.clear()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # it is one of us
         for queue, message in start.waiting:
             agent._conversation.inbox.put(queue, message)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        if start.price is not None:
+            agent.price = start.price
         self._add_hooks()
         begun = agent._start(self._asked())  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         try:

@@ -148,6 +148,7 @@ class RemoteRun(ActiveRun):
             deps=parts.settings().deps,
             limits=None if limits == Limits() else limits,
             spent=evolve(parts.ledger.spent) if self.shares_limits else None,
+            price=parts.settings().price,
             counts_cost=asked.counts_cost,
             asks_about_calls=any(parts.hooks.functions(point) for point in _AROUND_CALLS),
             asks_about_stop=self.shares_limits or bool(parts.hooks.at("should_stop")),

@@ -7,7 +7,7 @@ from attrs import asdict, frozen
 
 from tether import Message, Tool, ToolContext, ToolResult, tool
 
-__all__ = ("TodoItem", "TodoStatus", "todo_of", "todo_tool")
+__all__ = ("TodoItem", "TodoStatus", "items_in", "todo_of", "todo_tool")
 
 TodoStatus: TypeAlias = Literal["pending", "in_progress", "completed"]
 

@@ -16,7 +16,7 @@ from tether.cli.context.commands import context
 from tether.cli.context.instructions import MOST, joined_in, read_instructions
 from tether.cli.conversation import Conversation
 from tether.cli.display import Screen
-from tether.cli.extensions import App
+from tether.cli.extensions import App, untrusted_files
 from tether.cli.question import Question
 from tether.testing import ScriptedModel, call
 
@@ -98,6 +98,23 @@ def test_they_are_asked_about_and_asked_again_when_they_change(project: Path) ->
         written(project / ".tether" / "commands" / "go.md", "Go.")
         extend(new_app(system=None, append_system=None, max_turns=None, session=None), ask)
     assert asked == [["AGENTS.md", "go.md"], ["AGENTS.md"]]
+
+
+def test_what_nobody_may_read_stops_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is there and cannot be opened, as for a user that has no right to."""
+    written(project / "AGENTS.md", "secret")
+    before = Path.open
+
+    def refusing(path: Path, *arguments: Any, **named: Any) -> Any:
+        if path.name == "AGENTS.md":
+            raise PermissionError(13, "Permission denied")
+        return before(path, *arguments, **named)
+
+    monkeypatch.setattr(Path, "open", refusing)
+    assert app_of().context is not None
+    assert untrusted_files(app_of(), folder=project / "none", project=project) == [
+        project / "AGENTS.md"
+    ]
 
 
 async def ran(app: App, *script: Any) -> list[ToolResultMessage]:

@@ -11,6 +11,7 @@ from tether.cli.context.markdown_commands import find_commands
 from tether.cli.conversation import Conversation
 from tether.cli.display import Screen
 from tether.cli.extensions import App
+from tether.cli.main import main
 from tether.testing import ScriptedModel
 
 
@@ -84,3 +85,33 @@ async def test_a_model_of_its_own_answers_it_alone(project: Path) -> None:
     assert app.agent.model is usual
     assert "no model is called 'nosuch'" in told[-1]
     assert "with_model" not in [hook.name for hook in app.agent.hooks]
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("/go far", "deep: Go far."),
+        ("/skill:tidy now", "usual: <skill name='tidy' folder='.tether/skills/tidy'>"),
+        ("/other", "usual: /other"),
+        ("go far", "usual: go far"),
+    ],
+)
+def test_a_request_may_begin_with_one(
+    project: Path, capsys: pytest.CaptureFixture[str], line: str, answer: str
+) -> None:
+    config = project.parent.parent / "config"
+    written(config / "commands" / "go.md", "---\nmodel: deep\n---\nGo $1.")
+    written(
+        project.parent.parent / "home" / ".agents" / "skills" / "tidy" / "SKILL.md",
+        "---\nname: tidy\ndescription: d\n---\nTidy.",
+    )
+    written(
+        config / "init.py",
+        """
+from tether.testing import ScriptedModel
+for name in ("deep", "usual"):
+    app.model(name)(lambda name=name: ScriptedModel(lambda request: f"{name}: {request.messages[0].text}"))
+""",
+    )
+    assert main(["--model", "usual", line]) == 0
+    assert capsys.readouterr().out.splitlines()[0].replace("~/.agents", ".tether") == answer

@@ -5,7 +5,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from tether.cli.changes.snapshots import Change, Snapshots, state_of
-from tether.toolbox.replacing import replace_file
 
 __all__ = ()
 
@@ -35,6 +34,8 @@ def undo_changes(snapshots: Snapshots, changes: Sequence[tuple[int, Change]]) ->
 
 
 def _undo(snapshots: Snapshots, path: Path, changes: Sequence[tuple[int, Change]]) -> str:
+    from tether.toolbox.replacing import replace_file  # noqa: PLC0415 - where it is needed: the command starts without the tools
+
     name = shown_name(path)
     going_back = list(_connected(changes, state_of(path).digest))
     if not going_back:

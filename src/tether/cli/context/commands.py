@@ -13,8 +13,10 @@ from tether import (
     AssistantMessage,
     Message,
     ToolCall,
+    UserMessage,
     context_window,
 )
+from tether.cli.attachments import message_with_files
 from tether.cli.context.gathering import Context
 from tether.cli.context.instructions import joined_in, name_of
 from tether.cli.context.markdown_commands import MarkdownCommand, for_one_run
@@ -22,6 +24,7 @@ from tether.cli.context.places import shown
 from tether.cli.context.skills import Skill, skills_section
 from tether.cli.conversation import Conversation
 from tether.cli.extensions import App
+from tether.cli.streams import warn
 from tether.toolbox import todo_of
 
 __all__ = ()
@@ -113,6 +116,32 @@ def add_commands(app: App) -> None:
     for skill in known.skills:
         _add(app, f"skill:{skill.name}", skill.description, partial(_use, skill))
     app.context = evolve(known, problems=problems)
+
+
+def request_of(app: App, line: str) -> UserMessage | None:
+    """Make the request that a line is where it begins with a command or a skill of a file, and no conversation is held.
+
+    Args:
+        app: what was gathered; a model that the command names answers the next run.
+        line: what the person typed.
+
+    Raises:
+        UsageError: there is no such model.
+        ValueError: the skill can no longer be read as one.
+        OSError: it cannot be read.
+    """
+    name, _, words = line.removeprefix("/").partition(" ")
+    if app.context is None or not line.startswith("/"):
+        return None
+    for command in app.context.commands:
+        if command.name == name:
+            if command.model is not None:
+                for_one_run(app.agent, app.model_named(command.model))
+            return message_with_files(command.expanded(words.strip()), warn)
+    for skill in app.context.skills:
+        if name == f"skill:{skill.name}":
+            return skill.message(app.context.folder, words.strip())
+    return None
 
 
 def _add(app: App, name: str, help: str, send: Callable[[Conversation, str], None]) -> None:

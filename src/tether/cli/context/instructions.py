@@ -19,7 +19,6 @@ from tether import AssistantMessage, CustomMessage, Invocation, Message, Text, T
 from tether.advice.compaction import COMPACTION
 from tether.cli.context.places import INSTRUCTIONS, instructions_in, shown
 from tether.opening import open_regular
-from tether.toolbox.walking import IGNORED
 
 __all__ = ()
 
@@ -140,6 +139,8 @@ class NestedInstructions:
         ]
 
     def _files(self, place: Path) -> Iterator[Path]:
+        from tether.toolbox.walking import IGNORED  # noqa: PLC0415 - the command starts without the tools
+
         if not place.is_relative_to(self.folder) or place.name in INSTRUCTIONS:
             return
         parts = place.relative_to(self.folder).parts

@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from itertools import islice
+from os.path import isfile
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +15,7 @@ INSTRUCTIONS: Final = ("AGENTS.override.md", "AGENTS.md", "CLAUDE.md")
 """The names of files with instructions; in each folder, the first that is there counts."""
 _PROJECT: Final = ".tether"
 _SKILLS: Final = (f"{_PROJECT}/skills", ".agents/skills", ".claude/skills")
+_MOST_SEEN: Final = 5_000
 _MOST: Final = 200
 """Files of a kind that one folder may bring."""
 
@@ -31,7 +34,7 @@ def folders_down_to(folder: Path) -> Sequence[Path]:
 
 def instructions_in(folder: Path) -> Path | None:
     """Find the file with instructions of one folder."""
-    return next((folder / name for name in INSTRUCTIONS if (folder / name).is_file()), None)
+    return next((folder / name for name in INSTRUCTIONS if isfile(folder / name)), None)
 
 
 @frozen
@@ -97,29 +100,26 @@ def _without(own: Sequence[Path], found: Sequence[Path]) -> tuple[Path, ...]:
 
 def skill_files(folder: Path) -> Sequence[Path]:
     """List the skills that are in a folder, by their main file."""
-    return _limited(file for file in _sorted(folder.glob("*/SKILL.md")) if file.is_file())
+    return _limited(folder.glob("*/SKILL.md"))
 
 
 def markdown_files(folder: Path) -> Sequence[Path]:
     """List the Markdown files in a folder and the folders in it."""
-    return _limited(file for file in _sorted(folder.rglob("*.md")) if file.is_file())
+    return _limited(folder.rglob("*.md"))
 
 
 def agent_files(folder: Path) -> Sequence[Path]:
     """List the files of agents in a folder."""
-    found = [*_sorted(folder.glob("*.md")), *_sorted(folder.glob("*.py"))]
-    return _limited(file for file in found if file.is_file())
-
-
-def _sorted(found: Iterator[Path]) -> Sequence[Path]:
-    try:
-        return sorted(found)
-    except OSError:  # a folder that cannot be looked into brings nothing
-        return ()
+    return [*_limited(folder.glob("*.md")), *_limited(folder.glob("*.py"))]
 
 
 def _limited(found: Iterator[Path]) -> Sequence[Path]:
-    return [file for file, _ in zip(found, range(_MOST), strict=False)]
+    """Take the files among what was found, in order, as far as they are few."""
+    try:
+        # A folder may have any number of files, and nobody has allowed it yet.
+        return sorted(file for file in islice(found, _MOST_SEEN) if isfile(file))[:_MOST]
+    except OSError:  # a folder that cannot be looked into brings nothing
+        return ()
 
 
 def shown(path: Path, folder: Path) -> str:

@@ -16,7 +16,6 @@ from attrs import frozen
 from tether import Tool, ToolResult, UserMessage, tool
 from tether.cli.context.front_matter import read_document
 from tether.cli.context.places import shown, skill_files
-from tether.toolbox import Root, read_tool
 
 __all__ = ()
 
@@ -133,6 +132,8 @@ def skill_tool(skills: Sequence[Skill], folder: Path) -> Tool:
             raise ValueError(f"there is no skill {name!r}; there are: {', '.join(by_name)}")
         if not file:
             return ToolResult(await anyio.to_thread.run_sync(found.text, folder))
+        from tether.toolbox import Root, read_tool  # noqa: PLC0415 - the command starts without the tools
+
         read = read_tool(Root(found.path.parent))
         result: ToolResult = await read.function(path=file, offset=offset)
         return result

@@ -9,7 +9,6 @@ from tether import UsageError
 from tether.cli.changes.undoing import shown_name
 from tether.cli.extensions import configuration_folder, trust_of
 from tether.cli.input.notes import keep_note, note_file, note_in
-from tether.cli.input.own_commands import run_own_command
 
 if TYPE_CHECKING:
     from tether.cli.conversation import Conversation
@@ -30,6 +29,8 @@ def own_line(
         A function that does it and returns what to tell; None where the line is for the agent.
     """
     if text.startswith("!") and (command := text[1:].strip()):
+        from tether.cli.input.own_commands import run_own_command  # noqa: PLC0415 - where it is needed: the command starts without the tools
+
         return partial(run_own_command, command, conversation.tell, conversation.hear)
     if (note := note_in(text)) is not None:
         return partial(_note, conversation, note)

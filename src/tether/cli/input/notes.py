@@ -7,7 +7,6 @@ from typing import Final
 from attrs import frozen
 
 from tether.opening import open_regular, read_at_most
-from tether.toolbox.replacing import replace_file
 
 __all__ = ()
 
@@ -57,6 +56,8 @@ def keep_note(note: str, path: Path) -> Noted:
         OSError: the file cannot be written.
         ValueError: it is no regular file, or very large.
     """
+    from tether.toolbox.replacing import replace_file  # noqa: PLC0415 - where it is needed: the command starts without the tools
+
     is_new = not path.exists()
     before = "" if is_new else _read(path)
     end = "\r\n" if "\r\n" in before else "\n"

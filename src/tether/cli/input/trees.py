@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Final
 
 from tether.cli.input.clipboard import attached
-from tether.toolbox.confinement import Root
-from tether.toolbox.walking import IGNORED, Walk
 
 __all__ = ()
 
@@ -37,6 +35,9 @@ def walked(
     Returns:
         Names relative to the folder, those that begin with a dot left out.
     """
+    from tether.toolbox.confinement import Root  # noqa: PLC0415 - where it is needed: the command starts without the tools
+    from tether.toolbox.walking import IGNORED, Walk  # noqa: PLC0415 - as above
+
     try:
         folder, here = folder.resolve(), Path.cwd().resolve()
         root = Root(here if folder.is_relative_to(here) else folder)
