@@ -123,7 +123,7 @@ def _thinking(conversation: Conversation, level: ThinkingLevel | None = None) ->
     """
     if level is not None:
         conversation.agent.thinking = level
-    return f"thinking: {conversation.agent.thinking or 'provider default'}"
+    return f"thinking: {conversation.agent.thinking or 'vendor default'}"
 
 
 def _session(conversation: Conversation) -> str:
