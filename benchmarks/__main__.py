@@ -6,7 +6,17 @@ from pathlib import Path
 
 import attrs
 
-from benchmarks import backpressure, browser, cancel, cluster, decoders, sessions, stores, top
+from benchmarks import (
+    backpressure,
+    browser,
+    cancel,
+    cluster,
+    decoders,
+    recording,
+    sessions,
+    stores,
+    top,
+)
 from benchmarks.measures import Sizes
 from benchmarks.peers import NAMES, peer
 from benchmarks.report import compared, read, record, table, versions
@@ -40,6 +50,7 @@ STUDIES = {
         100,
         "a piece of text from the provider to a browser, beside pydantic-ai's adapters",
     ),
+    "recording": (recording.main, 2_000, "what recording a run costs for each piece of text"),
     "sessions": (sessions.main, 2_000, "what opening a long session costs in time and memory"),
     "stores": (stores.main, 10, "what keeping a message costs in a log and in a database"),
     "cluster": (

@@ -55,7 +55,7 @@ MODELS_KNOW = {
 """All that the models know of the rest; and `_engine` knows nothing of them."""
 
 GUESTS = (
-    *("toolbox", "advice", "testing", "embedding", "replay"),
+    *("toolbox", "advice", "testing", "embedding", "replay", "pytest_plugin"),
     *("export", "host", "metrics", "stores", "many", "web", "mcp", "acp", "top", "cli"),
 )
 """Many of a kind, made of the public face: the root and the public modules."""
@@ -204,6 +204,8 @@ _GUESTS_OF = {
         "replay",
     ),
     "mcp": ("toolbox",),
+    "pytest_plugin": ("testing",),
+    "testing": ("replay",),
     "many": ("host",),
     "stores": ("host",),
     "web": ("embedding", "export", "host", "metrics"),
@@ -228,7 +230,14 @@ def test_what_decides_does_no_io() -> None:
 def test_few_rooms_know_httpx() -> None:
     """Beside the models, clients of other servers."""
     knowing = [name for name in MODULES if "httpx" in _packages(name)]
-    rooms = ("models._http", "transport", "top.scrape", "web.remote", "toolbox.fetch")
+    rooms = (
+        "models._http",
+        "transport",
+        "top.scrape",
+        "web.remote",
+        "toolbox.fetch",
+        "testing.cassette",
+    )
     assert [name for name in knowing if not name.startswith(rooms)] == []
 
 

@@ -90,6 +90,7 @@ def compare(there: Terminal, name: str) -> None:
 def shown(there: Terminal) -> str:
     """What there is at last, as many lines as the screen has; how far it has scrolled depends on when it was drawn."""
     text = re.sub(r"\n{3,}", "\n\n", there.text().rstrip())
+    text = text[max(text.find("> how do I"), 0) :]  # behind what every conversation begins with
     text = "\n".join(text.split("\n")[-there.screen.lines :]) + "\n"
     for pattern, instead in (
         (r"\d+\.\d+ s\b", "0.00 s"),

@@ -20,9 +20,10 @@ from tether import (
     ToolExecutionStart,
     ToolExecutionUpdate,
     ToolResultMessage,
+    UserMessage,
 )
-from tether.cli.display import Screen, result_line
-from tether.cli.door import DIM, PLAIN, RED, printable
+from tether.cli.display import Screen, Waiting, result_line
+from tether.cli.door import BOLD, DIM, PLAIN, RED, printable
 from tether.cli.live import Live
 
 
@@ -150,3 +151,30 @@ def test_a_call_that_was_denied_says_so_once() -> None:
     result = ToolResultMessage("c1", "add", "This call was denied: too small", outcome="denied")
     line = result_line("add(a=1)", ToolExecutionEnd("c1", "add", result, 0.0))
     assert line == "! add(a=1) 0.00 s denied: too small"
+
+
+def test_what_is_drawn_at_each_key_does_not_grow_with_what_there_is() -> None:
+    """The line is drawn anew at each key: the work for that must stay small, whatever has come."""
+    seen = Seen()
+    seen.shown(ToolExecutionStart("a", "work", {}))
+    for number in range(10_000):
+        seen.shown(update("a", f"line {number}"))
+    seen.shown(update("a", "x" * 200_000), update("a", "漢" * 200_000))
+    assert sum(map(len, seen.live._calls["a"].output.last)) <= 5_000, "what is looked at"
+    assert len(seen.live.above(80, 20)) < 2_000
+    seen.shown(*(said("word" * 10) for _ in range(5_000)))
+    assert len(seen.live._reply.rest) < 4_000
+    seen.shown(*(MessageUpdate(ThinkingDelta("漢字" * 10)) for _ in range(5_000)))
+    assert len(seen.live._thinking) < 4_000
+    assert len(seen.live.above(80, 20)) < 6_000
+    assert len(seen.live._calls["a"].output.whole) > 400_000, "nothing of it is lost"
+
+
+def test_a_reply_that_was_cut_off_says_so_and_what_was_said_stands_where_it_is_heard() -> None:
+    seen = Seen()
+    seen.live.waiting = lambda: [Waiting("> shorter", "soon")]
+    seen.shown(said("Well"))
+    assert printable(seen.live.above(40, 10)) == "Well\n> shorter  (soon)\n"
+    shown = seen.shown(MessageEnd(AssistantMessage("Well", stop_reason="aborted")))
+    assert "! the reply was cut off" in shown
+    assert f"\n{BOLD}> shorter{PLAIN}\n" in seen.shown(MessageEnd(UserMessage("shorter")))

@@ -430,3 +430,48 @@ def test_an_id_that_nobody_has_is_told(folder: Path) -> None:
     told = "no conversation with an id that starts with 'zz' is kept"
     with pytest.raises(pexpect.EOF, match=told), terminal(folder, "resume", "zz"):
         pass
+
+
+def test_keys_are_heard_while_output_streams_without_end(folder: Path) -> None:
+    """Each key is shown before the next is typed, and the tool that floods ends only when it is told to."""
+    tool = """
+@app.tool
+async def flood(context: tether.ToolContext[None]) -> str:
+    '''Flood.'''
+    while not tether.go_on.is_set():
+        for number in range(100):
+            await context.update(f"line {number} " + "x" * 2_000)
+        await anyio.sleep(0.01)
+    return "z" * 200_000
+"""
+    scripted(folder, 'call("flood")', '"Dry."', before=tool)
+    with terminal(folder, "--model", "mine", columns=80, lines=24) as there:
+        there.says("go")
+        there.until("| line 99")
+        line = "/eval tether.go_on.set()"
+        for end in range(1, len(line) + 1):
+            there.types(line[end - 1])
+            there.until(lambda end=end: f"> {line[:end]}".rstrip() in there.lines())  # type: ignore[misc]  # bound
+        there.types("\r")
+        there.until("* flood()")
+        there.until("Dry.")
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash to suspend in")
+def test_ctrl_z_suspends_and_fg_goes_on(folder: Path) -> None:
+    command = f"{sys.executable} -m tether.cli --no-init"
+    with terminal(folder, shell="bash --norc --noprofile -i", ready="bash-") as there:
+        there.says(command)
+        there.until("ask | offline")
+        there.types("half")
+        there.until("> half")
+        there.types("\x1a")
+        there.until("Stopped")
+        # What the terminal has answered to tether meanwhile may stand in the line.
+        there.types("\x15")
+        there.says("echo $((40 + 2))")
+        there.until("\n42")
+        there.says("fg")
+        there.until("> half")
+        there.types(" a line")
+        there.until("> half a line")

@@ -62,14 +62,17 @@ def _be_the_cluster(folder: Path) -> None:
     untyped: Any = Cluster
     node = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
     cluster = untyped(initialize_head=True, head_node_args={**node, "include_dashboard": False})
-    try:
-        cluster.add_node(**node)
-        (folder / "new").write_text(cluster.address)
-        (folder / "new").rename(folder / "address")
-        with (folder / "users").open("w") as users:
+    with (folder / "users").open("w") as users:
+        try:
+            cluster.add_node(**node)
+            (folder / "new").write_text(cluster.address)
+            (folder / "new").rename(folder / "address")
             fcntl.flock(users, fcntl.LOCK_EX)
-    finally:
-        cluster.shutdown()
+            (
+                folder / "address"
+            ).unlink()  # whoever comes now waits for the lock, and starts another
+        finally:
+            cluster.shutdown()
 
 
 if __name__ == "__main__":

@@ -1,72 +1,65 @@
-"""Random hostile runs, recorded and replayed on either backend: the same events, conversation and end."""
+"""Explored runs, recorded and replayed on either backend: the same events, conversation and end."""
 
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import anyio
 import pytest
-import trio
-from attrs import frozen
-from tests.fuzz.random_agents import make_world
-from tests.fuzz.test_random_runs import Trial
+from attrs import define, field
+from tests.explore.programs import PROGRAMS
 
+from tether import Agent
 from tether.events import Event
 from tether.messages import Message
-from tether.replay import Recording, ReplayError, RunCancelledError, moments, read, record
+from tether.replay import RecordedRun, ReplayError, moments, read, record
 from tether.replay.raised import described
+from tether.replay.recorder import Recorder
 from tether.replay.replaying import Replay
 from tether.result import RunResult
 from tether.stream import open_event_stream
 from tether.taps import RunBegun, Tap
-from tether.testing import Backend, virtual_clock
+from tether.testing import Backend
+from tether.testing.explore import Simulation, explore
+from tether.testing.explore.trial import Program
 
-BACKENDS: list[Backend] = ["asyncio", "trio"]
+
+@define
+class _SeenRun:
+    """What a run did, as it went."""
+
+    events: list[Event] = field(factory=list)
+    end: Any = None
+    messages: tuple[Message, ...] = ()
 
 
 class _Seen(Tap):
-    """What the runs of an agent did, as they went."""
-
-    def __init__(self) -> None:
-        self.runs: list[tuple[list[Event], list[Any]]] = []
+    def __init__(self, agent: Agent) -> None:
+        self.agent = agent
+        self.runs: list[_SeenRun] = []
 
     def begun(self, run: RunBegun) -> None:
-        self.runs.append(([], []))
+        self.runs.append(_SeenRun())
 
     def published(self, event: Event) -> None:
-        self.runs[-1][0].append(event)
+        self.runs[-1].events.append(event)
 
     def ended(self, result: Any) -> None:
-        self.runs[-1][1].append(result)
+        self.runs[-1].end = result
+        self.runs[-1].messages = self.agent.messages
 
 
-@frozen
-class _Recorded:
-    seed: int
-    recording: Recording
+@define
+class _Kept:
+    """What was recorded of one agent."""
+
+    path: Path
     seen: _Seen
-    messages: tuple[Message, ...]
+    recorder: Recorder
 
 
-def _recorded(seed: int, backend: Backend, folder: Path) -> _Recorded:
-    """Record the program of a seed."""
-    world, seen = make_world(seed), _Seen()
-    path = folder / f"{backend}-{seed}.jsonl"
-
-    async def main() -> None:
-        await Trial(world).perform()
-
-    name, options = virtual_clock(backend)
-    world.agent.tap(seen)
-    with record(world.agent, path) as recorder:
-        anyio.run(main, backend=name, backend_options=options)
-    assert recorder.failure is None
-    return _Recorded(seed, read(path), seen, world.agent.messages)
-
-
-async def _check_replays(recorded: _Recorded) -> None:
-    events, ends = recorded.seen.runs[-1]
-    [run] = recorded.recording.runs
-    assert list(run.events) == events
+async def _check_replay(run: RecordedRun, seen: _SeenRun) -> None:
+    assert list(run.events) == seen.events
     once = Replay(run)
     got: list[Event] = []
     raised: Exception | None = None
@@ -80,41 +73,52 @@ async def _check_replays(recorded: _Recorded) -> None:
             raise
         except Exception as error:  # noqa: BLE001 - compared below
             raised = error
-    assert got == events
-    assert once.transcript.messages == recorded.messages
-    [end] = ends
-    if isinstance(end, RunResult):
-        assert result is not None
-        assert (result.stop_reason, result.messages) == (end.stop_reason, end.messages)
-        assert (result.usage, result.cost) == (end.usage, end.cost)
-        assert result.undelivered == end.undelivered
+    assert got == seen.events
+    assert once.transcript.messages == seen.messages
+    if isinstance(seen.end, RunResult):
+        assert result == seen.end
     else:
         assert raised is not None
-        assert described(raised) == described(end)
-    assert moments(run)[-1].messages == recorded.messages or isinstance(raised, RunCancelledError)
+        assert described(raised) == described(seen.end)
+    assert moments(run)[-1].number == len(seen.events)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", get_args(Backend))
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
 def test_every_replay_does_the_same(
+    program: Program,
     backend: Backend,
     tmp_path: Path,
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    scheduler: Any = trio._core._run
-    monkeypatch.setattr(scheduler, "_ALLOW_DETERMINISTIC_SCHEDULING", True)
-    runs: int = request.config.getoption("--runs")
-    recorded = []
-    for seed in range(max(5, runs // 10)):
-        scheduler._r.seed(seed)
-        recorded.append(_recorded(seed, backend, tmp_path))
+    kept: list[_Kept] = []
+    make = Simulation.agent
+
+    with ExitStack() as opened:
+
+        def recorded(sim: Simulation, agent: Agent, **options: Any) -> Agent:
+            made = make(sim, agent, **options)
+            path = tmp_path / f"{len(kept)}.jsonl"
+            seen = _Seen(made)
+            made.tap(seen)
+            # The clock of the world would be another one in each run.
+            recorder = opened.enter_context(record(made, path, clock=float))
+            kept.append(_Kept(path, seen, recorder))
+            return made
+
+        monkeypatch.setattr(Simulation, "agent", recorded)
+        runs: int = request.config.getoption("--runs")
+        explore(program, runs=max(4, runs // 10), backend=backend, seed=1)
 
     async def check() -> None:
-        for one in recorded:
-            try:
-                await _check_replays(one)
-            except BaseException as error:
-                raise AssertionError(f"seed {one.seed}: {error}") from error
+        for one in kept:
+            assert one.recorder.failure is None, one.recorder.failure
+            found = read(one.path).runs
+            assert len(found) == len(one.seen.runs)
+            for run, seen in zip(found, one.seen.runs, strict=True):
+                await _check_replay(run, seen)
 
-    for other in BACKENDS:
+    assert kept
+    for other in get_args(Backend):
         anyio.run(check, backend=other)

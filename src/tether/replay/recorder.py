@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
+from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
@@ -16,7 +17,7 @@ import msgspec
 from attrs import asdict
 
 from tether.agent import Agent
-from tether.deltas import ReplyEnd, ReplyInfo, TextDelta
+from tether.deltas import BlockDelta, ReplyEnd, ReplyInfo, TextDelta, ThinkingDelta, ToolCallDelta
 from tether.events import Event, MessageUpdate
 from tether.loop import End, Request, RunTools, Step
 from tether.messages import AssistantMessage, CustomMessage, Message, Queued, QueueName
@@ -127,7 +128,7 @@ class Recorder(Tap):
         self._encode = msgspec.json.Encoder().encode
         self._start = clock()
         # Pieces of text that are not written yet.
-        self._ahead: list[tuple[float, MessageUpdate]] = []
+        self._ahead: list[tuple[float, BlockDelta]] = []
         self._run: RunBegun | None = None
         # The conversation as it was written last, and what the last request was made of.
         self._said: Sequence[Message] = ()
@@ -177,7 +178,7 @@ class Recorder(Tap):
     def published(self, event: Event) -> None:
         """See `Tap.published`."""
         if type(event) is MessageUpdate:
-            self._ahead.append((self._clock(), event))
+            self._ahead.append((self._clock(), event.delta))
             if len(self._ahead) >= _DELTAS and not self._masking.is_needed:
                 self.flush()
         else:
@@ -278,18 +279,22 @@ class Recorder(Tap):
         except Exception as failure:  # noqa: BLE001 - as above
             self.failure = failure
 
-    def _lines(self, ahead: Sequence[tuple[float, MessageUpdate]]) -> Iterable[bytes]:
-        encode, start = self._encode, self._start
+    def _lines(self, ahead: Sequence[tuple[float, BlockDelta]]) -> Iterable[bytes]:
+        """Write pieces; those of text that follow each other, as most do, on one line."""
+        start = self._start
         if self._masking.is_needed:
             ahead = _masked(ahead, self._masking)
-        for moment, event in ahead:
-            delta = event.delta
-            seconds = round(moment - start, 6)
-            if type(delta) is TextDelta:
-                yield encode(("text", seconds, delta.index, delta.text)) + b"\n"
+        for is_text, group in groupby(ahead, _is_text):
+            if is_text:
+                texts = cast("Iterable[tuple[float, TextDelta]]", group)
+                said: Any = [
+                    (int((moment - start) * 1e6), one.index, one.text) for moment, one in texts
+                ]
+                yield self._encode(("texts", 0.0, said)) + b"\n"
             else:
-                said = self._masking.value(to_builtins(delta))
-                yield encode(("delta", seconds, said)) + b"\n"
+                for moment, delta in group:
+                    said = self._masking.value(to_builtins(delta))
+                    yield self._encode(("delta", self._since(moment), said)) + b"\n"
 
     def _put(self, data: bytes) -> None:
         rest = memoryview(data)
@@ -306,22 +311,26 @@ def _made(said: Any) -> Any:
     return said
 
 
+def _is_text(piece: tuple[float, BlockDelta]) -> bool:
+    return type(piece[1]) is TextDelta
+
+
 def _masked(
-    ahead: Sequence[tuple[float, MessageUpdate]], masking: Masking
-) -> Sequence[tuple[float, MessageUpdate]]:
+    ahead: Sequence[tuple[float, BlockDelta]], masking: Masking
+) -> Sequence[tuple[float, BlockDelta]]:
     """Take secrets out of pieces that follow each other in one block, as if they were whole."""
     masked = list(ahead)
     blocks: dict[tuple[str, int], list[int]] = {}
-    for place, (_, event) in enumerate(ahead):
-        if hasattr(event.delta, "text") or hasattr(event.delta, "arguments"):
-            blocks.setdefault((event.delta.type, event.delta.index), []).append(place)
+    for place, (_, delta) in enumerate(ahead):
+        if isinstance(delta, TextDelta | ThinkingDelta | ToolCallDelta):
+            blocks.setdefault((delta.type, delta.index), []).append(place)
     for places in blocks.values():
-        deltas: list[Any] = [ahead[place][1].delta for place in places]
-        name = "text" if hasattr(deltas[0], "text") else "arguments"
+        deltas: list[Any] = [ahead[place][1] for place in places]
+        name = "arguments" if isinstance(deltas[0], ToolCallDelta) else "text"
         texts = masking.pieces([getattr(delta, name) for delta in deltas])
         for place, delta, text in zip(places, deltas, texts, strict=True):
             changed = type(delta)(**{name: text, "index": delta.index})
-            masked[place] = (ahead[place][0], MessageUpdate(changed))
+            masked[place] = (ahead[place][0], changed)
     return masked
 
 

@@ -88,7 +88,8 @@ def read(path: str | os.PathLike[str]) -> Recording:
     """
     path = Path(path)
     whole, newline, torn = path.read_bytes().rpartition(b"\n")
-    notes = [_note(line, number, path) for number, line in enumerate(whole.split(b"\n"), 1)]
+    lines = enumerate(whole.split(b"\n"), 1)
+    notes = [note for number, line in lines for note in _notes(line, number, path)]
     if not newline or notes[0].kind != "recording":
         raise DecodeError(f"{path} is not a recording of tether")
     version = notes[0].said.get("version")
@@ -99,10 +100,12 @@ def read(path: str | os.PathLike[str]) -> Recording:
     return Recording(path, tuple(_runs(notes[1:])), torn)
 
 
-def _note(line: bytes, number: int, path: Path) -> Note:
+def _notes(line: bytes, number: int, path: Path) -> Sequence[Note]:
     try:
-        kind, seconds, *said = msgspec.json.decode(line)
-        return Note(kind, seconds, said[0] if len(said) == 1 else said)
+        kind, seconds, said = msgspec.json.decode(line)
+        if kind == "texts":
+            return [Note("text", moment / 1e6, (index, text)) for moment, index, text in said]
+        return [Note(kind, seconds, said)]
     except (ValueError, TypeError) as error:
         if number == 1:
             raise DecodeError(f"{path} is not a recording of tether") from error

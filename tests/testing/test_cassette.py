@@ -1,0 +1,214 @@
+"""Cassettes: recorded through a real server on this machine, replayed without one."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from tether import Agent, ModelError, UsageError
+from tether.testing.cassette import Cassette, CassetteError, Mode
+
+pytest_plugins = ["pytester"]
+
+KEY = "sk-very-secret"
+SAID = ["The key sk-ve", "ry-secr", "et is grü", "n."]
+
+
+class _Server:
+    """Says the same to everyone, in pieces that cut the key and a character."""
+
+    def __init__(self) -> None:
+        self.asked: list[bytes] = []
+
+    async def serve(self, stream: Any) -> None:
+        async with stream:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += await stream.receive()
+            self.asked.append(head)
+            start = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nset-cookie: mine\r\n"
+            await stream.send(
+                start + b"x-request-id: " + KEY.encode() + b"\r\nconnection: close\r\n\r\n"
+            )
+            for piece in _pieces():
+                await stream.send(piece)
+                await anyio.lowlevel.checkpoint()
+
+
+def _pieces() -> list[bytes]:
+    def chunk(delta: dict[str, str], reason: str | None = None) -> str:
+        choice = {"index": 0, "delta": delta, "finish_reason": reason}
+        said = json.dumps({"choices": [choice], "model": "m"}, ensure_ascii=False)
+        return f"data: {said}\n\n"
+
+    whole = "".join([chunk({"content": "".join(SAID)}), chunk({}, "stop"), "data: [DONE]\n\n"])
+    data = whole.encode()
+    cuts = [0, data.index(b"very") + 1, data.index("ü".encode()) + 1, len(data)]
+    return [data[one:other] for one, other in pairwise(cuts)]
+
+
+@asynccontextmanager
+async def _serving() -> AsyncIterator[tuple[_Server, str]]:
+    server = _Server()
+    async with (
+        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+        anyio.create_task_group() as tasks,
+    ):
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)
+        tasks.start_soon(listener.serve, server.serve)
+        yield server, f"http://127.0.0.1:{port}/v1"
+        tasks.cancel_scope.cancel()
+
+
+async def _ask(path: Path, mode: Mode, url: str, prompt: str = "Hello?") -> str:
+    cassette = Cassette(path, mode)
+    model = cassette(
+        "openai-chat:m", base_url=url, **({} if mode == "replay" else {"api_key": KEY})
+    )
+    try:
+        return (await Agent(model).prompt(f"{prompt} {KEY}" if mode != "replay" else prompt)).text
+    finally:
+        cassette.save()
+
+
+async def test_what_was_recorded_is_replayed_in_its_pieces_and_without_keys(tmp_path: Path) -> None:
+    path = tmp_path / "cassettes" / "x.json"
+    async with _serving() as (server, url):
+        assert "grün" in await _ask(path, "record", url)
+        assert KEY.encode() in server.asked[0]
+    text = path.read_text()
+    assert "secret is" not in text
+    assert "sk-ve" not in text
+    assert "mine" not in text
+    assert '"x-request-id": "[secret]"' in text
+    [exchange] = json.loads(text)["exchanges"]
+    assert len(exchange["response"]["pieces"]) >= 2
+    assert exchange["request"]["body"]["messages"][-1]["content"] == "Hello? [secret]"
+    assert await _ask(path, "replay", url, "Hello? [secret]") == "The key [secret] is grün."
+    assert await _ask(path, "record", url) == "The key [secret] is grün."
+
+
+async def test_a_changed_request_fails_with_a_diff(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    async with _serving() as (_, url):
+        await _ask(path, "record", url)
+    for mode in ("replay", "record"):
+        with pytest.raises(CassetteError) as caught:
+            await _ask(path, "replay" if mode == "replay" else "record", url, "Good bye?")
+        assert "--cassettes=rewrite" in str(caught.value)
+        assert any(
+            line.startswith("-") and "Hello?" in line for line in str(caught.value).splitlines()
+        )
+        assert any(
+            line.startswith("+") and "Good bye?" in line for line in str(caught.value).splitlines()
+        )
+        assert len(str(caught.value).splitlines()) < 20
+
+
+async def test_all_is_recorded_anew_on_request(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    async with _serving() as (server, url):
+        await _ask(path, "record", url)
+        await _ask(path, "rewrite", url, "Good bye?")
+        assert len(server.asked) == 2
+    assert "Good bye?" in path.read_text()
+    assert "Hello?" not in path.read_text()
+
+
+async def test_what_is_not_recorded_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(CassetteError, match=r"nothing is recorded.*--cassettes=record"):
+        await _ask(tmp_path / "x.json", "replay", "http://127.0.0.1:1/v1")
+    path = tmp_path / "y.json"
+    async with _serving() as (_, url):
+        await _ask(path, "record", url, "Hello?")
+    cassette = Cassette(path)
+    agent = Agent(cassette("openai-chat:m", base_url=url))
+    await agent.prompt("Hello? [secret]")
+    with pytest.raises(CassetteError, match=r"y\.json has 1 requests, and this is one more"):
+        await agent.prompt("More")
+
+
+async def test_a_server_that_is_away_is_recorded_as_nothing(tmp_path: Path) -> None:
+    cassette = Cassette(tmp_path / "x.json", "record")
+    model = cassette("openai-chat:m", base_url="http://127.0.0.1:1/v1", retry=_once(), api_key=KEY)
+    with pytest.raises(ModelError):
+        await Agent(model).prompt("Hello?")
+    assert not cassette.save()
+
+
+def _once() -> Any:
+    from tether.model import RetryPolicy
+
+    return RetryPolicy(attempts=1)
+
+
+def test_what_is_no_cassette_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    for data, said in (
+        ("no", "no cassette"),
+        ("[]", "no cassette"),
+        ('{"version": 9, "exchanges": []}', "version 9"),
+    ):
+        path.write_text(data)
+        with pytest.raises(UsageError, match=said):
+            Cassette(path)
+
+
+def test_the_fixture_keeps_one_file_for_all_event_loops(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_it="""
+        import pytest
+        from tether import Agent
+
+        @pytest.fixture(params=["asyncio", "trio"])
+        def anyio_backend(request):
+            return request.param
+
+        @pytest.mark.anyio
+        @pytest.mark.parametrize("word", ["a", "b/c"])
+        async def test_weather(cassette, word, anyio_backend):
+            await Agent(cassette("openai-chat:m", base_url="http://127.0.0.1:1/v1")).prompt(word)
+        """
+    )
+    kept: dict[str, Any] = {"version": 1, "exchanges": []}
+    folder = pytester.path / "cassettes" / "test_it"
+    folder.mkdir(parents=True)
+    for name, word in (("test_weather-a", "a"), ("test_weather-b_c", "b/c")):
+        kept["exchanges"] = [_exchange(word)]
+        (folder / f"{name}.json").write_text(json.dumps(kept))
+    arguments = ("-p", "tether.pytest_plugin", "-p", "no:cacheprovider", "-n", "0", "-q")
+    result = pytester.runpytest_inprocess(*arguments)
+    result.assert_outcomes(passed=4)
+    (folder / "test_weather-a.json").unlink()
+    result = pytester.runpytest_inprocess(*arguments)
+    result.assert_outcomes(passed=2, failed=2)
+    result.stdout.fnmatch_lines(
+        ["*nothing is recorded in *test_weather-a.json; pytest --cassettes=record*"]
+    )
+
+
+def _exchange(word: str) -> dict[str, Any]:
+    body = {
+        "model": "m",
+        "messages": [{"role": "user", "content": word}],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    return {
+        "request": {
+            "method": "POST",
+            "url": "http://127.0.0.1:1/v1/chat/completions",
+            "headers": {"content-type": "application/json", "accept": "text/event-stream"},
+            "body": body,
+        },
+        "response": {
+            "status": 200,
+            "headers": {"content-type": "text/event-stream"},
+            "pieces": [piece.decode("utf-8", "replace") for piece in _pieces()],
+        },
+    }
