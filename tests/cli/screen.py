@@ -118,8 +118,9 @@ def terminal(
     columns: int = 120,
     lines: int = 40,
     ready: str = ">",
+    shell: str | None = None,
 ) -> Iterator[Terminal]:
-    """Run the command in a folder, with its configuration and data below it."""
+    """Run the command, or a shell, in a folder, with its configuration and data below it."""
     kept = {
         key: value
         for key, value in os.environ.items()
@@ -131,8 +132,7 @@ def terminal(
         "TERM": term,
     }
     child = pexpect.spawn(
-        sys.executable,
-        ["-m", "tether.cli", *arguments],
+        *((sys.executable, ["-m", "tether.cli", *arguments]) if shell is None else (shell,)),
         cwd=str(folder),
         env={**kept, **told},
         timeout=20,

@@ -455,3 +455,23 @@ async def flood(context: tether.ToolContext[None]) -> str:
         there.types("\r")
         there.until("* flood()")
         there.until("Dry.")
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash to suspend in")
+def test_ctrl_z_suspends_and_fg_goes_on(folder: Path) -> None:
+    command = f"{sys.executable} -m tether.cli --no-init"
+    with terminal(folder, shell="bash --norc --noprofile -i", ready="bash-") as there:
+        there.says(command)
+        there.until("ask | offline")
+        there.types("half")
+        there.until("> half")
+        there.types("\x1a")
+        there.until("Stopped")
+        # What the terminal has answered to tether meanwhile may stand in the line.
+        there.types("\x15")
+        there.says("echo $((40 + 2))")
+        there.until("\n42")
+        there.says("fg")
+        there.until("> half")
+        there.types(" a line")
+        there.until("> half a line")

@@ -33,7 +33,6 @@ _READS: Final = (
     "the consumer's block fails at event",
 )
 _STALLS: Final = (0, 0, 1, 100)
-_SAME: Final = ("", "in the middle of the way", "")
 
 
 @define(eq=False)
