@@ -1,5 +1,6 @@
 """Conversations as documents."""
 
+import re
 from html.parser import HTMLParser
 
 from tether import (
@@ -73,3 +74,23 @@ def test_a_page_stands_by_itself_and_runs_nothing() -> None:
     [policy] = [attrs["content"] for tag, attrs in tags.seen if "http-equiv" in attrs]
     assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     assert len([tag for tag, _ in tags.seen if tag == "article"]) == len(TALK)
+
+
+def test_a_page_has_a_title_a_date_and_marks_what_failed() -> None:
+    page = as_html(
+        [
+            UserMessage("cut", timestamp=86_400.0),
+            ToolResultMessage("c1", "cut", [Text("no")], outcome="denied"),
+            AssistantMessage([Text("half")], stop_reason="aborted"),
+            AssistantMessage([Text("whole")], stop_reason="stop"),
+        ],
+        "A <rope>",
+    )
+    assert "<h1>A &lt;rope&gt;</h1>" in page
+    assert "1970-01-02 00:00 UTC" in page
+    assert re.findall(r'<article class="([^"]*)"', page) == [
+        "user",
+        "tool failed",
+        "assistant failed",
+        "assistant",
+    ]

@@ -4,6 +4,7 @@ import base64
 import html
 import json
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Final, assert_never
 
 from tether import (
@@ -29,6 +30,7 @@ _STYLE: Final = """\
 body { max-width: 48rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.5 system-ui, sans-serif; }
 article { margin: 1.5rem 0; padding-left: 1rem; border-left: 3px solid #8888; }
 article.user { border-color: #47c; } article.tool { border-color: #7a4; }
+article.failed { border-color: #c43; } article.failed h2 { color: #c43; opacity: 1; } time { opacity: .6; }
 h2 { margin: 0; font-size: .8rem; font-weight: normal; opacity: .6; }
 pre { overflow-x: auto; padding: .5rem; background: #8882; } img { max-width: 100%; }
 details { opacity: .7; } table { border-collapse: collapse; } td, th { border: 1px solid #8888; padding: .2rem .5rem; }
@@ -57,15 +59,37 @@ def as_html(messages: Sequence[Message], title: str = "tether") -> str:
     markdown = MarkdownIt(options_update={"html": False}).enable("table")
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     articles = (
-        f'<article class="{message.role}"><h2>{html.escape(_heading(message))}</h2>\n'
+        f'<article class="{_class_of(message)}"><h2>{html.escape(_heading(message))}</h2>\n'
         f"{''.join(markdown.render(part) for part in _parts(message))}</article>\n"
         for message in messages
     )
     return (
         f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        f"<style>\n{_STYLE}</style>\n{''.join(articles)}</html>\n"
+        f"<style>\n{_STYLE}</style>\n<h1>{html.escape(title)}</h1>\n{_date(messages)}{''.join(articles)}</html>\n"
     )
+
+
+def _date(messages: Sequence[Message]) -> str:
+    """Write when the conversation began, in UTC."""
+    if not messages or not messages[0].timestamp:
+        return ""
+    began = datetime.fromtimestamp(messages[0].timestamp, UTC)
+    return f'<p><time datetime="{began.isoformat()}">{began:%Y-%m-%d %H:%M} UTC</time></p>\n'
+
+
+def _class_of(message: Message) -> str:
+    return f"{message.role} failed" if _has_failed(message) else message.role
+
+
+def _has_failed(message: Message) -> bool:
+    match message:
+        case ToolResultMessage():
+            return message.is_error
+        case AssistantMessage():
+            return message.stop_reason not in {"stop", "tool_calls", "pause"}
+        case _:
+            return False
 
 
 def _heading(message: Message) -> str:

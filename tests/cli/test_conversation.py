@@ -454,7 +454,7 @@ async def test_anything_but_ctrl_c_takes_back_the_wish_to_leave() -> None:
         ("/undo", "! there is no request yet"),
         ("/retry", "! there is no request yet"),
         ("/tree", "no messages yet"),
-        ("/thinking", "thinking: provider default"),
+        ("/thinking", "thinking: vendor default"),
         ("/session", "0 entries, 0 branches, at the start"),
     ],
 )

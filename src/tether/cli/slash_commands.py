@@ -25,6 +25,7 @@ from tether.advice.compaction import compact
 from tether.cli.changes.commands import add_change_commands, files_changed, undone_files
 from tether.cli.context.commands import context, todo
 from tether.cli.conversation import Conversation
+from tether.cli.display import brief
 from tether.cli.editor import KEYS, file_names
 from tether.cli.mcp_servers import described
 from tether.cli.permission.commands import add_permission_commands
@@ -123,7 +124,7 @@ def _thinking(conversation: Conversation, level: ThinkingLevel | None = None) ->
     """
     if level is not None:
         conversation.agent.thinking = level
-    return f"thinking: {conversation.agent.thinking or 'provider default'}"
+    return f"thinking: {conversation.agent.thinking or 'vendor default'}"
 
 
 def _session(conversation: Conversation) -> str:
@@ -277,9 +278,12 @@ def _export(conversation: Conversation, file: Path) -> str:
     Args:
         file: a name that ends in .html makes a web page, any other name Markdown
     """
-    write = as_html if file.suffix in {".html", ".htm"} else as_markdown
+    messages = conversation.agent.messages
+    said = next((m.text for m in messages if isinstance(m, UserMessage) and m.text), "tether")
+    is_page = file.suffix in {".html", ".htm"}
     try:
-        file.write_text(write(conversation.agent.messages), encoding="utf-8")
+        written = as_html(messages, brief(said)) if is_page else as_markdown(messages)
+        file.write_text(written, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{file} cannot be written: {error.strerror or error}") from error
     return f"written to {file}"

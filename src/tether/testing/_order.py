@@ -31,10 +31,6 @@ class OrderedSet(MutableSet[T]):
     def __init__(self, members: Iterable[T] = ()) -> None:
         self._members = dict.fromkeys(members)
 
-    def __class_getitem__(cls, item: Any) -> Any:
-        """Be subscripted like `set`."""
-        return cls
-
     def __contains__(self, member: object) -> bool:
         return member in self._members
 
