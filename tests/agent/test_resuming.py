@@ -269,6 +269,19 @@ async def test_entries_of_the_same_kinds_that_are_no_notes_are_passed_over(
     assert ran == [("once", "a")]
 
 
+@pytest.mark.parametrize("ids", [("a", "a"), ("", "a"), ("",)])
+async def test_calls_that_their_ids_do_not_tell_apart_are_not_run(ids: tuple[str, ...]) -> None:
+    ran: Ran = []
+    session = Session(MemoryStore())
+    session.record(UserMessage("go", id="prompt"))
+    made = [ToolCall(call_id, "once", {}) for call_id in ids]
+    session.record(AssistantMessage(made, stop_reason="tool_calls", id="reply"))
+    agent = Agent(ScriptedModel("Fine."), tools=tools(ran), session=session)
+    await agent.prompt()
+    assert ran == []
+    assert [outcome for _, outcome, _ in outcomes(agent)] == ["interrupted"] * len(ids)
+
+
 async def test_a_result_that_cannot_be_read_is_one_of_a_call_that_began() -> None:
     ran: Ran = []
     session = left("a")

@@ -9,7 +9,7 @@ import pytest
 
 from tether import Agent, CustomMessage, Message, MessageEnd, UserMessage
 from tether._engine import driver
-from tether.errors import LostClaimError
+from tether.errors import LostClaimError, UsageError
 from tether.hooks import OnEvent, RequestContext
 from tether.session import Entry, Session
 from tether.testing import Backend, ScriptedModel, call, cancel_at_every_step, check_transcript
@@ -99,6 +99,17 @@ async def test_a_message_that_a_hook_records_is_kept_before_it_is_announced() ->
 
     await agent.prompt("go")
     assert announced == store.messages
+
+
+async def test_what_no_store_can_hold_is_refused_and_the_session_goes_on() -> None:
+    store = Store()
+    agent = _agent(store)
+    assert agent.session is not None
+    with pytest.raises(UsageError, match="JSON cannot hold this entry of kind 'mine'"):
+        agent.session.append("mine", {"it": object()})
+    assert agent.session.behind == ()
+    await agent.prompt("go")
+    assert store.messages == [message.id for message in agent.messages]
 
 
 @pytest.mark.parametrize("number", range(1, 5))

@@ -142,6 +142,15 @@ def test_lines_of_bare_messages_are_an_older_format(tmp_path: Path) -> None:
     said = (UserMessage("one", id="1"), UserMessage("two", id="2"))
     path.write_bytes(b"".join(to_json(message) + b"\n" for message in said))
     assert Session.read(path).messages == said
+    with Session(path) as session:
+        session.label("older")
+        session.record(third := UserMessage("three", id="3"))
+    with Session(path) as session:
+        assert session.messages == (*said, third)
+        session.fork("1")
+        session.record(fourth := UserMessage("four", id="4"))
+    assert Session.read(path).messages == (said[0], fourth)
+    assert [info.title for info in sessions(tmp_path)] == ["older"]
 
 
 def test_unknown_entries_survive_a_copy(tmp_path: Path) -> None:

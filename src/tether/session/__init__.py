@@ -12,8 +12,8 @@ that goes on when a session is opened. What tool calls come to is noted in entri
 
 A file is a session when its first line says so; until then nothing in it is touched. What was written is changed by a
 repair alone. What a crash leaves half written at the end is set aside, in a file of its own beside the log, and
-reported; everything before it is there. Lines without a header, each a message, are format 0 and are read. Entries of
-a kind that is not known are kept.
+reported; everything before it is there. Lines without a header, each a message, are format 0: they are read, and
+entries may follow them. Entries of a kind that is not known are kept.
 
 Writing is done in place, without a thread: an append takes microseconds. With `fsync` it takes as long as the
 disk does.

@@ -117,7 +117,7 @@ class NotedCalls:
         assert isinstance(reply, AssistantMessage)
         calls = tuple(call for call in reply.tool_calls if call.id not in self._answered)
         ids = {call.id for call in reply.tool_calls}
-        if not calls or len(ids) < len(reply.tool_calls):
+        if not calls or "" in ids or len(ids) < len(reply.tool_calls):
             return None
         ended = {id_: one for id_, data in self._ended.items() if (one := _ended(data)) is not None}
         known = self._begun | ended.keys()

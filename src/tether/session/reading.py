@@ -19,7 +19,8 @@ FORMAT: Final = 1
 
 _HEADER_START: Final = b'{"format": 1, "id": "'
 _FIELDS_OF_A_HEADER: Final = frozenset({"format", "id", "time"})
-_FIELDS: Final = frozenset({"id", "parent", "kind", "data", "time"})
+_NEEDED: Final = frozenset({"id", "parent", "kind", "data"})
+_FIELDS: Final = _NEEDED | {"time"}
 
 
 def header(id_: str, now: float) -> bytes:
@@ -54,7 +55,7 @@ class Reader:
     damage: list[Damage] = field(factory=list, init=False)
     """The lines that could not be read."""
     _bare: bool = field(default=False, init=False)
-    """Whether each line is a message: format 0."""
+    """Whether lines are messages: format 0. What a session has written behind them is entries."""
     _ids: dict[str, str] = field(factory=dict, init=False)
     _last: str | None = field(default=None, init=False)
 
@@ -104,7 +105,7 @@ class Reader:
 
     def _entry(self, line: bytes, number: int) -> Entry:
         fields = _object(line, number)
-        if self._bare:
+        if self._bare and not fields.keys() >= _NEEDED:
             return _checked(Entry(f"line-{number}", self._last, "message", fields), number)
         entry = _checked(_entry(fields, number), number)
         if self.damage and entry.parent is not None and entry.parent not in self._ids:

@@ -239,16 +239,18 @@ class Session:
 
         Raises:
             Exception: what the store raised, such as an OSError. The entry is there, and `behind`.
-            UsageError: the session was opened for reading, or closed; it is as it was.
+            UsageError: JSON cannot hold the data, or the session was opened for reading, or closed; it is as it was.
         """
-        return self._append(kind, data, {})
-
-    def _append(self, kind: str, data: JsonObject, extra: JsonObject) -> Entry:
-        # A `new_id` that counts begins anew where a log is opened again.
-        id_ = unique(self._new_id(), self._entries)
-        entry = Entry(id_, self._head, kind, data, self._now(), extra)
+        entry = self._next(kind, data)
+        if self.flushed_later:
+            entry.line()  # what raises here would keep all that follows from being written
         self._put(entry)
         return entry
+
+    def _next(self, kind: str, data: JsonObject, extra: JsonObject | None = None) -> Entry:
+        # A `new_id` that counts begins anew where a log is opened again.
+        id_ = unique(self._new_id(), self._entries)
+        return Entry(id_, self._head, kind, data, self._now(), extra or {})
 
     def adopt(self, entry: Entry) -> None:
         """Write an entry that another session of the same conversation has made; see `append`.
@@ -291,7 +293,9 @@ class Session:
             return last
         resumable = isinstance(message, AssistantMessage) and bool(message.tool_calls)
         extra: JsonObject = {RESUMABLE: True} if resumable else {}
-        return self._append("message", to_builtins(message), extra)
+        entry = self._next("message", to_builtins(message), extra)
+        self._put(entry)
+        return entry
 
     def note_call(self, note: CallNote) -> None:
         """Write what a call of the last reply has come to: an entry `asked`, `begun` or `result`; see `append`.
