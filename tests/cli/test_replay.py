@@ -39,7 +39,7 @@ def test_stepping_goes_forward_and_back_and_shows_what_there_is(
     recording: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     last = len(read(recording).runs[0].events)
-    keys = f"\nn\nb\n{last}\nt\nr\nw\np\n?\nn\n99999\nx\nq\n"
+    keys = f"\nn\nb\n{last}\nt\nr\nw\np\n?\nn\n99999\nx\n{'9' * 5000}\nq\n"
     monkeypatch.setattr("sys.stdin", io.StringIO(keys))
     assert main(["replay", recording, "--step"]) == 0
     out = capsys.readouterr().out
@@ -50,7 +50,7 @@ def test_stepping_goes_forward_and_back_and_shows_what_there_is(
     assert '"system"' in out
     assert '"running": []' in out
     assert "the event before" in out
-    assert out.count("there is nothing there") == 3
+    assert out.count("there is nothing there") == 4
 
 
 def test_a_moment_is_shown_as_json(recording: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,5 +100,17 @@ def test_a_file_that_is_no_recording_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "x").write_text("x\n")
-    assert main(["replay", str(tmp_path / "x")]) == 2
-    assert "not a recording" in capsys.readouterr().err
+    for words in (["replay", "x"], ["diff", "x", "x"]):
+        assert main([words[0], *(str(tmp_path / name) for name in words[1:])]) == 2
+        said = capsys.readouterr().err
+        assert "not a recording" in said
+        assert "--repair" not in said
+
+
+def test_a_damaged_recording_is_told_apart_from_what_its_run_raised(
+    recording: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = Path(recording)
+    path.write_text(path.read_text().replace('"ending":', '"ended":'))
+    assert main(["replay", recording]) == 1
+    assert "the recording is damaged" in capsys.readouterr().err

@@ -151,6 +151,47 @@ def test_what_is_no_recording_is_refused(tmp_path: Path, data: bytes) -> None:
         read(path)
 
 
+async def _used(path: Path) -> None:
+    recording = read(path)
+    assert difference(recording, recording) is None
+    for run in recording.runs:
+        moments(run)
+        await _events_of(run)
+
+
+async def test_a_damaged_recording_says_so_wherever_it_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    await _recorded(path, _agent(call("look", where="a"), "Nothing."))
+    lines = path.read_bytes().splitlines()
+    first_of_kind = {
+        msgspec.json.decode(line)[0]: place for place, line in reversed([*enumerate(lines)])
+    }
+    refused = 0
+    for kind, place in first_of_kind.items():
+        said = msgspec.json.decode(lines[place])[2]
+        fields = said if isinstance(said, dict) else {}
+        less = [{name: fields[name] for name in fields if name != left_out} for left_out in fields]
+        for other in (None, [[1]], *less):
+            damaged = [*lines]
+            damaged[place] = msgspec.json.encode([kind, 0.5, other])
+            path.write_bytes(b"\n".join(damaged) + b"\n")
+            try:
+                await _used(path)
+            except (DecodeError, ReplayError):
+                refused += 1
+    assert refused > 20
+
+
+async def test_a_line_that_is_no_note_is_refused_by_its_number(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    await _recorded(path, _agent("Nothing."))
+    first, *rest = path.read_bytes().splitlines()
+    for line in (b"", b"[]", b'["event","x",{}]', b'["texts",0,[[1]]]', b"[" * 100_000, b"\xff"):
+        path.write_bytes(b"\n".join([first, line, *rest]) + b"\n")
+        with pytest.raises(DecodeError, match=r"line 2 of .*run\.jsonl"):
+            read(path)
+
+
 def test_a_later_version_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     path.write_bytes(b'["recording",0,{"version":99}]\n')

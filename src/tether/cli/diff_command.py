@@ -6,7 +6,9 @@ from typing import Final
 
 import click
 
+from tether import UsageError
 from tether.cli.command_line import command
+from tether.errors import DecodeError
 from tether.replay import difference, read
 
 __all__ = ()
@@ -25,7 +27,10 @@ compared, nor where a text was cut into pieces.
 @click.argument("now")
 def diff(before: str, now: str) -> Iterator[str]:
     """Show where two recordings part."""
-    found = difference(read(Path(before)), read(Path(now)))
+    try:
+        found = difference(read(Path(before)), read(Path(now)))
+    except DecodeError as error:  # not of a session, which could be repaired
+        raise UsageError(str(error)) from error
     if found is None:
         yield "they do the same"
         return

@@ -199,7 +199,7 @@ def _place_after(line: str, place: int) -> int | None:
             return place + 1
         case "b":
             return place - 1
-        case number if number.isdecimal():
+        case number if number.isdecimal() and len(number) < 10:  # int() takes not all of them
             return int(number)
         case _:
             return None

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
-from tether.replay.recording import Note, RecordedRun, Recording
+from tether.replay.recording import Note, RecordedRun, Recording, taking
 from tether.replay.replaying import diff
 
 __all__ = ("Difference", "difference")
@@ -34,6 +34,9 @@ def difference(before: Recording, now: Recording) -> Difference | None:
     """Find where two recordings part; None where they do the same.
 
     Times and ids are not compared. Pieces of a text are joined: where it was cut does not matter.
+
+    Raises:
+        DecodeError: one is damaged.
     """
     for number, (one, other) in enumerate(zip_longest(before.runs, now.runs), 1):
         if one is None or other is None:
@@ -62,7 +65,8 @@ def _compared(run: RecordedRun) -> list[list[Any]]:
         elif note.kind == "text":
             said.append(["text", *note.said])
         elif note.kind in _COMPARED:
-            said.append([note.kind, _plain(note)])
+            with taking(note):
+                said.append([note.kind, _plain(note)])
     return said
 
 

@@ -22,7 +22,7 @@ from tether.events import (
     ToolExecutionStart,
 )
 from tether.messages import AssistantMessage, Message, Queued, ToolResultMessage
-from tether.replay.recording import Note, RecordedRun, event_of
+from tether.replay.recording import Note, RecordedRun, event_of, taking
 from tether.serialize import from_builtins
 from tether.transcript import Transcript
 
@@ -57,10 +57,15 @@ class Moment:
 
 
 def moments(run: RecordedRun) -> Sequence[Moment]:
-    """Give all moments of a run, the one before its first event included."""
+    """Give all moments of a run, the one before its first event included.
+
+    Raises:
+        DecodeError: the recording is damaged.
+    """
     fold = _Fold(run)
     for note in run.notes:
-        fold.take(note)
+        with taking(note):
+            fold.take(note)
     return [*fold.before, fold.now]
 
 

@@ -5,8 +5,9 @@ No I/O beside reading the file.
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from attrs import field, frozen
@@ -20,7 +21,17 @@ from tether.replay.recorder import VERSION
 from tether.replay.values import read_messages, read_open
 from tether.serialize import from_builtins
 
-__all__ = ("Note", "RecordedRun", "Recording", "event_of", "read")
+__all__ = ("Note", "RecordedRun", "Recording", "event_of", "read", "taking")
+
+_DAMAGE: Final = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What is raised where a note has another form than a recorder gives it."""
 
 
 @frozen
@@ -65,6 +76,20 @@ class Recording:
     """Half a line at its end, where it was cut off."""
 
 
+@contextmanager
+def taking(note: Note) -> Iterator[None]:
+    """Take a note in a block: what is raised where it has no such form as it should says that it is damaged.
+
+    Raises:
+        DecodeError: it is.
+    """
+    try:
+        yield
+    except (DecodeError, *_DAMAGE) as error:
+        where = f"{note.kind!r} at {note.seconds:.6f} s"
+        raise DecodeError(f"the recording is damaged: {error}", path=where) from error
+
+
 def event_of(note: Note) -> Event | None:
     """The event that a note is of, if it is of one."""
     match note.kind:
@@ -91,25 +116,28 @@ def read(path: str | os.PathLike[str]) -> Recording:
     lines = enumerate(whole.split(b"\n"), 1)
     notes = [note for number, line in lines for note in _notes(line, number, path)]
     if not newline or notes[0].kind != "recording":
-        raise DecodeError(f"{path} is not a recording of tether")
-    version = notes[0].said.get("version")
+        raise DecodeError("it is not a recording of tether", path=str(path))
+    with taking(notes[0]):
+        version = notes[0].said.get("version")
     if version != VERSION:
         raise DecodeError(
-            f"{path} is a recording of version {version}; this tether reads {VERSION}"
+            f"it is a recording of version {version}; this tether reads {VERSION}", path=str(path)
         )
     return Recording(path, tuple(_runs(notes[1:])), torn)
 
 
 def _notes(line: bytes, number: int, path: Path) -> Sequence[Note]:
     try:
-        kind, seconds, said = msgspec.json.decode(line)
+        kind, seconds, said = msgspec.json.decode(line, type=tuple[str, float, Any])
         if kind == "texts":
-            return [Note("text", moment / 1e6, (index, text)) for moment, index, text in said]
+            texts = msgspec.convert(said, list[tuple[int, int, str]])
+            return [Note("text", moment / 1e6, (index, text)) for moment, index, text in texts]
         return [Note(kind, seconds, said)]
-    except (ValueError, TypeError) as error:
+    except _DAMAGE as error:
         if number == 1:
-            raise DecodeError(f"{path} is not a recording of tether") from error
-        raise DecodeError(f"line {number} of {path} cannot be read: {error}") from error
+            raise DecodeError("it is not a recording of tether", path=str(path)) from error
+        where = f"line {number} of {path}"
+        raise DecodeError(f"it cannot be read: {error}", path=where) from error
 
 
 def _runs(notes: Sequence[Note]) -> Iterator[RecordedRun]:
@@ -122,7 +150,8 @@ def _runs(notes: Sequence[Note]) -> Iterator[RecordedRun]:
                 yield _run(begun, said, own)
                 own = []
             begun = note
-            said = (*said[: note.said["known"]], *read_messages(note.said["messages"]))
+            with taking(note):
+                said = (*said[: note.said["known"]], *read_messages(note.said["messages"]))
         own.append(note)
         if note.kind in {"result", "raised"} and begun is not None:
             yield _run(begun, said, own)
@@ -132,9 +161,10 @@ def _runs(notes: Sequence[Note]) -> Iterator[RecordedRun]:
 
 
 def _run(begun: Note, said: tuple[Message, ...], notes: Sequence[Note]) -> RecordedRun:
-    return RecordedRun(
-        messages=said,
-        prompts=read_messages(begun.said["prompts"]),
-        left_open=read_open(begun.said["left_open"]),
-        notes=tuple(notes),
-    )
+    with taking(begun):
+        return RecordedRun(
+            messages=said,
+            prompts=read_messages(begun.said["prompts"]),
+            left_open=read_open(begun.said["left_open"]),
+            notes=tuple(notes),
+        )

@@ -13,14 +13,14 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from tether.errors import TetherError
+from tether.errors import DecodeError, TetherError
 from tether.events import AgentEnd, AgentStart, Event, TurnEnd, TurnStart
 from tether.limits import Limits, Spent
 from tether.loop import End, Interruption, Loop, Request, RunTools, Step, agent_loop
 from tether.messages import AssistantMessage, CustomMessage, Queued
 from tether.replay.raised import read_error
 from tether.replay.recorder import asked_of, digest_of, written_result
-from tether.replay.recording import Note, RecordedRun, event_of
+from tether.replay.recording import Note, RecordedRun, event_of, taking
 from tether.replay.values import (
     read_end,
     read_limits,
@@ -94,20 +94,41 @@ class Replay:
             At once.
         """
         for note in self._run.notes:
-            if (event := event_of(note)) is not None:
-                self._check(event)
+            if (event := self._taken(note)) is not None:
                 await sink.send(event)  # passes a checkpoint now and then
-            else:
-                self._take(note)
-        match self._run.notes[-1]:
-            case Note("raised", _, said):
-                raise read_error(said)
-            case Note("result", _, said):
-                return self._result(said)
-            case _:
-                raise ReplayError("the recording was cut off before the end of the run")
+        end = self._ended(self._run.notes[-1])
+        if isinstance(end, RunResult):
+            return end
+        raise end
 
     # Notes.
+
+    def _taken(self, note: Note) -> Event | None:
+        """Do what a note says, and return the event that it is of, if it is of one."""
+        try:
+            with taking(note):
+                event = event_of(note)
+                if event is None:
+                    self._take(note)
+                else:
+                    self._check(event)
+                return event
+        except DecodeError as error:
+            raise ReplayError(str(error)) from error
+
+    def _ended(self, note: Note) -> RunResult | Exception:
+        """Return what became of the run."""
+        try:
+            with taking(note):
+                match note.kind:
+                    case "raised":
+                        return read_error(note.said)
+                    case "result":
+                        return self._result(note.said)
+                    case _:
+                        return ReplayError("the recording was cut off before the end of the run")
+        except DecodeError as error:
+            raise ReplayError(str(error)) from error
 
     def _take(self, note: Note) -> None:
         said = note.said
@@ -231,7 +252,8 @@ async def replay(run: RecordedRun) -> AsyncIterator[EventStream[Event, RunResult
         A context manager that gives the events, and with `result()` how the run ended; see `EventStream`.
 
     Raises:
-        ReplayError: something else happens than in the recorded run; or the recording was cut off before its end.
+        ReplayError: something else happens than in the recorded run; or the recording is damaged, or was cut off before
+            its end.
         RunCancelledError: the recorded run was cancelled.
         Exception: what the recorded run raised.
 
