@@ -291,6 +291,7 @@ async def test_moments_fold_what_was_done(tmp_path: Path) -> None:
     assert known[-1].queued == ()
     texts = [moment.partial.text for moment in known if moment.partial is not None]
     assert "Nothing." in texts
+    assert all("Nothing.".startswith(text) or "More.".startswith(text) for text in texts)
     assert [moment.request["messages"] for moment in known if moment.request][-1] == 5
 
 
