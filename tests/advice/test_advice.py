@@ -45,7 +45,8 @@ from tether.testing import (
 )
 
 FOLDER = Path(tether.advice.__file__).parent
-SMALL = [path for path in sorted(FOLDER.glob("[a-z]*.py")) if path.stem != "compaction"]
+LARGER = {"compaction", "rules", "shell_commands"}
+SMALL = [path for path in sorted(FOLDER.glob("[a-z]*.py")) if path.stem not in LARGER]
 GUARD = 10
 
 

@@ -271,7 +271,11 @@ async def test_commands_of_a_conversation(tmp_path: Path) -> None:
             assert await does("/eval y = 1; [x, y]") == ["[None, 1]"]
             assert await does("/hooks") == ["no hooks"]
             [told] = await does("/help fork")
-            assert told.startswith("fork [entry]")
+            assert told.startswith("/fork [entry]")
+            assert await does("/help /fork") == [told]
+            [told] = await does("/help")
+            for shown in ("/compact ", "/undo [--files] ", "@file ", "!command ", "#note ", "Esc "):
+                assert f"\n{shown}" in f"\n{told}"
             assert await does("/reload") == ["loaded again"]
             [told] = await does("/compact")
             assert "summarised" in told

@@ -133,3 +133,12 @@ async def test_another_model_is_named_in_a_conversation(kept: Path) -> None:
     assert await said(f"model openai-chat:x {THERE}") == f"openai-chat:x at {THERE}"
     assert await said("model openai-chat:x default") == "openai-chat:x"
     assert await said("model openai-chat:y") == "openai-chat:y"
+
+
+@pytest.mark.parametrize("is_greeted", [True, False])
+def test_that_no_key_is_set_is_said_once(
+    is_greeted: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = App(Agent("offline"))
+    chosen_model(app, model=None, base_url=None, path=None, environ={}, is_greeted=is_greeted)
+    assert ("no API key" in capsys.readouterr().err) is not is_greeted

@@ -127,7 +127,7 @@ def test_a_conversation_shows_it_as_text(tmp_path: Path) -> None:
             ("/bad", "! evil"),
             ("/tools", "shout:"),
             ("/help", "/bad"),
-            ("/tree", "user"),
+            ("/tree", "you: go"),
             ("/model", "evil"),
             ("/describe shout", "wrapped by"),
             ("/say", "eviltext"),

@@ -126,6 +126,12 @@ def test_others_escape_sequences_reach_no_terminal() -> None:
     assert printable("a\tb\n\x1b[31mc\x1b(B\x00\r") == "a\tb\nc"
 
 
+def test_what_the_offline_model_counts_is_no_spending() -> None:
+    reply = AssistantMessage([Text("hi")], model="offline")
+    shown = Seen().shown(AgentStart(), MessageEnd(reply), AgentEnd(stop_reason="stop"))
+    assert "1 turn, no tokens" in shown
+
+
 def test_a_run_that_ended_without_saying_so_is_forgotten() -> None:
     seen = Seen()
     seen.shown(said("Half a"), ToolExecutionStart("a", "work", {}))

@@ -13,6 +13,7 @@ from typing import TextIO
 import pytest
 
 from tether.cli.main import main
+from tether.cli.streams import warn
 
 FULL = Path("/dev/full")
 COMMANDS = [
@@ -148,7 +149,7 @@ def test_bytes_that_are_no_text_are_replaced(
     (folder / "in").write_bytes(b"list \xe9")
     monkeypatch.setattr(sys, "stdin", a_file(opened, folder / "in", "r", "utf-8"))
     assert main(words) == 0
-    assert '"text":"list \N{REPLACEMENT CHARACTER}"' in capsys.readouterr().out
+    assert '"text":"list \N{REPLACEMENT CHARACTER}' in capsys.readouterr().out
 
 
 def test_a_closed_input_is_an_empty_one(
@@ -199,3 +200,20 @@ def test_a_signal_while_the_request_is_read_ends_the_command(
     monkeypatch.setattr(sys, "stdin", Stdin())
     assert main(["-"]) == 128 + number
     assert capsys.readouterr() == ("", "")
+
+
+class AtATerminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_what_is_said_at_a_terminal_breaks_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    for stream in (AtATerminal(), io.StringIO()):
+        monkeypatch.setattr(sys, "stderr", stream)
+        warn("no conversation is called that in /tmp/somewhere")
+        assert stream.getvalue().split() == [
+            *["tether:", "no", "conversation", "is", "called", "that", "in", "/tmp/somewhere"]
+        ]
+        lines = stream.getvalue().splitlines()
+        assert (max(map(len, lines)) <= 30) is stream.isatty()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tether import Agent, tool
+from tether import Agent, Text, tool
 from tether.models.offline import plan
 
 
@@ -11,6 +11,7 @@ from tether.models.offline import plan
     [
         ("read README.md", [[("read_file", {"path": "README.md"})]]),
         ("list src", [[("list_files", {"path": "src"})]]),
+        ("read @src/a.py", [[("read_file", {"path": "src/a.py"})]]),
         ("List the files in src.", [[("list_files", {"path": "src"})]]),
         ("list", [[("list_files", {"path": "."})]]),
         ("search TODO in src", [[("search_text", {"pattern": "TODO", "path": "src"})]]),
@@ -39,6 +40,23 @@ def test_a_request_is_read_as_groups_of_steps(request_: str, steps: object) -> N
 
 async def test_what_it_does_not_know_it_says() -> None:
     assert "offline model" in (await Agent("offline").prompt("what is love?")).text
+
+
+@pytest.mark.parametrize(
+    "parts", [["run ls", "I ran `pwd`:\n/"], ["a guide:\nBe brief.", "run ls"]]
+)
+async def test_what_is_attached_is_no_part_of_the_request(parts: list[str]) -> None:
+    seen = []
+
+    @tool
+    async def run_command(command: str) -> str:
+        """Run."""
+        seen.append(command)
+        return "a b"
+
+    result = await Agent("offline", tools=[run_command]).prompt([Text(part) for part in parts])
+    assert seen == ["ls"]
+    assert result.messages[0].text == "\n".join(parts)
 
 
 async def test_a_tool_it_was_not_given_it_names() -> None:

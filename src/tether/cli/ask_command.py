@@ -81,9 +81,15 @@ def work(arguments: Arguments, opened: ExitStack) -> Callable[[], Awaitable[int]
     changes = add_recording(app.agent, path)
     if not arguments.no_init:
         extend(app, is_trusted)
+    is_greeted = not arguments.request and is_first_run() and not app.agent.messages
     app.agent.model = chosen_model(
-        app, model=arguments.model, base_url=arguments.base_url, path=path
+        app,
+        model=arguments.model,
+        base_url=arguments.base_url,
+        path=path,
+        is_greeted=is_greeted,
     )
+    greets = greeting(app.agent.model.name, os.environ) if is_greeted else ""
     if arguments.record is not None:
         from tether.replay import record  # noqa: PLC0415 - only where it is asked for
 
@@ -91,7 +97,9 @@ def work(arguments: Arguments, opened: ExitStack) -> Callable[[], Awaitable[int]
     also_measured = opened.enter_context(measured(app.agent, arguments.metrics))
     servers: Sequence[Any] = () if arguments.no_init else chosen_servers(app)
     if not arguments.request:
-        return also_measured(partial(_converse, app, servers, arguments, path, policy, changes))
+        return also_measured(
+            partial(_converse, app, servers, arguments, path, policy, changes, greets)
+        )
     if (left := open_calls(app.agent)) is not None:
         print(taken_up(app.agent, left, runs=False), file=notes(), flush=True)
     asked = Asked(
@@ -244,10 +252,10 @@ async def _converse(
     path: Path | None,
     policy: Policy,
     changes: Snapshots,
+    greets: str,
 ) -> int:
     """Hold a conversation."""
     dumb = is_dumb()
-    is_first = is_first_run()
     with nullcontext() if dumb else printing_above():
         live = Live(sys.stdout, width=lambda: shutil.get_terminal_size().columns)
         conversation = Conversation(
@@ -263,8 +271,8 @@ async def _converse(
             conversation.reload = partial(_extend_again, conversation)
         app.ask = conversation.ask
         add_permission(app.agent, conversation.ask, policy)
-        if is_first and not app.agent.messages:
-            conversation.tell(greeting(app.agent.model.name, os.environ))
+        if greets:
+            conversation.tell(greets)
         if app.agent.messages:
             conversation.tell(_last_messages(app.agent))
         left = None if arguments.resume is None else open_calls(app.agent)

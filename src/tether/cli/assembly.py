@@ -215,6 +215,7 @@ def chosen_model(
     base_url: str | None,
     path: Path | None,
     environ: Mapping[str, str] = os.environ,
+    is_greeted: bool = False,
 ) -> Model:
     """Choose the model: the one that is named, else that of the session, of the environment or of an extension.
 
@@ -224,6 +225,7 @@ def chosen_model(
         base_url: the address that the person gave.
         path: where the conversation is kept.
         environ: the environment variables.
+        is_greeted: whether the person is greeted with which model answers and why.
 
     Raises:
         UsageError: the model, or its address, has to be named otherwise.
@@ -239,6 +241,7 @@ def chosen_model(
     if name is None:
         name = default_model(environ)
     if name is None:
-        warn(NO_KEY)
+        if not is_greeted:
+            warn(NO_KEY)
         return app.agent.model
     return app.model_named(name)

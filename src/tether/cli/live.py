@@ -99,6 +99,8 @@ class Live:
     _thinking: str = ""
     _turns: int | None = None
     """Those of the run so far; None where its start was not seen."""
+    _by_rules: bool = False
+    """Whether the offline model has answered, which spends nothing."""
     _lock: threading.Lock = field(factory=threading.Lock)
 
     def show(self, event: Event) -> None:
@@ -120,7 +122,7 @@ class Live:
             case AgentEnd():
                 stopped = event.stop_reason not in {"stop", "terminated"}
                 styles = self.theme.refused if stopped else self.theme.quiet
-                yield self._fitted(end_line(event, self._turns), styles)
+                yield self._fitted(end_line(event, self._turns, by_rules=self._by_rules), styles)
             case MessageUpdate() | MessageEnd():
                 yield from self._settled_by_message(event)
             case _:
@@ -135,6 +137,7 @@ class Live:
                 yield from self._think(printable(text))
             case MessageEnd(message) if message.role == "assistant":
                 self._turns = None if self._turns is None else self._turns + 1
+                self._by_rules = message.model == "offline"
                 yield from self._thought()
                 yield from self._rendered(self._reply.finish())
                 if (why := reply_end_line(message)) is not None:

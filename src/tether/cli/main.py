@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from importlib import import_module
@@ -125,8 +125,7 @@ def _work(
     from tether.cli.command_line import SUBCOMMANDS, chosen, read  # noqa: PLC0415
 
     if "_TETHER_COMPLETE" in os.environ:
-        for line in import_module("tether.cli.completion_command").answers():
-            print(line)
+        _print(import_module("tether.cli.completion_command").answers())
         return None, ""
     name, rest = chosen(words)
     if name in _ASKING:
@@ -134,8 +133,7 @@ def _work(
     module = SUBCOMMANDS[name].place.partition(":")[0]
     made = read(SUBCOMMANDS[name].command, rest)
     if isinstance(made, Iterator):
-        for line in made:
-            print(line)
+        _print(made)
         return None, ""
     if module == "arguments":
         Path.cwd()  # everything below needs it
@@ -143,6 +141,15 @@ def _work(
     else:
         work = partial(import_module(f"tether.cli.{module}").run, made)
     return work, made.backend
+
+
+def _print(lines: Iterable[str]) -> None:
+    """Print lines until the output takes no more, which is said when the command ends."""
+    for line in lines:
+        try:
+            print(line)
+        except OSError:
+            return
 
 
 def _in_event_loop(work: Callable[[], Awaitable[int]], ending: EndSignals, backend: str) -> int:

@@ -6,7 +6,7 @@ import inspect
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 import tether
 from tether import (
@@ -55,16 +55,32 @@ def slash_commands() -> Commands:
     return commands
 
 
+_ALSO: Final = (
+    "@file       attach a file or a folder; Tab completes its name",
+    "!command    run a command of yours; the agent reads its output with your next message",
+    "#note       keep a note for the agent in AGENTS.md",
+    "Esc         cut off what is in flight; Ctrl-C stops the run, and twice leaves",
+    "Shift-Tab   switch the mode; /mode explains it",
+    "Ctrl-Q      say something when the agent has finished, and not after this step",
+    "Ctrl-O      show the whole output of the last tool",
+)
+"""What a line may have, and the keys that most people want."""
+
+
 def _help(conversation: Conversation, command: str | None = None) -> str:
     """List all commands, or explain one.
 
     Args:
         command: its name
     """
-    text = conversation.app.commands.help(command)
-    if command is None and conversation.app.prompts:
-        text += f"\n\nprompts: {', '.join(f'/{name}' for name in conversation.app.prompts)}"
-    return text
+    commands, prompts = conversation.app.commands, conversation.app.prompts
+    if command is not None:
+        return f"/{commands.help(command.removeprefix('/'))}"
+    lines = [f"/{line}" for line in commands.help().splitlines()]
+    lines += ["", *_ALSO]
+    if prompts:
+        lines += ["", f"prompts: {', '.join(f'/{name}' for name in prompts)}"]
+    return "\n".join(lines)
 
 
 def _command_names(_: str, conversation: Conversation) -> list[str]:

@@ -8,12 +8,14 @@ import errno
 import io
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Final, TextIO
 
 from tether.cli.door import as_door
+from tether.cli.screen.fitting import fitted
 
 __all__ = ()
 
@@ -112,8 +114,11 @@ def readable(word: str) -> str:
 
 def warn(message: str) -> None:
     """Print a message to standard error, apart from the answer; where nothing can be written, nothing is said."""
+    line = f"tether: {message}"
     with suppress(OSError):
-        print(f"tether: {message}", file=sys.stderr)
+        if sys.stderr.isatty():
+            line = fitted(line, shutil.get_terminal_size().columns)
+        print(line, file=sys.stderr)
     failure_of(sys.stderr)
 
 

@@ -63,7 +63,7 @@ class _Rule:
 
 
 _POLITE: Final = r"(?:please |can you |could you |tell me |show me |and |also )*"
-_PATH: Final = r"[`'\"]?([^\s`'\"]+?)[`'\"]?"
+_PATH: Final = r"@?[`'\"]?([^\s`'\"]+?)[`'\"]?"
 _RULES: Final = (
     _Rule(
         "count",
@@ -141,10 +141,9 @@ def respond(body: Mapping[str, Any]) -> Iterator[JsonObject]:
     """
     messages: Sequence[Mapping[str, Any]] = body["messages"]
     last = max((n for n, m in enumerate(messages) if m["role"] == "user"), default=-1)
-    request = _text(messages[last]) if last >= 0 else ""
     since = messages[last + 1 :]
     offered = {tool["function"]["name"] for tool in body.get("tools", ())}
-    groups = plan(request)
+    groups = _plan_of(messages[last]) if last >= 0 else ()
     asked = sum(1 for message in since if message.get("tool_calls"))
     prompt_tokens = sum(len(json.dumps(message)) for message in messages) // 4
     missing = _missing(groups[asked], offered) if asked < len(groups) else []
@@ -162,6 +161,14 @@ def respond(body: Mapping[str, Any]) -> Iterator[JsonObject]:
     for word in words:
         yield _chunk({"content": word})
     yield _end("stop", prompt_tokens, len(words))
+
+
+def _plan_of(message: Mapping[str, Any]) -> Sequence[Sequence[Step]]:
+    """Read what a person said, apart from what is attached to it."""
+    content = message.get("content") or ""
+    parts = [content] if isinstance(content, str) else [part.get("text", "") for part in content]
+    first = [part.partition("\n\n")[0] for part in parts]  # what was piped in stands behind it
+    return next((groups for part in [*parts, *first] if (groups := plan(part))), ())
 
 
 def _phrases(group: str) -> Sequence[str]:
