@@ -58,6 +58,23 @@ def test_what_cannot_be_is_said(
     assert "names no database: write sqlite:///app.db or postgresql://host/database" in error
 
 
+def test_lines_end_with_newlines_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = ["a\u2028b", "c\x85d", "e\x0cf"]
+    lines = [
+        json.dumps(said[0], ensure_ascii=False),
+        json.dumps({"prompt": said[1]}, ensure_ascii=False),
+        said[2],
+    ]
+    Path("prompts.jsonl").write_bytes("\r\n".join(lines).encode())
+    code, answers, _ = _map("prompts.jsonl", capsys=capsys)
+    assert code == 0
+    prompts = {one["place"]: one["prompt"] for one in answers}
+    assert prompts == dict(enumerate(said))
+
+
 def test_prompts_may_be_piped(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tether.cli", "map", "-", "--model", "offline"],

@@ -9,7 +9,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from tether import Agent, Limits, ModelError, UsageError
+from tether import Agent, BusyError, Limits, ModelError, UsageError
 from tether.many import Answer, Job, KeptConversations, Progress, each, read_prompts
 from tether.stores import SqliteConversations
 from tether.testing import Backend, ScriptedModel, call, cancel_at_every_step
@@ -212,6 +212,33 @@ async def test_conversations_of_a_store_are_gone_on_with(tmp_path: Path) -> None
     store.close()
 
 
+async def test_answers_that_end_with_a_call_are_kept_in_a_store_too(tmp_path: Path) -> None:
+    def make() -> Agent:
+        return Agent(ScriptedModel(call("final_result", result=4)))
+
+    store = SqliteConversations(tmp_path / "map.db")
+    results = KeptConversations(store, "sums")
+    _, progress = await _all(make, ["2 + 2?"], output=int, results=results)
+    assert (progress.done, progress.kept) == (1, 0)
+    _, progress = await _all(make, ["2 + 2?"], output=int, results=results)
+    assert (progress.done, progress.kept) == (0, 1)
+    store.close()
+
+
+async def test_a_prompt_that_another_process_has_ends_nothing(tmp_path: Path) -> None:
+    store, other = [SqliteConversations(tmp_path / "map.db") for _ in range(2)]
+    held = await other.open("work-1")
+    found, progress = await _all(answering(), ["a", "b"], results=KeptConversations(store, "work"))
+    assert {one.place: type(one.error) for one in found} == {0: type(None), 1: BusyError}
+    assert (progress.begun, progress.done, progress.failed) == (2, 1, 1)
+    assert held is not None
+    held.close()
+    found, _ = await _all(answering(), ["a", "b"], results=KeptConversations(store, "work"))
+    assert [(one.place, one.ok) for one in found] == [(1, True)]
+    store.close()
+    other.close()
+
+
 async def test_a_disk_that_is_full_ends_all(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
         await _all(answering(), ["a"], results=_Full(tmp_path))
@@ -264,7 +291,7 @@ def test_cancelled_anywhere_nothing_is_left(backend: Backend) -> None:
 
 
 def test_prompts_are_read_from_lines() -> None:
-    lines = ["plain text", "", '"a \\"string\\""', '{"prompt": "of an object", "id": 3}']
+    lines = ["\ufeffplain text", "", '"a \\"string\\""', '{"prompt": "of an object", "id": 3}']
     assert list(read_prompts(lines)) == ["plain text", 'a "string"', "of an object"]
     for line, match in {
         "{broken": "line 1 is not JSON",

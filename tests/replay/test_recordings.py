@@ -7,7 +7,7 @@ import anyio
 import msgspec
 import pytest
 
-from tether import Agent, Limits, ModelError, UsageError, tool
+from tether import Agent, Limits, ModelError, ToolContext, UsageError, tool
 from tether.deltas import TextDelta
 from tether.errors import DecodeError
 from tether.events import MessageUpdate, ModelRetry, ToolExecutionStart
@@ -109,6 +109,50 @@ async def test_secrets_are_nowhere_in_the_file(tmp_path: Path) -> None:
     assert text == f"The key is {MASK} and sk-2."
     async with replay(run) as events:
         assert (await events.result()).text == text
+
+
+@tool
+async def show(context: ToolContext[Any]) -> str:
+    """Show."""
+    for part in ("a ke", "y-x", "xyz and ke"):
+        await context.update(part)
+    return "key-xxyz"
+
+
+async def test_secrets_come_in_pieces_from_tools_and_children_too_and_between_other_notes(
+    tmp_path: Path,
+) -> None:
+    pieces = [TextDelta("a ke"), TextDelta("y-x"), TextDelta("xyz and ke")]
+    child = Agent(ScriptedModel(pieces), name="child")
+    agent = Agent(
+        ScriptedModel([call("show"), call("child", prompt="Go.")], pieces, "Done."),
+        tools=[show, child.as_tool(name="child", description="Ask.")],
+    )
+    path = tmp_path / "run.jsonl"
+    with record(agent, path, secrets=["key-xxyz"]) as recorder:
+        async with agent.run("Go.", max_buffer_size=0) as run:
+            async for event in run:
+                if event == MessageUpdate(pieces[0]):
+                    agent.steer("What?")
+    assert recorder.failure is None
+    data = path.read_text()
+    assert "y-x" not in data
+    assert "xyz and" not in data
+    assert "a ke" not in data
+    [run_] = read(path).runs
+    assert await _events_of(run_) == [*run_.events]
+    seconds = [note.seconds for note in run_.notes]
+    assert seconds == sorted(seconds)
+
+
+async def test_where_no_secret_can_have_begun_all_is_written_at_once(tmp_path: Path) -> None:
+    agent = _agent(call("look", where="a"), "Nothing.")
+    path = tmp_path / "run.jsonl"
+    with record(agent, path, secrets=["~"]):
+        async with agent.run("Go.") as run:
+            async for event in run:
+                if isinstance(event, ToolExecutionStart):
+                    assert b"tool_execution_start" in path.read_bytes()
 
 
 def test_a_mask_stands_where_its_secret_begins() -> None:
@@ -291,6 +335,7 @@ async def test_moments_fold_what_was_done(tmp_path: Path) -> None:
     assert known[-1].queued == ()
     texts = [moment.partial.text for moment in known if moment.partial is not None]
     assert "Nothing." in texts
+    assert all("Nothing.".startswith(text) or "More.".startswith(text) for text in texts)
     assert [moment.request["messages"] for moment in known if moment.request][-1] == 5
 
 

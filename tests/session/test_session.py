@@ -96,6 +96,23 @@ def test_what_another_session_of_a_conversation_has_written_can_be_adopted(tmp_p
         assert [entry.kind for entry in again.branch] == ["message", "label"]
 
 
+def test_what_is_adopted_follows_what_was_noted_meanwhile_and_is_there_once(tmp_path: Path) -> None:
+    with Session(tmp_path / "a.jsonl") as one, Session(tmp_path / "b.jsonl") as other:
+        other.label("first")
+        for said in ("one", "two"):
+            entry = one.record(UserMessage(said, id=said))
+            other.adopt(entry)
+            other.adopt(entry)
+            other.label(f"behind {said}")
+        assert other.messages == one.messages
+        kinds = [entry.kind for entry in other.branch]
+        assert kinds == ["label", "message", "label", "message", "label"]
+        other.record(UserMessage("three", id="three"))
+        other.adopt(one.record(UserMessage("elsewhere", id="elsewhere")))
+        assert other.messages[-1].id == "three"
+    assert len(Session.read(tmp_path / "b.jsonl").entries) == 7
+
+
 def test_two_writers_are_refused_and_readers_are_not(tmp_path: Path) -> None:
     path = tmp_path / "s.jsonl"
     with Session.open(path) as session:

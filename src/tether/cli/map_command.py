@@ -208,6 +208,6 @@ def _prompts(name: str, stdin: TextIO) -> Sequence[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{name}: {error}") from error
     try:
-        return list(read_prompts(text.splitlines()))
+        return list(read_prompts(text.split("\n")))
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from None

@@ -12,7 +12,7 @@ from anyio.abc import ObjectReceiveStream, ObjectSendStream
 from anyio.lowlevel import checkpoint
 from attrs import evolve, fields
 
-from tether import Agent, Event, Limits, MessageEnd, Run, RunResult, UsageError
+from tether import Agent, BusyError, Event, Limits, MessageEnd, Run, RunResult, UsageError
 from tether.events import ToolExecutionStart, TurnStart
 from tether.hooks import call_maybe_async
 from tether.limits import LimitName, Spent
@@ -214,13 +214,17 @@ class _Runs:
         except Exception as error:  # noqa: BLE001 - it belongs to this prompt
             self._counts = evolve(self._counts, begun=self._counts.begun + 1)
             return self._counted(Answer(job, error=error))
-        async with self._results.asking(job, agent) as is_wanted:
-            if not is_wanted:
-                self._counts = evolve(self._counts, kept=self._counts.kept + 1)
-                return None
+        try:
+            async with self._results.asking(job, agent) as is_wanted:
+                if not is_wanted:
+                    self._counts = evolve(self._counts, kept=self._counts.kept + 1)
+                    return None
+                self._counts = evolve(self._counts, begun=self._counts.begun + 1)
+                answer = await self._run(job, agent)
+                await self._results.keep(answer)
+        except BusyError as error:  # another process has this prompt, or had it when it was killed
             self._counts = evolve(self._counts, begun=self._counts.begun + 1)
-            answer = await self._run(job, agent)
-            await self._results.keep(answer)
+            answer = Answer(job, error=error)
         return self._counted(answer)
 
     async def _agent(self, job: Job) -> Agent:

@@ -11,9 +11,11 @@ from tether import Agent, AssistantMessage, Session, UserMessage
 from tether.host.store import Store
 from tether.many.answer import Answer, Job
 from tether.many.results import digest_of
+from tether.messages import Message
 
 __all__ = ("KeptConversations",)
 
+_ANSWERED: Final = "answered"
 _CLOSING_TIME: Final = 5.0
 """Seconds that a store has to keep the end of a conversation."""
 
@@ -34,13 +36,16 @@ class KeptConversations:
         self._store = store
         self._name = name
         self._owner = owner
+        self._open: dict[int, Session] = {}
+        """The conversations of the prompts that are being answered, by their places."""
 
     @asynccontextmanager
     async def asking(self, job: Job, agent: Agent) -> AsyncIterator[bool]:
         """Open the conversation of a prompt, and give it to the agent.
 
         Raises:
-            Exception: what the store raised, such as `tether.BusyError` where another process asks the same.
+            BusyError: another process asks the same: that is the answer to this prompt.
+            Exception: what the store raised.
 
         Cancellation:
             The conversation is closed, which takes five seconds at most.
@@ -54,19 +59,38 @@ class KeptConversations:
             else:
                 if session.messages:
                     session.fork(None)
-                agent.session = session
+                agent.session = self._open[job.place] = session
                 yield True
         finally:
+            self._open.pop(job.place, None)
             with anyio.move_on_after(_CLOSING_TIME, shield=True):
                 await run_sync(session.close, abandon_on_cancel=True)
 
     async def keep(self, answer: Answer) -> None:
-        """Do nothing: the session has kept it."""
+        """Note behind the conversation, which the session has kept, that it was answered.
+
+        Raises:
+            Exception: what the store raised.
+
+        Cancellation:
+            At once. Closing the conversation keeps the note.
+        """
+        session = self._open.get(answer.place)
+        if session is not None and answer.ok:
+            session.append(_ANSWERED, {})
+            await session.flush()
 
 
 def _is_answered(session: Session, job: Job) -> bool:
     match session.messages:
-        case (UserMessage() as said, *_, AssistantMessage(stop_reason="stop")):
+        case (UserMessage() as said, *_, last) if (
+            _is_end(last) or session.branch[-1].kind == _ANSWERED
+        ):
             return digest_of(Job(job.place, said)) == digest_of(job)
         case _:
             return False
+
+
+def _is_end(message: Message) -> bool:
+    """Say whether a message is the last of a run; results of calls that end one are not known by themselves."""
+    return isinstance(message, AssistantMessage) and message.stop_reason == "stop"

@@ -21,7 +21,7 @@ def read_prompts(lines: Iterable[str]) -> Iterator[str]:
         UsageError: a line is none of these; the text names it.
     """
     for number, line in enumerate(lines, 1):
-        text = line.strip()
+        text = line.removeprefix("\ufeff").strip()  # the mark with which some programs begin a file
         if not text:
             continue
         yield _prompt(text, number) if text.startswith(("{", '"')) else text

@@ -97,6 +97,8 @@ class Follower:
         self._last = 0
         self._keeps = False
         self._ended: Ended | None = None
+        # The last entry of the conversation that the worker has.
+        self._known: str | None = None
 
     async def follow(self, place: Place, placement: Placement) -> RunResult:
         """Have the worker carry the run out, and follow it to its end.
@@ -118,6 +120,7 @@ class Follower:
             if batch == UNKNOWN:
                 place = evolve(place, known=None, entries=self._session.branch)
                 batch = await host.call("start", run.start(place))
+            self._known = place.entries[-1].id if place.entries else place.known
             while True:
                 await self._take_all(batch)
                 if self._ended is not None:
@@ -127,7 +130,7 @@ class Follower:
         except BaseException as error:
             await self._close(place, placement.grace, error)  # noqa: ASYNC102, ASYNC120 - shielded there, with a deadline
             raise
-        placement.keep(place, self._session.head)
+        placement.keep(place, self._known)
         return self._outcome(self._ended)
 
     def _outcome(self, ended: Ended) -> RunResult:
@@ -190,8 +193,12 @@ class Follower:
     def _keep(self, entry: Entry) -> None:
         self._keeps = True
         self._session.adopt(entry)
-        if entry.kind == "begun":
-            self._parts.transcript.begin(str(entry.data["call_id"]))
+        if entry.id != self._session.head:
+            return  # agents within the agent have branches of their own
+        self._known = entry.id
+        call_id = str(entry.data.get("call_id"))
+        if entry.kind == "begun" and self._parts.transcript.is_open(call_id):
+            self._parts.transcript.begin(call_id)
 
     def _note(self, event: Event) -> None:
         self._replica.take(event)
@@ -216,7 +223,8 @@ class Follower:
         if scope.cancelled_caught:
             place.host.runs += 1  # it hangs there: others are better off elsewhere
         if self._ended is None:
-            events += self._close_here(as_failure(error))
+            for event in self._close_here(as_failure(error)):
+                events += self._closing(event)
         await self._announce(events)
         if isinstance(error, Exception):
             await self._deliver()
@@ -235,10 +243,13 @@ class Follower:
         for item in unpack(batch.items):
             self._last += 1
             if (event := self._take(item)) is not None:
-                if (withdrawn := self._questions.closed_by(event)) is not None:
-                    events.append(withdrawn)
-                events.append(event)
+                events += self._closing(event)
         return events
+
+    def _closing(self, event: Event) -> list[Event]:
+        """The event, behind what ends a question that it leaves without an answer."""
+        withdrawn = self._questions.closed_by(event)
+        return [event] if withdrawn is None else [withdrawn, event]
 
     async def _announce(self, events: list[Event]) -> None:
         """Publish the last events, without waiting for anyone, once what they say is kept."""

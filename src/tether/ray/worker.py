@@ -13,6 +13,7 @@ from attrs import define, field, frozen
 from tether._scopes.loop_call import LoopCaller
 from tether._scopes.task_groups import Tasks, open_task_group
 from tether.agent import Agent
+from tether.errors import UsageError
 from tether.ray.exchange import UNKNOWN, Batch, Ended, Item, Order, Start
 from tether.ray.hosted import HostedRun, portable
 from tether.ray.lease import Lease, watched
@@ -54,6 +55,7 @@ class _Conversation:
         for entry in entries:
             self.session.adopt(entry)
         if entries:
+            self.session.catch_up()  # the driver has them
             self.take_up()
 
     def take_up(self) -> None:
@@ -229,12 +231,17 @@ class Actor(Worker):
 
 def _made(start: Start, outbox: Outbox) -> _Conversation:
     """Make the agent of a conversation."""
-    agent: Agent = pickle.loads(start.make)()
+    agent: object = pickle.loads(start.make)()
+    if not isinstance(agent, Agent):
+        raise UsageError(f"make_agent must return an Agent, not {agent!r}")
+    if agent.session is not None or agent.messages:
+        raise UsageError(
+            "the conversation is at the driver: give `session` and `messages` to Cluster.agent, "
+            "not to the agent that make_agent makes"
+        )
     session = agent.session = Mirror(start.entries, outbox)
     if start.entries:
         session.fork(start.entries[-1].id)
-    for message in agent.messages:
-        session.record(message)
     conversation = _Conversation(agent, session)
     conversation.take_up()
     return conversation

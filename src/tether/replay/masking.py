@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from tether.errors import UsageError
 
@@ -18,27 +18,43 @@ __all__ = ("MASK", "Masking")
 MASK: Final = "[secret]"
 
 
-def _pattern(secrets: Iterable[object]) -> re.Pattern[str] | None:
+def _forms(secrets: Iterable[object]) -> tuple[str, ...]:
+    """All that secrets may be written as, the longest first."""
     forms: set[str] = set()
     for secret in secrets:
         if not isinstance(secret, str) or not secret:
             raise UsageError(f"secrets must be strings that are not empty, not {secret!r}")
         forms |= {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
         forms |= {quote(secret), quote(secret, safe="")}
-    longest_first = sorted(forms, key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, longest_first))) if forms else None
+    return tuple(sorted(forms, key=len, reverse=True))
+
+
+def _pattern(masking: "Masking") -> re.Pattern[str] | None:
+    forms = masking._forms  # noqa: SLF001 - of the class below
+    return re.compile("|".join(map(re.escape, forms))) if forms else None
 
 
 @frozen
 class Masking:
     """What takes secrets out, as they are and as JSON and addresses write them."""
 
-    _found: re.Pattern[str] | None = field(converter=_pattern, alias="secrets")
+    _forms: tuple[str, ...] = field(converter=_forms, alias="secrets", repr=False)
+    _found: re.Pattern[str] | None = field(
+        default=Factory(_pattern, takes_self=True), init=False, repr=False
+    )
 
     @property
     def is_needed(self) -> bool:
         """Whether there are secrets."""
         return self._found is not None
+
+    def may_begin(self, text: str) -> bool:
+        """Say whether a secret may have begun at the end of a text that goes on."""
+        return any(
+            form.startswith(text[-length:])
+            for form in self._forms
+            for length in range(1, min(len(form), len(text) + 1))
+        )
 
     def text(self, text: str) -> str:
         """Take secrets out of a text."""

@@ -5,11 +5,12 @@ No I/O.
 
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
-from tether.deltas import PartialReply
+from tether.deltas import BlockDelta, PartialReply
 from tether.events import (
     ApprovalAnswered,
     ApprovalRequested,
@@ -42,8 +43,6 @@ class Moment:
     """The conversation, valid as at every moment."""
     request: Any = None
     """What the model was asked last: `model`, `system`, `tools`, `options`, and how many `messages`."""
-    partial: AssistantMessage | None = None
-    """The reply that arrives."""
     running: tuple[str, ...] = ()
     """The ids of the calls that run."""
     asked: tuple[str, ...] = ()
@@ -54,6 +53,20 @@ class Moment:
     """Set while another attempt is waited for."""
     inputs: tuple[str, ...] = ()
     """What was done from outside since the event before."""
+    # The reply that arrives: as it began, its pieces, which its moments share, and how many of these have arrived.
+    _begun: AssistantMessage | None = field(default=None, repr=False, alias="begun")
+    _pieces: Sequence[BlockDelta] = field(default=(), repr=False, eq=False, alias="pieces")
+    _arrived: int = field(default=0, repr=False, alias="arrived")
+
+    @property
+    def partial(self) -> AssistantMessage | None:
+        """The reply that arrives, put together when it is asked for."""
+        if self._begun is None or not self._arrived:
+            return self._begun
+        reply = PartialReply(model=self._begun.model, api=self._begun.api)
+        for piece in islice(self._pieces, self._arrived):
+            reply.add(piece)
+        return reply.preview()
 
 
 def moments(run: RecordedRun) -> Sequence[Moment]:
@@ -76,6 +89,7 @@ class _Fold:
         self._transcript = Transcript(run.messages, run.left_open)
         self._transcript.reopen()
         self._reply: PartialReply | None = None
+        self._pieces: list[BlockDelta] = []
         self._asked = 0
 
     def take(self, note: Note) -> None:
@@ -118,10 +132,12 @@ class _Fold:
         match event:
             case MessageStart(AssistantMessage(stop_reason=None) as reply):
                 self._reply = PartialReply(model=reply.model, api=reply.api)
-                return evolve(now, partial=reply)
+                self._pieces = []
+                return evolve(now, begun=reply, pieces=self._pieces, arrived=0)
             case MessageUpdate(delta) if self._reply is not None:
                 self._reply.add(delta)
-                return evolve(now, partial=self._reply.preview())
+                self._pieces.append(delta)
+                return evolve(now, arrived=len(self._pieces))
             case MessageEnd(message):
                 return self._ended(message)
             case ToolExecutionStart():
@@ -143,7 +159,7 @@ class _Fold:
         else:
             self._transcript.append(message)
         self._reply = None
-        return evolve(self.now, messages=self._transcript.messages, partial=None)
+        return evolve(self.now, messages=self._transcript.messages, begun=None)
 
     def _resolve(self, result: ToolResultMessage) -> None:
         with suppress(KeyError):  # a call that the recording does not know

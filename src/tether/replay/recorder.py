@@ -17,11 +17,12 @@ import msgspec
 from attrs import asdict
 
 from tether.agent import Agent
-from tether.deltas import BlockDelta, ReplyEnd, ReplyInfo, TextDelta, ThinkingDelta, ToolCallDelta
+from tether.deltas import BlockDelta, ReplyEnd, ReplyInfo, TextDelta
 from tether.events import Event, MessageUpdate
 from tether.loop import End, Request, RunTools, Step
 from tether.messages import AssistantMessage, CustomMessage, Message, Queued, QueueName
 from tether.model import Model, ModelRequest
+from tether.replay.held import Held, Noted
 from tether.replay.masking import Masking
 from tether.replay.raised import written_error
 from tether.replay.values import (
@@ -64,7 +65,7 @@ def record(
     """Record the runs that begin in the block.
 
     A run is the same with it: the recorder is a `Tap`. Each note is written when it is made, but for pieces of text, of
-    which some may wait for the next.
+    which some may wait for the next; where a secret may have begun in one, what follows waits with it.
 
     Args:
         agent: whose runs.
@@ -111,6 +112,7 @@ class Recorder(Tap):
         "_clock",
         "_encode",
         "_file",
+        "_held",
         "_masking",
         "_run",
         "_said",
@@ -124,6 +126,7 @@ class Recorder(Tap):
         self.failure: Exception | None = None
         self._file = file
         self._masking = masking
+        self._held = Held(masking) if masking.is_needed else None
         self._clock = clock
         self._encode = msgspec.json.Encoder().encode
         self._start = clock()
@@ -177,12 +180,17 @@ class Recorder(Tap):
 
     def published(self, event: Event) -> None:
         """See `Tap.published`."""
-        if type(event) is MessageUpdate:
+        if type(event) is not MessageUpdate:
+            self._write("event", lambda: written(event), event)
+        elif self._held is None:
             self._ahead.append((self._clock(), event.delta))
-            if len(self._ahead) >= _DELTAS and not self._masking.is_needed:
-                self.flush()
+            if len(self._ahead) >= _DELTAS:
+                self._write_ahead()
+        elif type(event.delta) is TextDelta:
+            self._held.add_text(self._since(self._clock()), event.delta)
+            self._write_held()
         else:
-            self._write("event", lambda: written(event))
+            self._write("event", lambda: written(event), event)
 
     def requested(self, model: Model, request: ModelRequest) -> None:
         """See `Tap.requested`."""
@@ -238,6 +246,7 @@ class Recorder(Tap):
             self._write("raised", written_error(result))
         else:
             self._write("result", lambda: written_result(result))
+        self.flush()
         self._run = None
 
     def _is_plain(self, request: ModelRequest) -> bool:
@@ -256,45 +265,60 @@ class Recorder(Tap):
             self._write("state", {"spent": spent, "limits": limits})
         self._state = (spent, limits)
 
-    def _write(self, kind: str, said: Any) -> None:
+    def _write(self, kind: str, said: Any, event: Event | None = None) -> None:
         if self.failure is not None:
             return
-        self.flush()
+        self._write_ahead()
         try:
-            made = self._masking.value(_made(said))
-            self._put(self._encode([kind, self._since(self._clock()), made]) + b"\n")
+            seconds, made = self._since(self._clock()), _made(said)
+            if self._held is None:
+                self._put(self._encode((kind, seconds, made)) + b"\n")
+            else:
+                self._held.add(kind, seconds, made, event)
         except Exception as failure:  # noqa: BLE001 - the run goes on, and who asks is told
             self.failure = failure
+        self._write_held()
 
     def _since(self, moment: float) -> float:
         return round(moment - self._start, 6)
 
     def flush(self) -> None:
+        """Write all that waits."""
+        self._write_ahead()
+        if self._held is not None:
+            self._held.end()
+            self._write_held()
+
+    def _write_ahead(self) -> None:
         """Write the pieces of text that wait."""
         ahead, self._ahead = self._ahead, []
-        if not ahead or self.failure is not None:
+        if ahead:
+            start = self._start
+            self._put_notes(lambda: [_of_delta(moment - start, delta) for moment, delta in ahead])
+
+    def _write_held(self) -> None:
+        """Write what was held back, where no secret may have begun in it."""
+        if self._held is not None:
+            self._put_notes(self._held.ready)
+
+    def _put_notes(self, made: Callable[[], Sequence[Noted]]) -> None:
+        if self.failure is not None:
             return
         try:
-            self._put(b"".join(self._lines(ahead)))
+            if notes := made():
+                self._put(b"".join(self._lines(notes)))
         except Exception as failure:  # noqa: BLE001 - as above
             self.failure = failure
 
-    def _lines(self, ahead: Sequence[tuple[float, BlockDelta]]) -> Iterable[bytes]:
-        """Write pieces; those of text that follow each other, as most do, on one line."""
-        start = self._start
-        if self._masking.is_needed:
-            ahead = _masked(ahead, self._masking)
-        for is_text, group in groupby(ahead, _is_text):
+    def _lines(self, notes: Sequence[Noted]) -> Iterable[bytes]:
+        """Write notes; pieces of text that follow each other, as most do, on one line."""
+        for is_text, group in groupby(map(_in_short, notes), lambda note: note[0] == "text"):
             if is_text:
-                texts = cast("Iterable[tuple[float, TextDelta]]", group)
-                said: Any = [
-                    (int((moment - start) * 1e6), one.index, one.text) for moment, one in texts
-                ]
-                yield self._encode(("texts", 0.0, said)) + b"\n"
+                texts = [(int(seconds * 1e6), *said) for _, seconds, said in group]
+                yield self._encode(("texts", 0.0, texts)) + b"\n"
             else:
-                for moment, delta in group:
-                    said = self._masking.value(to_builtins(delta))
-                    yield self._encode(("delta", self._since(moment), said)) + b"\n"
+                for note in group:
+                    yield self._encode(note) + b"\n"
 
     def _put(self, data: bytes) -> None:
         rest = memoryview(data)
@@ -311,27 +335,18 @@ def _made(said: Any) -> Any:
     return said
 
 
-def _is_text(piece: tuple[float, BlockDelta]) -> bool:
-    return type(piece[1]) is TextDelta
+def _of_delta(seconds: float, delta: BlockDelta) -> Noted:
+    if type(delta) is TextDelta:
+        return "text", seconds, (delta.index, delta.text)
+    return "delta", round(seconds, 6), to_builtins(delta)
 
 
-def _masked(
-    ahead: Sequence[tuple[float, BlockDelta]], masking: Masking
-) -> Sequence[tuple[float, BlockDelta]]:
-    """Take secrets out of pieces that follow each other in one block, as if they were whole."""
-    masked = list(ahead)
-    blocks: dict[tuple[str, int], list[int]] = {}
-    for place, (_, delta) in enumerate(ahead):
-        if isinstance(delta, TextDelta | ThinkingDelta | ToolCallDelta):
-            blocks.setdefault((delta.type, delta.index), []).append(place)
-    for places in blocks.values():
-        deltas: list[Any] = [ahead[place][1] for place in places]
-        name = "arguments" if isinstance(deltas[0], ToolCallDelta) else "text"
-        texts = masking.pieces([getattr(delta, name) for delta in deltas])
-        for place, delta, text in zip(places, deltas, texts, strict=True):
-            changed = type(delta)(**{name: text, "index": delta.index})
-            masked[place] = (ahead[place][0], changed)
-    return masked
+def _in_short(note: Noted) -> Noted:
+    """Leave out of a piece of a reply what all of them have."""
+    kind, seconds, said = note
+    if kind != "event" or said["type"] != MessageUpdate.type:
+        return note
+    return "delta", seconds, said["delta"]
 
 
 def asked_of(messages: Sequence[Message]) -> list[Message]:

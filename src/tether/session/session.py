@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
 import anyio
+from attrs import evolve
 
 from tether._scopes.threads import run_in_thread
 from tether.calls import CallEnded, CallNote, OpenCalls
@@ -255,7 +256,8 @@ class Session:
     def adopt(self, entry: Entry) -> None:
         """Write an entry that another session of the same conversation has made; see `append`.
 
-        It becomes the head where it follows it.
+        It becomes the head where it follows it. What is no message, and was written here meanwhile, comes before it.
+        One that is here already stays as it is.
 
         Raises:
             UsageError: it follows an entry that is not here.
@@ -263,7 +265,20 @@ class Session:
         """
         if entry.parent is not None and entry.parent not in self._entries:
             raise UsageError(f"the entry that {entry.id!r} follows, {entry.parent!r}, is not here")
+        if entry.id in self._entries:
+            return
+        if entry.kind != "child" and self._said_nothing_since(entry.parent):
+            entry = evolve(entry, parent=self._head)
         self._put(entry, adopted=True)
+
+    def _said_nothing_since(self, id_: str | None) -> bool:
+        """Say whether an entry is on this branch, with no message behind it."""
+        for entry in self._towards_root(self._head):
+            if entry.id == id_:
+                return True
+            if entry.kind == "message":
+                return False
+        return id_ is None
 
     def _put(self, entry: Entry, *, adopted: bool = False) -> None:
         self._behind.append(entry)
