@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from os import PathLike
@@ -125,34 +126,31 @@ async def workers(
     whole_number(1)("count of workers", count)
     for name, value in (("lease", lease), ("grace", grace), ("linger", linger)):
         seconds(f"{name} of workers", value)
-    connected = await _connect(address)
-    hosts: list[Host] = []
-    over = threading.Event()
-    try:
-        actor_class = _actor_class()
-        for _ in range(count):
-            actor = actor_class.options(
-                lifetime="detached",
-                max_restarts=0,
-                max_task_retries=0,
-                max_concurrency=_CALLS,
-                scheduling_strategy="SPREAD",
-                **(options or {}),
-            ).remote(lease, linger)
-            hosts.append(Host(actor))
-        beat = partial(_beat, hosts, lease / TICKS, over)
-        threading.Thread(target=beat, name="tether heartbeats", daemon=True).start()
-        await _all_ready(hosts)
-        yield Cluster(hosts, grace)
-    finally:
-        with anyio.move_on_after(grace, shield=True):
-            await _stop(hosts)
-        over.set()
-        for host in hosts:
-            host.kill()
-        if connected:
+    async with _connected(address, grace):
+        hosts: list[Host] = []
+        over = threading.Event()
+        try:
+            actor_class = _actor_class()
+            for _ in range(count):
+                actor = actor_class.options(
+                    lifetime="detached",
+                    max_restarts=0,
+                    max_task_retries=0,
+                    max_concurrency=_CALLS,
+                    scheduling_strategy="SPREAD",
+                    **(options or {}),
+                ).remote(lease, linger)
+                hosts.append(Host(actor))
+            beat = partial(_beat, hosts, lease / TICKS, over)
+            threading.Thread(target=beat, name="tether heartbeats", daemon=True).start()
+            await _all_ready(hosts)
+            yield Cluster(hosts, grace)
+        finally:
             with anyio.move_on_after(grace, shield=True):
-                await _in_thread(ray.shutdown)
+                await _stop(hosts)
+            over.set()
+            for host in hosts:
+                host.kill()
 
 
 def _actor_class() -> Any:
@@ -162,12 +160,39 @@ def _actor_class() -> Any:
     return ray.remote(concurrency_groups={"lease": 1})(actor_class)
 
 
-async def _connect(address: str | None) -> bool:
-    """Connect to Ray, unless it is; return whether it was done here."""
+@asynccontextmanager
+async def _connected(address: str | None, grace: float) -> AsyncIterator[None]:
+    """Be connected to Ray for the block, unless it is connected already."""
     if ray.is_initialized():
-        return False
-    await _in_thread(partial(ray.init, address=address, log_to_driver=False))
-    return True
+        yield
+        return
+    begun = Future[None]()
+    over = threading.Event()
+    hold = partial(_hold_connection, address, begun, over)
+    holder = threading.Thread(target=hold, name="tether connection", daemon=True)
+    holder.start()
+    try:
+        await _in_thread(begun.result)
+        yield
+    finally:
+        over.set()
+        with anyio.move_on_after(grace, shield=True):
+            await _in_thread(holder.join)
+
+
+def _hold_connection(address: str | None, begun: Future[None], over: threading.Event) -> None:
+    """Be the thread of a connection: a cluster that Ray starts here is killed when the thread that started it ends."""
+    try:
+        ray.init(address=address, log_to_driver=False)
+    except Exception as error:  # noqa: BLE001 - raised where the connection is waited for
+        begun.set_exception(error)
+        return
+    else:
+        begun.set_result(None)
+    finally:
+        begun.cancel()  # where Ray has left by what is no error
+    over.wait()
+    ray.shutdown()
 
 
 async def _in_thread(function: Callable[[], object]) -> None:
