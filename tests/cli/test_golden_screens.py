@@ -90,6 +90,8 @@ def compare(there: Terminal, name: str) -> None:
 def shown(there: Terminal) -> str:
     """What there is at last, as many lines as the screen has; how far it has scrolled depends on when it was drawn."""
     text = re.sub(r"\n{3,}", "\n\n", there.text().rstrip())
+    # Below a choice the status line comes as soon as the terminal has said where the cursor is, or at the next key.
+    text = re.sub(r"(\nfilter:[^\n]*)\n+ ask \|[^\n]*\Z", r"\1", text)
     text = text[max(text.find("> how do I"), 0) :]  # behind what every conversation begins with
     text = "\n".join(text.split("\n")[-there.screen.lines :]) + "\n"
     for pattern, instead in (

@@ -116,6 +116,16 @@ def test_what_a_template_lacks_is_said(config: Path, words: list[str], said: str
         arguments(*words)
 
 
+@pytest.mark.parametrize(
+    "text", ["system: [a\nprompt: x", "[" * 3000, "prompt: \x1b[2Jx", "2026-13-45"]
+)
+def test_a_template_that_is_no_yaml_is_told_in_a_line(config: Path, text: str) -> None:
+    template(config, text, "sum.yaml")
+    with pytest.raises(UsageError, match=r"sum\.yaml: it is no YAML: .") as raised:
+        arguments("-t", "sum", "hi")
+    assert len(str(raised.value).splitlines()) == 1
+
+
 def test_templates_are_listed_and_shown(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     template(config, REVIEW)
     assert main(["templates"]) == 0

@@ -22,7 +22,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from tether import UsageError
-from tether.cli.context.front_matter import read_document, read_text
+from tether.cli.context.front_matter import in_a_line, read_document, read_text
 from tether.cli.extensions import configuration_folder
 
 __all__ = ()
@@ -136,10 +136,11 @@ def _read(path: Path, name: str) -> Template:
 def _yaml(path: Path) -> tuple[dict[str, Any], str]:
     import yaml  # noqa: PLC0415 - only for such a file
 
+    text = read_text(path)
     try:
-        head = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise ValueError(f"it is no YAML: {error}") from error
+        head = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ValueError(f"it is no YAML: {in_a_line(error)}") from error
     if isinstance(head, str):
         return {}, head
     if not isinstance(head, dict):

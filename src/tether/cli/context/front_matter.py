@@ -102,7 +102,7 @@ def _parsed(head: str) -> Mapping[str, Any]:
         try:
             found = yaml.safe_load(_with_quotes(head))
         except (yaml.YAMLError, ValueError, RecursionError):
-            raise ValueError(f"its head is no YAML: {_in_a_line(error)}") from error
+            raise ValueError(f"its head is no YAML: {in_a_line(error, 2)}") from error
     if found is None:
         return {}
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
@@ -115,11 +115,13 @@ def _with_quotes(head: str) -> str:
     return _LINE.sub(lambda line: f"{line[1]}: {json.dumps(line[2].strip())}", head)
 
 
-def _in_a_line(error: Exception) -> str:
+def in_a_line(error: Exception, first: int = 1) -> str:
+    """Write in a line what is wrong with YAML that begins in a line of a file."""
     mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
     if problem is None:
-        return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-    return str(problem) if mark is None else f"{problem} in line {mark.line + 2}"
+        is_deep = isinstance(error, RecursionError)
+        return "it is nested too deeply" if is_deep else " ".join(str(error).split())
+    return str(problem) if mark is None else f"{problem} in line {mark.line + first}"
 
 
 def _kind(value: object) -> str:

@@ -52,7 +52,11 @@ def shortened(problems: Sequence[str]) -> Sequence[str]:
     more = len(problems) - _MOST_TOLD
     return [
         *problems[:_MOST_TOLD],
-        *([f"and {more} more problems; /context shows them"] if more > 0 else []),
+        *(
+            [f"and {more} more problem{'' if more == 1 else 's'}; /context shows them"]
+            if more > 0
+            else []
+        ),
     ]
 
 
