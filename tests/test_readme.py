@@ -214,6 +214,7 @@ def test_every_marker_belongs_to_a_test() -> None:
         "test",
         "init file",
         "client",
+        "on a cluster",
     }
 
 
