@@ -26,6 +26,7 @@ def program(task):
     os.dup2(null, 0)
     for number, path in enumerate((task["out"], task["err"]), start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+    os.chdir(task["folder"])
     os.environ.clear()
     os.environ.update(task["environment"])
     warnings.simplefilter("error")
@@ -57,9 +58,10 @@ class Programs:
     _server: subprocess.Popen[str]
 
     def run(self, code: str, folder: Path, environment: Mapping[str, str]) -> Outcome:
-        """Run a program to its end, with warnings as errors and nothing to read."""
+        """Run a program to its end in a folder, with warnings as errors and nothing to read."""
         out, err = folder / "printed", folder / "printed-errors"
         task = {"code": code, "environment": dict(environment), "out": str(out), "err": str(err)}
+        task["folder"] = str(folder)
         assert self._server.stdin is not None
         assert self._server.stdout is not None
         print(json.dumps(task), file=self._server.stdin, flush=True)

@@ -129,6 +129,9 @@ def programs() -> Iterator[Programs]:
 
 
 def check_program(programs: Programs, folder: Path, program: str, *, before: str = "") -> None:
+    # A folder of its own, as some write files; with what there is at the top of a project.
+    (folder / "src").mkdir()
+    (folder / "LICENSE").write_text((ROOT / "LICENSE").read_text())
     done = programs.run(before + program, folder, environment(folder))
     assert (done.returncode, done.stderr) == (0, "")
     printed = done.stdout.splitlines()
@@ -211,6 +214,7 @@ def test_every_marker_belongs_to_a_test() -> None:
         "test",
         "init file",
         "client",
+        "on a cluster",
     }
 
 

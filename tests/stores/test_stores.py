@@ -5,7 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import anyio
@@ -354,6 +354,27 @@ anyio.run(main)
         assert len(announced) >= 9 * kills
         assert set(announced) <= kept
         check_transcript(session.messages)
+
+
+def test_a_commit_that_fails_leaves_no_transaction_open(tmp_path: Path) -> None:
+    with Session(SqliteStore(tmp_path / "app.db", "c")) as session:
+        with closing(sqlite3.connect(tmp_path / "app.db")) as other:
+            other.execute("CREATE TABLE one (id INTEGER PRIMARY KEY)")
+            other.execute("CREATE TABLE two (id REFERENCES one (id) DEFERRABLE INITIALLY DEFERRED)")
+            other.execute(
+                "CREATE TRIGGER refuse AFTER INSERT ON tether_entries WHEN new.line LIKE '%now%' "
+                "AND NOT EXISTS (SELECT 1 FROM one) BEGIN INSERT INTO two VALUES (1); END"
+            )
+            session._store._database._connection.execute("PRAGMA foreign_keys = ON")  # type: ignore[attr-defined]
+            session.append("note", {"text": "now"})
+            with pytest.raises(sqlite3.IntegrityError):
+                session.catch_up()
+            other.execute("INSERT INTO one VALUES (1)")
+            other.commit()
+        session.catch_up()
+        assert not session.behind
+    with Session(SqliteStore(tmp_path / "app.db", "c")) as again:
+        assert [entry.kind for entry in again.branch] == ["note"]
 
 
 def test_a_file_that_is_not_a_database_is_left_alone(tmp_path: Path) -> None:

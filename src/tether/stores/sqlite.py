@@ -151,10 +151,10 @@ class _Sqlite:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield _Open(self._connection)
+                self._connection.commit()
             except BaseException:
                 self._connection.rollback()
                 raise
-            self._connection.commit()
 
     def now(self, transaction: Transaction) -> float:
         del transaction
