@@ -48,7 +48,7 @@ class SessionStore(Protocol):
 class BatchStore(SessionStore, Protocol):
     """A store that takes a while, such as a database. What a run adds is written in a worker thread.
 
-    All of it is called from one thread at a time, not always the same.
+    Entries are written by one thread at a time, not always the same.
     """
 
     def append_all(self, entries: Sequence[Entry]) -> None:
@@ -66,7 +66,7 @@ class LeasedStore(BatchStore, Protocol):
         ...
 
     def renew(self) -> None:
-        """Say so.
+        """Say so. This may be called while another thread writes.
 
         Raises:
             LostClaimError: another has taken the conversation over.
