@@ -154,3 +154,28 @@ def test_words_are_completed(
     monkeypatch.setenv("COMP_CWORD", str(len(typed.split()) - 1))
     given = [line.partition(",")[2] for line in answers({"_TETHER_COMPLETE": "bash_complete"})]
     assert sorted(given) == sorted(offered)
+
+
+def test_names_of_ones_own_are_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder, name in (("templates", "review.md"), ("fragments", "rust.md")):
+        (tmp_path / "config" / folder).mkdir(parents=True)
+        (tmp_path / "config" / folder / name).write_text("hi")
+    assert main(["alias", "gpt", "openai:gpt-5"]) == 0
+    session = new_session_path(tmp_path)
+    with Session.open(session) as kept:
+        kept.record(UserMessage("hi", id="1"))
+    for typed, offered in {
+        "tether -m gp": ["plain,gpt"],
+        "tether --model off": ["plain,offline"],
+        "tether -m gro": ["plain,groq:"],
+        "tether -t r": ["plain,review"],
+        "tether templates show r": ["plain,review"],
+        "tether -f ru": ["plain,rust"],
+        "tether -f x": ["file,x"],
+        "tether --file a": ["file,a"],
+        f"tether resume {session.stem[:4]}": [f"plain,{session.stem}"],
+        f"tether resume {session.stem[:4]} {session.stem[:4]}": [],
+    }.items():
+        monkeypatch.setenv("COMP_WORDS", typed)
+        monkeypatch.setenv("COMP_CWORD", str(len(typed.split()) - 1))
+        assert list(answers({"_TETHER_COMPLETE": "bash_complete"})) == offered, typed

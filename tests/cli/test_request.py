@@ -126,6 +126,14 @@ def test_a_template_that_is_no_yaml_is_told_in_a_line(config: Path, text: str) -
     assert len(str(raised.value).splitlines()) == 1
 
 
+def test_a_list_of_nothing_is_wrong_usage(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--schema-multi", "name", "who wrote it?"]) == 2
+    assert "--schema-multi needs --schema" in capsys.readouterr().err
+    template(config, "---\nschema: name\n---\nWho wrote it?")
+    made = arguments("-t", "review", "--schema-multi")
+    assert (made.schema, made.schema_multi) == ("name", True)
+
+
 def test_templates_are_listed_and_shown(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     template(config, REVIEW)
     assert main(["templates"]) == 0

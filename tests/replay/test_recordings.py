@@ -12,7 +12,7 @@ from tether.deltas import TextDelta
 from tether.errors import DecodeError
 from tether.events import MessageUpdate, ModelRetry, ToolExecutionStart
 from tether.hooks import RequestContext
-from tether.messages import CustomMessage, Message, UserMessage
+from tether.messages import CustomMessage, Message, Text, UserMessage
 from tether.replay import (
     RecordedError,
     ReplayError,
@@ -153,6 +153,29 @@ async def test_where_no_secret_can_have_begun_all_is_written_at_once(tmp_path: P
             async for event in run:
                 if isinstance(event, ToolExecutionStart):
                     assert b"tool_execution_start" in path.read_bytes()
+
+
+@pytest.mark.parametrize("system", [None, "half \ud83d", "both \ud83d\ude00"])
+async def test_what_json_cannot_hold_ends_neither_run_nor_recording(
+    tmp_path: Path, system: str | None
+) -> None:
+    strange: Any = object()
+    said = UserMessage([Text("Go \udc80.", details=strange)])
+    agent = _agent(call("look", where="\udc80"), ModelError("\ud83d", kind="server"), system=system)
+    agent.model = ScriptedModel(
+        [TextDelta("a\ud83d"), TextDelta("\ude00b"), call("look", where="x")], "c"
+    )
+    path = tmp_path / "run.jsonl"
+    with record(agent, path) as recorder:
+        assert (await agent.prompt(said)).text == "c"
+        agent.model = ScriptedModel(ModelError("\ud83d", kind="authentication"))
+        with pytest.raises(ModelError):
+            await agent.prompt("And?")
+    assert recorder.failure is None
+    one, two = read(path).runs
+    assert await _events_of(one) == [*one.events]
+    with pytest.raises(ModelError):
+        await _events_of(two)
 
 
 def test_a_mask_stands_where_its_secret_begins() -> None:

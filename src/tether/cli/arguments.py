@@ -8,6 +8,7 @@ import click
 from attrs import evolve, frozen
 
 from tether import UsageError
+from tether.cli import completing
 from tether.cli.command_line import ASK, SUBCOMMANDS, chosen, command, read
 from tether.cli.options import backend, no_init, port, system, together, whole
 from tether.cli.permission.modes import Mode
@@ -191,6 +192,7 @@ _about_the_model: Final = together(
         "-m",
         "--model",
         metavar="NAME",
+        shell_complete=completing.models,
         help="such as groq:llama-3.3-70b-versatile; `offline` needs no key",
     ),
     click.option(
@@ -203,7 +205,11 @@ _about_the_model: Final = together(
 )
 _about_the_request: Final = together(
     click.option(
-        "-t", "--template", metavar="NAME", help="a prompt with variables; see `tether templates`"
+        "-t",
+        "--template",
+        metavar="NAME",
+        shell_complete=completing.templates,
+        help="a prompt with variables; see `tether templates`",
     ),
     click.option(
         "-p",
@@ -218,11 +224,22 @@ _about_the_request: Final = together(
         "--fragment",
         metavar="NAME|FILE",
         multiple=True,
+        shell_complete=completing.fragments,
         help="a text before the request; see `tether fragments`",
     ),
-    click.option("--file", metavar="FILE", multiple=True, help="attach a file; the same as @FILE"),
     click.option(
-        "--image", metavar="FILE|URL", multiple=True, help="attach an image; - for standard input"
+        "--file",
+        metavar="FILE",
+        multiple=True,
+        shell_complete=completing.files,
+        help="attach a file; the same as @FILE",
+    ),
+    click.option(
+        "--image",
+        metavar="FILE|URL",
+        multiple=True,
+        shell_complete=completing.files,
+        help="attach an image; - for standard input",
     ),
     click.option(
         "--schema",
@@ -231,7 +248,10 @@ _about_the_request: Final = together(
     ),
     click.option("--schema-multi", is_flag=True, help="a list of what the schema describes"),
     click.option(
-        "--output", metavar="FILE", help="write the answer to FILE in place of standard output"
+        "--output",
+        metavar="FILE",
+        shell_complete=completing.files,
+        help="write the answer to FILE in place of standard output",
     ),
 )
 _about_the_run: Final = together(
@@ -290,6 +310,7 @@ _about_the_run: Final = together(
 @click.option(
     "--session",
     metavar="FILE",
+    shell_complete=completing.files,
     help="keep the conversation in FILE, and continue what it holds; by default, conversations are kept in the folder"
     " that `tether config` shows, and single requests are not kept",
 )
@@ -305,7 +326,7 @@ def ask(*, goes_on: bool, **options: Any) -> Arguments:
 
 
 @command("resume")
-@click.argument("words", metavar="[ID] [REQUEST]...", nargs=-1)
+@click.argument("words", metavar="[ID] [REQUEST]...", nargs=-1, shell_complete=completing.sessions)
 @_about_the_model
 @_about_the_request
 @_about_the_run
@@ -333,6 +354,10 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
         raise click.UsageError("--yes is not allowed with --mode; it is --mode all")
     if options["json"] and options["schema"]:
         raise click.UsageError("--json is not allowed with --schema")
+    if options["schema_multi"] and not (options["schema"] or options["template"]):
+        raise click.UsageError(
+            "--schema-multi needs --schema: --schema 'name, age int' --schema-multi"
+        )
     prompts = {name: rest[name] for name in ("system", "append_system") if rest[name] is not None}
     return {
         **rest,

@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from tether import UsageError
+from tether.cli import completing
 from tether.cli.command_line import Command, group, shows_help
 from tether.cli.fragments import (
     folder_of_fragments,
@@ -55,11 +56,6 @@ def _action(of: click.Group, name: str) -> Callable[[Callable[..., Any]], Any]:
     )
 
 
-def template_names(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
-    """Complete the name of a template."""
-    return [name for name in template_files() if name.startswith(begun)]
-
-
 _of_templates: Final = partial(_action, templates)
 _of_fragments: Final = partial(_action, fragments)
 
@@ -80,7 +76,7 @@ def _list() -> Iterator[str]:
 
 
 @_of_templates("show")
-@click.argument("name", shell_complete=template_names)
+@click.argument("name", shell_complete=completing.templates)
 def _show(name: str) -> Iterator[str]:
     """Print a template."""
     find_template(name)
@@ -88,7 +84,7 @@ def _show(name: str) -> Iterator[str]:
 
 
 @_of_templates("edit")
-@click.argument("name", shell_complete=template_names)
+@click.argument("name", shell_complete=completing.templates)
 def _edit(name: str) -> Iterator[str]:
     """Open a template in $EDITOR; a new one if there is none of the name."""
     if not name.replace("-", "").replace("_", "").isalnum():

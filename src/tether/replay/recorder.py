@@ -13,7 +13,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
-import msgspec
 from attrs import asdict
 
 from tether.agent import Agent
@@ -26,6 +25,7 @@ from tether.replay.held import Held, Noted
 from tether.replay.masking import Masking
 from tether.replay.raised import written_error
 from tether.replay.values import (
+    encoded,
     free,
     written,
     written_end,
@@ -110,7 +110,6 @@ class Recorder(Tap):
         "_ahead",
         "_asked",
         "_clock",
-        "_encode",
         "_file",
         "_held",
         "_masking",
@@ -128,7 +127,6 @@ class Recorder(Tap):
         self._masking = masking
         self._held = Held(masking) if masking.is_needed else None
         self._clock = clock
-        self._encode = msgspec.json.Encoder().encode
         self._start = clock()
         # Pieces of text that are not written yet.
         self._ahead: list[tuple[float, BlockDelta]] = []
@@ -174,7 +172,7 @@ class Recorder(Tap):
                 "answer",
                 {
                     "outcome": lambda: written_outcome(step, outcome),
-                    "ending": written_end(ending),
+                    "ending": lambda: written_end(ending),
                 },
             )
 
@@ -194,22 +192,22 @@ class Recorder(Tap):
 
     def requested(self, model: Model, request: ModelRequest) -> None:
         """See `Tap.requested`."""
+        self._write("request", lambda: self._asked_now(model, request))
+
+    def _asked_now(self, model: Model, request: ModelRequest) -> dict[str, Any]:
         known = _in_common(self._asked, request.messages)
         self._asked = request.messages
         frame = _frame(request)
         same = frame == self._tools
         self._tools = frame
-        self._write(
-            "request",
-            {
-                "model": model.name,
-                "known": known,
-                "messages": lambda: written_messages(request.messages[known:]),
-                "frame": None if same else frame,
-                "plain": self._is_plain(request),
-                "digest": digest_of(self._masking.value(written_request(request))),
-            },
-        )
+        return {
+            "model": model.name,
+            "known": known,
+            "messages": written_messages(request.messages[known:]),
+            "frame": None if same else frame,
+            "plain": self._is_plain(request),
+            "digest": digest_of(self._masking.value(written_request(request))),
+        }
 
     def arrived(self, fact: ReplyInfo | ReplyEnd) -> None:
         """See `Tap.arrived`."""
@@ -221,7 +219,9 @@ class Recorder(Tap):
 
     def priced(self, reply: AssistantMessage, price: float | Exception) -> None:
         """See `Tap.priced`."""
-        self._write("price", written_error(price) if isinstance(price, Exception) else price)
+        self._write(
+            "price", lambda: written_error(price) if isinstance(price, Exception) else price
+        )
 
     def waiting(self, answer: bool) -> None:  # noqa: FBT001 - as in `Tap`
         """See `Tap.waiting`."""
@@ -243,7 +243,7 @@ class Recorder(Tap):
         """See `Tap.ended`."""
         self._note_state()
         if isinstance(result, BaseException):
-            self._write("raised", written_error(result))
+            self._write("raised", lambda: written_error(result))
         else:
             self._write("result", lambda: written_result(result))
         self.flush()
@@ -272,7 +272,7 @@ class Recorder(Tap):
         try:
             seconds, made = self._since(self._clock()), _made(said)
             if self._held is None:
-                self._put(self._encode((kind, seconds, made)) + b"\n")
+                self._put(encoded((kind, seconds, made)) + b"\n")
             else:
                 self._held.add(kind, seconds, made, event)
         except Exception as failure:  # noqa: BLE001 - the run goes on, and who asks is told
@@ -315,10 +315,10 @@ class Recorder(Tap):
         for is_text, group in groupby(map(_in_short, notes), lambda note: note[0] == "text"):
             if is_text:
                 texts = [(int(seconds * 1e6), *said) for _, seconds, said in group]
-                yield self._encode(("texts", 0.0, texts)) + b"\n"
+                yield encoded(("texts", 0.0, texts)) + b"\n"
             else:
                 for note in group:
-                    yield self._encode(note) + b"\n"
+                    yield encoded(note) + b"\n"
 
     def _put(self, data: bytes) -> None:
         rest = memoryview(data)
@@ -383,7 +383,7 @@ def written_request(request: ModelRequest) -> dict[str, Any]:
 
 def digest_of(request: dict[str, Any]) -> str:
     """Say what a whole request was, in a few characters, secrets being taken out."""
-    return sha256(msgspec.json.encode(request, order="deterministic")).hexdigest()[:32]
+    return sha256(encoded(request, order="deterministic")).hexdigest()[:32]
 
 
 def written_result(result: RunResult) -> dict[str, Any]:

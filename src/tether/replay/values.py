@@ -4,7 +4,7 @@ No I/O.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import msgspec
@@ -32,6 +32,7 @@ from tether.messages import (
 from tether.serialize import from_builtins, to_builtins
 
 __all__ = (
+    "encoded",
     "free",
     "read_end",
     "read_limits",
@@ -57,16 +58,51 @@ def free(value: Any) -> Any:
         return repr(value)
 
 
+def encoded(value: Any, *, order: Literal["deterministic"] | None = None) -> bytes:
+    """Write as JSON; half of a surrogate pair becomes U+FFFD, as in `tether.serialize`."""
+    try:
+        return msgspec.json.encode(value, order=order)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_legal(value), order=order)
+
+
+def _legal(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        case dict():
+            return {_legal(key): _legal(one) for key, one in value.items()}
+        case list() | tuple():
+            return [_legal(one) for one in value]
+        case _:
+            return value
+
+
 def written(value: Any) -> dict[str, Any]:
     """Write a message, an event or a delta; details in it that JSON cannot hold become their text for people."""
     made: dict[str, Any]
     try:
         made = to_builtins(value)
     except UsageError:
-        if not hasattr(value, "details"):
-            raise
-        made = to_builtins(attrs.evolve(value, details=free(value.details)))
+        made = to_builtins(_with_free_details(value))
     return made
+
+
+def _with_free_details(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_with_free_details, value))
+    if not attrs.has(type(value)):
+        return value
+    changes: dict[str, Any] = {}
+    for field in attrs.fields(type(value)):
+        one = getattr(value, field.name)
+        if field.name != "details":
+            changes[field.alias] = _with_free_details(one)
+        elif one is not None:
+            made = free(one)
+            # Where details are an object, they stay one.
+            changes["details"] = made if field.type is Any or type(made) is dict else {"text": made}
+    return attrs.evolve(value, **changes)
 
 
 def written_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:

@@ -90,7 +90,7 @@ def write_tool(root: Root) -> Tool:
         """
         located = root.locate(path)
         size = await anyio.to_thread.run_sync(_write, root, located, path, content)
-        return f"wrote {size:,} bytes to {path}"
+        return f"wrote {size:,} byte{'' if size == 1 else 's'} to {path}"
 
     return write_file
 
