@@ -37,8 +37,16 @@ from tether.mcp.connection import ConnectionLostError
 from tether.mcp.process import _MessageTooLargeError  # pyright: ignore[reportPrivateUsage]
 from tether.mcp.schemas import SchemaRefusedError
 from tether.mcp.server import _UnavailableError  # pyright: ignore[reportPrivateUsage]
+from tether.replay.raised import RecordedError, RunCancelledError
+from tether.replay.replaying import ReplayError
 from tether.serialize import _Misfit  # pyright: ignore[reportPrivateUsage]
 from tether.testing._steps import Overdue
+from tether.testing._stuck import DeadlockError
+from tether.testing.cassette import CassetteError
+from tether.testing.explore.search import ExploreError
+from tether.testing.explore.tools import SimulatedError
+from tether.testing.explore.trial import Outcome
+from tether.toolbox.addresses import PrivateAddressError
 from tether.toolbox.confinement import OutsideRootError
 from tether.toolbox.seen import ChangedError
 from tether.transport._exchanges import (
@@ -47,7 +55,25 @@ from tether.transport._exchanges import (
 from tether.web.refusals import Refusal
 from tether.web.remote.errors import RemoteError
 
+RUN = Outcome(
+    deviations={"calls.0": 2},
+    sizes={},
+    told={},
+    fault=None,
+    events=[],
+    steps=[],
+    asked=1,
+    seconds=0.0,
+)
 EXAMPLES: list[BaseException] = [
+    CassetteError("changed"),
+    DeadlockError([]),
+    ExploreError("sold twice", backend="trio", run=3, found=RUN, shrunk=RUN, tried=9),
+    PrivateAddressError("loopback"),
+    RecordedError("TheirError", "theirs"),
+    ReplayError("differs"),
+    RunCancelledError("cancelled"),
+    SimulatedError("chosen"),
     ChangedError("notes.txt has changed since it was read"),
     TetherError("root"),
     UsageError("wrong"),

@@ -168,19 +168,19 @@ def test_a_changed_init_file_is_asked_about_by_the_conversation_and_a_signal_end
     init = folder / ".tether" / "init.py"
     init.parent.mkdir()
     init.write_text("print('loaded one')")
-    with terminal(folder, ready="Run it,", columns=300) as there:
+    with terminal(folder, ready="Use them,", columns=300) as there:
         there.child.send("y\n")
         there.until("loaded one")
-        there.until("\n offline")
+        there.until(" | offline")
         init.write_text("print('loaded two')")
         there.says("/reload")
         there.until("/reload")
-        there.until(lambda: there.text().count("Run it,") == 2)
+        there.until(lambda: there.text().count("Use them,") == 2)
         there.says("y")
         there.until("loaded two")
         init.write_text("print('loaded three')")
         there.says("/reload")
-        there.until(lambda: there.text().count("Run it,") == 3)
+        there.until(lambda: there.text().count("Use them,") == 3)
         there.child.kill(signal.SIGTERM)
         assert there.until_gone() == 143
         assert "loaded three" not in there.text()

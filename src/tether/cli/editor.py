@@ -227,11 +227,11 @@ class _Editor:
                 send(Typed(text, queued=self._queued, answers=self._prompt.asked))
         send(Closed())
 
-    def _end_line(self, buffer: "Buffer") -> None:
+    def _end_line(self, line: "Buffer") -> None:
         """End the line; what the agent will read is shown where it reads it, so that it does not stay here."""
-        is_for_us = buffer.text.startswith(_NOT_FOR_THE_AGENT) or self._prompt.asked is not None
+        is_for_us = line.text.startswith(_NOT_FOR_THE_AGENT) or self._prompt.asked is not None
         self._session.app.erase_when_done = not is_for_us
-        buffer.validate_and_handle()
+        line.validate_and_handle()
 
     def close(self) -> None:
         """End the editing that goes on in the thread, or is about to."""

@@ -4,6 +4,8 @@ import hashlib
 import runpy
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from importlib.util import cache_from_source
 from pathlib import Path
 
 __all__ = ()
@@ -64,6 +66,10 @@ def _forget_modules(init: Path) -> None:
     """Forget modules of the same names as those beside an init file: another folder's, or from before a change."""
     names = {path.stem for path in init.parent.glob("*.py")}
     names |= {path.parent.name for path in init.parent.glob("*/__init__.py")}
+    for path in _neighbours(init):
+        # Bytecode counts as that of a file of the same size and second, so that a quick change would not be seen.
+        with suppress(OSError, NotImplementedError):
+            Path(cache_from_source(path)).unlink(missing_ok=True)
     for name, module in [*sys.modules.items()]:
         file = getattr(module, "__file__", None)
         top = name.partition(".")[0]

@@ -23,11 +23,14 @@ _BEGUN: Final = re.compile(r"\x1b\](?:1(?:1(?:;[^\x07\x1b]*\x1b?)?)?)?$")
 _LENT: Final = ContextVar("lent", default=False)
 
 
-def keyboard(on_background: Callable[[str], object] = lambda _: None) -> "Input":
+def keyboard(
+    on_background: Callable[[str], object] = lambda _: None, *, lone_escape: str = LONE_ESCAPE
+) -> "Input":
     """Open the terminal for a line editor, which keeps it also while it prints.
 
     Args:
         on_background: is given the terminal's answer to the question for its background, whenever that comes.
+        lone_escape: the key that stands for Esc pressed alone.
 
     Returns:
         What a `PromptSession` reads from; between two lines, `raw_mode()` of it keeps the terminal.
@@ -66,7 +69,7 @@ def keyboard(on_background: Callable[[str], object] = lambda _: None) -> "Input"
             # Here nothing has followed for a while; Alt and a letter come together.
             keys = super().flush_keys()
             alone = [key.key for key in keys] == [Keys.Escape]
-            return [KeyPress(Keys(LONE_ESCAPE), "\x1b")] if alone else keys
+            return [KeyPress(Keys(lone_escape), "\x1b")] if alone else keys
 
     return Keyboard(sys.stdin)
 

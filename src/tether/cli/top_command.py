@@ -220,7 +220,7 @@ async def _on_screen(arguments: TopArguments) -> None:
         )
     # It draws on the terminal itself: what others wrote is made visible before it gets there.
     output = create_output(as_door(sys.stdout).stream)
-    display = Display(_view(arguments, window), keyboard(), output)
+    display = Display(_view(arguments, window), keyboard(lone_escape="escape"), output)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(watch, arguments.endpoints, arguments.options, display.take)
         await display.show()

@@ -7,13 +7,14 @@ import threading
 from collections.abc import Collection, Sequence
 from typing import Final
 
+from tether.errors import TetherError
 from tether.testing._remains import busy_threads
 from tether.testing._stacks import TaskStack
 
 __all__ = ("DeadlockError", "Outside")
 
 
-class DeadlockError(AssertionError):
+class DeadlockError(TetherError, AssertionError):
     """Every task of a program waits, and nothing is left that could wake one. The text shows where they wait."""
 
     def __init__(self, stacks: Sequence[TaskStack]) -> None:

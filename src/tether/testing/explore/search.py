@@ -6,7 +6,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from attrs import frozen
 
-from tether import UsageError
+from tether import TetherError, UsageError
 from tether.testing.clock import Backend
 from tether.testing.explore.choices import (
     Decide,
@@ -38,7 +38,7 @@ class ExploreReport:
     backends: tuple[Backend, ...]
 
 
-class ExploreError(AssertionError):
+class ExploreError(TetherError, AssertionError):
     """A program failed in a simulation.
 
     Attributes:
