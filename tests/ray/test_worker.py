@@ -75,6 +75,14 @@ async def test_a_run_that_is_closed_before_it_starts_does_not_start() -> None:
         assert worker._seats == {}
 
 
+async def test_a_run_that_cannot_be_made_leaves_nothing() -> None:
+    async with serving() as worker:
+        [ended] = await all_of(worker, start(agents.failing))
+        assert isinstance(ended, Ended)
+        assert str(ended.error) == "no key (authentication); set it"
+        assert worker._seats == {}
+
+
 async def test_orders_may_come_before_the_start_and_out_of_order() -> None:
     async with serving() as worker:
         for number in (3, 1, 2):

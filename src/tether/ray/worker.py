@@ -39,6 +39,8 @@ class _Seat:
 
     early: list[tuple[int, Order]] = field(factory=list[tuple[int, Order]])
     closed: bool = False
+    failed: bool = False
+    """Whether the run could not be made."""
     run: HostedRun | None = None
 
 
@@ -134,6 +136,7 @@ class Worker:
         try:
             agent = self._agent(start, outbox)
         except Exception as error:  # noqa: BLE001 - raised at the driver
+            seat.failed = True
             return self._batch([Ended(error=portable(error))], None)
         if agent is None:
             return UNKNOWN
@@ -171,8 +174,10 @@ class Worker:
         """
         seat = self._seats.setdefault(run, _Seat())
         seat.closed = True
+        if seat.failed:
+            del self._seats[run]
         if seat.run is None:
-            return self._batch([], None)  # the start is on its way, and takes the seat away
+            return self._batch([], None)  # a start that is on its way takes the seat away
         seat.run.scope.cancel()
         await seat.run.over.wait()
         self._seats.pop(run, None)
