@@ -91,9 +91,9 @@ def work(arguments: Arguments, opened: ExitStack) -> Callable[[], Awaitable[int]
     )
     greets = greeting(app.agent.model.name, os.environ) if is_greeted else ""
     if arguments.record is not None:
-        from tether.replay import record  # noqa: PLC0415 - only where it is asked for
+        from tether.cli.recordings import recorded  # noqa: PLC0415 - only where it is asked for
 
-        opened.enter_context(record(app.agent, arguments.record))
+        opened.enter_context(recorded(app.agent, arguments.record))
     also_measured = opened.enter_context(measured(app.agent, arguments.metrics))
     servers: Sequence[Any] = () if arguments.no_init else chosen_servers(app)
     if not arguments.request:
