@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,35 @@ def test_stepping_goes_forward_and_back_and_shows_what_there_is(
     assert '"running": []' in out
     assert "the event before" in out
     assert out.count("there is nothing there") == 4
+
+
+def test_keys_are_not_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GROQ_API_KEY", "gsk-0123456789")
+    monkeypatch.setenv("XAI_API_KEY", "text")  # no key
+    words = ["--model", "offline", "--no-init", "--record", "run.jsonl", "it is gsk-0123456789"]
+    assert main(words) == 0
+    assert "gsk-" not in Path("run.jsonl").read_text()
+    assert main(["replay", "run.jsonl"]) == 0
+    assert "it is [secret]" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk")
+def test_a_recording_that_ends_early_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    opened = os.open
+    monkeypatch.setattr(
+        "tether.replay.recorder.os.open",
+        lambda path, *rest: (
+            opened("/dev/full", os.O_WRONLY) if str(path) == "run.jsonl" else opened(path, *rest)
+        ),
+    )
+    assert main(["--model", "offline", "--no-init", "--record", "run.jsonl", "hi"]) == 0
+    assert "the recording run.jsonl ends early" in capsys.readouterr().err
 
 
 def test_a_moment_is_shown_as_json(recording: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,9 +5,28 @@ from pathlib import Path
 import pytest
 from tests.cli.screen import terminal
 
-from tether import AssistantMessage, Session, ToolCall, ToolResultMessage, UserMessage
+from tether import (
+    Agent,
+    AssistantMessage,
+    Session,
+    Text,
+    ToolCall,
+    ToolResultMessage,
+    UserMessage,
+)
 from tether.calls import CallBegun, CallEnded
 from tether.cli.main import main
+from tether.cli.resuming import last_messages
+
+
+def test_a_person_is_reminded_of_their_words_and_not_of_what_was_attached() -> None:
+    said = UserMessage([Text("read @a.txt"), Text("a.txt:\n" + "long\n" * 1000)])
+    agent = Agent("offline", messages=[UserMessage("hi"), AssistantMessage("Hello."), said])
+    assert last_messages(agent).splitlines() == [
+        "(3 messages; the last ones:)",
+        "Hello.",
+        "> read @a.txt",
+    ]
 
 
 def left(path: Path) -> None:

@@ -153,6 +153,13 @@ def test_what_is_no_cassette_is_refused(tmp_path: Path) -> None:
         ("no", "no cassette"),
         ("[]", "no cassette"),
         ('{"version": 9, "exchanges": []}', "version 9"),
+        ('{"version": 1, "exchanges": null}', "no cassette"),
+        ('{"version": 1, "exchanges": [{"request": {}}]}', "no cassette.*response"),
+        (
+            '{"version": 1, "exchanges": [{"request": {}, "response":'
+            ' {"status": 200, "headers": {}, "pieces": [1]}}]}',
+            "no cassette.*pieces",
+        ),
     ):
         path.write_text(data)
         with pytest.raises(UsageError, match=said):

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tether import Agent, Session, UsageError, UserMessage
+from tether import Session, UsageError, UserMessage
 from tether.cli.arguments import Arguments, with_input
 from tether.cli.assembly import (
     add_permission,
@@ -39,7 +39,7 @@ from tether.cli.permission.policy import Policy
 from tether.cli.question import at_terminal, is_yes
 from tether.cli.request import message_of, with_template
 from tether.cli.result_schema import schema_from
-from tether.cli.resuming import open_calls, taken_up
+from tether.cli.resuming import last_messages, open_calls, taken_up
 from tether.cli.screen.choices import choice_of_conversation
 from tether.cli.screen.picking import choose_at_terminal
 from tether.cli.session_files import (
@@ -91,9 +91,9 @@ def work(arguments: Arguments, opened: ExitStack) -> Callable[[], Awaitable[int]
     )
     greets = greeting(app.agent.model.name, os.environ) if is_greeted else ""
     if arguments.record is not None:
-        from tether.replay import record  # noqa: PLC0415 - only where it is asked for
+        from tether.cli.recordings import recorded  # noqa: PLC0415 - only where it is asked for
 
-        opened.enter_context(record(app.agent, arguments.record))
+        opened.enter_context(recorded(app.agent, arguments.record))
     also_measured = opened.enter_context(measured(app.agent, arguments.metrics))
     servers: Sequence[Any] = () if arguments.no_init else chosen_servers(app)
     if not arguments.request:
@@ -274,7 +274,7 @@ async def _converse(
         if greets:
             conversation.tell(greets)
         if app.agent.messages:
-            conversation.tell(_last_messages(app.agent))
+            conversation.tell(last_messages(app.agent))
         left = None if arguments.resume is None else open_calls(app.agent)
         if left is not None:
             conversation.tell(taken_up(app.agent, left, runs=True))
@@ -297,10 +297,3 @@ async def _converse(
 
 def _tell(text: str) -> None:
     print(text, file=notes(), flush=True)
-
-
-def _last_messages(agent: Agent) -> str:
-    """Remind a person of where they were."""
-    last = [m for m in agent.messages if m.role in {"user", "assistant"} and m.text]
-    lines = [f"{'> ' if m.role == 'user' else ''}{m.text}" for m in last[-2:]]
-    return "\n".join([f"({len(agent.messages)} messages; the last ones:)", *lines])

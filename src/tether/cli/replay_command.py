@@ -20,6 +20,7 @@ from tether.cli.options import backend, whole
 from tether.cli.permission.asking import ask_at_terminal
 from tether.cli.permission.modes import Mode
 from tether.cli.question import at_terminal
+from tether.cli.recordings import recorded
 from tether.cli.streams import in_utf8, warn
 from tether.errors import DecodeError
 from tether.replay import (
@@ -29,7 +30,6 @@ from tether.replay import (
     RunCancelledError,
     moments,
     read,
-    record,
     replay,
 )
 from tether.serialize import to_builtins
@@ -278,7 +278,7 @@ async def _fork(arguments: ReplayArguments, moment: Moment) -> int:
     add_permission(agent, ask, policy_of(Mode("ask"), Path.cwd()))
     agent.reset(moment.messages)
     path = arguments.record or _free_name(arguments.path, moment.number)
-    with record(agent, path):
+    with recorded(agent, path):
         print(f"recording in {path}", file=notes(), flush=True)
         return await _go_on(agent, arguments.say)
 

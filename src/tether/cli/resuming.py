@@ -1,11 +1,11 @@
-"""What becomes of the calls in whose middle a conversation was cut off, in words for a person."""
+"""Where a conversation was left, and what becomes of the calls that were cut off there, in words for a person."""
 
 from collections.abc import Mapping
 from typing import Final
 
-from tether import Agent
+from tether import Agent, AssistantMessage, UserMessage
 from tether.calls import CallFate, OpenCalls
-from tether.cli.display import call_line
+from tether.cli.display import call_line, said_line
 
 __all__ = ()
 
@@ -16,6 +16,16 @@ _IN_WORDS: Final[Mapping[CallFate, str]] = {
     "interrupted": "interrupted",
     "skipped": "not run",
 }
+
+
+def last_messages(agent: Agent) -> str:
+    """Remind a person of where they were, without what was attached to their words."""
+    last = [
+        said_line(message) if isinstance(message, UserMessage) else message.text
+        for message in agent.messages
+        if isinstance(message, UserMessage | AssistantMessage) and message.text
+    ]
+    return "\n".join([f"({len(agent.messages)} messages; the last ones:)", *last[-2:]])
 
 
 def open_calls(agent: Agent) -> OpenCalls | None:

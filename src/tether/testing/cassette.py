@@ -17,7 +17,7 @@ import base64
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, TypedDict, cast
 
 import httpx
 import msgspec
@@ -249,15 +249,26 @@ def _read_piece(piece: Any) -> bytes:
     return base64.b64decode(piece["base64"])
 
 
+class _Answer(TypedDict):
+    status: int
+    headers: dict[str, str]
+    pieces: list[str | dict[Literal["base64"], str]]
+
+
+class _Exchange(TypedDict):
+    request: dict[str, Any]
+    response: _Answer
+
+
 def _read(path: Path) -> list[dict[str, Any]]:
     try:
         kept = msgspec.json.decode(path.read_bytes())
         version, exchanges = kept["version"], kept["exchanges"]
-    except (ValueError, KeyError, TypeError) as error:
+        if version == _VERSION:
+            return cast("list[dict[str, Any]]", msgspec.convert(exchanges, list[_Exchange]))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(f"{path} is no cassette: {error}") from None
-    if version != _VERSION:
-        raise UsageError(f"{path} is a cassette of version {version}; this tether reads {_VERSION}")
-    return list(exchanges)
+    raise UsageError(f"{path} is a cassette of version {version}; this tether reads {_VERSION}")
 
 
 def path_for(test: Any) -> Path:

@@ -1,0 +1,40 @@
+"""Recordings that the command makes: the keys that it knows are not in them, and one that ends early is told."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from tether import Agent
+from tether.cli.streams import warn
+from tether.models.catalogue import provider_keys
+from tether.replay import record
+
+__all__ = ()
+
+_SHORTEST_KEY: Final = 8
+"""What is shorter is no key of a provider, and may well be a part of what is no secret."""
+
+
+@contextmanager
+def recorded(agent: Agent, path: str | os.PathLike[str]) -> Iterator[None]:
+    """Record the runs that begin in a block; see `tether.replay.record`.
+
+    Args:
+        agent: whose runs.
+        path: the file, which must not be there.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    variables = {variable for keys in provider_keys().values() for variable in keys}
+    values = (os.environ.get(variable, "") for variable in variables)
+    keys = [value for value in values if len(value) >= _SHORTEST_KEY]
+    with record(agent, Path(path), secrets=keys) as recorder:
+        try:
+            yield
+        finally:
+            recorder.flush()
+            if recorder.failure is not None:
+                warn(f"the recording {path} ends early: {recorder.failure}")
