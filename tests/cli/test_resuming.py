@@ -1,5 +1,6 @@
 """`tether resume` goes on with the calls in whose middle a conversation was cut off, and says what became of each."""
 
+import io
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,17 @@ def test_with_a_request_nothing_is_run(
     assert "  not run     read_file" in told
     assert "  interrupted list_files" in told
     assert outcomes(path) == ["skipped", "ok", "interrupted", "interrupted"]
+
+
+def test_it_goes_on_where_nobody_is_there_and_nothing_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    path = tmp_path / "s.jsonl"
+    left(path)
+    assert main(["resume", "s.jsonl", "--model", "offline", "--no-init"]) == 0
+    assert "  run again   list_files" in capfd.readouterr().err
+    assert outcomes(path) == ["ok", "ok", "interrupted", "ok"]
+    assert main(["resume", "s.jsonl", "--model", "offline", "--no-init"]) == 2
+    assert "no call was cut off: say what to do next" in capfd.readouterr().err

@@ -97,6 +97,8 @@ class Arguments:
     no_session: bool
     resume: str | None
     """The first characters of an id; empty for the last conversation; None to start a new one."""
+    goes_on: bool = False
+    """Whether to go on with what was cut off, without a word: nobody is there to hold a conversation."""
     repair: bool
     json: bool
     mode: Mode
@@ -152,6 +154,8 @@ def with_input(arguments: Arguments, stdin: TextIO) -> Arguments:
         piped = _piped(stdin) if words else ""
         request = "\n\n".join(filter(None, [readable(" ".join(words)), piped]))
     if words and not request.strip() and arguments.template is None:
+        if arguments.resume is not None and not arguments.words:
+            return evolve(arguments, goes_on=True)
         raise UsageError("the request is empty")
     typed = readable(" ".join(word for word in words if word != "-"))
     return evolve(arguments, request=request.strip(), typed=typed)

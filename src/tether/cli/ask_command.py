@@ -81,7 +81,8 @@ def work(arguments: Arguments, opened: ExitStack) -> Callable[[], Awaitable[int]
     changes = add_recording(app.agent, path)
     if not arguments.no_init:
         extend(app, is_trusted)
-    is_greeted = not arguments.request and is_first_run() and not app.agent.messages
+    is_alone = bool(arguments.request) or arguments.goes_on
+    is_greeted = not is_alone and is_first_run() and not app.agent.messages
     app.agent.model = chosen_model(
         app,
         model=arguments.model,
@@ -96,14 +97,19 @@ def work(arguments: Arguments, opened: ExitStack) -> Callable[[], Awaitable[int]
         opened.enter_context(recorded(app.agent, arguments.record))
     also_measured = opened.enter_context(measured(app.agent, arguments.metrics))
     servers: Sequence[Any] = () if arguments.no_init else chosen_servers(app)
-    if not arguments.request:
+    if not is_alone:
         return also_measured(
             partial(_converse, app, servers, arguments, path, policy, changes, greets)
         )
-    if (left := open_calls(app.agent)) is not None:
-        print(taken_up(app.agent, left, runs=False), file=notes(), flush=True)
+    left = open_calls(app.agent)
+    if left is not None:
+        print(taken_up(app.agent, left, runs=arguments.goes_on), file=notes(), flush=True)
+    elif arguments.goes_on:
+        raise UsageError(
+            'no call was cut off: say what to do next, such as `tether resume ID "go on"`'
+        )
     asked = Asked(
-        _message(app, arguments),
+        None if arguments.goes_on else _message(app, arguments),
         None
         if arguments.schema is None
         else schema_from(arguments.schema, several=arguments.schema_multi),
@@ -150,7 +156,7 @@ def _session_path(arguments: Arguments) -> Path | None:
     """Choose the session's file; None where the conversation is not kept."""
     if arguments.session is not None:
         return Path(arguments.session)
-    if arguments.resume == "" and not arguments.request and not is_dumb():
+    if arguments.resume == "" and not (arguments.request or arguments.goes_on or is_dumb()):
         return _chosen_session()
     if arguments.resume is not None:
         return find_session(Path.cwd(), arguments.resume or None)

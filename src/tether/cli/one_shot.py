@@ -29,7 +29,8 @@ SERVERS_HAVE: Final = 15.0
 class Asked:
     """A request, and what is to come of it."""
 
-    message: UserMessage
+    message: UserMessage | None
+    """None to go on with what was cut off."""
     schema: Mapping[str, Any] | None
     """The JSON Schema of the result; None for a reply in words."""
     out: Door
