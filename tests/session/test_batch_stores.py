@@ -266,3 +266,43 @@ async def test_a_claim_that_is_lost_ends_the_run() -> None:
     with anyio.fail_after(30), pytest.raises(LostClaimError, match="another process"):
         await agent.prompt(UserMessage("go"))
     check_transcript(agent.messages)
+
+
+class HeldStore(Store):
+    """A store that is closed when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.told = threading.Event(), threading.Event()
+
+    def close(self) -> None:
+        self.asked.set()
+        assert self.told.wait(20)
+
+
+async def test_the_event_loop_does_not_wait_for_a_store_that_is_being_closed() -> None:
+    store = HeldStore()
+
+    async def tell() -> None:
+        await anyio.to_thread.run_sync(store.asked.wait)
+        store.told.set()
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(tell)
+            async with Session(store) as session:
+                session.append("x", {})
+    assert [entry.kind for entry in store.kept] == ["x"]
+
+
+async def test_what_a_block_raises_goes_before_what_could_not_be_kept() -> None:
+    with pytest.raises(LookupError) as raised:
+        async with Session(Store(fails_at=[1])) as session:
+            session.append("x", {})
+            raise LookupError
+    assert raised.value.__notes__ == [
+        "the session could not be kept to its end: [Errno 28] No space left on device"
+    ]
+    with pytest.raises(OSError, match="No space left"):
+        async with Session(Store(fails_at=[1])) as session:
+            session.append("x", {})

@@ -10,7 +10,6 @@ from typing import Any, Final, TypeAlias
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 from anyio.lowlevel import checkpoint
-from anyio.to_thread import run_sync
 from attrs import define, field, frozen
 
 from tether import Agent, Message, Session, UsageError
@@ -31,8 +30,6 @@ MakeAgent: TypeAlias = Callable[[Conversation], Agent | Awaitable[Agent]]
 """Makes the agent of a conversation; plain or async."""
 
 _LONGEST_NAME: Final = 200
-_CLOSING_TIME: Final = 5.0
-"""Seconds that a store has to keep the end of a conversation."""
 _log = logging.getLogger("tether")
 _Key: TypeAlias = tuple[str, str]
 
@@ -364,8 +361,7 @@ async def _close(session: Session | None, key: _Key) -> None:
     if session is None:
         return
     try:
-        with anyio.fail_after(_CLOSING_TIME, shield=True):
-            await run_sync(session.close, abandon_on_cancel=True)
+        await session.aclose()
     except Exception:  # noqa: BLE001 - its task is over, and has nobody to raise it to
         _log.exception("the end of conversation %r could not be kept", key[1])
 

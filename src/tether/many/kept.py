@@ -1,11 +1,8 @@
 """Conversations of many runs in a store: each prompt has one, and is not asked again once that has its answer."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
-
-import anyio
-from anyio.to_thread import run_sync
 
 from tether import Agent, AssistantMessage, Session, UserMessage
 from tether.host.store import Store
@@ -16,8 +13,6 @@ from tether.messages import Message
 __all__ = ("KeptConversations",)
 
 _ANSWERED: Final = "answered"
-_CLOSING_TIME: Final = 5.0
-"""Seconds that a store has to keep the end of a conversation."""
 
 
 class KeptConversations:
@@ -63,8 +58,8 @@ class KeptConversations:
                 yield True
         finally:
             self._open.pop(job.place, None)
-            with anyio.move_on_after(_CLOSING_TIME, shield=True):
-                await run_sync(session.close, abandon_on_cancel=True)
+            with suppress(TimeoutError):
+                await session.aclose()  # noqa: ASYNC102 - shielded there, with a deadline
 
     async def keep(self, answer: Answer) -> None:
         """Note behind the conversation, which the session has kept, that it was answered.

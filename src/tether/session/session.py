@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import Final, Protocol, Self, runtime_checkable
 
 import anyio
 from attrs import evolve
@@ -42,6 +42,10 @@ class SessionStore(Protocol):
     def close(self) -> None:
         """Let go of the place."""
         ...
+
+
+_CLOSING_TIME: Final = 5.0
+"""Seconds that a store has to take what is left, where the event loop waits for it."""
 
 
 @runtime_checkable
@@ -83,7 +87,8 @@ class Session:
     What is appended to a session over a `BatchStore` is `behind` until it is flushed, which a run does before it
     announces a message. So the event loop never waits for a disk or a server.
 
-    Close it, or use it as a context manager, so that others can write to the log.
+    Close it, or use it as a context manager, so that others can write to the log. In async code, `async with` and
+    `aclose` leave the event loop free while they wait for a store.
 
     Args:
         store: where entries are kept; or the path of a log file to write to, which is made where there is none (see
@@ -431,6 +436,35 @@ class Session:
             self._try_to_catch_up()
         finally:
             self._store.close()
+
+    async def aclose(self) -> None:
+        """Close it in a worker thread: the event loop does not wait for a disk or a server.
+
+        Raises:
+            TimeoutError: the store has not taken what was `behind` within five seconds.
+            Exception: as in `close`.
+
+        Cancellation:
+            Waits until it is closed, for at most five seconds. A thread that takes longer goes on by itself.
+        """
+        with anyio.fail_after(_CLOSING_TIME, shield=True):
+            await run_in_thread(self.close, limiter=anyio.CapacityLimiter(1))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self.aclose()
+        except Exception as failure:
+            if error is None:
+                raise
+            error.add_note(f"the session could not be kept to its end: {failure}")
 
     def __enter__(self) -> Self:
         return self
