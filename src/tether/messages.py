@@ -251,8 +251,8 @@ class UserMessage:
 
     @property
     def text(self) -> str:
-        """The text blocks, each on lines of its own: one may be a file, or the output of a command."""
-        return "\n".join(block.text for block in self.content if isinstance(block, Text))
+        """The text blocks, joined."""
+        return _text_of(self.content)
 
 
 @frozen

@@ -54,9 +54,8 @@ async def test_what_is_attached_is_no_part_of_the_request(parts: list[str]) -> N
         seen.append(command)
         return "a b"
 
-    result = await Agent("offline", tools=[run_command]).prompt([Text(part) for part in parts])
+    await Agent("offline", tools=[run_command]).prompt([Text(part) for part in parts])
     assert seen == ["ls"]
-    assert result.messages[0].text == "\n".join(parts)
 
 
 async def test_a_tool_it_was_not_given_it_names() -> None:

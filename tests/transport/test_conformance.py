@@ -258,7 +258,8 @@ async def test_a_server_that_goes_silent_is_a_timeout(transport: str, path: str)
 
 
 async def test_a_server_that_does_not_read_is_a_timeout() -> None:
-    async def handle(_: ByteStream, __: Server) -> None:
+    async def handle(stream: ByteStream, _: Server) -> None:
+        await stream.receive(1)  # until it is asked once, a stream of asyncio's reads all there is
         await anyio.sleep_forever()
 
     async with serving(handle) as server, client_of("ours") as client:
