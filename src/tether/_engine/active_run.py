@@ -42,8 +42,8 @@ class ActiveRun:
     def __init__(
         self, parts: RunParts, prompts: Sequence[Queued], on_over: Callable[[], object]
     ) -> None:
-        self.control = RunControl(parts.ledger.limits, parts.tap)
-        self.live = LiveRun()
+        self.control: RunControl = RunControl(parts.ledger.limits, parts.tap)
+        self.live: LiveRun = LiveRun()
         self._parts = parts
         self._prompts = prompts
         self._on_over = on_over

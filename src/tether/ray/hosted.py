@@ -73,8 +73,8 @@ class HostedRun:
 
     def __init__(self, start: Start, agent: Agent, outbox: Outbox) -> None:
         self.outbox = outbox
-        self.scope = anyio.CancelScope()
-        self.over = anyio.Event()
+        self.scope: anyio.CancelScope = anyio.CancelScope()
+        self.over: anyio.Event = anyio.Event()
         self._start = start
         self._agent = agent
         self._active: ActiveRun | None = None

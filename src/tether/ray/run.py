@@ -64,10 +64,10 @@ class RemoteRun(ActiveRun):
         inbox: ForwardingInbox,
     ) -> None:
         super().__init__(parts, prompts, on_over)
-        self.id = uuid.uuid4().hex
+        self.id: str = uuid.uuid4().hex
         self.parts = parts
-        self.control = _Control(self.order)
-        self.shares_limits = asked.spent is not None
+        self.control: RunControl = _Control(self.order)
+        self.shares_limits: bool = asked.spent is not None
         self._placement = placement
         self._asked = asked
         self._session = session

@@ -61,7 +61,7 @@ class Replay:
     """
 
     def __init__(self, run: RecordedRun) -> None:
-        self.transcript = Transcript(run.messages, run.left_open)
+        self.transcript: Transcript = Transcript(run.messages, run.left_open)
         self._run = run
         self._first = self.transcript.settled
         self._spent = Spent()

@@ -75,7 +75,7 @@ class SimulatedModel:
         arrived: what each request was seen to use, by its number.
     """
 
-    retry = RetryPolicy()
+    retry: RetryPolicy | None = RetryPolicy()
 
     def __init__(
         self,

@@ -27,7 +27,7 @@ class SimulatedStore:
         self.choices = choices
         self.label = label
         self.kept: list[Entry] = []
-        self.failed = False
+        self.failed: bool = False
         self._tries = 0
 
     def entries(self) -> Iterable[Entry]:
@@ -60,7 +60,7 @@ class SimulatedBatchStore(SimulatedStore):
     def append_all(self, entries: Sequence[Entry]) -> None:
         """Keep entries, or fail."""
         self._try()
-        self.kept += entries
+        self.kept.extend(entries)
 
 
 class SimulatedSession(Session):
