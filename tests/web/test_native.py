@@ -228,6 +228,22 @@ async def test_a_title_is_given_and_viewers_hear_of_it() -> None:
         assert [(c["id"], c["title"]) for c in listed["conversations"]] == [(id, "Second")]
 
 
+async def test_what_changes_as_a_viewer_comes_is_told() -> None:
+    site = talking("Hello.")
+    async with opened(site) as client:
+        id = await created(client, title="First")
+
+        class Renaming(Client):
+            async def send(self, message: Any) -> None:
+                await super().send(message)
+                if b"event: hello" in message.get("body", b""):
+                    await post(client, id, "rename", title="Second")
+
+        async with following(site, id, client=Renaming()) as viewer:
+            await viewer.until(lambda v: v.named("changed"))
+            assert viewer.named("changed")[-1]["title"] == "Second"
+
+
 async def test_a_deleted_conversation_ends_its_viewers_and_is_gone() -> None:
     site = talking(["Well", Pause()])
     async with opened(site) as client:

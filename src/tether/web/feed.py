@@ -48,15 +48,15 @@ class Feed(StreamedResponse):
     async def write(self, scope: Scope, body: Body) -> None:
         """Write the events; see `StreamedResponse`."""
         talk = self._talk
-        hello = {"epoch": talk.epoch, "number": talk.number, **summary(talk)}
-        revision = talk.revision
+        told, revision = summary(talk), talk.revision
+        hello = {"epoch": talk.epoch, "number": talk.number, **told}
         await body.send(_named("hello", hello))
         number = _number(talk, self._place)
         if number is None:
             number, snapshot = snapshot_json(talk)
             await body.send(frame(snapshot, event="snapshot", id=f"{talk.epoch}-{number}"))
         async with open_task_group() as tasks:
-            tasks.start_soon(_tell_changes, talk, revision, body)
+            tasks.start_soon(_tell_changes, talk, told, revision, body)
             async with talk.follow(number) as viewer:
                 async for numbered in viewer:
                     await body.send(b"".join(_frames(talk.epoch, viewer, numbered)))
@@ -75,8 +75,10 @@ def _frames(epoch: str, viewer: Viewer, first: tuple[int, Event]) -> Iterator[by
         yield frame(to_json(event), id=f"{epoch}-{number}")
 
 
-async def _tell_changes(talk: Conversation, revision: int, body: Body) -> None:
-    told = summary(talk)
+async def _tell_changes(
+    talk: Conversation, told: dict[str, Any], revision: int, body: Body
+) -> None:
+    """Write what is different from what the viewer was told last, also where that changed before this begins."""
     while talk.ended is None:
         revision = await talk.wait_changed(revision)
         now = summary(talk)
