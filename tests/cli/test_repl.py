@@ -472,7 +472,6 @@ def test_ctrl_z_suspends_and_fg_goes_on(folder: Path) -> None:
         there.says("echo $((40 + 2))")
         there.until("\n42")
         there.says("fg")
-        there.until("ask | offline")  # drawn last: then it reads again
         there.until("> half")
         there.types(" a line")
         there.until("> half a line")
