@@ -146,6 +146,7 @@ def test_a_conversation(folder: Path, backend: str, columns: int, lines: int) ->
         assert "To go on with this conversation: tether resume" in there.text()
 
 
+@pytest.mark.thorough  # on a busy machine the screens are drawn in other steps
 @pytest.mark.parametrize(("backend", "columns", "lines"), SIZES)
 def test_choices(
     folder: Path, backend: str, columns: int, lines: int, monkeypatch: pytest.MonkeyPatch
