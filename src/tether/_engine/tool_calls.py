@@ -10,6 +10,7 @@ from typing import Any, Final
 import anyio
 from attrs import define, evolve, field
 
+from tether._engine.around_tool import called_within_hooks
 from tether._engine.holdups import Holdup
 from tether._engine.in_threads import close_unawaited, in_thread
 from tether._engine.parts import RunServices
@@ -29,7 +30,7 @@ from tether._scopes.threads import run_in_thread
 from tether.calls import CallAsked, CallBegun, CallEnded
 from tether.errors import ArgumentsError
 from tether.events import ApprovalRequested, CallEvent, ToolExecutionEnd, ToolExecutionStart
-from tether.hooks import Deny, Hook, Invocation, ProceedTool, call_hook
+from tether.hooks import Invocation
 from tether.loop import ToolOutcome
 from tether.messages import Outcome, ToolCall, ToolResultMessage, Usage
 from tether.tools import Tool, ToolContext, ToolResult, as_tool_result
@@ -247,28 +248,11 @@ class ToolBatch:
     # One call, from the hooks inwards.
 
     async def _result(self, call: _Call) -> ToolResult:
-        hooks = self._parts.hooks
         tool = self._settings.tools.get(call.call.name)
         if tool is None or call.call.malformed is not None:
             return _failed(refusal(call.call, self._settings.tools))
         invocation = Invocation(call.call, tool, self._tool_context(call))
-        for hook in hooks.at("before_tool"):
-            match await call_hook(hook, invocation):
-                case Deny() as denial:
-                    return denial.result()
-                case Invocation() as changed:
-                    invocation = changed
-        result = await self._wrapped()(invocation)
-        for hook in hooks.at("after_tool"):
-            result = await call_hook(hook, invocation, result) or result
-        return result
-
-    def _wrapped(self) -> ProceedTool:
-        """The tool within the hooks around it."""
-        proceed: ProceedTool = self._call_tool
-        for hook in reversed(self._parts.hooks.at("around_tool")):
-            proceed = _around(hook, proceed)
-        return proceed
+        return await called_within_hooks(self._parts.hooks, invocation, self._call_tool)
 
     async def _call_tool(self, invocation: Invocation) -> ToolResult:
         """Run the tool itself. Whatever it raises becomes a result that the model can read."""
@@ -377,13 +361,6 @@ class ToolBatch:
             start=None if background is None else background.start,
             around_run=self._services.around_run,
         )
-
-
-def _around(hook: Hook, proceed: ProceedTool) -> ProceedTool:
-    async def wrapped(invocation: Invocation) -> ToolResult:
-        return as_tool_result(await call_hook(hook, invocation, proceed))
-
-    return wrapped
 
 
 def _failed(text: str, outcome: Outcome = "error") -> ToolResult:

@@ -6,15 +6,16 @@ from typing import Any, Protocol
 import anyio
 from attrs import define, evolve, field
 
+from tether._engine.around_tool import called_within_hooks
 from tether._engine.parts import RunParts
 from tether._engine.publisher import Publisher
 from tether._engine.reports import Reports
 from tether._engine.stopwatch import Stopwatch
 from tether._scopes.task_groups import Tasks
 from tether.events import ApprovalAnswered, Event, ToolExecutionEnd
-from tether.hooks import Deny, Hook, Invocation, ProceedTool, call_hook
+from tether.hooks import Hook, Invocation, call_hook
 from tether.ray.exchange import AboutCall, AboutStop, Answer, Order, Proceed, Proceeded
-from tether.tools import ToolContext, ToolResult, as_tool_result
+from tether.tools import ToolContext, ToolResult
 
 __all__ = ("Questions",)
 
@@ -114,20 +115,8 @@ class Questions:
         self._run.order(Answer(number, failed=True))
 
     async def _result(self, item: AboutCall, call: _Call) -> ToolResult:
-        hooks = self._parts.hooks
         invocation = Invocation(item.call, item.tool, self._context(item, call))
-        for hook in hooks.at("before_tool"):
-            match await call_hook(hook, invocation):
-                case Deny() as denial:
-                    return denial.result()
-                case Invocation() as changed:
-                    invocation = changed
-        result = await self._wrapped(call)(invocation)
-        for hook in hooks.at("after_tool"):
-            result = await call_hook(hook, invocation, result) or result
-        return result
 
-    def _wrapped(self, call: _Call) -> ProceedTool:
         async def go_on(invocation: Invocation) -> ToolResult:
             self._run.order(Proceed(call.number, invocation.call))
             while not call.given:
@@ -138,10 +127,7 @@ class Questions:
                 raise given.error
             return given.result or ToolResult()
 
-        proceed: ProceedTool = go_on
-        for hook in reversed(self._parts.hooks.at("around_tool")):
-            proceed = _around(hook, proceed)
-        return proceed
+        return await called_within_hooks(self._parts.hooks, invocation, go_on)
 
     def _context(self, item: AboutCall, call: _Call) -> ToolContext[Any]:
         parts, made = self._parts, item.call
@@ -161,10 +147,3 @@ class Questions:
             clock=Stopwatch(parts.pause),
             around_run=self._around,
         )
-
-
-def _around(hook: Hook, proceed: ProceedTool) -> ProceedTool:
-    async def wrapped(invocation: Invocation) -> ToolResult:
-        return as_tool_result(await call_hook(hook, invocation, proceed))
-
-    return wrapped
