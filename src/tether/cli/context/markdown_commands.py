@@ -21,8 +21,9 @@ from typing import Final
 from attrs import frozen
 
 from tether import Agent, Model, RunContext
+from tether.cli.context.finding import nearest_of
 from tether.cli.context.front_matter import read_document
-from tether.cli.context.places import markdown_files, shown
+from tether.cli.context.places import markdown_files
 
 __all__ = ()
 
@@ -74,24 +75,13 @@ def find_commands(places: Sequence[Path], folder: Path) -> tuple[list[MarkdownCo
     Returns:
         The commands, and lines about what is not as it should be.
     """
-    found: dict[str, MarkdownCommand] = {}
     problems: list[str] = []
-    for place in places:
-        for path in markdown_files(place):
-            try:
-                command = _read(path, place)
-            except (OSError, ValueError) as error:
-                why = getattr(error, "strerror", None) or error
-                problems.append(f"{shown(path, folder)} is left out: {why}")
-                continue
-            if command.name in found:
-                nearer = shown(found[command.name].path, folder)
-                problems.append(
-                    f"{shown(path, folder)} is left out: {nearer} is nearer and is /{command.name} too"
-                )
-            else:
-                found[command.name] = command
-    return list(found.values()), problems
+    place_of = {path: place for place in places for path in markdown_files(place)}
+
+    def read(path: Path) -> MarkdownCommand:
+        return _read(path, place_of[path])
+
+    return nearest_of(place_of, folder, read, problems, same="is /{} too"), problems
 
 
 def for_one_run(agent: Agent, model: Model) -> None:

@@ -14,6 +14,7 @@ import anyio.to_thread
 from attrs import frozen
 
 from tether import Tool, ToolResult, UserMessage, tool
+from tether.cli.context.finding import nearest_of
 from tether.cli.context.front_matter import read_document
 from tether.cli.context.places import shown, skill_files
 
@@ -79,26 +80,17 @@ def find_skills(places: Sequence[Path], folder: Path) -> tuple[list[Skill], list
     Returns:
         The skills, and lines about what is not as it should be.
     """
-    found: dict[str, Skill] = {}
     problems: list[str] = []
-    seen: set[Path] = set()
+    files: dict[Path, Path] = {}
     for path in (file for place in places for file in skill_files(place)):
-        if path.resolve() in seen:  # a link from one place to another
-            continue
-        seen.add(path.resolve())
-        name = shown(path, folder)
-        try:
-            skill, notes = _read(path)
-        except (OSError, ValueError) as error:
-            problems.append(f"{name} is left out: {getattr(error, 'strerror', None) or error}")
-            continue
-        problems += [f"{name}: {note}" for note in notes]
-        if skill.name in found:
-            nearer = shown(found[skill.name].path, folder)
-            problems.append(f"{name} is left out: {nearer} is nearer and has the name {skill.name}")
-        else:
-            found[skill.name] = skill
-    return list(found.values()), problems
+        files.setdefault(path.resolve(), path)  # a link may lead from one place to another
+
+    def read(path: Path) -> Skill:
+        skill, notes = _read(path)
+        problems.extend(f"{shown(path, folder)}: {note}" for note in notes)
+        return skill
+
+    return nearest_of(files.values(), folder, read, problems, same="has the name {}"), problems
 
 
 def skills_section(skills: Sequence[Skill]) -> str:

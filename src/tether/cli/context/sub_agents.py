@@ -21,8 +21,9 @@ from typing import Any, Final
 from attrs import frozen
 
 from tether import Agent, Model, Tool, ToolContext, ToolResult, UsageError, tool
+from tether.cli.context.finding import nearest_of
 from tether.cli.context.front_matter import read_document, read_text
-from tether.cli.context.places import agent_files, shown
+from tether.cli.context.places import agent_files
 
 __all__ = ()
 
@@ -59,21 +60,9 @@ def find_agents(places: Sequence[Path], folder: Path) -> tuple[list[AgentFile], 
     Returns:
         The agents, and lines about what is not as it should be.
     """
-    found: dict[str, AgentFile] = {}
     problems: list[str] = []
-    for path in (file for place in places for file in agent_files(place)):
-        name = shown(path, folder)
-        try:
-            one = _read(path)
-        except (OSError, ValueError) as error:
-            problems.append(f"{name} is left out: {getattr(error, 'strerror', None) or error}")
-            continue
-        if one.name in found:
-            nearer = shown(found[one.name].path, folder)
-            problems.append(f"{name} is left out: {nearer} is nearer and is called {one.name} too")
-        else:
-            found[one.name] = one
-    return list(found.values()), problems
+    files = (file for place in places for file in agent_files(place))
+    return nearest_of(files, folder, _read, problems, same="is called {} too"), problems
 
 
 def agent_tool(
