@@ -1,13 +1,12 @@
 """Short names of models, which a person has given them."""
 
 import difflib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from tether import UnknownModelError, UsageError
 from tether.cli.extensions import configuration_folder
-from tether.cli.session_files import make_private_folder, open_private
+from tether.cli.kept_json import read_kept, write_kept
 from tether.models.catalogue import provider_keys
 
 __all__ = ()
@@ -19,12 +18,7 @@ def known_aliases() -> Mapping[str, str]:
     Raises:
         UsageError: their file cannot be read.
     """
-    try:
-        found = json.loads(_file().read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise UsageError(f"{_file()} is no JSON: {error}") from error
+    found = read_kept(_file())
     if not isinstance(found, dict) or not all(isinstance(name, str) for name in found.values()):
         raise UsageError(f"{_file()} must hold short names, and names of models")
     return found
@@ -44,7 +38,7 @@ def add_alias(name: str, model: str) -> None:
         close = difflib.get_close_matches(provider, [*provider_keys()], n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         raise UnknownModelError(f"no provider is called {provider!r}{hint}")
-    _write({**known_aliases(), name: model})
+    write_kept(_file(), {**known_aliases(), name: model})
 
 
 def remove_alias(name: str) -> None:
@@ -57,14 +51,8 @@ def remove_alias(name: str) -> None:
     kept = dict(known_aliases())
     if kept.pop(name, None) is None:
         raise UsageError(f"no short name is {name!r}; see `tether alias`")
-    _write(kept)
+    write_kept(_file(), kept)
 
 
 def _file() -> Path:
     return configuration_folder() / "aliases.json"
-
-
-def _write(aliases: Mapping[str, str]) -> None:
-    make_private_folder(_file().parent)
-    with open(_file(), "w", encoding="utf-8", opener=open_private) as opened:
-        opened.write(json.dumps(aliases, indent=2) + "\n")

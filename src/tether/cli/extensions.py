@@ -39,8 +39,8 @@ from tether.cli.context.system import SystemPrompt, joined_sections
 from tether.cli.default_model import address_from
 from tether.cli.door import visible
 from tether.cli.init_files import digest, run_init_file
+from tether.cli.kept_json import write_kept
 from tether.cli.question import Question
-from tether.cli.session_files import make_private, make_private_folder, open_private
 from tether.commands import Complete
 from tether.hooks import AroundModel, AroundRun, AroundTool, HookPoint
 
@@ -298,11 +298,7 @@ class Trust:
             OSError: this cannot be written down; they are allowed in this process.
         """
         self._here.update({str(file.resolve()): _digest(file) for file in files})
-        make_private_folder(self._path.parent)
-        known = {**self._known(), **self._here}
-        with open(self._path, "w", encoding="utf-8", opener=open_private) as file:
-            make_private(self._path)
-            file.write(json.dumps(known, indent=2))
+        write_kept(self._path, {**self._known(), **self._here})
 
     def _known(self) -> dict[str, str]:
         try:

@@ -4,7 +4,6 @@ A variable of the environment wins over a key that is kept. Keys are never print
 a key in the keyring it holds null, so that the keyring is asked only for keys that are there.
 """
 
-import json
 import os
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from typing import Any, Final
 
 from tether import UsageError
 from tether.cli.extensions import configuration_folder
-from tether.cli.session_files import make_private, make_private_folder, open_private
+from tether.cli.kept_json import read_kept, write_kept
 from tether.models.catalogue import provider_keys
 
 __all__ = ()
@@ -53,7 +52,7 @@ def keep_key(provider: str, key: str) -> str:
         raise UsageError("a key is one word of printable ASCII characters; nothing was kept")
     keyring = _keyring()
     in_keyring = keyring is not None and _kept_in(keyring, variable, key)
-    _write({**_read(), variable: None if in_keyring else key})
+    write_kept(_file(), {**_read(), variable: None if in_keyring else key})
     return "the system's keyring" if in_keyring else str(_file())
 
 
@@ -78,7 +77,7 @@ def remove_key(provider: str) -> None:
     keyring = _keyring()
     if kept.pop(variable) is None and keyring is not None:
         keyring.delete_password(_SERVICE, variable)
-    _write(kept)
+    write_kept(_file(), kept)
 
 
 def where_keys_are(environ: Mapping[str, str] = os.environ) -> Mapping[str, str]:
@@ -129,20 +128,7 @@ def _file() -> Path:
 
 
 def _read() -> dict[str, str | None]:
-    try:
-        found = json.loads(_file().read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise UsageError(f"{_file()} is no JSON: {error}") from error
+    found = read_kept(_file())
     if not isinstance(found, dict):
         raise UsageError(f"{_file()} must hold the names of variables, and keys")
     return {str(name): key for name, key in found.items() if key is None or isinstance(key, str)}
-
-
-def _write(keys: Mapping[str, str | None]) -> None:
-    file = _file()
-    make_private_folder(file.parent)
-    with open(file, "w", encoding="utf-8", opener=open_private) as opened:
-        make_private(file)
-        opened.write(json.dumps(keys, indent=2) + "\n")
