@@ -136,17 +136,8 @@ def context_window(name: str) -> int | None:
     Returns:
         Tokens; None if it is not known.
     """
-    provider, _, model = name.partition(":")
-    package = _package()
-    if package is None:
-        return None
-    try:
-        _, known = package.data_snapshot.get_snapshot().find_provider_model(
-            model, None, _package_name(provider), None
-        )
-    except LookupError:
-        return None
-    window: int | None = known.context_window
+    known = _known(name)
+    window: int | None = None if known is None else known.context_window
     return window
 
 
@@ -160,6 +151,15 @@ def token_prices(name: str) -> tuple[float | None, float | None] | None:
         US dollars for a million tokens of input and of output, None for one that is not known; None if the model is
         not known.
     """
+    known = _known(name)
+    if known is None:
+        return None
+    prices = known.get_prices(datetime.now(UTC))
+    return _base(prices.input_mtok), _base(prices.output_mtok)
+
+
+def _known(name: str) -> Any:
+    """Return what the package says of a model; None where there is no package, or it says nothing."""
     provider, _, model = name.partition(":")
     package = _package()
     if package is None:
@@ -170,8 +170,7 @@ def token_prices(name: str) -> tuple[float | None, float | None] | None:
         )
     except LookupError:
         return None
-    prices = known.get_prices(datetime.now(UTC))
-    return _base(prices.input_mtok), _base(prices.output_mtok)
+    return known
 
 
 def _base(price: Any) -> float | None:

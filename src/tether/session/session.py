@@ -461,10 +461,8 @@ class Session:
     ) -> None:
         try:
             await self.aclose()
-        except Exception as failure:
-            if error is None:
-                raise
-            error.add_note(f"the session could not be kept to its end: {failure}")
+        except Exception as failure:  # noqa: BLE001 - raised, or told
+            _tell_of(failure, error)
 
     def __enter__(self) -> Self:
         return self
@@ -477,11 +475,8 @@ class Session:
     ) -> None:
         try:
             self.close()
-        except Exception as failure:
-            if error is None:
-                raise
-            # What is on its way says more, and may be a cancellation.
-            error.add_note(f"the session could not be kept to its end: {failure}")
+        except Exception as failure:  # noqa: BLE001 - raised, or told
+            _tell_of(failure, error)
 
     def _try_to_catch_up(self) -> None:
         try:
@@ -530,6 +525,13 @@ class Session:
             if entry.kind == "message" and entry.data.get("id") == wanted:
                 return entry.id
         raise UsageError(f"the session has no entry or message {wanted!r}")
+
+
+def _tell_of(failure: Exception, error: BaseException | None) -> None:
+    """Raise what closing has raised; where an exception is on its way, which says more, note it there."""
+    if error is None:
+        raise failure
+    error.add_note(f"the session could not be kept to its end: {failure}")
 
 
 def _last_of_the_main_conversation(entries: Mapping[str, Entry]) -> str | None:
