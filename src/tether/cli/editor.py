@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
@@ -37,6 +38,7 @@ from tether.cli.prompt import Prompt
 from tether.cli.screen.picking import bind_choice
 from tether.cli.screen.theme import PLAIN_THEME, first_theme, forced_theme, theme_for
 from tether.cli.session_files import make_private, make_private_folder, open_private
+from tether.cli.signals import suspender
 from tether.cli.status import Status
 from tether.cli.terminal import Send, from_thread
 
@@ -163,6 +165,7 @@ class _Editor:
     _prompt: Prompt = field(init=False)
     _queued: bool = False
     _closed: bool = False
+    _suspend: Callable[[], None] = field(factory=suspender, init=False)
     pictures: PastedPictures = field(factory=PastedPictures, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -274,7 +277,8 @@ class _Editor:
         return keys
 
     def _bind_line_keys(self, keys: "KeyBindings") -> None:
-        from prompt_toolkit.filters import is_searching  # noqa: PLC0415 - only at a terminal
+        from prompt_toolkit.application import run_in_terminal  # noqa: PLC0415 - only at a terminal
+        from prompt_toolkit.filters import is_searching  # noqa: PLC0415 - as above
 
         @keys.add("enter", filter=~is_searching)
         def send_line(event: Any) -> None:
@@ -294,8 +298,8 @@ class _Editor:
             lend(event.current_buffer.open_in_editor)
 
         @keys.add("c-z")
-        def suspend(event: Any) -> None:
-            lend(event.app.suspend_to_background)
+        def suspend(_: Any) -> None:
+            lend(partial(run_in_terminal, self._suspend))
 
     def _bind_stopping_keys(self, keys: "KeyBindings", send: Send) -> None:
         from prompt_toolkit.filters import is_searching  # noqa: PLC0415 - only at a terminal
