@@ -1,14 +1,12 @@
 """The slash commands of a conversation. They are registered like those of extensions, which may replace them."""
 # ruff: noqa: D417 - the conversation is not an argument of the command
 
-import ast
 import inspect
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, get_args
 
-import tether
 from tether import (
     Agent,
     AssistantMessage,
@@ -26,7 +24,9 @@ from tether.cli.changes.commands import add_change_commands, files_changed, undo
 from tether.cli.context.commands import context, todo
 from tether.cli.conversation import Conversation
 from tether.cli.display import brief
-from tether.cli.editor import KEYS, file_names
+from tether.cli.editor import KEYS
+from tether.cli.evaluating import evaluate
+from tether.cli.input.completing import file_names
 from tether.cli.mcp_servers import described
 from tether.cli.permission.commands import add_permission_commands
 from tether.cli.screen.choices import choice_of_model, chosen_entry
@@ -317,28 +317,7 @@ async def _eval(conversation: Conversation, code: str) -> Any:
     Args:
         code: statements; if the last is an expression, its value is shown
     """
-    names = conversation.names
-    names.update(
-        conversation=conversation,
-        app=conversation.app,
-        agent=conversation.agent,
-        session=conversation.agent.session,
-        run=conversation.run,
-        tether=tether,
-    )
-    body = ast.parse(code, "<eval>").body
-    match body:
-        case [*before, ast.Expr(value)]:
-            await _evaluate(ast.Module(before, type_ignores=[]), names)
-            return await _evaluate(ast.Expression(value), names)
-        case _:
-            return await _evaluate(ast.Module(body, type_ignores=[]), names)
-
-
-async def _evaluate(code: ast.Module | ast.Expression, names: dict[str, Any]) -> Any:
-    mode = "exec" if isinstance(code, ast.Module) else "eval"
-    value = eval(compile(code, "<eval>", mode, flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
-    return await value if inspect.isawaitable(value) else value
+    return await evaluate(conversation, code)
 
 
 def _hooks(conversation: Conversation) -> str:
