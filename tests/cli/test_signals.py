@@ -196,6 +196,7 @@ def test_ctrl_c_at_the_question_whether_to_trust_ends_the_command(folder: Path) 
     child.close()
     assert child.exitstatus == 130
     assert b"Traceback" not in child.before
+    assert child.before.endswith(b"\r\n"), "what the shell writes begins a line"
 
 
 if sys.platform == "win32":

@@ -33,7 +33,7 @@ from tether.cli.screen.choices import choice_of_model, chosen_entry
 from tether.cli.screen.commands import add_screen_commands
 from tether.cli.screen.fitting import cut
 from tether.cli.screen.tree import said, tree_of
-from tether.commands import Complete
+from tether.commands import Command, Complete
 from tether.export import as_html, as_markdown
 from tether.hooks import HookPoint, Hooks
 from tether.model import ThinkingLevel
@@ -55,6 +55,7 @@ def slash_commands() -> Commands:
     return commands
 
 
+_USAGE_COLUMN: Final = 18
 _ALSO: Final = (
     "@file       attach a file or a folder; Tab completes its name",
     "!command    run a command of yours; the agent reads its output with your next message",
@@ -76,11 +77,20 @@ def _help(conversation: Conversation, command: str | None = None) -> str:
     commands, prompts = conversation.app.commands, conversation.app.prompts
     if command is not None:
         return f"/{commands.help(command.removeprefix('/'))}"
-    lines = [f"/{line}" for line in commands.help().splitlines()]
+    lines = [line for command in commands for line in _help_lines(command)]
     lines += ["", *_ALSO]
     if prompts:
         lines += ["", f"prompts: {', '.join(f'/{name}' for name in prompts)}"]
     return "\n".join(lines)
+
+
+def _help_lines(command: Command) -> Iterator[str]:
+    """Write a command in two columns; one that is too long for the first has what it does below."""
+    usage = f"/{command.usage}"
+    if len(usage) > _USAGE_COLUMN:
+        yield usage
+        usage = ""
+    yield f"{usage:{_USAGE_COLUMN}}  {command.help}"
 
 
 def _command_names(_: str, conversation: Conversation) -> list[str]:
