@@ -25,7 +25,7 @@ class _InMemory(Recorder):
     def __init__(self, begun: list["_InMemory"], clock: Callable[[], float]) -> None:
         self.data = BytesIO()
         self._begun = begun
-        super().__init__(self.data, Masking(()), clock)
+        super().__init__(self.data.write, Masking(()), clock)
 
     def begun(self, run: RunBegun) -> None:
         """See `Tap.begun`."""
