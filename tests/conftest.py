@@ -34,8 +34,9 @@ settings.load_profile("quick")
 # another has imported, and change in the middle of a test that imports something.
 providers.is_local_module_file = lambda _: False  # type: ignore[assignment, attr-defined]
 
-# The hundreds of commands that tests start would compile the package anew, each for itself.
+# Each process of pytest would compile the tests anew, and the hundreds of commands that they start the package.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,6 +54,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="how many runs tests/ray has on its workers at once",
     )
     parser.addoption("--seed", type=int, help="what tests/explore chooses its runs by")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Give each core two workers: many tests wait for servers, terminals and commands."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return max(cores, min(2 * cores, 8))
 
 
 def _loop_factory(*, eager: bool) -> Callable[[], asyncio.AbstractEventLoop]:
