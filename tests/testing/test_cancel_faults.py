@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -314,10 +315,18 @@ def test_a_program_that_does_not_end_is_found_and_given_up(
 @both_backends
 def test_a_thread_that_is_left_at_work_is_found(backend: Backend, left: Left) -> None:
     async def program() -> None:
-        release = threading.Event()
+        begun, release = threading.Event(), threading.Event()
         left.things.append(release)
-        with anyio.move_on_after(0.01):
-            await to_thread.run_sync(release.wait, abandon_on_cancel=True)
+
+        def work() -> None:
+            begun.set()
+            release.wait()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(to_thread.run_sync, work, abandon_on_cancel=True))
+            await rest(10)  # more than it takes until a thread has been asked
+            tasks.cancel_scope.cancel()
+        assert begun.wait(60)  # a thread that has not begun looks idle
         await checkpoint()
         release.set()
 
