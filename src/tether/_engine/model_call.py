@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 
 from tether._engine.estimate import tokens_in_request, usage_so_far
 from tether._engine.parts import RunServices
+from tether._engine.pauses import without_pauses
 from tether._engine.request import build_request
 from tether._engine.unread_calls import MARK, deltas_of, unread_call
 from tether._scopes.exceptions import in_words, plain_model_errors
@@ -318,16 +319,18 @@ class ModelCall:
             tap.requested(model, request)
         async with stream(request) as deltas:
             add, offer = self._partial.add, self._services.publisher.offer
-            async for delta in deltas:
-                add(delta)
-                if isinstance(delta, _FACTS):
-                    if tap is not None:
-                        tap.arrived(delta)
-                    continue
-                if not self._announced:
-                    await self._announce()
-                if not offer(event := MessageUpdate(delta)):
-                    await self._publish(event)
+            with without_pauses(deltas) as pause:
+                async for delta in deltas:
+                    add(delta)
+                    if isinstance(delta, _FACTS):
+                        if tap is not None:
+                            tap.arrived(delta)
+                        continue
+                    event = MessageUpdate(delta)
+                    if not (self._announced and offer(event)):
+                        pause()
+                        await self._announce()
+                        await self._publish(event)
         if self._partial.complete is None:
             raise ModelError("the reply stopped before its end", kind="malformed")
 
