@@ -19,7 +19,7 @@ from tests.ray.provider import providing
 
 from tether import Agent, AgentEnd, Event, MessageUpdate, ToolExecutionStart
 from tether.errors import WorkerLostError
-from tether.ray import Cluster, workers
+from tether.ray import Cluster, RemoteAgent, workers
 from tether.testing import ScriptedModel, call, check_events, check_transcript
 
 SPARE = {"num_cpus": 0}
@@ -166,6 +166,41 @@ async def test_a_lost_worker_is_an_error_and_its_run_goes_on_elsewhere(
     assert agent.session.messages == agent.messages
     assert result.text == "all done"
     assert begun_in(tmp_path) == dict.fromkeys("012345", 1)
+
+
+async def ended_at(agent: RemoteAgent, count: int) -> bool:
+    """Have a run whose worker is killed at so many events, and go on elsewhere; return whether that was needed."""
+    try:
+        async with agent.run("Go") as run:
+            seen = 0
+            async for _ in run:
+                seen += 1
+                if seen == count:
+                    place = agent._conversation.active._host  # type: ignore[union-attr]
+                    os.kill(place.pid, signal.SIGKILL)
+    except WorkerLostError:
+        check_transcript(agent.messages)
+        assert (await agent.prompt()).text == "all done"
+        return True
+    return False
+
+
+@pytest.mark.thorough
+async def test_no_tool_begins_twice_in_36_runs_with_31_kills(nodes: str, tmp_path: Path) -> None:
+    del nodes
+    chance, killed = random.Random(21), 0
+    for number in range(36):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        # From the end of the prompt on, to the middle of the second of three calls; or never.
+        count = chance.randint(5, 22) if number < 31 else 0
+        async with workers(2, lease=30, options=SPARE) as cluster:
+            agent = cluster.agent(agents.noting(folder, 3))
+            killed += await ended_at(agent, count)
+        check_transcript(agent.messages)
+        begun = begun_in(folder)
+        assert set(begun.values()) == {1}, (count, begun)
+    assert killed == 31
 
 
 async def test_workers_that_hang_are_left_within_their_grace(nodes: str) -> None:

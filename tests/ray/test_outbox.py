@@ -74,3 +74,13 @@ async def test_a_confirmation_is_waited_for() -> None:
         await until_blocked()
         outbox.confirm(1)
     assert len(outbox.unconfirmed()) == 1
+
+
+async def test_a_bell_is_rung_for_what_was_there_before_it() -> None:
+    outbox, bell = Outbox(), Bell()
+    for _ in range(3):
+        outbox.put(DELTA)
+    outbox.confirm(1, bell)
+    with anyio.fail_after(60):
+        await bell.wait(0.0)
+    assert len(outbox.unconfirmed()) == 2

@@ -38,11 +38,13 @@ class Wire:
 async def test_runs_that_are_ready_at_once_share_a_pull() -> None:
     wire = Wire()
     async with anyio.create_task_group() as tasks:
-        for run in "abc":
+        tasks.start_soon(wire.wait, "a", 7)
+        await until_blocked()
+        for run in "bc":
             tasks.start_soon(wire.wait, run, 7)
         await until_blocked()
-        assert wire.sent == [(1, {"a": 7, "b": 7, "c": 7})]
-        wire.answer(1, "a", "b", "c", after=7)
+        assert wire.sent == [(1, {"a": 7}), (2, {"a": 7, "b": 7, "c": 7})]
+        wire.answer(2, "a", "b", "c", after=7)
     assert sorted(wire.got) == ["a", "b", "c"]
 
 
@@ -51,16 +53,16 @@ async def test_runs_that_an_answer_leaves_out_wait_on() -> None:
     async with anyio.create_task_group() as tasks:
         for run in "abc":
             tasks.start_soon(wire.wait, run)
+            await until_blocked()
+        wire.answer(3, "b")
         await until_blocked()
-        wire.answer(1, "b")
+        assert wire.sent[3:] == [(4, {"a": 0, "c": 0})]
+        wire.answer(4)
         await until_blocked()
-        assert wire.sent[1:] == [(2, {"a": 0, "c": 0})]
-        wire.answer(2)
-        await until_blocked()
-        assert wire.sent[2:] == [(3, {"a": 0, "c": 0})]
-        wire.answer(3, "a", "c")
+        assert wire.sent[4:] == [(5, {"a": 0, "c": 0})]
+        wire.answer(5, "a", "c")
     assert sorted(wire.got) == ["a", "b", "c"]
-    assert len(wire.sent) == 3
+    assert len(wire.sent) == 5
 
 
 async def test_a_later_pull_takes_over_what_an_earlier_one_waits_for() -> None:

@@ -25,8 +25,9 @@ __all__ = ("Bell", "Kept", "Mirror", "Outbox", "Sink")
 _BATCH_EVENTS: Final = 2048
 _BATCH_BYTES: Final = 64 * 1024
 """Ray hands over what is smaller than 100 KiB without its object store."""
-_BATCHES: Final = 2
-"""One is on its way while the next one fills."""
+_MOST_EVENTS: Final = 2 * _BATCH_EVENTS
+_MOST_BYTES: Final = 2 * _BATCH_BYTES
+"""One batch is on its way while the next one fills."""
 _OVERHEAD: Final = 8
 """Bytes of an event beside its text, as it is sent."""
 
@@ -37,6 +38,11 @@ class Bell:
     def __init__(self) -> None:
         self._rung = anyio.Event()
         self._hurried = anyio.Event()
+
+    @property
+    def is_rung(self) -> bool:
+        """Whether there is something."""
+        return self._rung.is_set()
 
     def ring(self, *, hurry: bool) -> None:
         """Say that there is something, and whether it has to go at once."""
@@ -87,7 +93,7 @@ class Outbox:
     @property
     def is_full(self) -> bool:
         """Whether events have to wait."""
-        return self._holds(_BATCHES * _BATCH_EVENTS, _BATCHES * _BATCH_BYTES)
+        return len(self._items) >= _MOST_EVENTS or self._bytes >= _MOST_BYTES
 
     def offer(self, event: Event) -> bool:
         """Add an event, if there is room."""
@@ -150,16 +156,12 @@ class Outbox:
         return [item for item, _ in self._items]
 
     def _ring(self, bell: Bell) -> None:
-        hurry = self._urgent > self._confirmed or self._is_batch
-        if hurry or len(self._items) == 1:
+        is_batch = len(self._items) >= _BATCH_EVENTS or self._bytes >= _BATCH_BYTES
+        hurry = is_batch or self._urgent > self._confirmed
+        if hurry or not bell.is_rung:
             bell.ring(hurry=hurry)
-
-    @property
-    def _is_batch(self) -> bool:
-        return self._holds(_BATCH_EVENTS, _BATCH_BYTES)
-
-    def _holds(self, events: int, size: int) -> bool:
-        return len(self._items) >= events or self._bytes >= size
+        if hurry:
+            self._bell = None  # there is no more to say
 
     async def _change(self) -> None:
         if self._changed is None:

@@ -6,6 +6,7 @@ answers an earlier pull with nothing. Runs that wait on belong to the next pull.
 
 from collections.abc import Callable, Iterable, Mapping
 from threading import Lock
+from typing import Final
 
 from anyio.lowlevel import checkpoint
 from attrs import define, field
@@ -15,6 +16,9 @@ from tether.errors import WorkerLostError
 from tether.ray.exchange import Batch
 
 __all__ = ("Pulls",)
+
+_TURNS: Final = 3
+"""Turns of the event loop in which runs that were answered together are ready together."""
 
 
 @define(eq=False)
@@ -44,6 +48,8 @@ class Pulls:
         self._lock = Lock()
         self._waiting: dict[str, _Waiting] = {}
         self._number = 0
+        # How many runs the last pull was for.
+        self._together = 1
         # Whether a run waits that no pull on its way speaks of.
         self._is_due = False
 
@@ -64,15 +70,16 @@ class Pulls:
         waiting = _Waiting(after)
         with self._lock:
             self._waiting[run] = waiting
+            sends = hurry or not self._is_due
             self._is_due = True
         try:
             while waiting.given is None:
-                if not hurry:
-                    await checkpoint()  # what others are ready for by then goes along
-                self._send_due()
+                if sends:
+                    await self._send_soon(at_once=hurry)
                 await waiting.waiter.wait()
                 with self._lock:
-                    if waiting.given is None:  # woken to send
+                    sends = waiting.given is None
+                    if sends:
                         waiting.waiter = Waiter()
         finally:
             with self._lock:
@@ -104,6 +111,13 @@ class Pulls:
             self._waiting.clear()
             self._is_due = False
 
+    async def _send_soon(self, *, at_once: bool) -> None:
+        """Send a pull for all that wait by then; a run that is alone has nobody to wait for."""
+        is_alone = max(self._together, len(self._waiting)) == 1
+        for _ in range(0 if at_once or is_alone else _TURNS):
+            await checkpoint()
+        self._send_due()
+
     def _send_due(self) -> None:
         with self._lock:
             if not self._is_due:
@@ -111,6 +125,7 @@ class Pulls:
             self._is_due = False
             self._number += 1
             number, wanted = self._number, {run: one.after for run, one in self._waiting.items()}
+            self._together = len(wanted)
         self._send(number, wanted)
 
     def _wake_one(self) -> None:
