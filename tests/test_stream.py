@@ -14,7 +14,7 @@ from tether.stream import CHECKPOINT_EVERY, EventSink
 
 pytestmark = pytest.mark.usefixtures("quick_garbage_collection", "garbage_collected_after_each")
 
-GUARD = 5
+GUARD = 60
 
 
 class TestPrograms:

@@ -47,7 +47,7 @@ from tether.testing import (
 FOLDER = Path(tether.advice.__file__).parent
 LARGER = {"compaction", "rules", "shell_commands"}
 SMALL = [path for path in sorted(FOLDER.glob("[a-z]*.py")) if path.stem not in LARGER]
-GUARD = 10
+GUARD = 60
 
 
 @tool

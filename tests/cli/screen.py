@@ -135,7 +135,7 @@ def terminal(
         *((sys.executable, ["-m", "tether.cli", *arguments]) if shell is None else (shell,)),
         cwd=str(folder),
         env={**kept, **told},
-        timeout=20,
+        timeout=60,
         encoding="utf-8",
         dimensions=(lines, columns),
     )

@@ -31,7 +31,7 @@ from tether.hooks import HookPoint
 from tether.testing import Pause, ScriptedModel, call, check_transcript
 from tether.toolbox import coding_tools
 
-GUARD = 10
+GUARD = 60
 
 
 @tool

@@ -41,7 +41,7 @@ def run(
         stdin=subprocess.DEVNULL if stdin is None else None,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
         env=environment(**more),
     )
@@ -94,7 +94,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(folder: Path) -> None:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=True,
         env=environment(),
     )
@@ -214,7 +214,7 @@ def test_a_person_is_asked_before_something_changes(folder: Path, backend: str) 
         ["--backend", backend, "run echo ran && run echo again"],
         cwd=str(folder),
         env=environment(),
-        timeout=20,
+        timeout=60,
     )
     child.expect(r"Run it\? y = once, a = always allow run_command, n = no, or type a reason: ")
     child.sendline("y")
@@ -234,7 +234,7 @@ def test_ctrl_c_ends_the_command_and_its_processes(folder: Path, backend: str) -
         ["--backend", backend, "--yes", command],
         cwd=str(folder),
         env=environment(),
-        timeout=20,
+        timeout=60,
     )
     _wait_for(lambda: sleep in _processes())
     child.sendintr()
@@ -251,7 +251,7 @@ def test_ctrl_c_at_the_question_ends_the_command(folder: Path, backend: str) -> 
         ["--backend", backend, "run echo ran"],
         cwd=str(folder),
         env=environment(),
-        timeout=20,
+        timeout=60,
     )
     child.expect(r"Run it\?")
     child.sendintr()
@@ -288,7 +288,7 @@ async def test_ctrl_c_leaves_the_partial_answer_on_the_screen(
             ],
             cwd=str(folder),
             env=environment(),
-            timeout=20,
+            timeout=60,
         )
         child.expect("Once upon")
         child.sendintr()

@@ -419,7 +419,7 @@ def test_lines_that_are_piped_are_a_request(folder: Path) -> None:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=True,
     )
     assert "a.txt" in done.stdout

@@ -32,7 +32,7 @@ from tether.deltas import ReplyEnd
 from tether.model import RetryPolicy
 
 REQUEST = ModelRequest(messages=[UserMessage("hi")])
-GUARD = 10
+GUARD = 60
 
 
 def chunk(text: str = "", **fields: Any) -> str:
