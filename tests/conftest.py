@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import sys
+import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -34,8 +35,9 @@ settings.load_profile("quick")
 # another has imported, and change in the middle of a test that imports something.
 providers.is_local_module_file = lambda _: False  # type: ignore[assignment, attr-defined]
 
-# The hundreds of commands that tests start would compile the package anew, each for itself.
+# Each process of pytest would compile the tests anew, and the hundreds of commands that they start the package.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -55,13 +57,38 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, help="what tests/explore chooses its runs by")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Give each core two workers: many tests wait for servers, terminals and commands."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return max(cores, min(2 * cores, 8))
+
+
+def _for_one_thread(schedule: Callable[..., Any]) -> Callable[..., Any]:
+    """Refuse what another thread schedules, as asyncio's debug mode does.
+
+    That keeps the whole stack of each future besides, which takes a third of a test's time.
+    """
+    own = threading.get_ident()
+
+    def checked(*args: Any, **options: Any) -> Any:
+        if threading.get_ident() != own:
+            raise RuntimeError("the event loop belongs to another thread")
+        return schedule(*args, **options)
+
+    return checked
+
+
 def _loop_factory(*, eager: bool) -> Callable[[], asyncio.AbstractEventLoop]:
     def make() -> asyncio.AbstractEventLoop:
-        loop = asyncio.new_event_loop()
-        loop.set_debug(enabled=not eager)
-        loop.slow_callback_duration = 60
-        if eager and sys.version_info >= (3, 12):
+        loop: Any = asyncio.new_event_loop()
+        if not eager:
+            loop.call_soon, loop.call_at = map(_for_one_thread, (loop.call_soon, loop.call_at))
+        elif sys.version_info >= (3, 12):
             loop.set_task_factory(asyncio.eager_task_factory)
+        assert isinstance(loop, asyncio.AbstractEventLoop)
         return loop
 
     return make
@@ -93,6 +120,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("thorough")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector off the tests themselves: looking at all of them takes it half a second each time."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Generator[None, object, object]:
     """Let a test that is stuck fail alone: the others are still run."""
@@ -119,12 +153,10 @@ def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
 
 @pytest.fixture(scope="module")
-def quick_garbage_collection() -> Iterator[None]:
+def quick_garbage_collection() -> None:
     """Keep the garbage collector, by which a module looks for leaks again and again, off what was there before."""
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture

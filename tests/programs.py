@@ -15,11 +15,13 @@ from typing import Final
 from attrs import frozen
 
 _SERVER: Final = """
-import json, os, sys, types, warnings
+import gc, json, os, sys, types, warnings
 import anyio, httpx, tether, tether.advice, tether.blocking, tether.cli, tether.testing, tether.toolbox, tether.mcp
 import anyio._backends._asyncio, anyio._backends._trio
 for name in tether.__all__:
     getattr(tether, name)
+gc.collect()
+gc.freeze()  # a program's end would look through all of this, and have it copied
 
 def program(task):
     null = os.open(os.devnull, os.O_RDONLY)

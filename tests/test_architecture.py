@@ -203,6 +203,7 @@ _GUESTS_OF = {
         "top",
         "replay",
     ),
+    "host": ("replay",),
     "mcp": ("toolbox",),
     "pytest_plugin": ("testing",),
     "testing": ("replay",),

@@ -38,9 +38,17 @@ def test_the_root_knows_the_public_modules_and_nothing_that_is_not_there() -> No
 
 
 def test_a_program_pays_for_what_it_names() -> None:
-    code = "import sys, tether; print(*(name for name in sys.modules if name[:7] == 'tether.'))"
+    code = """\
+import sys, tether
+print(*(name for name in sys.modules if name[:7] == "tether."))
+from tether import Agent
+print(*sys.modules)
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == []
+    at_first, with_agent = done.stdout.splitlines()
+    assert not at_first
+    assert {"tether.agent", "tether.loop"} <= set(with_agent.split())
+    assert not {"tether.session", "tether.toolbox", "difflib"} & set(with_agent.split())
 
 
 def test_importing_tether_does_not_import_what_a_program_may_never_use() -> None:

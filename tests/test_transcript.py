@@ -315,3 +315,8 @@ def texts_of(messages: Iterable[Message]) -> Sequence[Any]:
             isinstance(message, AssistantMessage) and message.incomplete and not message.content
         )
     ]
+
+
+def test_no_result_is_made_for_a_call_that_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tether.transcript._unanswered", None)
+    assert [*repaired([HI, BOTH, R2, R1, DONE])] == [HI, BOTH, R1, R2, DONE]

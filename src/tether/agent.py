@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from os import PathLike
-from typing import Any, Final, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
 
 import anyio
 from attrs import evolve, field, frozen
@@ -73,10 +73,12 @@ from tether.pending import PendingRun, WhenBusy, check_when_busy
 from tether.result import OutputResult, RunResult
 from tether.run import Run
 from tether.serialize import to_builtins
-from tether.session import Session
 from tether.stream import open_event_stream
 from tether.taps import Tap
 from tether.tools import Tool, ToolContext, ToolKind, ToolResult, tool
+
+if TYPE_CHECKING:
+    from tether.session import Session
 
 __all__ = ("Agent", "AgentState")
 
@@ -172,7 +174,7 @@ class Agent(Hookable):
         deps: Any = None,
         limits: Limits | None = None,
         messages: Iterable[Message] = (),
-        session: Session | str | PathLike[str] | None = None,
+        session: "Session | str | PathLike[str] | None" = None,
         sequential: bool = False,
         tool_timeout: float = DEFAULT_TOOL_TIMEOUT,
         steering: QueueMode = "one_at_a_time",
@@ -827,8 +829,12 @@ class Agent(Hookable):
 
     def _opened(
         self, session: Any, clock: Callable[[], float], new_id: Callable[[], str]
-    ) -> Session | None:
-        if session is None or isinstance(session, Session):
+    ) -> "Session | None":
+        if session is None:
+            return None
+        from tether.session import Session  # noqa: PLC0415 - most agents have none
+
+        if isinstance(session, Session):
             return session
         if not isinstance(session, str | PathLike) or not str(session):
             raise UsageError(f"session of Agent must be a Session or a path, not {session!r}")

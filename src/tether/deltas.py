@@ -180,7 +180,7 @@ class PartialReply:
 
     def __init__(self, *, model: str = "", api: str = "") -> None:
         self._parts: dict[int, _Part] = {}
-        self._info: dict[str, Any] = {"model": model, "api": api}
+        self._info: dict[str, Any] = {"model": model, "api": api, "usage": Usage()}
         self._message: AssistantMessage | None = None
 
     def add(self, delta: Delta) -> None:
@@ -244,6 +244,24 @@ class PartialReply:
                 raise ValueError(
                     f"block {index}, which {_state(part)}, ends as {type(block).__name__}"
                 )
+
+    @property
+    def model(self) -> str:
+        """The model that writes it, as far as it has said."""
+        return cast("str", self._told("model"))
+
+    @property
+    def api(self) -> str:
+        """The wire API that it arrives over."""
+        return cast("str", self._told("api"))
+
+    @property
+    def usage(self) -> Usage:
+        """What it has cost, as far as that was reported."""
+        return cast("Usage", self._told("usage"))
+
+    def _told(self, fact: Literal["model", "api", "usage"]) -> Any:
+        return self._info[fact] if self._message is None else getattr(self._message, fact)
 
     @property
     def complete(self) -> AssistantMessage | None:

@@ -222,15 +222,25 @@ def unanswered(
         One result for each call, in order.
     """
     return tuple(
-        ToolResultMessage(
-            call.id,
-            call.name,
-            reason,
-            outcome=outcome,
-            id=f"{reply.id}.{place}",
-            timestamp=reply.timestamp,
-        )
+        _unanswered(reply, place, call, outcome, reason)
         for place, call in enumerate(reply.tool_calls, 1)
+    )
+
+
+def _unanswered(
+    reply: AssistantMessage,
+    place: int,
+    call: ToolCall,
+    outcome: Outcome,
+    reason: str | tuple[Text, ...],
+) -> ToolResultMessage:
+    return ToolResultMessage(
+        call.id,
+        call.name,
+        reason,
+        outcome=outcome,
+        id=f"{reply.id}.{place}",
+        timestamp=reply.timestamp,
     )
 
 
@@ -286,21 +296,21 @@ def _results(
     reply: AssistantMessage, renamed: AssistantMessage, given: list[ToolResultMessage]
 ) -> Iterator[ToolResultMessage]:
     """Pair the calls of a reply, renamed to have ids of their own, with the results given for them."""
-    for call, lost in zip(
-        reply.tool_calls, unanswered(renamed, "interrupted", _CUT_OFF), strict=True
+    for place, (call, named) in enumerate(
+        zip(reply.tool_calls, renamed.tool_calls, strict=True), 1
     ):
-        place = next((n for n, result in enumerate(given) if result.call_id == call.id), None)
-        if place is None:
-            yield lost
+        found = next((n for n, result in enumerate(given) if result.call_id == call.id), None)
+        if found is None:
+            yield _unanswered(renamed, place, named, "interrupted", _CUT_OFF)
         else:
-            yield _answering(given.pop(place), lost)
+            yield _answering(given.pop(found), named)
 
 
-def _answering(result: ToolResultMessage, lost: ToolResultMessage) -> ToolResultMessage:
-    """The result as that of the call that `lost` stands for; itself, where it is that already."""
-    if (result.call_id, result.name) == (lost.call_id, lost.name):
+def _answering(result: ToolResultMessage, call: ToolCall) -> ToolResultMessage:
+    """The result as that of a call; itself, where it is that already."""
+    if (result.call_id, result.name) == (call.id, call.name):
         return result
-    return evolve(result, call_id=lost.call_id, name=lost.name)
+    return evolve(result, call_id=call.id, name=call.name)
 
 
 def with_unique_calls(reply: AssistantMessage) -> AssistantMessage:
@@ -309,8 +319,9 @@ def with_unique_calls(reply: AssistantMessage) -> AssistantMessage:
     Returns:
         The reply; itself, where nothing is to be changed.
     """
-    taken = {call.id for call in reply.tool_calls}
-    if len(taken) == len(reply.tool_calls) and "" not in taken:
+    calls = reply.tool_calls
+    taken = {call.id for call in calls}
+    if len(taken) == len(calls) and "" not in taken:
         return reply
     seen: set[str] = set()
     blocks: list[AssistantBlock] = []

@@ -18,12 +18,12 @@ from tether import (
     UserMessage,
     tool,
 )
-from tether._engine.estimate import tokens_in_request, usage_so_far
+from tether._engine.estimate import SentRequest, usage_so_far
 from tether.deltas import ReplyInfo, ToolCallDelta, ToolCallStart
 from tether.model import ModelRequest, ToolSpec
 from tether.testing import Part, Pause, ScriptedModel, call
 
-GUARD = 5
+GUARD = 60
 LONG = "a long question " * 40
 
 
@@ -144,11 +144,18 @@ def test_all_that_is_sent_counts() -> None:
         system="x" * 400,
         tools=[ToolSpec("look", "x" * 4000, {"type": "object"})],
     )
-    assert 10 + 1000 + 10 + 100 + 1000 < tokens_in_request(request) < 2150
+    assert 10 + 1000 + 10 + 100 + 1000 < SentRequest(request).tokens < 2150
+
+
+def test_a_request_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = SentRequest(ModelRequest(messages=[UserMessage("x" * 40)]))
+    tokens = sent.tokens
+    monkeypatch.setattr("tether._engine.estimate._tokens", None)
+    assert sent.tokens == tokens == 10
 
 
 def test_nothing_that_was_written_by_others_breaks_it() -> None:
     strange: Any = object()
     request = ModelRequest(messages=[AssistantMessage(["\ud800", call("x", y=strange)])])
-    assert tokens_in_request(request) > 0
+    assert SentRequest(request).tokens > 0
     assert usage_so_far(5, AssistantMessage("")) == Usage(input_tokens=5, estimated=True)

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -226,8 +227,7 @@ def test_a_person_is_asked_before_something_changes(folder: Path, backend: str) 
 @pytest.mark.skipif(shutil.which("ps") is None, reason="ps is not installed")
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_ctrl_c_ends_the_command_and_its_processes(folder: Path, backend: str) -> None:
-    # Another test of this may be running at the same time.
-    sleep = f"sleep 61.{os.getpid()}"
+    sleep = f"sleep 61.{time.monotonic_ns()}"
     command = f"run {sleep} & {sleep}"
     child = pexpect.spawn(
         TETHER,
@@ -310,8 +310,6 @@ def _processes() -> Sequence[str]:
 
 
 def _wait_for(condition: Any) -> None:
-    import time
-
     deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline

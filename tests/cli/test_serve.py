@@ -25,6 +25,8 @@ from tests.web.test_client import until_end
 from tests.web.test_native import texts
 
 from tether.cli.serve_command import parse
+from tether.host import Recordings
+from tether.replay import read
 from tether.web import Snapshot, connect
 
 
@@ -88,7 +90,9 @@ async def test_a_server_that_was_killed_has_what_was_said_and_viewers_go_on(fold
 async def test_a_signal_ends_it_in_order_also_with_a_viewer_and_a_question(
     folder: Path, backend: str
 ) -> None:
-    with serving(folder, "--port", "0", "--backend", backend) as server:
+    recordings = folder / "recordings"
+    options = ("--backend", backend, "--record", str(recordings))
+    with serving(folder, "--port", "0", *options) as server:
         async with connect(server.url, token=server.token) as remote:
             talk = await remote.conversation()
             await talk.say("run sleep 1000")
@@ -108,6 +112,9 @@ async def test_a_signal_ends_it_in_order_also_with_a_viewer_and_a_question(
         assert server.process.returncode == 128 + number
         assert server.process.stdout is not None
         assert "Traceback" not in server.process.stdout.read()
+    [run] = read(recordings / Recordings(recordings).files("")[0].name).runs
+    assert run.prompts[0].text == "run sleep 1000"
+    assert run.is_whole
 
 
 def test_another_machine_is_let_in_only_where_that_is_said(
@@ -125,6 +132,7 @@ WRONG: Sequence[Sequence[str]] = (
     ["--approve", "some"],
     ["--host", "no such host", "--allow-remote"],
     ["--model", "nonsense:x"],
+    ["--model", "offline", "--port", "0", "--record", "a.txt"],
 )
 
 

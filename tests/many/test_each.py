@@ -9,7 +9,21 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from tether import Agent, BusyError, Limits, ModelError, UsageError
+from tether import (
+    Agent,
+    AssistantMessage,
+    BusyError,
+    Limits,
+    ModelError,
+    ModelRequest,
+    OutputError,
+    Session,
+    ToolCall,
+    ToolResultMessage,
+    UsageError,
+    UserMessage,
+)
+from tether.calls import CallBegun, CallEnded
 from tether.many import Answer, Job, KeptConversations, Progress, each, read_prompts
 from tether.stores import SqliteConversations
 from tether.testing import Backend, ScriptedModel, call, cancel_at_every_step
@@ -209,6 +223,91 @@ async def test_conversations_of_a_store_are_gone_on_with(tmp_path: Path) -> None
     assert [one.place for one in found] == [1]
     assert progress.kept == 1
     assert sorted(info.id for info in await store.find()) == ["work-0", "work-1"]
+    store.close()
+
+
+async def test_a_prompt_that_was_cut_off_is_gone_on_with(tmp_path: Path) -> None:
+    """What had ended keeps its result, what had begun may have run, and what had not begun is run."""
+    store = SqliteConversations(tmp_path / "map.db")
+    calls = [ToolCall(name, "work", {"name": name}) for name in ("ended", "begun", "waits")]
+    with await opened(store, "work-0") as session:
+        session.record(UserMessage("a", id="p"))
+        session.record(AssistantMessage(calls, stop_reason="tool_calls", id="r"))
+        session.note_call(CallBegun("ended"))
+        session.note_call(CallEnded(ToolResultMessage("ended", "work", "kept", id="t")))
+        session.note_call(CallBegun("begun"))
+    ran: list[str] = []
+
+    def work(name: str) -> str:
+        """Do it."""
+        ran.append(name)
+        return "now"
+
+    def make() -> Agent:
+        return Agent(ScriptedModel(results_of), tools=[work])
+
+    found, progress = await _all(make, ["a"], results=KeptConversations(store, "work"))
+    assert [one.text for one in found] == ["ended: kept, begun: interrupted, waits: now"]
+    assert ran == ["waits"]
+    assert (progress.begun, progress.done) == (1, 1)
+    found, progress = await _all(make, ["a"], results=KeptConversations(store, "work"))
+    assert (found, progress.kept) == ([], 1)
+    store.close()
+
+
+def results_of(request: ModelRequest) -> str:
+    """Say what the calls gave."""
+    said = [one for one in request.messages if isinstance(one, ToolResultMessage)]
+    texts = (one.text if one.outcome == "ok" else one.outcome for one in said)
+    return ", ".join(f"{one.call_id}: {text}" for one, text in zip(said, texts, strict=True))
+
+
+async def opened(store: SqliteConversations, id: str) -> Session:
+    session = await store.open(id)
+    assert session is not None
+    return session
+
+
+@pytest.mark.parametrize(
+    ("last", "asked"),
+    [
+        (None, ["a"]),
+        (AssistantMessage("Well", stop_reason="error"), ["a"]),
+        (AssistantMessage("Well", stop_reason="length"), ["a"]),
+        (AssistantMessage("Well", stop_reason="stop"), []),
+    ],
+)
+async def test_a_prompt_is_said_once_in_a_conversation(
+    tmp_path: Path, last: AssistantMessage | None, asked: list[str]
+) -> None:
+    store = SqliteConversations(tmp_path / "map.db")
+    with await opened(store, "work-0") as session:
+        for message in (UserMessage("a", id="p"), last):
+            if message is not None:
+                session.record(message)
+    requests: list[str] = []
+
+    def reply(request: ModelRequest) -> str:
+        requests.extend(one.text for one in request.messages if isinstance(one, UserMessage))
+        return "ok"
+
+    results = KeptConversations(store, "work")
+    _, progress = await _all(lambda: Agent(ScriptedModel(reply)), ["a"], results=results)
+    assert requests == asked
+    assert (progress.done, progress.kept) == (len(asked), 1 - len(asked))
+    _, progress = await _all(lambda: Agent(ScriptedModel(reply)), ["b"], results=results)
+    assert requests == [*asked, "b"]
+    store.close()
+
+
+async def test_an_answer_of_the_wrong_type_is_asked_for_again(tmp_path: Path) -> None:
+    store = SqliteConversations(tmp_path / "map.db")
+    results = KeptConversations(store, "sums")
+    agents = iter([ScriptedModel(*["four"] * 3), ScriptedModel(call("final_result", result=4))])
+    found, _ = await _all(lambda: Agent(next(agents)), ["2 + 2?"], output=int, results=results)
+    assert isinstance(found[0].error, OutputError)
+    found, _ = await _all(lambda: Agent(next(agents)), ["2 + 2?"], output=int, results=results)
+    assert [one.ok for one in found] == [True]
     store.close()
 
 

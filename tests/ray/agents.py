@@ -59,6 +59,15 @@ def scripted(*replies: Any, **options: Any) -> Callable[[], Agent]:
     return make
 
 
+def scripted_by_turn(*replies: Any) -> Callable[[], Agent]:
+    """A function that makes an agent whose replies depend on how many calls were answered."""
+
+    def make() -> Agent:
+        return Agent(ScriptedModel(*_on_turn([*replies[:-1]], replies[-1])), tools=TOOLS)
+
+    return make
+
+
 def counting() -> Agent:
     """An agent that says how many messages it was sent."""
     return Agent(ScriptedModel(*[lambda request: f"{len(request.messages)}"] * 20), system="Count.")

@@ -1,7 +1,7 @@
 """What a driver makes of what its worker says, with a worker in this process that can be lost at any moment."""
 
 import pickle
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -19,6 +19,7 @@ from tether import (
     ApprovalRequested,
     Event,
     Invocation,
+    Session,
     ToolExecutionEnd,
     ToolResultMessage,
     UsageError,
@@ -28,6 +29,7 @@ from tether.errors import WorkerLostError
 from tether.ray import Cluster
 from tether.ray.host import Host
 from tether.ray.packing import packed_with_code
+from tether.ray.pulls import Pulls
 from tether.ray.worker import Worker
 from tether.testing import ScriptedModel, call, check_events, check_transcript
 
@@ -39,6 +41,7 @@ class HostHere:
         self._worker = Worker(0.0)
         self._tasks = tasks
         self._scopes: list[anyio.CancelScope] = []
+        self.pulls = Pulls(lambda number, wanted: tasks.start_soon(self._pull, number, wanted))
         self.runs = self.pid = 0
         self.lost: str | None = None
         tasks.start_soon(self.serve)
@@ -54,6 +57,14 @@ class HostHere:
             if self.lost is None:
                 return _sent(await getattr(self._worker, method)(*_sent(args)))
         raise WorkerLostError(self.lost)
+
+    async def _pull(self, number: int, wanted: Mapping[str, int]) -> None:
+        try:
+            answer = await self.call("pull", number, wanted)
+        except WorkerLostError as error:
+            self.pulls.fail(error)
+        else:
+            self.pulls.answer(number, answer)
 
     def tell(self, method: str, *args: object) -> None:
         if self.lost is None:
@@ -107,17 +118,17 @@ async def test_calls_of_an_agent_within_the_agent_are_not_those_of_the_agent() -
     assert agent.session.open_calls.begun == {"a"}
 
 
-async def test_what_is_noted_here_meanwhile_stands_in_the_conversation() -> None:
-    async with workers_here() as (cluster, _):
-        agent = cluster.agent(agents.scripted(call("echo", text="x"), "Done.", "Again."))
-        assert agent.session is not None
+async def test_what_is_noted_here_meanwhile_stands_in_the_conversation(tmp_path: Path) -> None:
+    async with workers_here() as (cluster, _), Session(tmp_path / "log.jsonl") as session:
+        make = agents.scripted(call("echo", text="x"), "Done.", "Again.")
+        agent = cluster.agent(make, session=session)
         for prompt in ("Go", "And?"):
             async with agent.run(prompt) as run:
                 async for event in run:
-                    agent.session.label(type(event).__name__)
-    assert agent.session.messages == agent.messages
+                    session.label(type(event).__name__)
+    assert session.messages == agent.messages
     assert agent.messages[-1].text == "Again."
-    labels = [entry.data["text"] for entry in agent.session.branch if entry.kind == "label"]
+    labels = [entry.data["text"] for entry in session.branch if entry.kind == "label"]
     assert labels.count("AgentEnd") == 2
 
 
@@ -125,10 +136,11 @@ async def test_a_question_is_withdrawn_where_its_worker_is_lost_and_put_again(
     tmp_path: Path,
 ) -> None:
     events: list[Event] = []
+    goes_on = anyio.Event()
     async with workers_here(2) as (cluster, hosts):
 
         async def approve(invocation: Invocation) -> bool:
-            if all(host.lost is None for host in hosts):
+            if not goes_on.is_set():
                 await anyio.sleep_forever()
             return True
 
@@ -142,6 +154,7 @@ async def test_a_question_is_withdrawn_where_its_worker_is_lost_and_put_again(
         check_events(events)
         [answered] = [event for event in events if isinstance(event, ApprovalAnswered)]
         assert answered.verdict == "withdrawn"
+        goes_on.set()
         async with agent.run() as run:
             events += [event async for event in run]
     assert len([event for event in events if isinstance(event, ApprovalRequested)]) == 2

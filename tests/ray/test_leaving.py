@@ -19,7 +19,7 @@ from tests.ray.provider import providing
 
 from tether import Agent, AgentEnd, Event, MessageUpdate, ToolExecutionStart
 from tether.errors import WorkerLostError
-from tether.ray import Cluster, workers
+from tether.ray import Cluster, RemoteAgent, workers
 from tether.testing import ScriptedModel, call, check_events, check_transcript
 
 SPARE = {"num_cpus": 0}
@@ -68,7 +68,7 @@ async def test_cancelled_at_any_moment_it_leaves_nothing(
                 async with agent.run(f"Go {number}") as run:
                     async for event in run:
                         seen.append(event)
-            assert provider.wait_open(0, 1.0)
+            assert provider.wait_open(0, 30)
             assert [host.runs for host in cluster._hosts] == [0, 0]
             check_events(seen, complete=False)
             check_transcript(agent.messages)
@@ -99,7 +99,7 @@ async def test_a_slow_consumer_holds_up_the_provider(cluster: Cluster) -> None:
                 written = provider.written
                 await anyio.sleep(0.5)
             assert written < 40 * 1024 * 1024
-        assert provider.wait_open(0, 1.0)
+        assert provider.wait_open(0, 30)
 
 
 async def test_many_runs_at_once(cluster: Cluster, request: pytest.FixtureRequest) -> None:
@@ -166,6 +166,44 @@ async def test_a_lost_worker_is_an_error_and_its_run_goes_on_elsewhere(
     assert agent.session.messages == agent.messages
     assert result.text == "all done"
     assert begun_in(tmp_path) == dict.fromkeys("012345", 1)
+
+
+async def ended_at(agent: RemoteAgent, count: int) -> bool:
+    """Have a run whose worker is killed at so many events, and go on elsewhere; return whether that was needed."""
+    try:
+        async with agent.run("Go") as run:
+            seen = 0
+            async for _ in run:
+                seen += 1
+                if seen == count:
+                    place = agent._conversation.active._host  # type: ignore[union-attr]
+                    os.kill(place.pid, signal.SIGKILL)
+    except WorkerLostError:
+        check_transcript(agent.messages)
+        assert (await agent.prompt()).text == "all done"
+        return True
+    return False
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("part", range(4))
+async def test_no_tool_begins_twice_in_40_runs_with_36_kills(
+    nodes: str, tmp_path: Path, part: int
+) -> None:
+    del nodes
+    chance, killed = random.Random(part), 0
+    for number in range(10):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        # From the end of the prompt on, to the middle of the second of three calls; or never.
+        count = chance.randint(5, 22) if number else 0
+        async with workers(2, lease=30, options=SPARE) as cluster:
+            agent = cluster.agent(agents.noting(folder, 3))
+            killed += await ended_at(agent, count)
+        check_transcript(agent.messages)
+        begun = begun_in(folder)
+        assert set(begun.values()) == {1}, (count, begun)
+    assert killed == 9
 
 
 async def test_workers_that_hang_are_left_within_their_grace(nodes: str) -> None:

@@ -7,27 +7,32 @@ from tests.waiting import until_blocked
 pytest.importorskip("ray")
 
 from tether import AgentStart, MessageUpdate, TextDelta
-from tether.ray.outbox import Outbox, Sink
+from tether.ray.outbox import Bell, Outbox, Sink
 
 DELTA = MessageUpdate(TextDelta("word "))
 
 
 async def test_what_is_not_confirmed_is_given_again() -> None:
-    outbox = Outbox(lambda: 0.0)
+    outbox = Outbox()
     for _ in range(3):
         outbox.put(AgentStart())
-    assert len(await outbox.pull(0)) == 3
-    assert len(await outbox.pull(1)) == 2
-    assert (outbox.rest(2), outbox.rest(3), outbox.last) == ([AgentStart()], [], 3)
+    left: list[int] = []
+    for confirmed in range(4):
+        outbox.confirm(confirmed)
+        left.append(len(outbox.unconfirmed()))
+    assert left == [3, 2, 1, 0]
+    assert (outbox.last, outbox.confirmed_up_to, outbox.has_items) == (3, 3, False)
 
 
 async def test_deltas_wait_for_others_and_other_events_do_not() -> None:
-    outbox = Outbox(lambda: 3600.0)
+    outbox, bell = Outbox(), Bell()
+    outbox.confirm(0, bell)
     async with anyio.create_task_group() as tasks:
         got: list[int] = []
 
         async def pull() -> None:
-            got.append(len(await outbox.pull(0)))
+            await bell.wait(3600.0)
+            got.append(len(outbox.unconfirmed()))
 
         tasks.start_soon(pull)
         await until_blocked()
@@ -41,26 +46,41 @@ async def test_deltas_wait_for_others_and_other_events_do_not() -> None:
 
 @pytest.mark.parametrize("text", ["word", "word " * 10_000])
 async def test_it_is_bounded_in_number_and_in_bytes(text: str) -> None:
-    outbox = Outbox(lambda: 0.0)
+    outbox = Outbox()
     sink = Sink(outbox)
-    with anyio.move_on_after(0.2) as scope:
+
+    async def send() -> None:
         while True:
             await sink.send(MessageUpdate(TextDelta(text)))
-    assert scope.cancelled_caught
-    assert outbox.last <= 2048
-    assert outbox.last * len(text) <= 256 * 1024
-    sent = outbox.last
-    batch = await outbox.pull(0)
-    assert 0 < len(batch) <= sent
-    await outbox.pull(len(batch) - 1)
-    await outbox.has_room()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(send)
+        await until_blocked()
+        sent = outbox.last
+        assert sent <= 4096
+        assert sent * len(text) <= 256 * 1024
+        outbox.confirm(sent)
+        await until_blocked()
+        assert outbox.last > sent
+        tasks.cancel_scope.cancel()
 
 
 async def test_a_confirmation_is_waited_for() -> None:
-    outbox = Outbox(lambda: 0.0)
+    outbox = Outbox()
     outbox.put(AgentStart())
     outbox.put(AgentStart())
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(outbox.confirmed, 1)
         await until_blocked()
-        assert len(await outbox.pull(1)) == 1
+        outbox.confirm(1)
+    assert len(outbox.unconfirmed()) == 1
+
+
+async def test_a_bell_is_rung_for_what_was_there_before_it() -> None:
+    outbox, bell = Outbox(), Bell()
+    for _ in range(3):
+        outbox.put(DELTA)
+    outbox.confirm(1, bell)
+    with anyio.fail_after(60):
+        await bell.wait(0.0)
+    assert len(outbox.unconfirmed()) == 2

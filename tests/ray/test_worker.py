@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 from tests.ray import agents
+from tests.waiting import until_blocked
 
 pytest.importorskip("ray")
 
@@ -62,8 +63,11 @@ async def all_of(worker: Worker, started: Start) -> list[Item]:
     batch = await worker.start(started)
     assert batch != UNKNOWN
     got = items(batch)
+    pulls = 0
     while not isinstance(got[-1], Ended):
-        got += items(await worker.pull(started.run, len(got)))
+        pulls += 1
+        for batch in await worker.pull(pulls, {started.run: len(got)}):
+            got += items(batch)
     await worker.close(started.run, len(got))
     return got
 
@@ -148,3 +152,27 @@ async def test_limits_are_those_that_are_given() -> None:
         ended = got[-1]
         assert isinstance(ended, Ended)
         assert ended.result is not None
+
+
+async def test_a_pull_is_answered_for_all_runs_and_one_that_was_overtaken_for_none() -> None:
+    async with serving() as worker:
+        for run in ("a", "b"):
+            await worker.start(start(agents.slowly, run=run, conversation=run))
+        await until_blocked()
+        answers: list[set[str]] = []
+
+        async def pull(number: int, after: int) -> None:
+            batches = await worker.pull(number, {"a": after, "b": after})
+            answers.append({batch.run for batch in batches})
+
+        async with anyio.create_task_group() as tasks:
+            await pull(1, 0)
+            tasks.start_soon(pull, 3, 10_000)  # behind all that there is: it waits
+            await until_blocked()
+            await pull(2, 10_000)
+            assert answers == [{"a", "b"}, set()]
+            tasks.start_soon(pull, 4, 10_000)
+            await until_blocked()
+            assert answers == [{"a", "b"}, set(), set()]
+            await worker.order("a", 1, Abort())
+        assert answers[3:] == [{"a"}]

@@ -1,5 +1,6 @@
 """What stands in a recording, and what can be done with it."""
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tether.hooks import RequestContext
 from tether.messages import CustomMessage, Message, Text, UserMessage
 from tether.replay import (
     RecordedError,
+    Recorder,
     ReplayError,
     RunCancelledError,
     difference,
@@ -275,11 +277,26 @@ def test_no_file_is_overwritten(tmp_path: Path) -> None:
 
 
 async def test_a_disk_that_is_full_ends_the_recording_and_not_the_run(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    kept = bytearray()
+
+    def write(data: memoryview) -> int:
+        taken = data[: min(7, 1000 - len(kept))]
+        if not taken:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        kept.extend(taken)
+        return len(taken)
+
     agent = _agent("Nothing.")
-    with record(agent, tmp_path / "run.jsonl") as recorder:
-        recorder._file.close()
-        assert (await agent.prompt("Go.")).text == "Nothing."
-        assert isinstance(recorder.failure, ValueError)
+    recorder = Recorder(write, Masking(()), float)
+    agent.tap(recorder)
+    assert (await agent.prompt("Go.")).text == "Nothing."
+    assert isinstance(recorder.failure, OSError)
+    assert len(kept) == 1000
+    path.write_bytes(kept)
+    recording = read(path)
+    assert recording.torn
+    assert recording.runs[0].prompts[0].text == "Go."
 
 
 async def test_the_same_is_raised(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import anyio
 import pytest
 from attrs import define, field
 
-from tether import Agent, Event, MessageEnd, Session, ToolExecutionEnd, tool
-from tether.stores import PostgresStore
+from tether import Agent, Event, LostClaimError, MessageEnd, Session, ToolExecutionEnd, tool
+from tether.stores import PostgresConversations, PostgresStore
 from tether.testing import ScriptedModel, call, check_events, check_transcript
 
 
@@ -23,6 +23,8 @@ class Way:
     """Of the server."""
     own: int = 0
     """Where it begins."""
+    swallows: bool = False
+    """Whether it is lost with the next answer that says that something was committed."""
     _listener: socket.socket | None = None
     _ends: list[socket.socket] = field(factory=list)
 
@@ -51,6 +53,9 @@ class Way:
     def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
+                if self.swallows and b"COMMIT\0" in data and source.getpeername()[1] == self.port:
+                    self.swallows = False
+                    break
                 target.sendall(data)
         for one in (source, target):
             with suppress(OSError):
@@ -107,3 +112,53 @@ async def test_a_server_that_is_lost_ends_the_run_and_nothing_is_announced_that_
             assert opened is not None
             fates = [opened.fate(one, idempotent=False) for one in opened.calls]
             assert fates == ["interrupted"]
+
+
+async def test_a_commit_whose_answer_is_lost_is_found_by_the_next_write(
+    way: Way, postgres: str
+) -> None:
+    import psycopg
+    from psycopg_pool import ConnectionPool
+
+    @tool
+    async def lose() -> str:
+        """Lose the answer to what is committed next."""
+        way.swallows = True
+        return "done"
+
+    url = postgres.replace(f":{way.port}/", f":{way.own}/")
+    with anyio.fail_after(60), ConnectionPool[Any](url, min_size=1, max_size=2, open=True) as pool:
+        session = Session(PostgresStore(pool, "trip"))
+        agent = Agent(ScriptedModel(call("lose"), "Well."), tools=[lose], session=session)
+        with pytest.raises(psycopg.OperationalError):
+            await agent.prompt("go")
+        assert (await agent.prompt()).text == "Well."
+        assert not session.behind
+        session.close()
+        with Session(PostgresStore(pool, "trip")) as kept:
+            assert kept.messages == session.messages == agent.messages
+            assert list(kept.entries) == list(session.entries)
+        [info] = await PostgresConversations(pool).find()
+        assert info.messages == len(agent.messages)
+    check_transcript(agent.messages)
+
+
+async def test_what_another_has_written_meanwhile_is_left_and_what_is_not_kept_is_not_lost(
+    way: Way, postgres: str
+) -> None:
+    import psycopg
+    from psycopg_pool import ConnectionPool
+
+    url = postgres.replace(f":{way.port}/", f":{way.own}/")
+    with anyio.fail_after(60), ConnectionPool[Any](url, min_size=1, max_size=2, open=True) as pool:
+        session = Session(PostgresStore(pool, "trip"))
+        label = session.label("mine")
+        way.swallows = True
+        with pytest.raises(psycopg.OperationalError):
+            await session.flush()
+        with psycopg.connect(postgres, autocommit=True) as connection:
+            connection.execute("UPDATE tether_entries SET line = replace(line, 'mine', 'theirs')")
+        for _ in range(2):
+            with pytest.raises(LostClaimError, match="'trip' has 1 entries that this writer"):
+                await session.flush()
+        assert session.behind == (label,)

@@ -17,7 +17,7 @@ from tether.top.scrape import Options, open_scraper, watch
 from tether.top.source import Answer, Failure, Outcome
 
 PAGE = answered("a 1\nb 2\n")
-OPTIONS = Options(every=0.05, timeout=20)
+OPTIONS = Options(every=0.05, timeout=60)
 
 
 async def scraped(address: str, **options: Any) -> Outcome:

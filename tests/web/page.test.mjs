@@ -11,6 +11,8 @@ const { EMPTY, fold, fromSnapshot } = await load("state.js");
 const { abridged, difference } = await load("diff.js");
 const { isEdit, subject, visible } = await load("arguments.js");
 
+const { readRecording, Walk } = await load("recording.js");
+
 const streams = JSON.parse(readFileSync(process.env.STREAMS, "utf8"));
 
 const deepFrozen = (value) => {
@@ -244,4 +246,67 @@ test("a call is about what people would name first", () => {
   assert.equal(subject({}), "");
   assert.ok(isEdit({ path: "a", old: "x", new: "y" }) && isEdit({ path: "a", content: "x" }));
   assert.ok(!isEdit({ old: "x" }) && !isEdit({ content: "x" }) && !isEdit({}));
+});
+
+const recording = readFileSync(process.env.RECORDING, "utf8");
+const known = JSON.parse(readFileSync(`${process.env.RECORDING}.moments`, "utf8"));
+
+test("a recording has the moments that tether has of it, forward and back", () => {
+  const runs = readRecording(recording);
+  assert.deepEqual(
+    runs.map(({ steps, end }) => [steps.length - 1, end]),
+    known.map(({ moments, end }) => [moments.length, end]),
+  );
+  runs.forEach((run, place) => {
+    const walk = new Walk(run);
+    const shown = (number) => {
+      const { step, view } = walk.to(number);
+      const reply = view.items.at(-1);
+      return {
+        type: step.event.type,
+        seconds: step.seconds,
+        messages: step.request?.messages ?? null,
+        running: step.running.length,
+        queued: step.queued.map(({ text }) => text),
+        inputs: step.inputs,
+        asked: view.waiting.length,
+        text: reply?.blocks?.map((block) => block?.text ?? "").join("") ?? "",
+      };
+    };
+    const numbers = known[place].moments.map((_, index) => index + 1);
+    const forward = numbers.map(shown);
+    for (const [index, moment] of forward.entries()) {
+      const { partial, ...rest } = known[place].moments[index];
+      const { text, ...own } = moment;
+      assert.deepEqual(own, rest, `event ${index + 1}`);
+      if (partial !== null) assert.equal(text, partial, `event ${index + 1}`);
+    }
+    assert.deepEqual(numbers.toReversed().map(shown), forward.toReversed());
+    assert.equal(walk.to(0).step.event, null);
+    assert.equal(walk.to(1e9).step, run.steps.at(-1));
+    assert.equal(walk.to(NaN).step.event, null);
+  });
+});
+
+test("a recording that was cut off anywhere opens as far as it goes", () => {
+  const all = readRecording(recording).flatMap(({ steps }) => steps);
+  for (let length = recording.indexOf("\n") + 1; length < recording.length; length += 97) {
+    const runs = readRecording(recording.slice(0, length));
+    assert.ok(runs.flatMap(({ steps }) => steps).length <= all.length);
+    for (const run of runs) new Walk(run).to(Infinity);
+  }
+});
+
+test("what is no recording says so", () => {
+  const head = '["recording",0,{"version":1}]\n';
+  assert.throws(() => readRecording(""), /not a recording/);
+  assert.throws(() => readRecording("a,b\n1,2\n"), /not a recording/);
+  assert.throws(() => readRecording("[1]\n"), /not a recording/);
+  assert.throws(() => readRecording('["recording",0,{"version":9}]\n'), /version 9/);
+  assert.throws(() => readRecording(`${head}nonsense\n`), /Line 2/);
+  const run = '["run",0,{"known":0,"messages":[],"prompts":[]}]\n';
+  assert.throws(() => readRecording(`${head}${run}["text",0,[4000000000,"x"]]\n`), /damaged/);
+  assert.throws(() => readRecording(`${head}${run}["event",0,null]\n`), /damaged/);
+  assert.throws(() => readRecording(`${head}["run",0,7]\n`), /damaged/);
+  assert.deepEqual(readRecording(head), []);
 });

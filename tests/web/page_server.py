@@ -2,6 +2,7 @@
 
 import sys
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -22,7 +23,12 @@ async def serve(port: int, backend: str, folder: str) -> None:
     config = Config()
     config.bind = [f"127.0.0.1:{port}"]
     config.accesslog = None
-    app: Any = web.app(lambda talk: make_agent(talk.approve), store=folder, model="scripted-large")
+    app: Any = web.app(
+        lambda talk: make_agent(talk.approve),
+        store=folder,
+        model="scripted-large",
+        record=Path(folder) / "recordings",
+    )
     await serve(app, config)
 
 

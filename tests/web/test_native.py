@@ -15,9 +15,10 @@ from tests.short_form import short
 from tests.web.asgi import Client, following, opened
 
 import tether
+import tether.replay
 from tether.host import Conversation
 from tether.testing import Pause, ScriptedModel, call, check_events
-from tether.web import app
+from tether.web import app, native
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
@@ -485,3 +486,61 @@ async def test_leaving_the_application_closes_streams_in_order_and_ends_runs() -
             await left.wait()
         await ended.wait()
     assert not agents[0].state.running
+
+
+async def test_recordings_are_listed_and_read_by_those_whose_they_are(tmp_path: Path) -> None:
+    site = talking(
+        "The key is sk-1.",
+        authorise=lambda request: request.headers.get("x-user"),
+        record=tmp_path,
+        secrets=["sk-1"],
+    )
+    async with opened(site) as client:
+        client.headers["x-user"] = "ann"
+        assert (await client.get("/api/recordings")).json() == {"recordings": []}
+        id = await created(client)
+        await post(client, id, "say", text="What is the key?")
+        with anyio.fail_after(60):
+            while (await client.get(f"/api/conversations/{id}")).json()["state"] != "idle":
+                await anyio.sleep(0.01)
+        [listed] = (await client.get("/api/recordings")).json()["recordings"]
+        address = f"/api/recordings/{listed['name']}"
+        got = await client.get(address)
+        assert got.status_code == 200
+        assert got.headers["cache-control"] == "no-store"
+        assert got.headers["content-disposition"].startswith("attachment")
+        assert "sandbox" in got.headers["content-security-policy"]
+        assert len(got.content) == listed["size"]
+        path = tmp_path / "copy.jsonl"
+        path.write_bytes(got.content)
+        [run] = tether.replay.read(path).runs
+        assert run.prompts[0].text == "What is the key?"
+        assert b"sk-1" not in got.content
+        for name in ("none.jsonl", "..%2fcopy.jsonl", "copy.jsonl", "%00", "x" * 3000):
+            assert (await client.get(f"/api/recordings/{name}")).status_code == 404, name
+        client.headers["x-user"] = "bob"
+        assert (await client.get("/api/recordings")).json() == {"recordings": []}
+        assert (await client.get(address)).status_code == 404
+        del client.headers["x-user"]
+        assert (await client.get("/api/recordings")).status_code == 401
+        assert (await client.get(address)).status_code == 401
+
+
+async def test_a_server_that_records_nothing_says_so() -> None:
+    async with opened(talking("Hello")) as client:
+        assert (await client.get("/api/recordings")).json() == {"recordings": []}
+        refused = await client.get("/api/recordings/20260101T000000-a-0123456789ab.jsonl")
+        assert refused.status_code == 404
+        assert "records nothing" in refused.json()["error"]["message"]
+
+
+async def test_a_recording_that_is_too_large_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "_LARGEST_RECORDING", 3)
+    name = "20260101T000000-a-0123456789ab.jsonl"
+    (tmp_path / name).write_text("1234")
+    async with opened(talking("Hello", record=tmp_path)) as client:
+        refused = await client.get(f"/api/recordings/{name}")
+        assert refused.status_code == 413
+        assert "tether replay" in refused.json()["error"]["message"]

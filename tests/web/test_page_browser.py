@@ -4,13 +4,17 @@ Pictures are kept in the folder that is printed, or in `TETHER_SCREENSHOTS`.
 """
 
 import base64
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 from tests.web.browser import DESKTOP, PATIENCE, TELEPHONE, Eyes, Server, open_browser
-from tests.web.page_agent import PIXEL
+from tests.web.page_agent import PIXEL, make_agent
+
+from tether.replay import RecordedRun, read, record
 
 STOP = "button.stop"
 QUESTION = ".question"
@@ -421,6 +425,85 @@ def test_the_list_of_conversations(person: Person) -> None:
     tab.page.get_by_role("button", name="Delete", exact=True).click()
     tab.page.get_by_text("Nothing found.").wait_for()
     tab.page.wait_for_selector(".welcome")
+
+
+def _recorded(server: Server, id_: str) -> tuple[Path, RecordedRun]:
+    """Wait until the run of a conversation is on its recording, with its end."""
+    deadline = time.monotonic() + PATIENCE
+    [path] = (server.folder / "recordings").glob(f"*{id_}*")
+    while not (run := read(path).runs[0]).is_whole:
+        assert time.monotonic() < deadline, "the run is not recorded to its end"
+        time.sleep(0.05)
+    return path, run
+
+
+def test_a_recording_is_stepped_through(person: Person) -> None:
+    tab = person.open()
+    tab.say("edit")
+    tab.page.get_by_role("button", name="Allow once").click()
+    tab.sees("The call is done.")
+    tab.is_idle()
+    page = tab.page
+    path, recorded = _recorded(person.server, page.url.partition("#")[2])
+    page.get_by_role("button", name="Recordings").click()
+    window = page.get_by_role("dialog", name="Recordings")
+    names = window.get_by_label("Recording", exact=True)
+    names.locator(f'option[value="{path.name}"]').wait_for(state="attached")
+    names.select_option(value=path.name)
+    place, shown = window.get_by_role("status"), window.locator(".recorded")
+    place.get_by_text("before the first event").wait_for()
+    assert shown.inner_text().strip() == ""
+    window.get_by_role("button", name="Last").click()
+    place.get_by_text("agent_end \u00b7 end: stop").wait_for()
+    shown.get_by_text("The call is done.").wait_for()
+    person.eyes.keep(page, "20-recording")
+    last = len(recorded.events)
+    window.get_by_role("button", name="Back").click()
+    place.get_by_text(f"{last - 1} of {last}").wait_for()
+    window.get_by_role("button", name="Next").click()
+    place.get_by_text(f"{last} of {last}").wait_for()
+    # Where a person was asked, the question is seen, and nobody can answer it here.
+    number = window.get_by_label("Event", exact=True)
+    types = [event.type for event in recorded.events]
+    number.fill(f"{types.index('approval_requested') + 1}")
+    number.press("Enter")
+    place.get_by_text("approval_requested").wait_for()
+    shown.get_by_text("needs your approval").wait_for()
+    assert shown.get_by_role("button", name="Allow once").count() == 0
+    number.fill("99999")
+    number.press("Enter")
+    place.get_by_text(f"{last} of {last}").wait_for()
+    unnamed = """() => [...document.querySelectorAll('dialog :is(button, input, select)')]
+        .filter((one) => one.checkVisibility() && !(one.ariaLabel || one.textContent.trim() || one.labels?.length))
+        .map((one) => one.outerHTML)"""
+    assert page.evaluate(unnamed) == []
+    page.keyboard.press("Escape")
+    window.wait_for(state="detached")
+
+
+def test_a_recording_of_the_visitors_disk_is_opened_and_is_never_html(
+    person: Person, tmp_path: Path
+) -> None:
+    path = tmp_path / "hostile.jsonl"
+    # The browser's driver has the event loop of this thread.
+    with record(agent := make_agent(lambda _: "once"), path), start_blocking_portal() as portal:
+        portal.call(agent.prompt, "hostile")
+    tab = person.open()
+    page = tab.page
+    page.get_by_role("button", name="Recordings").click()
+    window = page.get_by_role("dialog", name="Recordings")
+    chosen = window.get_by_label("Open a file of this computer")
+    chosen.set_input_files(path)
+    window.get_by_role("button", name="Last").click()
+    window.locator(".recorded").get_by_text("The end of it.").wait_for()
+    window.get_by_text("The event", exact=True).click()
+    assert page.evaluate("window.ran") is None
+    assert [url for url in person.eyes.requests if "evil" in url] == []
+    other = tmp_path / "other.jsonl"
+    other.write_text("<b>no</b>\n")
+    chosen.set_input_files(other)
+    window.get_by_role("alert").get_by_text("This is not a recording of tether.").wait_for()
+    assert not window.get_by_role("button", name="Last").is_visible()
 
 
 def test_by_keyboard_and_by_ear(person: Person) -> None:

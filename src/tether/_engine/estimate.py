@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-from attrs import evolve
+from attrs import define, evolve
 
 from tether.messages import (
     AssistantMessage,
@@ -20,7 +20,7 @@ from tether.messages import (
 )
 from tether.model import ModelRequest
 
-__all__ = ("tokens_in_request", "usage_so_far")
+__all__ = ("SentRequest", "usage_so_far")
 
 _BYTES_PER_TOKEN: Final = 4
 """Of English text; of other writing, each character of which takes more bytes, about as many."""
@@ -49,8 +49,22 @@ def usage_so_far(sent: int, reply: AssistantMessage) -> Usage:
     return counted if counted == reported else evolve(counted, estimated=True)
 
 
-def tokens_in_request(request: ModelRequest) -> int:
-    """Estimate the tokens of a request."""
+@define
+class SentRequest:
+    """A request that was sent, and how much there was to read in it."""
+
+    _request: ModelRequest
+    _tokens: int | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Its tokens, as estimated; once, when somebody wants to know."""
+        if self._tokens is None:
+            self._tokens = _tokens_in(self._request)
+        return self._tokens
+
+
+def _tokens_in(request: ModelRequest) -> int:
     described = [_json(tool.parameters) + tool.description for tool in request.tools]
     said = sum(_tokens(message.content) for message in request.messages)
     return said + _of_text(request.system or "", *described)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import anyio
 from attrs import define
@@ -11,13 +12,15 @@ from tether._scopes.exceptions import as_failure
 from tether._scopes.task_groups import open_task_group
 from tether.errors import LostClaimError
 from tether.loop import End
-from tether.session import Session
+
+if TYPE_CHECKING:
+    from tether.session import Session
 
 __all__ = ("keeping_claim",)
 
 
 @asynccontextmanager
-async def keeping_claim(session: Session | None, control: RunControl) -> AsyncIterator[None]:
+async def keeping_claim(session: "Session | None", control: RunControl) -> AsyncIterator[None]:
     """Renew the lease of a session's store while the block runs; where that is lost, end the run.
 
     Raises:
@@ -39,7 +42,7 @@ async def keeping_claim(session: Session | None, control: RunControl) -> AsyncIt
 
 @define
 class _Keeper:
-    _session: Session
+    _session: "Session"
     _every: float
     _control: RunControl
     lost: LostClaimError | None = None

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from functools import cache, partial
 from itertools import count
 from typing import Literal
 
 from attrs import evolve, frozen
 
-from tether._engine.estimate import tokens_in_request, usage_so_far
+from tether._engine.estimate import SentRequest, usage_so_far
 from tether._engine.parts import RunServices
+from tether._engine.pauses import without_pauses
 from tether._engine.request import build_request
 from tether._engine.unread_calls import MARK, deltas_of, unread_call
 from tether._scopes.exceptions import in_words, plain_model_errors
@@ -55,7 +55,7 @@ class ModelCall:
         "_partial",
         "_parts",
         "_publishing",
-        "_request_tokens",
+        "_sent",
         "_services",
         "_settings",
         "_started_at",
@@ -71,8 +71,8 @@ class ModelCall:
         # While this is set, an exception comes from a listener or a consumer, and not from the model.
         self._publishing = False
         self._failure: Failure | None = None
-        # Of the request that has been sent; None where none was, or where it was refused.
-        self._request_tokens: Callable[[], int] | None = None
+        # None where none was, or where it was refused.
+        self._sent: SentRequest | None = None
 
     async def perform(self) -> AssistantMessage:
         """Ask the model and publish its reply as it arrives.
@@ -146,9 +146,9 @@ class ModelCall:
         if reply is not None:
             return reply.usage
         reply = self._partial.incomplete("aborted")
-        if self._request_tokens is None:
+        if self._sent is None:
             return reply.usage
-        return usage_so_far(self._request_tokens(), reply)
+        return usage_so_far(self._sent.tokens, reply)
 
     async def _ask_within_bounds(self) -> None:
         """Ask; where the conversation is too long, let the hooks shorten it, once."""
@@ -288,7 +288,7 @@ class ModelCall:
                 await self._receive(model, request)
         except ModelError as error:
             if not self._has_begun and error.failed_generation is None:
-                self._request_tokens = None
+                self._sent = None
             raise
         except Exception as bug:
             if not self._publishing:
@@ -297,9 +297,8 @@ class ModelCall:
 
     def _count_given_up(self) -> None:
         """Count what was reported of an attempt in whose place another is made."""
-        lost = self._partial.incomplete("error")
-        if lost.usage != Usage():
-            self._parts.ledger.count(lost)
+        if self._partial.usage != Usage():
+            self._parts.ledger.count(self._partial.incomplete("error"))
 
     async def _stream(self, model: Model) -> _Stream:
         """Connect a model; a request to it is made within the hooks."""
@@ -312,22 +311,24 @@ class ModelCall:
         self._count_given_up()
         self._partial = self._services.live.partial = PartialReply(model=model.name)
         stream = await self._stream(model)
-        self._request_tokens = cache(partial(tokens_in_request, request))
+        self._sent = SentRequest(request)
         tap = self._parts.tap
         if tap is not None:
             tap.requested(model, request)
         async with stream(request) as deltas:
             add, offer = self._partial.add, self._services.publisher.offer
-            async for delta in deltas:
-                add(delta)
-                if isinstance(delta, _FACTS):
-                    if tap is not None:
-                        tap.arrived(delta)
-                    continue
-                if not self._announced:
-                    await self._announce()
-                if not offer(event := MessageUpdate(delta)):
-                    await self._publish(event)
+            with without_pauses(deltas) as pause:
+                async for delta in deltas:
+                    add(delta)
+                    if isinstance(delta, _FACTS):
+                        if tap is not None:
+                            tap.arrived(delta)
+                        continue
+                    event = MessageUpdate(delta)
+                    if not (self._announced and offer(event)):
+                        pause()
+                        await self._announce()
+                        await self._publish(event)
         if self._partial.complete is None:
             raise ModelError("the reply stopped before its end", kind="malformed")
 
@@ -347,11 +348,10 @@ class ModelCall:
         self._publishing = False
 
     def _beginning(self) -> AssistantMessage:
-        seen = self._partial.preview()
         return AssistantMessage(
             (),
-            model=seen.model,
-            api=seen.api,
+            model=self._partial.model,
+            api=self._partial.api,
             stop_reason=None,
             id=self._id,
             timestamp=self._started_at,

@@ -3,7 +3,6 @@
 No I/O.
 """
 
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 from typing import get_args
@@ -61,6 +60,8 @@ def _closest(name: str, known: Sequence[str]) -> str | None:
     """Choose the tool that was probably meant; models put namespaces and marks of their own around names."""
     if len(known) == 1:
         return known[0]
+    import difflib  # noqa: PLC0415 - most calls name a tool that is there
+
     folded = {one.lower(): one for one in known}
     for part in (name, *re.split(r"[^a-zA-Z0-9_-]+", name)):
         if close := difflib.get_close_matches(part.lower(), folded, n=1):

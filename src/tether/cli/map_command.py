@@ -38,7 +38,8 @@ examples:
 
 Each line is a prompt: {"prompt": "..."}, a string in JSON, or text. Each answer is a line of JSON on standard output,
 with the `place` of its prompt, in the order in which the answers come. With --results or --store, the same command goes
-on where it was interrupted: prompts that were answered are not asked again.
+on where it was interrupted: prompts that were answered are not asked again. With --store, a prompt that was cut off
+in the middle goes on from there.
 
 Tools that only read always run. Calls of tools that write files or run commands are denied, unless --yes is given.
 """

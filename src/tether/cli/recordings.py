@@ -1,7 +1,7 @@
 """Recordings that the command makes: the keys that it knows are not in them, and one that ends early is told."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,13 @@ _SHORTEST_KEY: Final = 8
 """What is shorter is no key of a provider, and may well be a part of what is no secret."""
 
 
+def known_keys() -> Sequence[str]:
+    """Give the keys of providers that stand in the environment."""
+    variables = {variable for keys in provider_keys().values() for variable in keys}
+    values = (os.environ.get(variable, "") for variable in variables)
+    return [value for value in values if len(value) >= _SHORTEST_KEY]
+
+
 @contextmanager
 def recorded(agent: Agent, path: str | os.PathLike[str]) -> Iterator[None]:
     """Record the runs that begin in a block; see `tether.replay.record`.
@@ -28,10 +35,7 @@ def recorded(agent: Agent, path: str | os.PathLike[str]) -> Iterator[None]:
     Raises:
         OSError: it cannot be made.
     """
-    variables = {variable for keys in provider_keys().values() for variable in keys}
-    values = (os.environ.get(variable, "") for variable in variables)
-    keys = [value for value in values if len(value) >= _SHORTEST_KEY]
-    with record(agent, Path(path), secrets=keys) as recorder:
+    with record(agent, Path(path), secrets=known_keys()) as recorder:
         try:
             yield
         finally:

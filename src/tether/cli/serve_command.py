@@ -24,9 +24,10 @@ from tether.cli.assembly import (
 from tether.cli.command_line import command, read
 from tether.cli.door import visible
 from tether.cli.options import agent_options, approve, no_init, port
+from tether.cli.recordings import known_keys
 from tether.cli.session_files import make_private_folder, open_private, session_folder
 from tether.cli.signals import INTERRUPTED, interrupted
-from tether.host import Conversation, FolderStore, Store
+from tether.host import Conversation, FolderStore, Recordings, Store
 from tether.stores import conversations_at
 from tether.web import Tokens
 from tether.web.application import made_site, site_application
@@ -66,6 +67,7 @@ class ServeArguments:
     model: str
     backend: str
     metrics: "Metrics | None"
+    record: Path | None
     make_agent: Callable[[Conversation], Agent]
 
 
@@ -95,6 +97,11 @@ class ServeArguments:
     "where `tether` keeps those of this folder",
 )
 @approve
+@click.option(
+    "--record",
+    metavar="FOLDER",
+    help="record all runs in FOLDER, for `tether replay` and the page: a file each time that a conversation is opened",
+)
 @click.option(
     "--metrics",
     is_flag=True,
@@ -126,6 +133,8 @@ def serve(**given: Any) -> ServeArguments:
         Path(options.store) if options.store and not in_database else session_folder(Path.cwd())
     )
     make_private_folder(folder)
+    if options.record is not None:
+        Recordings(options.record).prepare()
     return ServeArguments(
         listener=listening(options.host, options.port),
         host=options.host,
@@ -136,6 +145,7 @@ def serve(**given: Any) -> ServeArguments:
         model=app.agent.model.name,
         backend=options.backend,
         metrics=_metrics(is_demanded=options.metrics),
+        record=None if options.record is None else Path(options.record),
         make_agent=partial(
             agent_of_conversation,
             app,
@@ -179,6 +189,8 @@ async def run(arguments: ServeArguments) -> int:
         store=arguments.store,
         model=arguments.model,
         metrics=arguments.metrics,
+        record=arguments.record,
+        secrets=known_keys(),
     )
     url = _url(arguments)
     tokens = Tokens(_key(arguments.folder), link_used=lambda: _say_link(url, tokens))
@@ -197,6 +209,8 @@ async def run(arguments: ServeArguments) -> int:
         print(f"  from a terminal: tether attach {url} --token {tokens.bearer}", flush=True)
         if arguments.metrics is not None:
             print(f"  metrics: tether top {url}/metrics", flush=True)
+        if arguments.record is not None:
+            print(f"  recorded in {visible(str(arguments.record))}", flush=True)
         await serve_on(
             application,
             arguments.listener,

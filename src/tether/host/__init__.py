@@ -14,6 +14,7 @@ from tether.host.errors import EndedError, HostLimit, LimitReachedError, NotFoun
 from tether.host.folder import FolderStore
 from tether.host.host import Host, MakeAgent
 from tether.host.opening import WhenUnwatched, open
+from tether.host.recordings import RecordedFile, Recordings
 from tether.host.runs import SayWhen
 from tether.host.snapshot import Snapshot
 from tether.host.store import ConversationInfo, ConversationState, Store
@@ -31,6 +32,8 @@ __all__ = (
     "LimitReachedError",
     "MakeAgent",
     "NotFoundError",
+    "RecordedFile",
+    "Recordings",
     "SayWhen",
     "Snapshot",
     "Store",

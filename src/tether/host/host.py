@@ -18,6 +18,7 @@ from tether.host.conversation import Conversation
 from tether.host.errors import EndedError, LimitReachedError, NotFoundError
 from tether.host.log import Log
 from tether.host.prices import Prices
+from tether.host.recordings import Recordings, recorded
 from tether.host.reopening import adopt, announced
 from tether.host.runs import Runs
 from tether.host.store import ConversationInfo, Store
@@ -46,6 +47,7 @@ class HostSettings:
     max_runs: int
     max_log_bytes: int
     rest_after: float
+    recordings: Recordings | None = None
 
 
 @define(eq=False)
@@ -102,6 +104,11 @@ class Host:
     def running(self) -> int:
         """How many runs are going."""
         return sum(talk.state != "idle" for talk in self.held)
+
+    @property
+    def recordings(self) -> Recordings | None:
+        """Where the runs are recorded, if they are."""
+        return self._settings.recordings
 
     async def conversation(
         self, id: str | None = None, *, owner: str = "", create: bool = True
@@ -268,9 +275,10 @@ class Host:
                         talk.title = title
                     place.conversation = talk
                     task_status.started(talk)
-                    await runs.serve(
-                        rests=lambda: self._is_kept(talk), rest_after=self._settings.rest_after
-                    )
+                    with recorded(self._settings.recordings, talk):
+                        await runs.serve(
+                            rests=lambda: self._is_kept(talk), rest_after=self._settings.rest_after
+                        )
                     place.end("rest")
             if place.conversation is None:
                 raise EndedError("this host was closed while the conversation was being opened")

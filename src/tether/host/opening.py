@@ -1,14 +1,17 @@
 """Open a host."""
 
 import math
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Literal, TypeAlias, cast
 
 import anyio
+from anyio.to_thread import run_sync
 
 from tether import UsageError
 from tether.host.host import Host, HostSettings, MakeAgent
+from tether.host.recordings import Recordings
 from tether.host.store import Store
 
 __all__ = ("WhenUnwatched", "open")
@@ -27,6 +30,8 @@ async def open(
     max_runs: int = 100,
     max_log_bytes: int = 64 * 1024 * 1024,
     rest_after: float = 600.0,
+    record: str | os.PathLike[str] | None = None,
+    secrets: Iterable[str] = (),
 ) -> AsyncIterator[Host]:
     """Open a host, which holds conversations for as long as the block lasts.
 
@@ -43,13 +48,17 @@ async def open(
         max_log_bytes: about how many bytes the log of one conversation may hold, its messages included.
         rest_after: seconds after which a conversation is let go of, if it is kept in a store, no run goes and nobody
             follows it. It comes back from the store when it is asked for.
+        record: a folder in which all runs are recorded, for `tether.replay`: a new file each time that a conversation
+            is made or comes back from the store. Where a file cannot be written to, the runs go on, and the log of the
+            process says why.
+        secrets: what is taken out of the recordings, such as keys.
 
     Returns:
         A context manager that gives the host. Leaving its block cancels all runs, and waits until they have cleaned up;
         viewers come to their end.
 
     Raises:
-        UsageError: something that is given is not what it must be.
+        UsageError: something that is given is not what it must be, or no file can be made in `record`.
         BaseException: what the block raised, as it was.
 
     Cancellation:
@@ -63,7 +72,10 @@ async def open(
         max_runs=_count("max_runs", max_runs),
         max_log_bytes=_count("max_log_bytes", max_log_bytes),
         rest_after=_seconds("rest_after", rest_after),
+        recordings=None if record is None else Recordings(record, secrets),
     )
+    if settings.recordings is not None:
+        await run_sync(settings.recordings.prepare)
     raised: list[BaseException] = []
     async with anyio.create_task_group() as tasks:
         host = Host(settings, tasks)

@@ -15,13 +15,14 @@ from tether.many.answer import Answer, Job, Progress
 from tether.many.each import Answers, each
 from tether.many.kept import KeptConversations
 from tether.many.prompts import read_prompts
-from tether.many.results import Results, ResultsFile
+from tether.many.results import Known, Results, ResultsFile
 
 __all__ = (
     "Answer",
     "Answers",
     "Job",
     "KeptConversations",
+    "Known",
     "Progress",
     "Results",
     "ResultsFile",

@@ -215,12 +215,13 @@ class _Runs:
             self._counts = evolve(self._counts, begun=self._counts.begun + 1)
             return self._counted(Answer(job, error=error))
         try:
-            async with self._results.asking(job, agent) as is_wanted:
-                if not is_wanted:
+            async with self._results.asking(job, agent) as known:
+                if known == "answered":
                     self._counts = evolve(self._counts, kept=self._counts.kept + 1)
                     return None
                 self._counts = evolve(self._counts, begun=self._counts.begun + 1)
-                answer = await self._run(job, agent)
+                prompt = None if known == "begun" else job.prompt
+                answer = await self._run(job, agent, prompt)
                 await self._results.keep(answer)
         except BusyError as error:  # another process has this prompt, or had it when it was killed
             self._counts = evolve(self._counts, begun=self._counts.begun + 1)
@@ -233,11 +234,11 @@ class _Runs:
             raise UsageError(f"make_agent must return an Agent, not {agent!r}")
         return agent
 
-    async def _run(self, job: Job, agent: Agent) -> Answer:
+    async def _run(self, job: Job, agent: Agent, prompt: Prompt | None) -> Answer:
         count = _Count(self._spent)
         try:
             limits = self._limits_of(agent)
-            async with agent.run(job.prompt, limits=limits, output=self._output) as run:
+            async with agent.run(prompt, limits=limits, output=self._output) as run:
                 self._going.add(run)
                 try:
                     return Answer(job, await self._followed(run, count))

@@ -7,19 +7,21 @@ from typing import Final
 from tether import Agent, AssistantMessage, Session, UserMessage
 from tether.host.store import Store
 from tether.many.answer import Answer, Job
-from tether.many.results import digest_of
+from tether.many.results import Known, digest_of
 from tether.messages import Message
 
 __all__ = ("KeptConversations",)
 
 _ANSWERED: Final = "answered"
+_FAILED: Final = "failed"
 
 
 class KeptConversations:
     """The conversations of many runs, in a store such as `tether.stores.SqliteConversations("app.db")`.
 
-    Each prompt has a conversation of its own. One that was cut off in the middle is begun anew, on a branch: nothing of
-    what was said is lost.
+    Each prompt has a conversation of its own. One that was cut off in the middle is gone on with, as by `Agent.run`
+    without a prompt: what the model has said and what calls gave is kept. Where there is nothing to go on with, as the
+    prompt is another or the model has said its last without an answer, it is begun anew, on a branch: nothing is lost.
 
     Args:
         store: where they are.
@@ -35,7 +37,7 @@ class KeptConversations:
         """The conversations of the prompts that are being answered, by their places."""
 
     @asynccontextmanager
-    async def asking(self, job: Job, agent: Agent) -> AsyncIterator[bool]:
+    async def asking(self, job: Job, agent: Agent) -> AsyncIterator[Known]:
         """Open the conversation of a prompt, and give it to the agent.
 
         Raises:
@@ -49,20 +51,21 @@ class KeptConversations:
         if session is None:
             raise LookupError(f"the store made no conversation {self._name}-{job.place}")
         try:
-            if _is_answered(session, job):
-                yield False
-            else:
-                if session.messages:
-                    session.fork(None)
+            known = _known(session, job)
+            if known == "begun":
+                agent.reset([*agent.messages, *session.messages], open_calls=session.open_calls)
+            elif known == "new" and session.messages:
+                session.fork(None)
+            if known != "answered":
                 agent.session = self._open[job.place] = session
-                yield True
+            yield known
         finally:
             self._open.pop(job.place, None)
             with suppress(TimeoutError):
                 await session.aclose()  # noqa: ASYNC102 - shielded there, with a deadline
 
     async def keep(self, answer: Answer) -> None:
-        """Note behind the conversation, which the session has kept, that it was answered.
+        """Note behind the conversation, which the session has kept, that it was answered, or has failed.
 
         Raises:
             Exception: what the store raised.
@@ -71,21 +74,28 @@ class KeptConversations:
             At once. Closing the conversation keeps the note.
         """
         session = self._open.get(answer.place)
-        if session is not None and answer.ok:
-            session.append(_ANSWERED, {})
+        if session is not None:
+            session.append(_ANSWERED if answer.ok else _FAILED, {})
             await session.flush()
 
 
-def _is_answered(session: Session, job: Job) -> bool:
-    match session.messages:
-        case (UserMessage() as said, *_, last) if (
-            _is_end(last) or session.branch[-1].kind == _ANSWERED
-        ):
-            return digest_of(Job(job.place, said)) == digest_of(job)
-        case _:
-            return False
+def _known(session: Session, job: Job) -> Known:
+    """Say how far the conversation of a prompt has come."""
+    messages = session.messages
+    first = next((one for one in messages if isinstance(one, UserMessage)), None)
+    if first is None or digest_of(Job(job.place, first)) != digest_of(job):
+        return "new"
+    noted = session.branch[-1].kind
+    if noted == _ANSWERED or (noted != _FAILED and _is_end(messages[-1])):
+        return "answered"
+    return "new" if _is_last_word(messages[-1]) else "begun"
 
 
 def _is_end(message: Message) -> bool:
     """Say whether a message is the last of a run; results of calls that end one are not known by themselves."""
     return isinstance(message, AssistantMessage) and message.stop_reason == "stop"
+
+
+def _is_last_word(message: Message) -> bool:
+    """Say whether a model has nothing to add to what it has said."""
+    return isinstance(message, AssistantMessage) and not (message.incomplete or message.paused)

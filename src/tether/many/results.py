@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 import anyio
 from anyio.to_thread import run_sync
@@ -17,17 +17,22 @@ from tether.many.answer import Answer, Job
 from tether.messages import as_message
 from tether.serialize import to_builtins
 
-__all__ = ("NoResults", "Results", "ResultsFile", "described", "digest_of")
+__all__ = ("Known", "NoResults", "Results", "ResultsFile", "described", "digest_of")
+
+
+Known: TypeAlias = Literal["new", "begun", "answered"]
+"""What is known of a prompt."""
 
 
 class Results(Protocol):
     """What knows which prompts have been answered, and keeps further answers."""
 
-    def asking(self, job: Job, agent: Agent) -> AbstractAsyncContextManager[bool]:
+    def asking(self, job: Job, agent: Agent) -> AbstractAsyncContextManager[Known]:
         """Make ready for a prompt, for the length of a block.
 
         Returns:
-            A context manager that gives whether the prompt is to be asked: False where there is an answer already.
+            A context manager that gives what is known of the prompt. One that is `answered` is not asked; where it is
+            `begun`, the agent has its conversation so far, and goes on with that.
         """
         ...
 
@@ -40,10 +45,10 @@ class NoResults:
     """Nothing was answered before, and nothing is kept."""
 
     @asynccontextmanager
-    async def asking(self, job: Job, agent: Agent) -> AsyncIterator[bool]:
+    async def asking(self, job: Job, agent: Agent) -> AsyncIterator[Known]:
         """Have every prompt asked."""
         del job, agent
-        yield True
+        yield "new"
 
     async def keep(self, answer: Answer) -> None:
         """Do nothing."""
@@ -71,10 +76,10 @@ class ResultsFile:
             self._read(self._path.read_bytes())
 
     @asynccontextmanager
-    async def asking(self, job: Job, agent: Agent) -> AsyncIterator[bool]:
-        """Say whether the prompt is to be asked."""
+    async def asking(self, job: Job, agent: Agent) -> AsyncIterator[Known]:
+        """Say whether the prompt was answered."""
         del agent
-        yield self._answered.get(job.place) != digest_of(job)
+        yield "answered" if self._answered.get(job.place) == digest_of(job) else "new"
 
     async def keep(self, answer: Answer) -> None:
         """Append an answer.

@@ -3,7 +3,6 @@
 The code of a wire API is imported when the first model that needs it is named.
 """
 
-import difflib
 import os
 from collections.abc import Callable
 from importlib import import_module
@@ -274,6 +273,8 @@ def _hint(name: str, prefix: str) -> str:
     whose = [maker for start, maker in _MAKERS.items() if prefix.lower().startswith(start)]
     if ":" not in name and whose and whose[0] in PROVIDERS:
         return f"; did you mean {whose[0]}:{name}?"
+    import difflib  # noqa: PLC0415 - only after a failure
+
     close = difflib.get_close_matches(
         prefix.lower(), [*provider_keys(), "offline"], n=3, cutoff=0.55
     )

@@ -5,6 +5,8 @@ from os import PathLike
 from typing import Any, Final
 
 from tether._engine.active_run import ActiveRun
+from tether._engine.line import Place
+from tether._engine.output import Output
 from tether._engine.parts import RunParts
 from tether.agent import Agent, Asked
 from tether.calls import OpenCalls
@@ -43,7 +45,7 @@ class RemoteAgent(Agent):
         make: the function that makes the agent on a worker, pickled.
         choose: chooses a worker, given the one that has the conversation.
         grace: seconds that a run has to clean up on its worker.
-        session: where the conversation is kept; in memory, if None.
+        session: where the conversation is kept; if None, in memory from the first run on.
         messages: a conversation to continue.
         **options: see `Cluster.agent`.
     """
@@ -63,8 +65,7 @@ class RemoteAgent(Agent):
                 f"{', '.join(elsewhere)} of an agent on workers must be given to the agent that make_agent makes"
             )
         given = [*messages]
-        kept: Any = Session(Kept()) if session is None else session
-        super().__init__(session=kept, messages=given, **options)
+        super().__init__(session=session, messages=given, **options)
         self._placement = Placement(make, grace, choose)
         self._inbox = self._conversation.inbox = ForwardingInbox(self._conversation.inbox)
         self._record_all(given)
@@ -106,6 +107,12 @@ class RemoteAgent(Agent):
             raise AgentBusyError("the worker of the run that is going has what waits")
         return super().clear_queues(queues)
 
+    def _begin(self, place: Place, asked: Asked, output: Output | None) -> ActiveRun:
+        if self.session is None:
+            self.session = Session(Kept())
+            self._record_all(self.messages)
+        return super()._begin(place, asked, output)
+
     def _record_all(self, messages: Iterable[Message]) -> None:
         for message in messages:
             if self.session is not None:
@@ -124,14 +131,15 @@ class RemoteAgent(Agent):
                 f"hooks at {', '.join(elsewhere)} are called where the model is: add them to the agent that "
                 "make_agent makes"
             )
-        if self.session is None:
-            raise UsageError("session of an agent on workers must be a Session, not None")
+        session = self.session
+        assert session is not None
         return RemoteRun(
             parts,
             prompts,
             on_over,
             placement=self._placement,
             asked=asked,
-            session=self.session,
+            session=session,
+            is_left=lambda: self.session is not session,
             inbox=self._inbox,
         )

@@ -108,7 +108,7 @@ async def workers(
         lease: seconds after which a worker ends by itself, with its runs, when this program is gone.
         grace: seconds that a run has to clean up when it is cancelled; a worker that hangs is left then.
         linger: seconds for which deltas of replies may wait on a worker for others, as each call of Ray costs far more
-            than a delta; with more than eight runs on a worker, up to 2.5 times as long. Other events never wait.
+            than a delta. Other events never wait.
         address: that of the cluster; if None, as `ray.init` finds it, or a new one on this machine. Where Ray is
             connected already, that is used.
         options: for the actors, such as `num_cpus`, `resources` or `runtime_env`.

@@ -28,6 +28,7 @@ __all__ = (
     "Proceeded",
     "Say",
     "Start",
+    "added",
     "spent_since",
 )
 
@@ -112,12 +113,15 @@ Item: TypeAlias = Event | Entry | AboutCall | Proceeded | AboutStop | Ended
 
 @frozen
 class Batch:
-    """Some of what a worker has to say."""
+    """Some of what a run on a worker has to say."""
 
+    run: str
+    after: int
+    """The number of the item before these."""
     items: bytes
     """Items, as `packing` has them."""
     spent: Spent
-    """What the run has spent since the batch before."""
+    """What the run has spent so far."""
 
 
 # What a driver has to say, by number, as calls may overtake each other.
@@ -171,6 +175,16 @@ class Answer:
 
 
 Order: TypeAlias = Say | Abort | Interrupt | CancelTool | Proceed | Answer
+
+
+def added(spent: Spent, more: Spent) -> Spent:
+    """What was spent together."""
+    return Spent(
+        turns=spent.turns + more.turns,
+        tool_calls=spent.tool_calls + more.tool_calls,
+        usage=spent.usage + more.usage,
+        cost=spent.cost + more.cost,
+    )
 
 
 def spent_since(now: Spent, before: Spent) -> Spent:

@@ -17,6 +17,7 @@ from tether.events import (
     ToolExecutionEnd,
     ToolExecutionStart,
 )
+from tether.limits import Spent
 from tether.messages import AssistantMessage, CustomMessage, Failure, UserMessage
 from tether.ray.exchange import (
     UNKNOWN,
@@ -29,6 +30,7 @@ from tether.ray.exchange import (
     Order,
     Proceeded,
     Start,
+    spent_since,
 )
 from tether.ray.inbox import ForwardingInbox
 from tether.ray.packing import unpack
@@ -54,6 +56,7 @@ class _Followed(Protocol):
 
     def start(self, place: Place) -> Start: ...
     def order(self, order: Order) -> None: ...
+    def is_left(self) -> bool: ...
 
 
 @define
@@ -96,7 +99,11 @@ class Follower:
         # The number of the last item that was taken in, and whether anything of it has to be kept.
         self._last = 0
         self._keeps = False
+        # Whether a tool waits to be confirmed.
+        self._begins = False
         self._ended: Ended | None = None
+        # What the run has spent, as far as it was counted.
+        self._counted = Spent()
         # The last entry of the conversation that the worker has.
         self._known: str | None = None
 
@@ -125,7 +132,8 @@ class Follower:
                 await self._take_all(batch)
                 if self._ended is not None:
                     break
-                batch = await host.call("pull", run.id, self._last)
+                hurry, self._begins = self._begins, False
+                batch = await host.pulls.next(run.id, self._last, hurry=hurry)
             host.tell("close", run.id, self._last)
         except BaseException as error:
             await self._close(place, placement.grace, error)  # noqa: ASYNC102, ASYNC120 - shielded there, with a deadline
@@ -166,7 +174,8 @@ class Follower:
             await self._parts.flushed()
 
     def _count(self, batch: Batch) -> None:
-        spent, new = self._parts.ledger.spent, batch.spent
+        spent, new = self._parts.ledger.spent, spent_since(batch.spent, self._counted)
+        self._counted = batch.spent
         spent.turns += new.turns
         spent.tool_calls += new.tool_calls
         spent.usage += new.usage
@@ -191,7 +200,10 @@ class Follower:
         return None
 
     def _keep(self, entry: Entry) -> None:
+        if self._run.is_left():
+            return
         self._keeps = True
+        self._begins = self._begins or entry.kind == "begun"
         self._session.adopt(entry)
         if entry.id != self._session.head:
             return  # agents within the agent have branches of their own

@@ -1,11 +1,14 @@
 """A worker as the driver sees it: calls that may be cancelled, from any event loop, without a thread for each."""
 
+from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from tether._scopes.loop_call import Waiter
 from tether.errors import UsageError, WorkerLostError
 from tether.ray._ray import RayActorError, RayError, ray
+from tether.ray.pulls import Pulls
 
 __all__ = ("Host",)
 
@@ -20,6 +23,8 @@ class Host:
     def __init__(self, actor: Any) -> None:
         self._actor = actor
         self._serving = actor.serve.remote()
+        self.pulls: Pulls = Pulls(self._pull)
+        """What the runs on it wait for."""
         self.runs = 0
         """How many runs it has."""
         self.lost: str | None = None
@@ -50,6 +55,25 @@ class Host:
         future = reference.future()
         future.add_done_callback(lambda _: waiter.wake())
         await waiter.wait()
+        return self._result(future)
+
+    def _pull(self, number: int, wanted: Mapping[str, int]) -> None:
+        if self.lost is not None:
+            self.pulls.fail(WorkerLostError(self.lost))
+        else:
+            future = self._actor.pull.remote(number, wanted).future()
+            future.add_done_callback(partial(self._pulled, number))
+
+    def _pulled(self, number: int, future: Any) -> None:
+        """Take the answer to a pull. This is called in a thread of Ray."""
+        try:
+            answer = self._result(future)
+        except WorkerLostError as error:
+            self.pulls.fail(error)
+        else:
+            self.pulls.answer(number, answer)
+
+    def _result(self, future: Any) -> Any:
         try:
             return future.result()
         except RayActorError as error:

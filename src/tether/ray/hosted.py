@@ -19,6 +19,7 @@ from tether.ray.exchange import (
     AboutCall,
     AboutStop,
     Answer,
+    Batch,
     CancelTool,
     Ended,
     Interrupt,
@@ -27,10 +28,11 @@ from tether.ray.exchange import (
     Proceeded,
     Say,
     Start,
+    added,
     spent_since,
 )
 from tether.ray.outbox import Mirror, Outbox, Sink
-from tether.ray.packing import packed
+from tether.ray.packing import pack, packed
 from tether.tools import ToolContext, ToolResult
 
 __all__ = ("HostedRun", "portable")
@@ -72,6 +74,7 @@ class HostedRun:
     """
 
     def __init__(self, start: Start, agent: Agent, outbox: Outbox) -> None:
+        self.id = start.run
         self.outbox = outbox
         self.scope: anyio.CancelScope = anyio.CancelScope()
         self.over: anyio.Event = anyio.Event()
@@ -83,7 +86,9 @@ class HostedRun:
         self._questions: dict[int, _Question] = {}
         self._asked_so_far = 0
         self._spent = Spent() if start.spent is None else start.spent
-        self._told = evolve(self._spent)
+        # What of it others have spent is known where the limits are shared: what it had come to then, and its own part.
+        self._since = evolve(self._spent)
+        self._own = Spent()
 
     async def carry_out(self) -> None:
         """Be the task of the run. What it fails with is for the driver.
@@ -137,15 +142,15 @@ class HostedRun:
             counts_cost=start.counts_cost,
         )
 
-    @staticmethod
-    def nothing() -> Spent:
-        """What a run has spent that never began."""
-        return Spent()
+    @property
+    def spent(self) -> Spent:
+        """What it has spent itself so far."""
+        return added(self._own, spent_since(self._spent, self._since))
 
-    def newly_spent(self) -> Spent:
-        """What was spent since this was asked last."""
-        new, self._told = spent_since(self._spent, self._told), evolve(self._spent)
-        return new
+    def batch(self) -> Batch:
+        """Make a batch of what the driver has not confirmed."""
+        outbox = self.outbox
+        return Batch(self.id, outbox.confirmed_up_to, pack(outbox.unconfirmed()), self.spent)
 
     # What the driver says.
 
@@ -222,9 +227,10 @@ class HostedRun:
             del self._questions[number]
         assert isinstance(answer, Answer)
         if (total := self._checked(answer).spent) is not None:
+            self._own = self.spent
             for name in ("turns", "tool_calls", "usage", "cost"):
                 setattr(self._spent, name, getattr(total, name))
-            self._told = evolve(self._spent)
+            self._since = total
         return answer.stop
 
     def _ask(self) -> tuple[int, _Question]:

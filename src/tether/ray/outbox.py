@@ -5,8 +5,7 @@ then forgotten here. So an answer that is lost is given again, and what has not 
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
-from itertools import islice
+from collections.abc import Iterable
 from typing import Any, Final
 
 import anyio
@@ -21,32 +20,59 @@ from tether.session import Session
 from tether.session.entries import Entry
 from tether.stream import CHECKPOINT_EVERY, EventSink
 
-__all__ = ("Kept", "Mirror", "Outbox", "Sink")
+__all__ = ("Bell", "Kept", "Mirror", "Outbox", "Sink")
 
-_BATCH_EVENTS: Final = 1024
+_BATCH_EVENTS: Final = 2048
 _BATCH_BYTES: Final = 64 * 1024
 """Ray hands over what is smaller than 100 KiB without its object store."""
-_BATCHES: Final = 2
-"""One is on its way while the next one fills."""
-_OVERHEAD: Final = 48
-"""Bytes of an event beside its text, roughly."""
+_MOST_EVENTS: Final = 2 * _BATCH_EVENTS
+_MOST_BYTES: Final = 2 * _BATCH_BYTES
+"""One batch is on its way while the next one fills."""
+_OVERHEAD: Final = 8
+"""Bytes of an event beside its text, as it is sent."""
+
+
+class Bell:
+    """Is rung where there is something for a pull that waits."""
+
+    def __init__(self) -> None:
+        self._rung = anyio.Event()
+        self._hurried = anyio.Event()
+
+    @property
+    def is_rung(self) -> bool:
+        """Whether there is something."""
+        return self._rung.is_set()
+
+    def ring(self, *, hurry: bool) -> None:
+        """Say that there is something, and whether it has to go at once."""
+        self._rung.set()
+        if hurry:
+            self._hurried.set()
+
+    async def wait(self, linger: float) -> None:
+        """Wait until there is something, and then for more, for as many seconds.
+
+        Cancellation:
+            At once.
+        """
+        await self._rung.wait()
+        with anyio.move_on_after(linger):
+            await self._hurried.wait()
 
 
 class Outbox:
-    """The items of one run.
+    """The items of one run."""
 
-    Args:
-        linger: says for how many seconds a pull waits for more deltas, once there are some.
-    """
-
-    def __init__(self, linger: Callable[[], float]) -> None:
-        self._linger = linger
+    def __init__(self) -> None:
         self._items: deque[tuple[Item, int]] = deque()
         self._bytes = 0
         # How many items were confirmed and forgotten, and how far a pull has to be answered at once.
         self._confirmed = 0
         self._urgent = 0
-        # There while somebody waits.
+        # That of the pull that waits for items.
+        self._bell: Bell | None = None
+        # There while somebody waits for room, or to be confirmed.
         self._changed: anyio.Event | None = None
 
     @property
@@ -55,9 +81,19 @@ class Outbox:
         return self._confirmed + len(self._items)
 
     @property
+    def confirmed_up_to(self) -> int:
+        """The number of the last item that the driver has."""
+        return self._confirmed
+
+    @property
+    def has_items(self) -> bool:
+        """Whether there are items that the driver does not have."""
+        return bool(self._items)
+
+    @property
     def is_full(self) -> bool:
         """Whether events have to wait."""
-        return self._holds(_BATCHES * _BATCH_EVENTS, _BATCHES * _BATCH_BYTES)
+        return len(self._items) >= _MOST_EVENTS or self._bytes >= _MOST_BYTES
 
     def offer(self, event: Event) -> bool:
         """Add an event, if there is room."""
@@ -76,10 +112,8 @@ class Outbox:
                 self._urgent = self.last + 1
         self._items.append((item, size))
         self._bytes += size
-        if self._changed is not None and (
-            len(self._items) == 1 or self._urgent == self.last or self._is_batch
-        ):
-            self._notify()
+        if self._bell is not None:
+            self._ring(self._bell)
 
     async def has_room(self) -> None:
         """Wait for room.
@@ -99,51 +133,40 @@ class Outbox:
         while self._confirmed < number:
             await self._change()
 
-    async def pull(self, after: int) -> list[Item]:
-        """Wait for items behind a number, which is thereby confirmed.
+    def confirm(self, number: int, bell: Bell | None = None) -> None:
+        """Forget the items up to a number, which the driver has.
 
-        Returns:
-            As many as make a batch.
-
-        Cancellation:
-            At once; nothing is lost.
+        Args:
+            number: that of the last item.
+            bell: rung where there are further ones.
         """
-        self._confirm(after)
-        while not self._items:
-            await self._change()
-        with anyio.move_on_after(self._linger()):
-            while self._urgent <= self._confirmed and not self._is_batch:
-                await self._change()
-        return [item for item, _ in islice(self._items, _BATCH_EVENTS)]
-
-    def rest(self, after: int) -> list[Item]:
-        """Return all that is left behind a number."""
-        self._confirm(after)
-        return [item for item, _ in self._items]
-
-    def _confirm(self, number: int) -> None:
         while self._items and self._confirmed < number:
             _, size = self._items.popleft()
             self._bytes -= size
             self._confirmed += 1
-        self._notify()
+        self._bell = bell
+        if bell is not None and self._items:
+            self._ring(bell)
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
 
-    @property
-    def _is_batch(self) -> bool:
-        return self._holds(_BATCH_EVENTS, _BATCH_BYTES)
+    def unconfirmed(self) -> list[Item]:
+        """Return all items that are not confirmed: two batches at most, while the run goes."""
+        return [item for item, _ in self._items]
 
-    def _holds(self, events: int, size: int) -> bool:
-        return len(self._items) >= events or self._bytes >= size
+    def _ring(self, bell: Bell) -> None:
+        is_batch = len(self._items) >= _BATCH_EVENTS or self._bytes >= _BATCH_BYTES
+        hurry = is_batch or self._urgent > self._confirmed
+        if hurry or not bell.is_rung:
+            bell.ring(hurry=hurry)
+        if hurry:
+            self._bell = None  # there is no more to say
 
     async def _change(self) -> None:
         if self._changed is None:
             self._changed = anyio.Event()
         await self._changed.wait()
-
-    def _notify(self) -> None:
-        if self._changed is not None:
-            self._changed.set()
-            self._changed = None
 
 
 class Sink(EventSink[Event]):

@@ -1,6 +1,7 @@
 """What hooks at the driver are asked about a run on a worker, and answer: calls, and whether a turn is the last."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import anyio
@@ -12,7 +13,8 @@ from tether._engine.publisher import Publisher
 from tether._engine.reports import Reports
 from tether._engine.stopwatch import Stopwatch
 from tether._scopes.task_groups import Tasks
-from tether.events import ApprovalAnswered, Event, ToolExecutionEnd
+from tether.calls import CallAsked
+from tether.events import ApprovalAnswered, ApprovalRequested, CallEvent, Event, ToolExecutionEnd
 from tether.hooks import Hook, Invocation, call_hook
 from tether.ray.exchange import AboutCall, AboutStop, Answer, Order, Proceed, Proceeded
 from tether.tools import ToolContext, ToolResult
@@ -129,6 +131,11 @@ class Questions:
 
         return await called_within_hooks(self._parts.hooks, invocation, go_on)
 
+    async def _report(self, call: _Call, event: CallEvent) -> None:
+        if isinstance(event, ApprovalRequested) and not call.scope.cancel_called:
+            await self._parts.noted(CallAsked(event.call_id, event.name, event.arguments))
+        await call.reports.report(event)
+
     def _context(self, item: AboutCall, call: _Call) -> ToolContext[Any]:
         parts, made = self._parts, item.call
         return ToolContext(
@@ -141,7 +148,7 @@ class Questions:
             limits=parts.ledger.limits(),
             spent=parts.ledger.spent,
             price=parts.settings().price,
-            report=call.reports.report,
+            report=partial(self._report, call),
             spend=lambda _usage, _cost: None,
             order=item.order,
             clock=Stopwatch(parts.pause),

@@ -49,6 +49,7 @@ class RemoteRun(ActiveRun):
         placement: chooses the worker.
         asked: what the run is asked for.
         session: where the conversation is kept.
+        is_left: whether that is to be left as it is from now on.
         inbox: what waits to enter it.
     """
 
@@ -61,6 +62,7 @@ class RemoteRun(ActiveRun):
         placement: Placement,
         asked: Asked,
         session: Session,
+        is_left: Callable[[], bool],
         inbox: ForwardingInbox,
     ) -> None:
         super().__init__(parts, prompts, on_over)
@@ -71,6 +73,7 @@ class RemoteRun(ActiveRun):
         self._placement = placement
         self._asked = asked
         self._session = session
+        self.is_left: Callable[[], bool] = is_left
         self._inbox = inbox
         self._host: Host | None = None
         self._sent = 0

@@ -4,7 +4,7 @@ import os
 import pickle
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import anyio
@@ -14,10 +14,11 @@ from tether._scopes.loop_call import LoopCaller
 from tether._scopes.task_groups import Tasks, open_task_group
 from tether.agent import Agent
 from tether.errors import UsageError
-from tether.ray.exchange import UNKNOWN, Batch, Ended, Item, Order, Start
+from tether.limits import Spent
+from tether.ray.exchange import UNKNOWN, Batch, Ended, Order, Start
 from tether.ray.hosted import HostedRun, portable
 from tether.ray.lease import Lease, watched
-from tether.ray.outbox import Mirror, Outbox
+from tether.ray.outbox import Bell, Mirror, Outbox
 from tether.ray.packing import pack
 from tether.session.entries import Entry
 
@@ -25,10 +26,8 @@ __all__ = ("Actor", "Worker")
 
 _KEPT: Final = 256
 """Conversations that a worker keeps between runs."""
-_FEW: Final = 8
-"""Runs for which deltas wait no longer than they must; with more of them, they wait longer."""
-_MOST: Final = 2.5
-"""So many times as long, at most."""
+_ANSWER: Final = 32 * 1024
+"""Bytes of a pull's answer from which on further runs wait for the next one: Ray wants less than 100 KiB."""
 _CLOSING: Final = 2.0
 """Seconds that runs have to end when the driver is gone."""
 
@@ -73,11 +72,14 @@ class Worker:
     """
 
     def __init__(self, linger: float) -> None:
-        self._shortest = linger
+        self._linger = linger
         self._seats: dict[str, _Seat] = {}
         self._agents: OrderedDict[str, _Conversation] = OrderedDict()
         self._tasks: Tasks | None = None
         self._loop: LoopCaller | None = None
+        # The number and the bell of the last pull.
+        self._pulled = 0
+        self._bell = Bell()
         self._serving = anyio.Event()
         self._over = threading.Event()
 
@@ -131,30 +133,48 @@ class Worker:
         seat = self._seats.setdefault(start.run, _Seat())
         if seat.closed or self._tasks is None:
             del self._seats[start.run]
-            return self._batch([], None)
-        outbox = Outbox(self._linger)
+            return Batch(start.run, 0, pack([]), Spent())
+        outbox = Outbox()
         try:
             agent = self._agent(start, outbox)
         except Exception as error:  # noqa: BLE001 - raised at the driver
             seat.failed = True
-            return self._batch([Ended(error=portable(error))], None)
+            return Batch(start.run, 0, pack([Ended(error=portable(error))]), Spent())
         if agent is None:
             return UNKNOWN
         seat.run = HostedRun(start, agent, outbox)
         for number, order in seat.early:
             seat.run.take(number, order)
         self._tasks.start_soon(seat.run.carry_out)
-        return self._batch(await outbox.pull(0), seat.run)
+        bell = Bell()
+        outbox.confirm(0, bell)
+        await bell.wait(self._linger)
+        return seat.run.batch()
 
-    async def pull(self, run: str, after: int) -> Batch:
-        """Wait for what comes behind a number; see `Outbox.pull`.
+    async def pull(self, number: int, wanted: Mapping[str, int]) -> Sequence[Batch]:
+        """Wait for what runs have to say.
+
+        Args:
+            number: that of the pull, by which one that was overtaken is known.
+            wanted: for each run, the number of the last item that the driver has, which is thereby confirmed.
+
+        Returns:
+            A batch for each run that has something, up to so many bytes; none where another pull came after it.
 
         Cancellation:
             At once; nothing is lost.
         """
-        hosted = self._seats[run].run
-        assert hosted is not None
-        return self._batch(await hosted.outbox.pull(after), hosted)
+        if number < self._pulled:
+            return []
+        self._pulled = number
+        self._bell.ring(hurry=True)
+        bell = self._bell = Bell()
+        seats = (self._seats.get(run) for run in wanted)
+        runs = [seat.run for seat in seats if seat is not None and seat.run is not None]
+        for run in runs:
+            run.outbox.confirm(wanted[run.id], bell)
+        await bell.wait(self._linger)
+        return _batches(runs) if self._pulled == number else []
 
     async def order(self, run: str, number: int, order: Order) -> None:
         """Take an order for a run."""
@@ -176,16 +196,13 @@ class Worker:
         seat.closed = True
         if seat.failed:
             del self._seats[run]
-        if seat.run is None:
-            return self._batch([], None)  # a start that is on its way takes the seat away
+        if seat.run is None:  # a start that is on its way takes the seat away
+            return Batch(run, after, pack([]), Spent())
         seat.run.scope.cancel()
         await seat.run.over.wait()
         self._seats.pop(run, None)
-        return self._batch(seat.run.outbox.rest(after), seat.run)
-
-    def _linger(self) -> float:
-        """Seconds for which deltas may wait for others: the more runs there are, the more calls that saves."""
-        return self._shortest * min(_MOST, max(1.0, len(self._seats) / _FEW))
+        seat.run.outbox.confirm(after)
+        return seat.run.batch()
 
     def _agent(self, start: Start, outbox: Outbox) -> Agent | None:
         """Find the agent of a conversation, or make it; None where what is known of it is not here."""
@@ -200,9 +217,6 @@ class Worker:
         while len(self._agents) > _KEPT:
             self._agents.popitem(last=False)
         return kept.agent
-
-    def _batch(self, items: Iterable[Item], run: HostedRun | None) -> Batch:
-        return Batch(pack(items), HostedRun.nothing() if run is None else run.newly_spent())
 
     def stop_from_thread(self, seconds: float) -> None:
         """Cancel all runs, and wait so long for them to clean up. This is called in a thread."""
@@ -232,6 +246,16 @@ class Actor(Worker):
         """End: the driver is gone. This is called in a thread."""
         self.stop_from_thread(_CLOSING)
         os._exit(1)
+
+
+def _batches(runs: Iterable[HostedRun]) -> list[Batch]:
+    batches: list[Batch] = []
+    size = 0
+    for run in runs:
+        if size < _ANSWER and run.outbox.has_items:
+            batches.append(run.batch())
+            size += len(batches[-1].items)
+    return batches
 
 
 def _made(start: Start, outbox: Outbox) -> _Conversation:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, Final, cast
 
 from attrs import asdict
 
@@ -85,7 +85,7 @@ def record(
     masking = Masking(secrets)
     descriptor = os.open(Path(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
     with os.fdopen(descriptor, "ab", buffering=0) as file:
-        recorder = Recorder(file, masking, clock)
+        recorder = Recorder(file.write, masking, clock)
         untap = agent.tap(recorder)
         try:
             yield recorder
@@ -98,7 +98,7 @@ class Recorder(Tap):
     """What writes a recording; see `record`.
 
     Args:
-        file: where to, unbuffered.
+        write: writes as much as is taken at once, and returns how many bytes that was.
         masking: takes secrets out.
         clock: seconds.
 
@@ -110,7 +110,6 @@ class Recorder(Tap):
         "_ahead",
         "_asked",
         "_clock",
-        "_file",
         "_held",
         "_masking",
         "_run",
@@ -118,17 +117,19 @@ class Recorder(Tap):
         "_start",
         "_state",
         "_tools",
+        "_write_some",
         "failure",
     )
 
-    def __init__(self, file: BinaryIO, masking: Masking, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, write: Callable[[memoryview], int], masking: Masking, clock: Callable[[], float]
+    ) -> None:
         self.failure: Exception | None = None
-        self._file = file
+        self._write_some = write
         self._masking = masking
         self._held = Held(masking) if masking.is_needed else None
         self._clock = clock
         self._start = clock()
-        # Pieces of text that are not written yet.
         self._ahead: list[tuple[float, BlockDelta]] = []
         self._run: RunBegun | None = None
         # The conversation as it was written last, and what the last request was made of.
@@ -323,7 +324,7 @@ class Recorder(Tap):
     def _put(self, data: bytes) -> None:
         rest = memoryview(data)
         while rest:
-            rest = rest[self._file.write(rest) :]
+            rest = rest[self._write_some(rest) :]
 
 
 def _made(said: Any) -> Any:

@@ -21,7 +21,7 @@ from tether.replay.recorder import VERSION
 from tether.replay.values import read_messages, read_open
 from tether.serialize import from_builtins
 
-__all__ = ("Note", "RecordedRun", "Recording", "event_of", "read", "taking")
+__all__ = ("Note", "RecordedRun", "Recording", "event_of", "is_recording", "read", "taking")
 
 _DAMAGE: Final = (
     ArithmeticError,
@@ -102,6 +102,18 @@ def event_of(note: Note) -> Event | None:
             return from_builtins(note.said, Event)
         case _:
             return None
+
+
+def is_recording(path: str | os.PathLike[str]) -> bool:
+    """Say whether a file begins as recordings do; False where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(_BEGINNING)) == _BEGINNING
+    except OSError:
+        return False
+
+
+_BEGINNING: Final = b'["recording",'
 
 
 def read(path: str | os.PathLike[str]) -> Recording:

@@ -59,6 +59,8 @@ class DatabaseStore:
         self._summary = Summary.of(self._kept)
         self._place = len(self._kept)
         self._is_open = True
+        # Whether all that was kept is known: not where a write has raised.
+        self._is_certain = True
 
     @property
     def renew_every(self) -> float:
@@ -77,18 +79,25 @@ class DatabaseStore:
     def append_all(self, entries: Sequence[Entry]) -> None:
         """Keep entries, all or none, in one transaction that also compares the claim.
 
+        Where this has raised, they may be kept all the same: the way to a server can be lost between its commit and its
+        answer. Give them again first: those that are there are not written twice.
+
         Raises:
-            LostClaimError: another has taken the conversation over.
+            LostClaimError: another has taken the conversation over, or has written to it.
             UsageError: the store was closed, or JSON cannot hold an entry.
             Exception: what the database raised.
         """
         lines = [entry.line() for entry in entries]
+        is_certain, self._is_certain = self._is_certain, False
         with self._database.transaction() as transaction:
             self._prolong(transaction)
-            for place, (entry, line) in enumerate(zip(entries, lines, strict=True), self._place):
+            there = 0 if is_certain else self._kept_of(transaction, lines)
+            new = list(zip(entries, lines, strict=True))[there:]
+            for place, (entry, line) in enumerate(new, self._place + there):
                 self._insert(transaction, place, entry, line)
             summary = self._summary.after(entries)
             self._describe(transaction, summary)
+        self._is_certain = True
         self._summary = summary
         self._place += len(entries)
 
@@ -158,12 +167,31 @@ class DatabaseStore:
                 f"another has taken the conversation {self._key[1]!r} over, or it was deleted: nothing more is written"
             )
 
+    def _kept_of(self, transaction: Transaction, lines: Sequence[bytes]) -> int:
+        """Say how many of these lines an earlier write has kept, whose answer was lost.
+
+        Raises:
+            LostClaimError: something else is there.
+        """
+        rows = transaction.execute(
+            "SELECT line FROM tether_entries WHERE owner = ? AND id = ? AND place >= ? ORDER BY place",
+            *self._key,
+            self._place,
+        )
+        there = [line for (line,) in rows]
+        if there != [_row(line) for line in lines[: len(there)]]:
+            raise LostClaimError(
+                f"the conversation {self._key[1]!r} has {len(there)} entries that this writer has not written, or has "
+                "written and not given again: nothing more is written. What is not kept is in Session.behind"
+            )
+        return len(there)
+
     def _insert(self, transaction: Transaction, place: int, entry: Entry, line: bytes) -> None:
         transaction.execute(
             "INSERT INTO tether_entries (owner, id, place, line) VALUES (?, ?, ?, ?)",
             *self._key,
             place,
-            line.decode().removesuffix("\n"),
+            _row(line),
         )
         text = storable(text_of(entry))
         for start in range(0, len(text), _LONGEST_TEXT):
@@ -185,6 +213,10 @@ class DatabaseStore:
             summary.updated,
             *self._key,
         )
+
+
+def _row(line: bytes) -> str:
+    return line.decode().removesuffix("\n")
 
 
 def entries_in(transaction: Transaction, owner: str, id: str) -> list[Entry]:

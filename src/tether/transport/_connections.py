@@ -43,10 +43,13 @@ class Connection:
         origin: where it leads to.
     """
 
-    __slots__ = ("expires_at", "is_fresh", "is_open", "origin", "stream")
+    __slots__ = ("_socket", "_tls", "expires_at", "is_fresh", "is_open", "origin", "stream")
 
     def __init__(self, stream: ByteStream, origin: Origin) -> None:
         self.stream = stream
+        # A stream looks up all that it knows to tell one thing.
+        self._socket = stream.extra(SocketAttribute.raw_socket, None)
+        self._tls = stream.extra(TLSAttribute.ssl_object, None)
         self.origin = origin
         self.is_fresh = True
         """Whether it has carried no request yet."""
@@ -57,9 +60,9 @@ class Connection:
     @property
     def is_readable(self) -> bool:
         """Whether something has come that was not asked for: the end of the connection, as a rule."""
-        raw = self.stream.extra(SocketAttribute.raw_socket, None)
-        tls = self.stream.extra(TLSAttribute.ssl_object, None)
-        return raw is None or _is_readable(raw) or (tls is not None and _holds_more(tls))
+        if self._socket is None or _is_readable(self._socket):
+            return True
+        return self._tls is not None and _holds_more(self._tls)
 
     async def send(self, data: bytes, seconds: float | None) -> None:
         """Send bytes.
@@ -121,13 +124,13 @@ class Connection:
         """Tell about the connection, by the names that httpcore has."""
         match info:
             case "ssl_object":
-                return self.stream.extra(TLSAttribute.ssl_object, None)
+                return self._tls
             case "client_addr":
                 return self.stream.extra(SocketAttribute.local_address, None)
             case "server_addr":
                 return self.stream.extra(SocketAttribute.remote_address, None)
             case "socket":
-                return self.stream.extra(SocketAttribute.raw_socket, None)
+                return self._socket
             case "is_readable":
                 return self.is_readable
             case _:

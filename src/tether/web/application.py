@@ -1,7 +1,7 @@
 """The application: a host, its routes, and what guards them."""
 
 import os
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -64,6 +64,8 @@ def app(
     bounds: Bounds | None = None,
     model: str = "",
     metrics: "Metrics | None" = None,
+    record: str | os.PathLike[str] | None = None,
+    secrets: Iterable[str] = (),
     **limits: Any,
 ) -> Starlette:
     """Make an application that holds conversations: a page, and protocols for programs.
@@ -83,6 +85,9 @@ def app(
         model: the name of the model, for those who have no conversation yet.
         metrics: where runs, viewers and the event loop are measured. They are answered at `/metrics`, to this machine
             and to everybody whom `authorise` lets in.
+        record: a folder in which all runs are recorded; see `tether.host.open`. Users see those of their own
+            conversations on the page.
+        secrets: what is taken out of the recordings, such as keys.
         **limits: those of `tether.host.open`: `max_conversations`, `max_runs`, `max_log_bytes`, `rest_after`.
 
     Returns:
@@ -100,6 +105,8 @@ def app(
         bounds=bounds,
         model=model,
         metrics=metrics,
+        record=record,
+        secrets=secrets,
         **limits,
     )
     return site_application(

@@ -18,6 +18,8 @@ Bodies and answers are JSON. An error is `{"error": {"kind": ..., "message": ...
     POST   /api/conversations/{id}/fork             {"entry", "edit"?}
     POST   /api/conversations/{id}/uploads?name=    the file itself
     GET    /api/conversations/{id}/uploads/{upload}
+    GET    /api/recordings                          those of the user, the latest first
+    GET    /api/recordings/{name}                   the file itself, see `tether.replay`
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -26,13 +28,14 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 import msgspec
+from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from tether import Deny, UsageError, to_json
 from tether.export import as_html, as_markdown
-from tether.host import Conversation, ConversationInfo, EndedError
+from tether.host import Conversation, ConversationInfo, EndedError, RecordedFile, Recordings
 from tether.web.feed import Feed, place_of, snapshot_json
 from tether.web.refusals import Refusal
 from tether.web.site import Site
@@ -72,6 +75,8 @@ def routes(site: Site) -> Sequence[BaseRoute]:
         Route("/api/info", alone(_info)),
         Route("/api/conversations", alone(_list)),
         Route("/api/conversations", alone(_create), methods=["POST"]),
+        Route("/api/recordings", alone(_recordings)),
+        Route("/api/recordings/{name}", alone(_recording)),
         Route(here, about(_show)),
         Route(here, alone(_delete), methods=["DELETE"]),
         Route(f"{here}/events", about(_events)),
@@ -307,3 +312,38 @@ async def _uploaded(site: Site, request: Request, talk: Conversation) -> Respons
     upload = site.uploads.get((talk.owner, talk.id), request.path_params["upload"])
     headers = {**_FRESH, **_attached(upload.name)}
     return Response(upload.data, media_type=upload.media_type, headers=headers)
+
+
+# Recordings.
+
+_MOST_RECORDINGS = 200
+_LARGEST_RECORDING = 64 * 1024 * 1024
+
+
+async def _recordings(site: Site, request: Request) -> Response:
+    recordings = site.host.recordings
+    found: Sequence[RecordedFile] = ()
+    if recordings is not None:
+        found = await run_sync(recordings.files, site.owner(request))
+    listed = [{"name": file.name, "size": file.size} for file in found[:_MOST_RECORDINGS]]
+    return JSONResponse({"recordings": listed}, headers=_FRESH)
+
+
+async def _recording(site: Site, request: Request) -> Response:
+    name, recordings = request.path_params["name"], site.host.recordings
+    if recordings is None:
+        raise Refusal(404, "not_found", "this server records nothing")
+    data = await run_sync(_read, recordings, name, site.owner(request))
+    return Response(data, media_type="application/jsonl", headers={**_FRESH, **_attached(name)})
+
+
+def _read(recordings: Recordings, name: str, owner: str) -> bytes:
+    path = recordings.path(name, owner)
+    if path is None:
+        raise Refusal(404, "not_found", f"there is no recording {name!r}")
+    if path.stat().st_size > _LARGEST_RECORDING:
+        most = f"{_LARGEST_RECORDING // 1024 // 1024} MiB"
+        raise Refusal(
+            413, "too_large", f"{name} is larger than {most}: step through it with tether replay"
+        )
+    return path.read_bytes()

@@ -46,7 +46,7 @@ class Masking:
             text = text.replace(secret, MASK)
         if _ESCAPE.search(text):
             text = _without_escaped(text, self._texts)
-        standard = text.translate(_STANDARD)
+        standard = _standard(text)
         if any(encoded in standard for encoded in self._in_base64):
             text = _without_encoded(text, self._in_base64)
         return _without_cut_end(text, self._texts) if may_be_cut else text
@@ -118,13 +118,14 @@ def _without(text: str, searched: str, secret: str, places: Sequence[int]) -> st
     return "".join([*kept, text[places[start] :]]) if kept else text
 
 
-_STANDARD: Final = str.maketrans("-_", "+/")
-"""From the alphabet of base64 that is used in addresses to the other one."""
+def _standard(text: str) -> str:
+    """From the alphabet of base64 that is used in addresses to the other one."""
+    return text.replace("-", "+").replace("_", "/")
 
 
 def _without_encoded(text: str, in_base64: Sequence[str]) -> str:
     for encoded in in_base64:
-        text = _without(text, text.translate(_STANDARD), encoded, range(len(text) + 1))
+        text = _without(text, _standard(text), encoded, range(len(text) + 1))
     return text
 
 

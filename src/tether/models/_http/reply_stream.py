@@ -2,7 +2,7 @@
 
 import zlib
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, Protocol
 
@@ -69,6 +69,7 @@ class ReplyStream:
         "_timeout",
         "_unpacker",
         "_waiting",
+        "_without_pauses",
         "error",
     )
 
@@ -96,12 +97,22 @@ class ReplyStream:
         self._timeout = first_byte_timeout
         self._idle_timeout = idle_timeout
         self._has_begun = False
+        self._without_pauses = False
         self._ready: deque[Delta] = deque()
         self._over = False
         self.error: ModelError | None = None
         """What is wrong with it, to be raised when the deltas before are delivered."""
         next(self._frames)
         next(decoder)
+
+    def without_pauses(self) -> Callable[[], None]:
+        """Take the promise that nothing is waited for between two deltas: the deadline then stays in between.
+
+        Returns:
+            What to call before anything else is waited for.
+        """
+        self._without_pauses = True
+        return self._waiting.stop
 
     def __aiter__(self) -> AsyncIterator[Delta]:
         return self
@@ -112,6 +123,7 @@ class ReplyStream:
             if self.error is not None:
                 raise self.error
             if self._over:
+                self._waiting.stop()
                 await self._read_to_the_end()
                 raise StopAsyncIteration
             await self._read()
@@ -143,7 +155,9 @@ class ReplyStream:
         return piece
 
     async def _next_chunk(self) -> bytes:
-        self._waiting.allow(self._timeout, httpx.ReadTimeout)
+        closely = self._without_pauses and self._has_begun
+        allow = self._waiting.allow_again if closely else self._waiting.allow
+        allow(self._timeout, httpx.ReadTimeout)
         try:
             chunk = await self._chunks.__anext__()
         except anyio.get_cancelled_exc_class() as error:  # noqa: ASYNC103 - the scope is left by the error
@@ -154,7 +168,8 @@ class ReplyStream:
             self._timeout = self._idle_timeout
             return chunk
         finally:
-            self._waiting.stop()
+            if not self._without_pauses:
+                self._waiting.stop()
         raise httpx.ReadTimeout("")
 
     def _take(self, piece: bytes) -> None:

@@ -186,19 +186,22 @@ class Secrets:
         """Take the secrets out of what a server reports about its reply; the content is left as it is."""
         match delta:
             case ReplyInfo(model=model, response_id=id_):
-                return evolve(delta, model=self._in(model), response_id=self._in(id_))
+                facts = (self._in(model), self._in(id_))
+                if facts == (model, id_):
+                    return delta
+                return evolve(delta, model=facts[0], response_id=facts[1])
             case ReplyEnd(message):
-                return ReplyEnd(self._facts_cleaned(message))
+                cleaned = self._facts_cleaned(message)
+                return delta if cleaned is message else ReplyEnd(cleaned)
             case _:
                 return delta
 
     def _facts_cleaned(self, reply: AssistantMessage) -> AssistantMessage:
-        return evolve(
-            reply,
-            model=self._in(reply.model),
-            response_id=self._in(reply.response_id),
-            details=self._in(reply.details),
-        )
+        facts = (reply.model, reply.response_id, reply.details)
+        model, response_id, details = clean = tuple(map(self._in, facts))
+        if clean == facts:
+            return reply
+        return evolve(reply, model=model, response_id=response_id, details=details)
 
     def _in(self, value: Any) -> Any:
         """Clean the texts in a JSON value."""

@@ -6,12 +6,16 @@ its reply. Its deadline is set while a server is waited for, and taken away whil
 
 import math
 from collections.abc import AsyncIterator, Iterator
+from typing import Final
 
 import anyio
 import httpx
 from attrs import frozen
 
 __all__ = ("TimedBody", "Waiting")
+
+_SLACK: Final = 1 / 16
+"""How much later, of its time, a deadline may come that is not moved at each wait."""
 
 
 class Waiting:
@@ -34,6 +38,18 @@ class Waiting:
         """
         self.error = error
         self.scope.deadline = anyio.current_time() + seconds
+
+    def allow_again(self, seconds: float, error: type[httpx.TimeoutException]) -> None:
+        """Let the time begin anew, for one of many short waits: to move the deadline costs more than such a wait.
+
+        Args:
+            seconds: from now on; it may be a sixteenth more, never less.
+            error: what it means when they are over.
+        """
+        self.error = error
+        soonest = anyio.current_time() + seconds
+        if not soonest <= self.scope.deadline <= soonest + seconds * _SLACK:
+            self.scope.deadline = soonest + seconds * _SLACK
 
     def stop(self) -> None:
         """Take the deadline away."""

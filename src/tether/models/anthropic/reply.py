@@ -63,6 +63,9 @@ _KINDS: Final[Mapping[str, BlockKind]] = {
 }
 
 
+_READ: Final = tolerant(Fragment, Event)
+
+
 def decode(model: str, *, server: str | None = None) -> Decoder:
     """Read a reply.
 
@@ -74,7 +77,7 @@ def decode(model: str, *, server: str | None = None) -> Decoder:
     Returns:
         A decoder; see `Decoder`.
     """
-    return read_reply(_Reply(ReplyBuilder(NAME, model), server), tolerant(Fragment, Event))
+    return read_reply(_Reply(ReplyBuilder(NAME, model), server), _READ)
 
 
 @define(eq=False)

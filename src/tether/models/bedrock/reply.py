@@ -48,6 +48,9 @@ _KINDS: Final[Mapping[str, BlockKind]] = {
 }
 
 
+_READ: Final = tolerant(Event)
+
+
 def decode(model: str) -> Decoder:
     """Read a reply.
 
@@ -57,7 +60,7 @@ def decode(model: str) -> Decoder:
     Returns:
         A decoder; see `Decoder`.
     """
-    return read_reply(_Reply(ReplyBuilder(NAME, model)), tolerant(Event))
+    return read_reply(_Reply(ReplyBuilder(NAME, model)), _READ)
 
 
 @define(eq=False)

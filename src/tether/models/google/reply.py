@@ -85,6 +85,9 @@ class _Chunk(msgspec.Struct, gc=False):
     error: Any = None
 
 
+_READ: Final = tolerant(_Chunk)
+
+
 def decode(model: str) -> Decoder:
     """Read a reply.
 
@@ -95,7 +98,7 @@ def decode(model: str) -> Decoder:
         A decoder; see `Decoder`. It returns when the stream ends: what follows the reason to stop, such as the
         sources of a text, belongs to the reply.
     """
-    return read_reply(_Reply(ReplyBuilder(NAME, model)), tolerant(_Chunk))
+    return read_reply(_Reply(ReplyBuilder(NAME, model)), _READ)
 
 
 @define(eq=False)

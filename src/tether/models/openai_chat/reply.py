@@ -55,6 +55,9 @@ _FAILED: Final = frozenset({"error", "network_error", "insufficient_system_resou
 
 _Kind: TypeAlias = Literal["text", "thinking", "refusal"]
 
+_READ: Final[Callable[[ServerSentEvent], Chunk | None]] = tolerant(Chunk)
+_READ_TEXT: Final = msgspec.json.Decoder(TextChunk).decode
+
 
 def decode(model: str, *, think_tags: bool = False) -> Decoder:
     """Read a reply.
@@ -72,16 +75,14 @@ def decode(model: str, *, think_tags: bool = False) -> Decoder:
 
 def _reader(reply: "_Reply") -> Callable[[ServerSentEvent], TextChunk | Chunk | None]:
     """Read chunks; while text arrives, first try whether one brings nothing but more of it."""
-    read: Callable[[ServerSentEvent], Chunk | None] = tolerant(Chunk)
-    read_text = msgspec.json.Decoder(TextChunk).decode
 
     def reading(event: ServerSentEvent) -> TextChunk | Chunk | None:
         if reply.text is not None:
             try:
-                return read_text(event[1])
+                return _READ_TEXT(event[1])
             except ValueError:
                 pass
-        return read(event)
+        return _READ(event)
 
     return reading
 

@@ -1,10 +1,12 @@
 """Explore a program: run it many times, each time otherwise, and shrink what fails."""
 
 import gc
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final, Literal, TypeAlias, get_args
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from tether import TetherError, UsageError
 from tether.testing.clock import Backend
@@ -16,6 +18,7 @@ from tether.testing.explore.choices import (
     parse_plan,
     plan_text,
 )
+from tether.testing.explore.recordings import RecordedAgents, Written, checked_path, write
 from tether.testing.explore.shrink import Shrinker
 from tether.testing.explore.surroundings import only_simulated
 from tether.testing.explore.telling import differences, in_words
@@ -50,6 +53,8 @@ class ExploreError(TetherError, AssertionError):
         fault: what was wrong.
         only: what `explore` takes to run it again.
         tried: how many runs it took to shrink.
+        recording: the file of the failing run, if it was recorded.
+        passed: the file of the last run that passed, if there was one and it was recorded.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class ExploreError(TetherError, AssertionError):
         found: Outcome,
         shrunk: Outcome,
         tried: int,
+        written: Written,
     ) -> None:
         super().__init__(text)
         fault = shrunk.fault
@@ -72,6 +78,8 @@ class ExploreError(TetherError, AssertionError):
         self.fault: str = fault.text if fault is not None else ""
         self.only: str = f"{backend}:{plan_text(shrunk.deviations)}"
         self.tried: int = tried
+        self.recording: Path | None = written.failed
+        self.passed: Path | None = written.passed
 
 
 def explore(
@@ -83,6 +91,7 @@ def explore(
     only: str | None = None,
     decide: Decide | None = None,
     tries: int = 1000,
+    record: str | os.PathLike[str] | None = None,
 ) -> ExploreReport:
     """Run a program many times in a simulation, each time with other answers to what it does not decide.
 
@@ -102,24 +111,28 @@ def explore(
         decide: answers in place of chance: given a site and n, a number from 0 to n - 1. There is one run on each
             backend then, which is not shrunk, so that Hypothesis can do both.
         tries: how many runs shrinking may take.
+        record: a file for the recording of the run that fails, such as `failed.jsonl`; see `tether.replay`. It takes
+            the place of an earlier one. The last run that passed stands beside it, in `failed.passed.jsonl`.
 
     Returns:
         What was tried.
 
     Raises:
         ExploreError: a run failed; the text says what was wrong, and how to see it again.
-        UsageError: a number makes no sense, there is no such backend, or `only` is no plan.
+        UsageError: a number makes no sense, there is no such backend, `only` is no plan, or `record` is a file that is
+            no recording.
     """
     _check(program, runs, backend, tries)
+    path = checked_path(record)
     names = _backends(backend)
     with only_simulated():
         if only is not None:
             name, plan = _parse(only)
-            _play_one(program, name, from_plan(plan))
+            _play_one(program, name, from_plan(plan), path)
             return ExploreReport(runs=1, backends=(name,))
         if decide is not None:
             for name in names:
-                _play_one(program, name, decide)
+                _play_one(program, name, decide, path)
             return ExploreReport(runs=1, backends=names)
         for number in range(runs):
             for name in names:
@@ -127,18 +140,25 @@ def explore(
                     program, backend_named(name), RandomDecisions(f"{seed}/{number}")
                 )
                 if outcome.fault is not None:
-                    raise _failure(program, name, names, number, outcome, tries)
+                    raise _failure(program, name, names, number, outcome, tries, path)
             if number % _COLLECT_EVERY == _COLLECT_EVERY - 1:
                 gc.collect()
     return ExploreReport(runs=runs, backends=names)
 
 
-def _play_one(program: Program, name: Backend, decide: Decide) -> None:
+def _play_one(program: Program, name: Backend, decide: Decide, path: Path | None) -> None:
     outcome = run_once(program, backend_named(name), decide)
     if outcome.fault is not None:
+        written = _written(program, name, path, outcome, None)
         text = f"{outcome.fault.text} ({name}): {in_words(outcome)}"
         raise ExploreError(
-            text, backend=name, run=None, found=outcome, shrunk=outcome, tried=0
+            "\n".join([text, *written.lines]),
+            backend=name,
+            run=None,
+            found=outcome,
+            shrunk=outcome,
+            tried=0,
+            written=written,
         ) from outcome.fault.error
 
 
@@ -149,6 +169,7 @@ def _failure(
     number: int,
     found: Outcome,
     tries: int,
+    path: Path | None,
 ) -> ExploreError:
     """Shrink a run that failed, and tell it."""
 
@@ -157,6 +178,7 @@ def _failure(
 
     shrinker = Shrinker(play, found, tries)
     shrunk = shrinker.shrink()
+    written = _written(program, name, path, shrunk, shrinker.passed)
     fault = shrunk.fault
     assert fault is not None
     count = len(found.deviations)
@@ -165,6 +187,7 @@ def _failure(
         f"{what} ({name}, run {number}); shrunk from {count} deviation{'s' * (count != 1)} to"
         f" {len(shrunk.deviations)}: {in_words(shrunk)}",
         f'  again: explore(program, only="{name}:{plan_text(shrunk.deviations)}")',
+        *written.lines,
     ]
     for other in names:
         if other != name:
@@ -184,9 +207,33 @@ def _failure(
         found=found,
         shrunk=shrunk,
         tried=shrinker.runs,
+        written=written,
     )
     error.__cause__ = fault.error
     return error
+
+
+def _written(
+    program: Program, name: Backend, path: Path | None, failed: Outcome, passed: Outcome | None
+) -> Written:
+    """Record a run that failed and one that passed, which their deviations give again."""
+    if path is None:
+        return Written()
+
+    def recorded(outcome: Outcome) -> RecordedAgents:
+        agents = RecordedAgents()
+        again = run_once(program, backend_named(name), from_plan(outcome.deviations), agents)
+        if _kind(again) != _kind(outcome):
+            others.append("  what is recorded went otherwise: the program differs from run to run")
+        return agents
+
+    others: list[str] = []
+    written = write(path, recorded(failed), None if passed is None else recorded(passed))
+    return evolve(written, lines=[*written.lines, *others[:1]])
+
+
+def _kind(outcome: Outcome) -> str | None:
+    return None if outcome.fault is None else outcome.fault.kind
 
 
 def _parse(only: str) -> tuple[Backend, Plan]:

@@ -15,6 +15,7 @@ from tether.testing.explore.actions import act
 from tether.testing.explore.choices import Choices
 from tether.testing.explore.driving import Cast, Drive
 from tether.testing.explore.model import SimulatedModel
+from tether.testing.explore.recordings import RecordedAgents
 from tether.testing.explore.store import SimulatedBatchStore, SimulatedSession, SimulatedStore
 from tether.testing.explore.tools import simulated_tool
 from tether.testing.scripted import ScriptedModel
@@ -58,10 +59,12 @@ class Simulation:
     Args:
         choices: answer.
         backend: what it runs on.
+        recorded: records the agents, if it is given.
     """
 
     choices: Choices
     backend: Backend
+    recorded: RecordedAgents | None = None
     faults: list[Fault] = field(factory=list[Fault], init=False)
     drives: list[Drive] = field(factory=list[Drive], init=False)
     """Those that are going, the innermost last."""
@@ -134,6 +137,8 @@ class Simulation:
             **changes,
         )
         made.reset(agent.messages)
+        if self.recorded is not None:
+            self.recorded.add(made, self.now)
         self.casts[made] = Cast(made, simulated, store, session, len(made.messages))
         return made
 

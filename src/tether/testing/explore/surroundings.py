@@ -27,13 +27,16 @@ def only_simulated() -> Generator[None, None, None]:
     collects = gc.isenabled()
     for logger in loggers:
         logger.disabled = True
+    was_frozen = gc.get_freeze_count() > 0
     gc.collect()
-    gc.freeze()
+    if not was_frozen:
+        gc.freeze()
     gc.disable()
     try:
         yield
     finally:
-        gc.unfreeze()
+        if not was_frozen:
+            gc.unfreeze()
         if collects:
             gc.enable()
         for logger, was_disabled in zip(loggers, were_disabled, strict=True):

@@ -15,6 +15,7 @@ from tether.serialize import to_builtins
 from tether.testing._remains import watch_async_generators
 from tether.testing._stacks import TaskStack, frames_of
 from tether.testing.explore.choices import Choices, Decide
+from tether.testing.explore.recordings import RecordedAgents
 from tether.testing.explore.schedule import Schedule
 from tether.testing.explore.simulation import Fault, Simulation
 
@@ -84,18 +85,24 @@ def _as_data(event: Any) -> Any:
         return type(event).__name__
 
 
-def run_once(program: Program, backend: _Backend, decide: Decide) -> Outcome:
+def run_once(
+    program: Program,
+    backend: _Backend,
+    decide: Decide,
+    recorded: RecordedAgents | None = None,
+) -> Outcome:
     """Run a program.
 
     Args:
         program: what to run.
         backend: what to run it on.
         decide: answers whatever the program does not decide.
+        recorded: records the agents, if it is given.
 
     Returns:
         What came of it.
     """
-    trial = _Trial(program, backend, Simulation(Choices(decide), backend))
+    trial = _Trial(program, backend, Simulation(Choices(decide), backend, recorded))
     return trial.run()
 
 

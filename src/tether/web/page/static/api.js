@@ -68,6 +68,13 @@ export const upload = (id, file, name) =>
     headers: { "content-type": file.type || "application/octet-stream" },
   });
 
+/** @returns {Promise<{recordings: {name: string, size: number}[]}>} those of the visitor, the latest first */
+export const recordings = () => ask("GET", "recordings");
+
+/** @param {string} name @returns {Promise<string>} */
+export const recording = (name) =>
+  request("GET", `recordings/${encodeURIComponent(name)}`, {}, (response) => response.text());
+
 /** @param {string} id @param {string} format */
 export const exportAddress = (id, format) => `api/${of(id, "export")}?format=${format}`;
 
@@ -81,20 +88,28 @@ function of(id, what) {
 
 /** @param {string} method @param {string} path @param {object} [body] */
 function ask(method, path, body) {
-  const json = { body: JSON.stringify(body), headers: { "content-type": "application/json" } };
-  return request(method, path, body === undefined ? {} : json);
+  const sent = { body: JSON.stringify(body), headers: { "content-type": "application/json" } };
+  return request(method, path, body === undefined ? {} : sent);
 }
 
-/** @param {string} method @param {string} path @param {RequestInit} options */
-async function request(method, path, options) {
+/** @param {Response} response */
+const json = (response) => response.json().catch(() => null);
+
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {RequestInit} options
+ * @param {(response: Response) => Promise<any>} [read] what is taken of an answer that is no error
+ */
+async function request(method, path, options, read = json) {
   let response;
   try {
     response = await fetch(`api/${path}`, { method, ...options });
   } catch {
     throw new ApiError(0, "connection", "The server cannot be reached.");
   }
-  const body = await response.json().catch(() => null);
-  if (response.ok) return body;
+  if (response.ok) return read(response);
+  const body = await json(response);
   const { kind = "server", message = `The server answered ${response.status}.` } = body?.error ?? {};
   throw new ApiError(response.status, kind, message);
 }

@@ -11,6 +11,7 @@ import { askText, confirm, openMenu } from "./dialogs.js";
 import { el } from "./dom.js";
 import { Header } from "./header.js";
 import { fileOf } from "./media.js";
+import { openRecordings } from "./recordings.js";
 import { Scroll } from "./scroll.js";
 import { listenForShortcuts, showShortcuts } from "./shortcuts.js";
 import { Sidebar } from "./sidebar.js";
@@ -29,6 +30,7 @@ class App {
   constructor() {
     this.#sidebar = new Sidebar({
       open: (id) => this.#go(id),
+      recordings: openRecordings,
       begin: () => this.#begin(),
       menu: (listed, from) => this.#menu(listed.id, listed.title, from),
       complain: (message) => this.#status.complain(message),

@@ -158,7 +158,8 @@ export class Card {
 
   /** @param {Call} call */
   #question(call) {
-    return question(call.name, (verdict, reason) => this.#actions.answer(call.id, verdict, reason));
+    const { answer } = this.#actions;
+    return answer && question(call.name, (verdict, reason) => answer(call.id, verdict, reason));
   }
 
   /** @param {Call} call */

@@ -15,7 +15,7 @@ const TYPING = 200;
 
 export class Sidebar {
   /**
-   * @param {{open: (id: string) => void, begin: () => void, menu: (listed: Listed, from: HTMLElement) => void,
+   * @param {{open: (id: string) => void, recordings: () => void, begin: () => void, menu: (listed: Listed, from: HTMLElement) => void,
    *   complain: (message: string) => void}} wishes
    */
   constructor(wishes) {
@@ -42,6 +42,7 @@ export class Sidebar {
       this.#list,
       this.#none,
       this.#more,
+      button({ label: "Recordings", class: "quiet small", press: wishes.recordings }),
     );
     this.#search.addEventListener("input", () => this.#searchSoon());
     this.#list.addEventListener("keydown", (event) => this.#move(event));

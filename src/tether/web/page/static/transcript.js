@@ -9,7 +9,7 @@ import { Custom, Notice, Reply, Said } from "./messages.js";
 
 /**
  * @typedef {object} Actions what a person can do with what is shown
- * @property {(callId: string, verdict: string, reason: string) => Promise<void>} answer
+ * @property {((callId: string, verdict: string, reason: string) => Promise<void>) | null} answer null for recordings
  * @property {((callId: string) => Promise<void>) | null} cancel null for the calls of an agent inside a call
  * @property {((entry: string) => Promise<void>) | null} fork
  * @property {((entry: string, text: string, media: any[]) => Promise<void>) | null} edit

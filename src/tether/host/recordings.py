@@ -1,0 +1,179 @@
+"""Recordings of what the agents of conversations do: a folder of files for `tether.replay`."""
+
+import hashlib
+import logging
+import os
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from io import FileIO
+from pathlib import Path
+from typing import Final
+
+from attrs import define, field, frozen
+
+from tether import RunResult, UsageError
+from tether.host.conversation import Conversation
+from tether.replay import Recorder
+from tether.replay.masking import Masking
+
+__all__ = ("RecordedFile", "Recordings", "recorded")
+
+_LONGEST_PART: Final = 40
+"""Characters that stand in the name of a file from what others have chosen."""
+_log = logging.getLogger("tether")
+
+
+@frozen
+class RecordedFile:
+    """A file of a folder of recordings."""
+
+    name: str
+    size: int
+    """In bytes."""
+
+
+class Recordings:
+    """A folder in which the runs of conversations are recorded.
+
+    A conversation that is made, or comes back from the store, begins a new file with its first run. The name of a file
+    is the time, in UTC, what of the conversation's id may stand in a name, and its epoch. Those of an owner with a name
+    are in a folder of theirs.
+
+    Args:
+        folder: the folder, made for its owner alone.
+        secrets: what is taken out before it is written.
+
+    Raises:
+        UsageError: a secret is no string, or empty, or the folder has no name.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], secrets: Iterable[str] = ()) -> None:
+        if not str(folder):
+            raise UsageError("the folder of recordings must have a name")
+        self.folder: Final = Path(folder)
+        self._masking = Masking(secrets)
+
+    def prepare(self) -> None:
+        """Make the folder, and see whether files can be made in it.
+
+        Raises:
+            UsageError: they cannot.
+        """
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass
+        except OSError as error:
+            raise UsageError(f"no recording can be made in {self.folder}: {error}") from error
+
+    @contextmanager
+    def recorded(self, talk: Conversation) -> Iterator[None]:
+        """Record the runs of a conversation in a block.
+
+        Where that is not possible, the runs go on, and the log says why.
+        """
+        moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+        path = self._of(talk.owner) / f"{moment}-{_plain(talk.id)}-{talk.epoch}.jsonl"
+        file = _LaterFile(path)
+        recorder = _Recorder(path, file.write, self._masking)
+        untap = talk.agent.tap(recorder)
+        try:
+            yield
+        finally:
+            untap()
+            recorder.flush()
+            file.close()
+
+    def files(self, owner: str) -> Sequence[RecordedFile]:
+        """List the recordings of an owner, the latest first.
+
+        Raises:
+            OSError: the folder cannot be read.
+        """
+        folder = self._of(owner)
+        if not folder.is_dir():
+            return []
+        found = [(entry.name, entry) for entry in os.scandir(folder) if _is_named(entry.name)]
+        return [
+            RecordedFile(name, entry.stat().st_size) for name, entry in sorted(found, reverse=True)
+        ]
+
+    def path(self, name: str, owner: str) -> Path | None:
+        """Find a recording of an owner by its name."""
+        path = self._of(owner) / name
+        return path if _is_named(name) and path.is_file() else None
+
+    def _of(self, owner: str) -> Path:
+        if not owner:
+            return self.folder
+        digest = hashlib.sha256(owner.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+        return self.folder / f"@{_plain(owner)}-{digest}"
+
+
+def recorded(recordings: Recordings | None, talk: Conversation) -> AbstractContextManager[None]:
+    """Record the runs of a conversation in a block, if there is a folder for that."""
+    return nullcontext() if recordings is None else recordings.recorded(talk)
+
+
+_NAME: Final = re.compile(r"\d{8}T\d{6}-[a-z0-9_]{1,40}-[0-9a-f]{12}\.jsonl", re.ASCII)
+
+
+def _is_named(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None
+
+
+def _plain(name: str) -> str:
+    return re.sub("[^a-z0-9]", "_", name[:_LONGEST_PART].lower())
+
+
+class _Recorder(Recorder):
+    """A recorder that says in the log that it has failed, once a run is over."""
+
+    __slots__ = ("_is_told", "_path")
+
+    def __init__(self, path: Path, write: Callable[[memoryview], int], masking: Masking) -> None:
+        self._path = path
+        self._is_told = False
+        super().__init__(write, masking, time.monotonic)
+
+    def ended(self, result: RunResult | BaseException) -> None:
+        """See `Tap.ended`."""
+        super().ended(result)
+        if self.failure is not None and not self._is_told:
+            self._is_told = True
+            _log.error("the recording %s ends early: %s", self._path, self.failure)
+
+
+@define(eq=False)
+class _LaterFile:
+    """A file that is made when its second line comes: who only looks at a conversation leaves none."""
+
+    path: Path
+    _head: bytes = field(default=b"", init=False)
+    _file: FileIO | None = field(default=None, init=False)
+
+    def write(self, data: memoryview) -> int:
+        """Write as much as is taken at once; return how many bytes that was."""
+        if not self._head:
+            self._head = bytes(data)
+            return len(data)
+        if self._file is None:
+            self._file = _made(self.path)
+            head = memoryview(self._head)
+            while head:
+                head = head[self._file.write(head) :]
+        return self._file.write(data)
+
+    def close(self) -> None:
+        """Close it, if it was made."""
+        if self._file is not None:
+            self._file.close()
+
+
+def _made(path: Path) -> FileIO:
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+    return FileIO(descriptor, "ab")

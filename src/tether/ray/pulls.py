@@ -1,0 +1,134 @@
+"""The pulls of all runs that a driver has on a worker, gathered into one: a call of Ray costs far more than a batch.
+
+Each pull says of every run that waits how far its driver is. The worker answers with what it has for any of them, and
+answers an earlier pull with nothing. Runs that wait on belong to the next pull.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from threading import Lock
+from typing import Final
+
+from anyio.lowlevel import checkpoint
+from attrs import define, field
+
+from tether._scopes.loop_call import Waiter
+from tether.errors import WorkerLostError
+from tether.ray.exchange import Batch
+
+__all__ = ("Pulls",)
+
+_TURNS: Final = 3
+"""Turns of the event loop in which runs that were answered together are ready together."""
+
+
+@define(eq=False)
+class _Waiting:
+    """A run that waits for its next batch."""
+
+    after: int
+    """The number of the last item that it has."""
+    waiter: Waiter = field(factory=Waiter)
+    given: Batch | WorkerLostError | None = None
+
+    def give(self, given: Batch | WorkerLostError) -> None:
+        self.given = given
+        self.waiter.wake()
+
+
+class Pulls:
+    """What the runs on one worker wait for. They may be in several event loops.
+
+    Args:
+        send: sends a pull to the worker: its number, and for each run the number of the last item that it has. What
+            comes of it is for `answer` or `fail`, in any thread.
+    """
+
+    def __init__(self, send: Callable[[int, Mapping[str, int]], object]) -> None:
+        self._send = send
+        self._lock = Lock()
+        self._waiting: dict[str, _Waiting] = {}
+        self._number = 0
+        # How many runs the last pull was for.
+        self._together = 1
+        # Whether a run waits that no pull on its way speaks of.
+        self._is_due = False
+
+    async def next(self, run: str, after: int, *, hurry: bool) -> Batch:
+        """Wait for what a run says behind an item, which is thereby confirmed.
+
+        Args:
+            run: its id.
+            after: the number of the item.
+            hurry: whether a tool waits for that: it is confirmed before anything else happens here.
+
+        Raises:
+            WorkerLostError: the worker is gone.
+
+        Cancellation:
+            At once; nothing is lost.
+        """
+        waiting = _Waiting(after)
+        with self._lock:
+            self._waiting[run] = waiting
+            sends = hurry or not self._is_due
+            self._is_due = True
+        try:
+            while waiting.given is None:
+                if sends:
+                    await self._send_soon(at_once=hurry)
+                await waiting.waiter.wait()
+                with self._lock:
+                    sends = waiting.given is None
+                    if sends:
+                        waiting.waiter = Waiter()
+        finally:
+            with self._lock:
+                self._waiting.pop(run, None)
+                if self._is_due:
+                    self._wake_one()
+        if isinstance(waiting.given, WorkerLostError):
+            raise WorkerLostError(str(waiting.given)) from waiting.given
+        return waiting.given
+
+    def answer(self, number: int, batches: Iterable[Batch]) -> None:
+        """Take the answer to a pull."""
+        with self._lock:
+            for batch in batches:
+                waiting = self._waiting.get(batch.run)
+                # A pull that came later may have been answered with the same.
+                if waiting is not None and waiting.after == batch.after:
+                    del self._waiting[batch.run]
+                    waiting.give(batch)
+            if number == self._number and not self._is_due:
+                self._is_due = bool(self._waiting)
+                self._wake_one()
+
+    def fail(self, error: WorkerLostError) -> None:
+        """Have all that wait fail."""
+        with self._lock:
+            for waiting in self._waiting.values():
+                waiting.give(error)
+            self._waiting.clear()
+            self._is_due = False
+
+    async def _send_soon(self, *, at_once: bool) -> None:
+        """Send a pull for all that wait by then; a run that is alone has nobody to wait for."""
+        is_alone = max(self._together, len(self._waiting)) == 1
+        for _ in range(0 if at_once or is_alone else _TURNS):
+            await checkpoint()
+        self._send_due()
+
+    def _send_due(self) -> None:
+        with self._lock:
+            if not self._is_due:
+                return
+            self._is_due = False
+            self._number += 1
+            number, wanted = self._number, {run: one.after for run, one in self._waiting.items()}
+            self._together = len(wanted)
+        self._send(number, wanted)
+
+    def _wake_one(self) -> None:
+        for waiting in self._waiting.values():
+            waiting.waiter.wake()
+            return
