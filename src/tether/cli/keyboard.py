@@ -7,7 +7,7 @@ typed at such a moment is then shown twice, and Ctrl-C and Ctrl-Q are the termin
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
@@ -74,6 +74,9 @@ def keyboard(
             # Bytes that are not text would come as surrogates, which can be neither kept nor sent.
             self.stdin_reader = Reader(stdin.fileno(), "replace", stdin.encoding)
 
+        def raw_mode(self) -> AbstractContextManager[None]:
+            return _given_back(super().raw_mode())
+
         def cooked_mode(self) -> AbstractContextManager[None]:
             return super().cooked_mode() if _LENT.get() else nullcontext()
 
@@ -84,6 +87,15 @@ def keyboard(
             return [KeyPress(Keys(lone_escape), "\x1b")] if alone else keys
 
     return Keyboard(sys.stdin)
+
+
+@contextmanager
+def _given_back(mode: AbstractContextManager[None]) -> Iterator[None]:
+    """Give the terminal back at the end of a block, unless it is closed by then."""
+    import termios  # noqa: PLC0415 - where there is one
+
+    with suppress(termios.error), mode:
+        yield
 
 
 def forget_typed() -> None:
