@@ -4,7 +4,7 @@ import asyncio
 import gc
 import os
 import sys
-from asyncio import constants as asyncio_constants
+import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -66,17 +66,29 @@ def pytest_xdist_auto_num_workers() -> int | None:
     return max(cores, min(2 * cores, 8))
 
 
-# For each task and callback, asyncio's debug mode would keep ten lines of where it came from: a third of a test's time.
-asyncio_constants.DEBUG_STACK_DEPTH = 1  # type: ignore[misc]
+def _for_one_thread(schedule: Callable[..., Any]) -> Callable[..., Any]:
+    """Refuse what another thread schedules, as asyncio's debug mode does.
+
+    That keeps the whole stack of each future besides, which takes a third of a test's time.
+    """
+    own = threading.get_ident()
+
+    def checked(*args: Any, **options: Any) -> Any:
+        if threading.get_ident() != own:
+            raise RuntimeError("the event loop belongs to another thread")
+        return schedule(*args, **options)
+
+    return checked
 
 
 def _loop_factory(*, eager: bool) -> Callable[[], asyncio.AbstractEventLoop]:
     def make() -> asyncio.AbstractEventLoop:
-        loop = asyncio.new_event_loop()
-        loop.set_debug(enabled=not eager)
-        loop.slow_callback_duration = 60
-        if eager and sys.version_info >= (3, 12):
+        loop: Any = asyncio.new_event_loop()
+        if not eager:
+            loop.call_soon, loop.call_at = map(_for_one_thread, (loop.call_soon, loop.call_at))
+        elif sys.version_info >= (3, 12):
             loop.set_task_factory(asyncio.eager_task_factory)
+        assert isinstance(loop, asyncio.AbstractEventLoop)
         return loop
 
     return make

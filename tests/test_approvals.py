@@ -35,7 +35,7 @@ from tether.testing import (
     virtual_clock,
 )
 
-GUARD = 20
+GUARD = 60
 THINKING = 30
 
 

@@ -35,7 +35,7 @@ from tether.blocking import _thread_bridge
 from tether.testing import Pause, ScriptedModel, call, check_transcript
 
 BACKENDS: list[Any] = ["asyncio", "trio"]
-GUARD = 10
+GUARD = 60
 """Seconds."""
 
 

@@ -27,7 +27,7 @@ from tether import (
 )
 from tether.testing import Pause, ScriptedModel, call, check_transcript
 
-GUARD = 20
+GUARD = 60
 """Seconds."""
 
 

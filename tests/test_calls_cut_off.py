@@ -23,7 +23,7 @@ from tether import (
 )
 from tether.testing import Pause, ScriptedModel, call, check_events, check_transcript
 
-GUARD = 20
+GUARD = 60
 MOMENT = 0.5
 """Seconds until a limit is reached: all calls have begun by then."""
 

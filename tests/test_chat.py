@@ -43,9 +43,13 @@ async def test_a_closed_chat_ends_and_the_agent_goes_on() -> None:
 
 
 async def test_a_cancelled_send_and_a_failed_one_leave_the_conversation_usable() -> None:
-    chat = Agent(ScriptedModel(Pause(), ModelError("no", kind="server"), "fine")).chat()
-    with anyio.move_on_after(0.5):
-        await chat.asend("a")
+    reached = anyio.Event()
+    model = ScriptedModel(Pause(reached=reached), ModelError("no", kind="server"), "fine")
+    chat = Agent(model).chat()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(chat.asend, "a")
+        await reached.wait()
+        tasks.cancel_scope.cancel()
     with pytest.raises(ModelError):
         await chat.asend("b")
     assert await chat.asend("c") == "fine"

@@ -33,7 +33,7 @@ from tether.hooks import ProceedModel
 from tether.model import DeltaStream, RetryPolicy
 from tether.testing import Pause, ScriptedModel, call, check_events, check_transcript
 
-GUARD = 20
+GUARD = 60
 
 
 class UploadErrors(ExceptionGroup[Exception]):

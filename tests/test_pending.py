@@ -26,7 +26,7 @@ from tether import (
 from tether._engine.line import Line
 from tether.testing import Pause, ScriptedModel, call, check_transcript
 
-GUARD = 30
+GUARD = 60
 """Seconds."""
 
 

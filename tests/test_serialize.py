@@ -568,4 +568,4 @@ class TestRefusedToWrite:
 
 def test_importing_tether_does_not_wait_for_the_converter() -> None:
     code = "import sys, tether.serialize; sys.exit('cattrs' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

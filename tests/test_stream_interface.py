@@ -21,7 +21,7 @@ from tether import (
 from tether.stream import EventSink
 from tether.testing import ScriptedModel
 
-GUARD = 10
+GUARD = 60
 
 
 async def collect(source: ObjectReceiveStream[object]) -> list[object]:

@@ -10,7 +10,7 @@ from tether.testing import ScriptedModel
 
 pytestmark = pytest.mark.usefixtures("quick_garbage_collection", "garbage_collected_after_each")
 
-GUARD = 5
+GUARD = 60
 
 
 class TestResult:

@@ -14,7 +14,7 @@ from tether import create_event_stream, open_event_stream
 
 pytestmark = pytest.mark.usefixtures("quick_garbage_collection", "garbage_collected_after_each")
 
-GUARD = 5
+GUARD = 60
 
 
 class TestPairs:

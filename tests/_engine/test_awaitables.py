@@ -14,7 +14,7 @@ import pytest
 from tether import Agent, ToolResultMessage, tool
 from tether.testing import ScriptedModel, call, cancel_at_every_step, check_transcript
 
-GUARD = 20
+GUARD = 60
 
 
 async def greet(name: str) -> str:

@@ -23,7 +23,7 @@ from tether.deltas import ReplyInfo, ToolCallDelta, ToolCallStart
 from tether.model import ModelRequest, ToolSpec
 from tether.testing import Part, Pause, ScriptedModel, call
 
-GUARD = 5
+GUARD = 60
 LONG = "a long question " * 40
 
 

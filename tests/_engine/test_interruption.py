@@ -9,7 +9,7 @@ from tether.limits import Limits
 from tether.loop import End
 from tether.testing import Backend, virtual_clock
 
-GUARD = 20
+GUARD = 60
 
 
 async def _waits(control: RunControl) -> bool:

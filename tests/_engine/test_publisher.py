@@ -14,7 +14,7 @@ from tether.limits import Limits
 from tether.messages import ToolResultMessage
 from tether.stream import EventSink, EventStream, create_event_stream
 
-GUARD = 20
+GUARD = 60
 
 
 def made(room: int) -> tuple[Publisher, EventStream[Event, None], Hooks, RunControl]:

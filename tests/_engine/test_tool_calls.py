@@ -25,7 +25,7 @@ from tether import (
 )
 from tether.testing import ScriptedModel, call, check_events
 
-GUARD = 20
+GUARD = 60
 
 
 async def followed(agent: Agent, events: list[Event], **options: Any) -> None:

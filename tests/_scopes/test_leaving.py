@@ -12,7 +12,7 @@ from tether import Agent, ToolResultMessage, tool
 from tether.advice.approval import approval_by_person
 from tether.testing import ScriptedModel, call
 
-GUARD = 20
+GUARD = 60
 
 PROGRAM = """
 import asyncio, threading

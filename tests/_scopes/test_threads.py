@@ -20,7 +20,7 @@ from tether._scopes.loop_call import LoopCaller
 from tether._scopes.threads import run_in_thread
 from tether.testing import ScriptedModel, call, check_transcript
 
-GUARD = 20
+GUARD = 60
 
 
 @define

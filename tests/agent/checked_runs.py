@@ -8,7 +8,7 @@ from tether import Agent, Event, ToolResultMessage, tool
 from tether.model import ModelMessage
 from tether.testing import ScriptedModel, check_events, check_transcript
 
-GUARD = 5
+GUARD = 60
 
 
 @tool

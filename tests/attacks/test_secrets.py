@@ -59,7 +59,7 @@ def model_with(handle: Callable[[httpx.Request], httpx.Response], **settings: An
 
 
 async def failure_of(model: Any) -> ModelError:
-    with anyio.fail_after(10), pytest.raises(ModelError) as caught:
+    with anyio.fail_after(60), pytest.raises(ModelError) as caught:
         async with model.stream(REQUEST) as deltas:
             _ = [delta async for delta in deltas]
     return caught.value

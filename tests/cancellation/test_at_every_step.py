@@ -16,6 +16,7 @@ from tests.cancellation.programs import (
     a_child_agent,
     a_consumer_that_raises,
     a_generator_with_aclosing,
+    a_long_conversation,
     a_model_error,
     parallel_tools,
     steering,
@@ -103,8 +104,15 @@ NATIVE = [program for program in CHEAP if program not in CATCH]
 for both, as it does with asyncio's own TaskGroup; a program that catches the error has lost the cancellation.
 So does `aclosing`, which closes a generator by a GeneratorExit."""
 
+SEVERAL_TURNS = pytest.param(a_long_conversation, marks=pytest.mark.thorough)
+"""Its steps are those of `parallel_tools`, `steering` and `follow_ups` again: 5 s."""
 
-@pytest.mark.parametrize("program", NATIVE, ids=lambda program: program.__name__)
+
+@pytest.mark.parametrize(
+    "program",
+    [program if program is not a_long_conversation else SEVERAL_TURNS for program in NATIVE],
+    ids=lambda program: program.__name__,
+)
 def test_cancelled_natively_at_every_step(program: Program, points: list[CancelReport]) -> None:
     """As `asyncio.timeout` and `asyncio.TaskGroup` do it: `task.cancel()`."""
     report = cancel_at_every_step(program, setup=State, check=check, kind="task")

@@ -15,7 +15,7 @@ from attrs import define, field
 from tether import Agent, MessageUpdate, ModelRequest, UserMessage, tool
 from tether.testing import Pause, ScriptedModel, call, check_transcript
 
-GUARD = 10
+GUARD = 60
 
 
 @define

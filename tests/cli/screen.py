@@ -70,6 +70,10 @@ class Terminal:
             except (pexpect.TIMEOUT, pexpect.EOF) as error:
                 raise type(error)(f"waited for {met}; there was:\n{self.text()}") from None
 
+    def until_at_rest(self) -> None:
+        """Read until the run has ended: what says so on the screen comes a moment before that."""
+        self.until(lambda: not any("Esc stops" in line for line in self.lines()))
+
     def settle(self) -> None:
         """Read for two seconds: for what is kept to be looked at, never in a test."""
         end = time.monotonic() + 2
@@ -135,7 +139,7 @@ def terminal(
         *((sys.executable, ["-m", "tether.cli", *arguments]) if shell is None else (shell,)),
         cwd=str(folder),
         env={**kept, **told},
-        timeout=20,
+        timeout=60,
         encoding="utf-8",
         dimensions=(lines, columns),
     )

@@ -47,12 +47,11 @@ def test_in_a_conversation_the_question_is_the_prompt_and_a_half_typed_line_is_s
         there.until(ABOUT_A_FILE)
         lines = [line for line in there.lines() if line]
         asked = lines.index(ABOUT_A_FILE)
-        assert lines[asked - 6 : asked] == [
+        assert lines[asked - 5 : asked] == [
             "write_file a.txt",
             "  @@ -1 +1 @@",
             "  -old",
             "  +new",
-            "a = every later call of it until you leave, whatever its arguments",
             "p = always allow `a.txt` in this folder (see /rules)",
         ]
         there.says("")

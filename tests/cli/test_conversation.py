@@ -1,6 +1,7 @@
 """A conversation without a terminal: what is said, pressed and commanded, while runs go on."""
 
 import io
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,9 +9,22 @@ from typing import Any, get_args
 
 import anyio
 import pytest
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
 from tests.waiting import until_blocked
 
-from tether import Agent, Image, ModelError, Session, Text, ToolResultMessage, UserMessage, tool
+from tether import (
+    Agent,
+    AgentEnd,
+    Event,
+    Image,
+    ModelError,
+    Session,
+    Text,
+    ToolResultMessage,
+    UserMessage,
+    tool,
+)
 from tether.cli.conversation import (
     Closed,
     Conversation,
@@ -23,15 +37,16 @@ from tether.cli.conversation import (
 )
 from tether.cli.display import Screen
 from tether.cli.door import printable
-from tether.cli.editor import KEYS, completions
+from tether.cli.editor import KEYS
 from tether.cli.extensions import App
+from tether.cli.input.completing import completer, completions
 from tether.cli.permission.asking import is_asked_about, permission
 from tether.cli.slash_commands import slash_commands
 from tether.hooks import HookPoint
 from tether.testing import Pause, ScriptedModel, call, check_transcript
 from tether.toolbox import coding_tools
 
-GUARD = 10
+GUARD = 60
 
 
 @tool
@@ -121,6 +136,19 @@ async def test_what_is_said_meanwhile_steers_or_waits() -> None:
     assert texts(agent) == ["hi", "Hello.", "Shorter!", "Shorter.", "Say bye.", "And bye."]
 
 
+async def test_what_is_said_just_as_a_run_ends_starts_the_next() -> None:
+    class Interrupting(Screen):
+        def show(self, event: Event) -> None:
+            if isinstance(event, AgentEnd) and len(agent.messages) == 2:
+                person.conversation.say("late")
+
+    agent = Agent(ScriptedModel("One.", "Two."))
+    async with talking(agent) as person:
+        person.conversation.display = Interrupting(io.StringIO())
+        assert await person.does("hi") == ["(queued: the agent reads it after this step)"]
+    assert texts(agent) == ["hi", "One.", "late", "Two."]
+
+
 async def test_esc_cuts_off_ctrl_c_stops_and_then_leaves_and_the_conversation_survives() -> None:
     agent = Agent(
         ScriptedModel(["Hel", Pause()], call("hang"), ["So", Pause()], "Gone on."), tools=[hang]
@@ -188,6 +216,10 @@ async def test_what_goes_wrong_is_told_and_the_conversation_goes_on() -> None:
         assert await person.does("/zzz") == ["! there is no command 'zzz'"]
         [told] = await person.does("/eval 1 / 0")
         assert told.endswith("ZeroDivisionError: division by zero")
+        assert re.findall(r'File "(.*)"', told) == ["<eval>"], "no frames of tether's own"
+        [told] = await person.does("/eval 1 +")
+        assert told.endswith("SyntaxError: invalid syntax")
+        assert "ast.py" not in told
         assert await person.does("hi") == []
 
 
@@ -200,7 +232,6 @@ async def test_a_person_is_asked_and_their_next_words_are_the_answer() -> None:
         agent.around_tool(permission({"add"}, person.conversation.ask))
         [told] = await person.does("go")
         assert told.splitlines()[:2] == ["add", "  a: 1"]
-        assert "a = every later call of it until you leave" in told
         assert "Run it? y = once, a = always allow add, n = no, or type a reason: " in told
         assert len(await person.does("n", "too small", "always")) == 2
     results = [m.text for m in agent.messages if isinstance(m, ToolResultMessage)]
@@ -350,6 +381,10 @@ async def test_words_are_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
                 "nothing": [],
             }.items():
                 assert list(completions(person.conversation, line)) == words, line
+            offered = completer(person.conversation).get_completions(
+                Document("/fork "), CompleteEvent()
+            )
+            assert "you: hi" in [one.display_meta_text for one in offered]
 
 
 async def test_a_key_of_an_extension_is_pressed() -> None:

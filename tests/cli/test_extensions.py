@@ -61,7 +61,7 @@ def tether(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
 
@@ -132,7 +132,7 @@ def test_at_a_terminal_a_person_decides(folder: Path) -> None:
             ["-m", "tether.cli", "list ."],
             cwd=str(folder / "project"),
             env=environment(folder),
-            timeout=20,
+            timeout=60,
             encoding="utf-8",
         )
         if answer is not None:

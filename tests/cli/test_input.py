@@ -14,7 +14,6 @@ from tests.waiting import until_blocked
 from tether import Agent, Text, UsageError, UserMessage
 from tether.cli.attachments import message_with_files
 from tether.cli.conversation import Interrupted
-from tether.cli.editor import completions, file_names
 from tether.cli.extensions import trust_of
 from tether.cli.input.clipboard import (
     PastedPictures,
@@ -22,6 +21,7 @@ from tether.cli.input.clipboard import (
     clipboard_image,
     pasted_picture,
 )
+from tether.cli.input.completing import completions, file_names
 from tether.cli.input.notes import keep_note, note_file, note_in
 from tether.cli.input.trees import attached_names, last_word, listing, walked
 from tether.testing import ScriptedModel

@@ -60,7 +60,7 @@ def test_a_call_that_the_person_is_asked_about_does_not_count_their_time() -> No
     seen.now += 1
     seen.shown(ApprovalRequested("c1", "work", {}))
     seen.now += 50
-    assert seen.live.above(40, 10) == "? work() 1.0 s\n"
+    assert seen.live.above(40, 10) == "? work()  (waits for your answer)\n"
     seen.shown(ApprovalAnswered("c1", "work", "once"))
     seen.now += 1
     assert seen.live.above(40, 10) == "| work() 2.0 s\n"

@@ -15,8 +15,8 @@ from tests.mcp.stdio import raw
 
 from tether import Agent, UsageError, mcp
 from tether.cli.conversation import Conversation, Typed
-from tether.cli.editor import completions
 from tether.cli.extensions import App
+from tether.cli.input.completing import completions
 from tether.cli.main import main
 from tether.cli.mcp_servers import (
     ask_fields,

@@ -16,7 +16,7 @@ from tether.testing import ScriptedModel
 
 pytest.importorskip("prometheus_client", reason="needs prometheus-client")
 
-GUARD = 10
+GUARD = 60
 
 
 async def test_they_are_served_while_it_works(capsys: pytest.CaptureFixture[str]) -> None:

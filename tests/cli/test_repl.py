@@ -65,7 +65,7 @@ def test_a_conversation_is_held(folder: Path, backend: str) -> None:
         there.says("y")
         there.until("* write_file")
         there.until(lambda: there.text().count("2 turns") == 2)
-        there.until("offline | context")
+        there.until_at_rest()
         there.says("/quit")
         assert there.until_gone() == 0
     assert (folder / "b.txt").read_text().strip() == "hello"
@@ -161,7 +161,7 @@ def test_esc_cuts_off_ctrl_c_stops_and_then_leaves(folder: Path, backend: str) -
     )
     with terminal(folder, "--backend", backend, "--model", "mine") as there:
         there.says("go")
-        there.until(lambda: re.search(r"hang\(\) 0\.\d s", there.text()) is not None)
+        there.until(lambda: re.search(r"hang\(\) \d+\.\d s", there.text()) is not None)
         there.types("half a line\x1b")
         there.until("! hang()")
         there.until("Never")
@@ -169,9 +169,11 @@ def test_esc_cuts_off_ctrl_c_stops_and_then_leaves(folder: Path, backend: str) -
         there.types("\x15")
         there.types("\x03")
         there.until("; stopped")
+        there.until_at_rest()
         there.says("are you there?")
         there.until("Still here.")
         there.until("1 turn,")
+        there.until_at_rest()
         there.types("half a line")
         there.until("> half a line")
         there.types("\x03")
@@ -419,7 +421,7 @@ def test_lines_that_are_piped_are_a_request(folder: Path) -> None:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=True,
     )
     assert "a.txt" in done.stdout
@@ -457,7 +459,6 @@ async def flood(context: tether.ToolContext[None]) -> str:
         there.until("Dry.")
 
 
-@pytest.mark.thorough  # on a busy machine what is typed right after fg may be lost
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash to suspend in")
 def test_ctrl_z_suspends_and_fg_goes_on(folder: Path) -> None:
     command = f"{sys.executable} -m tether.cli --no-init"
@@ -468,11 +469,9 @@ def test_ctrl_z_suspends_and_fg_goes_on(folder: Path) -> None:
         there.until("> half")
         there.types("\x1a")
         there.until("Stopped")
-        # What the terminal has answered to tether meanwhile may stand in the line.
-        there.types("\x15")
         there.says("echo $((40 + 2))")
         there.until("\n42")
-        there.says("fg")
-        there.until("> half")
-        there.types(" a line")
+        # What is typed before tether has the terminal again is not lost.
+        there.types("fg\r a line")
         there.until("> half a line")
+        there.until("ask | offline")

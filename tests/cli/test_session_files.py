@@ -111,7 +111,7 @@ def chain(path: Path, url: str, seed: int, backend: str, kills: int) -> int:
         there = [message.id for message in messages]
         assert [id_ for id_ in there if id_ in set(kept)] == kept
     with command(path, url, "go on", backend) as process:
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, err.replace("\n", "")[:7]) in {(0, ""), (0, "tether:")}, err
     assert json.loads(out.splitlines()[-1])["type"] == "agent_end"
     last = Session.read(path).messages[-1]
@@ -140,12 +140,12 @@ def test_a_session_is_gone_on_with_and_used_by_one_at_a_time(tmp_path: Path, pro
     path = tmp_path / "s.jsonl"
     for request in ("first", "second"):
         with command(path, provider, request, "asyncio") as process:
-            process.communicate(timeout=20)
+            process.communicate(timeout=60)
         assert process.returncode == 0
     said = [message.text for message in Session.read(path).messages if message.role == "user"]
     assert said == ["first", "second"]
     with Session.open(path), command(path, provider, "third", "asyncio") as process:
-        _, told = process.communicate(timeout=20)
+        _, told = process.communicate(timeout=60)
     assert (process.returncode, "another session writes to" in told) == (2, True)
 
 
@@ -153,7 +153,7 @@ def test_what_is_no_session_is_refused_and_left_alone(tmp_path: Path, provider: 
     path = tmp_path / "notes.txt"
     path.write_text("not a session\n")
     with command(path, provider, "hi", "asyncio") as process:
-        _, told = process.communicate(timeout=20)
+        _, told = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "line 1" in told
     assert path.read_text() == "not a session\n"
@@ -162,11 +162,11 @@ def test_what_is_no_session_is_refused_and_left_alone(tmp_path: Path, provider: 
 def test_half_a_line_is_set_aside_and_told_of(tmp_path: Path, provider: str) -> None:
     path = tmp_path / "s.jsonl"
     with command(path, provider, "first", "asyncio") as process:
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     with path.open("ab") as file:
         file.write(b'{"id": "half')
     with command(path, provider, "second", "asyncio") as process:
-        _, told = process.communicate(timeout=20)
+        _, told = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "half written" in told
     assert (tmp_path / "s.jsonl.torn").read_bytes() == b'{"id": "half\n'

@@ -189,13 +189,14 @@ def test_a_changed_init_file_is_asked_about_by_the_conversation_and_a_signal_end
 def test_ctrl_c_at_the_question_whether_to_trust_ends_the_command(folder: Path) -> None:
     (folder / ".tether").mkdir()
     (folder / ".tether" / "init.py").write_text("1 / 0")
-    child = pexpect.spawn(TETHER, ["hi"], cwd=str(folder), env=environment(), timeout=20)
+    child = pexpect.spawn(TETHER, ["hi"], cwd=str(folder), env=environment(), timeout=60)
     child.expect("Use them, now and later")
     child.sendintr()
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 130
     assert b"Traceback" not in child.before
+    assert child.before.endswith(b"\r\n"), "what the shell writes begins a line"
 
 
 if sys.platform == "win32":

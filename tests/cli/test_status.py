@@ -37,6 +37,11 @@ def test_a_model_of_which_nothing_is_known() -> None:
     )
 
 
+def test_what_the_offline_model_counts_is_left_out() -> None:
+    counted = AssistantMessage("ok", model="offline", usage=Usage(input_tokens=9))
+    assert status("offline", counted) == " ask | offline "
+
+
 def test_context_and_cost_of_one_that_is_known() -> None:
     pytest.importorskip("genai_prices", reason="genai-prices is not installed")
     name = "anthropic:claude-sonnet-4-5"

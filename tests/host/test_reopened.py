@@ -21,7 +21,7 @@ from tether.host import Conversation, FolderStore, LimitReachedError, Store
 from tether.stores import SqliteConversations
 from tether.testing import Pause, ScriptedModel, call
 
-GUARD = 30
+GUARD = 60
 
 
 def makes(*replies: object) -> Callable[[Conversation], Agent]:

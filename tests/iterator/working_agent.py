@@ -7,7 +7,7 @@ from attrs import define, field
 from tether import Agent
 from tether.testing import ScriptedModel, call
 
-GUARD = 20
+GUARD = 60
 """Seconds."""
 
 

@@ -230,7 +230,7 @@ async def test_a_prompt_that_was_cut_off_is_gone_on_with(tmp_path: Path) -> None
     """What had ended keeps its result, what had begun may have run, and what had not begun is run."""
     store = SqliteConversations(tmp_path / "map.db")
     calls = [ToolCall(name, "work", {"name": name}) for name in ("ended", "begun", "waits")]
-    async with await opened(store, "work-0") as session:
+    with await opened(store, "work-0") as session:
         session.record(UserMessage("a", id="p"))
         session.record(AssistantMessage(calls, stop_reason="tool_calls", id="r"))
         session.note_call(CallBegun("ended"))
@@ -281,7 +281,7 @@ async def test_a_prompt_is_said_once_in_a_conversation(
     tmp_path: Path, last: AssistantMessage | None, asked: list[str]
 ) -> None:
     store = SqliteConversations(tmp_path / "map.db")
-    async with await opened(store, "work-0") as session:
+    with await opened(store, "work-0") as session:
         for message in (UserMessage("a", id="p"), last):
             if message is not None:
                 session.record(message)

@@ -68,7 +68,7 @@ async def test_cancelled_at_any_moment_it_leaves_nothing(
                 async with agent.run(f"Go {number}") as run:
                     async for event in run:
                         seen.append(event)
-            assert provider.wait_open(0, 1.0)
+            assert provider.wait_open(0, 30)
             assert [host.runs for host in cluster._hosts] == [0, 0]
             check_events(seen, complete=False)
             check_transcript(agent.messages)
@@ -99,7 +99,7 @@ async def test_a_slow_consumer_holds_up_the_provider(cluster: Cluster) -> None:
                 written = provider.written
                 await anyio.sleep(0.5)
             assert written < 40 * 1024 * 1024
-        assert provider.wait_open(0, 1.0)
+        assert provider.wait_open(0, 30)
 
 
 async def test_many_runs_at_once(cluster: Cluster, request: pytest.FixtureRequest) -> None:
@@ -186,21 +186,24 @@ async def ended_at(agent: RemoteAgent, count: int) -> bool:
 
 
 @pytest.mark.thorough
-async def test_no_tool_begins_twice_in_36_runs_with_31_kills(nodes: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", range(4))
+async def test_no_tool_begins_twice_in_40_runs_with_36_kills(
+    nodes: str, tmp_path: Path, part: int
+) -> None:
     del nodes
-    chance, killed = random.Random(21), 0
-    for number in range(36):
+    chance, killed = random.Random(part), 0
+    for number in range(10):
         folder = tmp_path / str(number)
         folder.mkdir()
         # From the end of the prompt on, to the middle of the second of three calls; or never.
-        count = chance.randint(5, 22) if number < 31 else 0
+        count = chance.randint(5, 22) if number else 0
         async with workers(2, lease=30, options=SPARE) as cluster:
             agent = cluster.agent(agents.noting(folder, 3))
             killed += await ended_at(agent, count)
         check_transcript(agent.messages)
         begun = begun_in(folder)
         assert set(begun.values()) == {1}, (count, begun)
-    assert killed == 31
+    assert killed == 9
 
 
 async def test_workers_that_hang_are_left_within_their_grace(nodes: str) -> None:

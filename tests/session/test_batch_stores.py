@@ -287,7 +287,7 @@ async def test_the_event_loop_does_not_wait_for_a_store_that_is_being_closed() -
         await anyio.to_thread.run_sync(store.asked.wait)
         store.told.set()
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(tell)
             async with Session(store) as session:

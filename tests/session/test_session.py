@@ -43,9 +43,12 @@ async def test_every_message_is_written_before_it_is_announced(tmp_path: Path) -
 
 async def test_the_closing_messages_of_a_cancelled_run_are_written_too(tmp_path: Path) -> None:
     with Session.open(tmp_path / "s.jsonl") as session:
-        agent = Agent(ScriptedModel(["Once", Pause()]), session=session)
-        with anyio.move_on_after(0.5):
-            await agent.prompt("go")
+        reached = anyio.Event()
+        agent = Agent(ScriptedModel(["Once", Pause(reached=reached)]), session=session)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(agent.prompt, "go")
+            await reached.wait()
+            tasks.cancel_scope.cancel()
         assert session.messages == agent.messages
         last = session.messages[-1]
         assert isinstance(last, AssistantMessage)

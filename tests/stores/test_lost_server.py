@@ -134,7 +134,7 @@ async def test_a_commit_whose_answer_is_lost_is_found_by_the_next_write(
             await agent.prompt("go")
         assert (await agent.prompt()).text == "Well."
         assert not session.behind
-        await session.aclose()
+        session.close()
         with Session(PostgresStore(pool, "trip")) as kept:
             assert kept.messages == session.messages == agent.messages
             assert list(kept.entries) == list(session.entries)

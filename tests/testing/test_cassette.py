@@ -11,6 +11,8 @@ import anyio
 import pytest
 
 from tether import Agent, ModelError, UsageError
+from tether.replay.masking import Masking
+from tether.testing._answers import masked_answer
 from tether.testing.cassette import Cassette, CassetteError, Mode
 
 pytest_plugins = ["pytester"]
@@ -219,3 +221,78 @@ def _exchange(word: str) -> dict[str, Any]:
             "pieces": [piece.decode("utf-8", "replace") for piece in _pieces()],
         },
     }
+
+
+def _sse(*events: Any) -> bytes:
+    return b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events)
+
+
+def _chat(text: str) -> Any:
+    return {"choices": [{"index": 0, "delta": {"content": text}}]}
+
+
+def _argument(call: int, text: str) -> Any:
+    function = {"arguments": text}
+    return {"choices": [{"index": 0, "delta": {"tool_calls": [{"index": call, **function}]}}]}
+
+
+def _anthropic(block: int, text: str) -> Any:
+    delta = {"type": "text_delta", "text": text}
+    return {"type": "content_block_delta", "index": block, "delta": delta}
+
+
+def _responses(number: int, text: str) -> Any:
+    kind = "response.output_text.delta"
+    return {"type": kind, "sequence_number": number, "output_index": 0, "delta": text}
+
+
+def _google(text: str) -> Any:
+    return {"candidates": [{"content": {"parts": [{"text": text}]}, "index": 0}]}
+
+
+SAID_IN_TOKENS = {
+    "chat": [_chat(text) for text in ("Say sk-", "very", "-sec", "ret. ü")],
+    "calls at once": [
+        _argument(*part) for part in ((0, '{"a": "sk-v'), (1, '"sk-ve'), (0, 'ery-secret"}'))
+    ]
+    + [_argument(1, 'ry-secret"')],
+    "anthropic": [_anthropic(*part) for part in ((0, "sk-very-"), (1, "x"), (0, "secret"))],
+    "responses": [_responses(*part) for part in enumerate(("sk", "-very-secre", "t", "!"))],
+    "google": [_google(text) for text in ("a sk-very-s", "ecret b")],
+}
+
+
+@pytest.mark.parametrize("events", SAID_IN_TOKENS.values(), ids=SAID_IN_TOKENS)
+@pytest.mark.parametrize("width", [1, 7, 10_000])
+def test_a_secret_that_a_model_says_token_by_token_is_masked(events: list[Any], width: int) -> None:
+    whole = _sse(*events)
+    pieces = [whole[at : at + width] for at in range(0, len(whole), width)]
+    masked = masked_answer(pieces, Masking([KEY]))
+    assert len(masked) == len(pieces)
+    got = [json.loads(line[6:]) for line in b"".join(masked).split(b"\n\n") if line]
+    assert len(got) == len(events)
+    said = json.dumps(got)
+    assert said.count("[secret]") == (2 if "tool_calls" in said else 1)
+    said = said.replace("[secret]", "")
+    for part in ("sk", "very", "ery", "ecr"):
+        assert part not in said, part
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"data: [DONE]\n\n",
+        b'data: {"a": "sk-"\n\ndata: nonsense}\n\n',
+        b"\xff\xfe\x00{}\n{" + b"[" * 3000,
+        b'{"a": "b"}\n{"a": "c"}\n',
+        _sse({"t": "sk-"}, {"u": "very-secret"}),
+    ],
+)
+def test_an_answer_without_a_secret_stays_as_it_is(body: bytes) -> None:
+    assert b"".join(masked_answer([body[:9], body[9:]], Masking([KEY]))) == body
+
+
+def test_lines_of_json_are_masked_too() -> None:
+    body = b'{"text": "sk-very"}\n{"text": "-secret"}\n'
+    assert masked_answer([body], Masking([KEY])) == [b'{"text":"[secret]"}\n{"text":""}\n']

@@ -51,7 +51,7 @@ async def hear(model: ScriptedModel, into: list[Delta]) -> None:
 
 
 async def answers(model: ScriptedModel, request: ModelRequest = ASK) -> list[Delta]:
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with model.stream(request) as deltas:
             return [delta async for delta in deltas]
 
@@ -226,7 +226,7 @@ async def test_a_pause_waits_until_it_is_told() -> None:
     model = ScriptedModel([TextDelta("a"), Pause(go, reached=reached), TextDelta("b")])
     seen: list[Delta] = []
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(hear, model, seen)
             await reached.wait()
@@ -244,7 +244,7 @@ async def test_a_pause_waits_until_it_is_told() -> None:
 async def test_a_pause_waits_for_ever_until_it_is_cancelled() -> None:
     reached = anyio.Event()
     model = ScriptedModel(Pause(reached=reached))
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(answers, model)
             await reached.wait()
@@ -275,7 +275,7 @@ async def test_other_tasks_run_between_two_deltas() -> None:
             counts.append(len(seen))
             await checkpoint()
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(hear, model, seen)
             tasks.start_soon(watch)

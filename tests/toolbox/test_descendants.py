@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import anyio
@@ -34,6 +35,11 @@ ESCAPES = " & ".join(
 """Six processes, four of which leave the group, one its parents and environment, too."""
 
 
+def sleeping() -> str:
+    """A command that no other process on this machine has."""
+    return f"sleep 73.{time.monotonic_ns()}"
+
+
 async def begun(mark: str, count: int) -> None:
     while len(running(mark)) < count:
         await anyio.sleep(0.05)
@@ -41,14 +47,16 @@ async def begun(mark: str, count: int) -> None:
 
 @on_linux
 async def test_what_is_left_in_the_background_is_ended_and_named(tmp_path: Path) -> None:
-    command = ESCAPES.format("73.1") + " & sleep 0.2; echo started"
+    sleep = sleeping()
+    all_six = f"until [ $(pgrep -xfc '{sleep}') = 6 ]; do sleep 0.05; done"
+    command = f"{ESCAPES.format(sleep.removeprefix('sleep '))} & {all_six}; echo started"
     result = await run(tmp_path, command, tool=shell(tmp_path, grace=0.2))
-    assert running("sleep 73.1") == []
+    assert running(sleep) == []
     said = text(result)
     assert said.startswith("started\n")
     assert "[ended what was still running in the background: " in said
     assert "run_command with background=true keeps it running]" in said
-    assert said.count("sleep 73.1 (pid ") == 6
+    assert said.count(f"{sleep} (pid ") == 6
     assert result.details["exit_code"] == 0
     assert len(result.details["ended"]) == 6
 
@@ -60,9 +68,9 @@ async def test_what_ends_by_itself_just_after_the_shell_is_waited_for(tmp_path: 
 @on_linux
 @pytest.mark.parametrize("how", ["timeout", "cancelled"])
 async def test_a_command_that_is_stopped_ends_all_of_them(tmp_path: Path, how: str) -> None:
-    mark = "73.2" if how == "timeout" else "73.3"
+    sleep = sleeping()
     tool = shell(tmp_path, grace=0.2)
-    command = ESCAPES.format(mark) + " & wait"
+    command = ESCAPES.format(sleep.removeprefix("sleep ")) + " & wait"
     if how == "timeout":
         assert (await run(tmp_path, command, tool=tool, timeout=0.5)).outcome == "timeout"
     else:
@@ -70,34 +78,36 @@ async def test_a_command_that_is_stopped_ends_all_of_them(tmp_path: Path, how: s
         with anyio.fail_after(GUARD):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(agent.prompt, "go")
-                await begun(f"sleep {mark}", 6)
+                await begun(sleep, 6)
                 tasks.cancel_scope.cancel()
         [result] = [m for m in agent.messages if isinstance(m, ToolResultMessage)]
         assert result.outcome == "interrupted"
-    assert running(f"sleep {mark}") == []
+    assert running(sleep) == []
 
 
 @on_linux
 async def test_they_end_with_the_program_too_however_that_ends(tmp_path: Path) -> None:
     """A program that is killed closes its end of the socket, with what it has not read, and does nothing else."""
-    command = "trap '' TERM; setsid sleep 73.4 & wait"
+    sleep = sleeping()
+    command = f"trap '' TERM; setsid {sleep} & wait"
     async with supervised(command, tmp_path, os.environ, grace=GUARD) as process:
         with anyio.fail_after(GUARD):
-            await begun("sleep 73.4", 1)
+            await begun(sleep, 1)
             process._orders.close()
-    assert running("sleep 73.4") == []
+    assert running(sleep) == []
 
 
 def test_a_native_cancel_pierces_the_shield_and_ends_them_at_once(tmp_path: Path) -> None:
     import asyncio
 
     async def main() -> None:
-        command = "trap '' TERM; setsid sleep 73.8 & wait"
+        sleep = sleeping()
+        command = f"trap '' TERM; setsid {sleep} & wait"
         up = asyncio.Event()
 
         async def use() -> None:
             async with supervised(command, tmp_path, os.environ, grace=10 * GUARD) as process:
-                await begun("sleep 73.8", 1)
+                await begun(sleep, 1)
                 up.set()
                 await process.listen()
 
@@ -108,7 +118,7 @@ def test_a_native_cancel_pierces_the_shield_and_ends_them_at_once(tmp_path: Path
                 task.cancel()
                 await asyncio.sleep(0)
         assert task.cancelled()
-        assert running("sleep 73.8") == []
+        assert running(sleep) == []
 
     asyncio.run(main())
 
@@ -118,10 +128,11 @@ async def test_a_command_cannot_send_away_what_watches_it(tmp_path: Path) -> Non
 
 
 async def test_where_what_watches_a_command_is_killed_that_is_an_error(tmp_path: Path) -> None:
+    sleep = sleeping()
     with pytest.raises(ChildProcessError, match="some of its processes may be left") as raised:
-        await run(tmp_path, "echo begun; kill -9 $PPID; sleep 73.5")
+        await run(tmp_path, f"echo begun; kill -9 $PPID; {sleep}")
     assert "It had printed: begun" in str(raised.value)
-    assert running("sleep 73.5") == []
+    assert running(sleep) == []
 
 
 async def test_where_not_all_can_be_found_the_result_says_so(
@@ -129,13 +140,14 @@ async def test_where_not_all_can_be_found_the_result_says_so(
 ) -> None:
     """As on systems other than Linux. The pipe that a lost process holds keeps nobody waiting."""
     monkeypatch.setattr("tether.toolbox.supervised._reach", lambda: "group")
+    sleep = sleeping()
     lost = f"{sys.executable} -c 'import os; os.fork() and os._exit(0); os.setsid(); {{}}'"
     pid = lost.format('print(os.getpid(), flush=True); os.execlp("sleep", "sleep", "73.6")')
-    said = text(await run(tmp_path, f"sleep 73.7 & {pid}; sleep 0.1"))
+    said = text(await run(tmp_path, f"{sleep} & {pid}; sleep 0.1"))
     os.kill(int(said.split()[0]), signal.SIGKILL)
     assert "a process that has left the command's process group still runs" in said
-    assert "sleep 73.7 (pid " in said
-    assert running("sleep 73.7") == []
+    assert f"{sleep} (pid " in said
+    assert running(sleep) == []
 
 
 @on_linux

@@ -55,18 +55,19 @@ async def test_long_output_is_kept_at_both_ends(tmp_path: Path) -> None:
 
 
 async def test_a_timeout_ends_the_command_and_its_children(tmp_path: Path) -> None:
-    result = await run(tmp_path, "echo begun; sleep 71.1 & sleep 71.1", timeout=1)
-    assert (text(result), result.outcome) == ("begun\n\n[stopped after 1 s]", "timeout")
-    assert running("sleep 71.1") == []
+    sleep = f"sleep 71.{time.monotonic_ns()}"
+    result = await run(tmp_path, f"echo begun; {sleep} & {sleep}", timeout=3)
+    assert (text(result), result.outcome) == ("begun\n\n[stopped after 3 s]", "timeout")
+    assert running(sleep) == []
 
 
 async def test_what_a_command_says_while_it_is_stopped_is_part_of_its_output(
     tmp_path: Path,
 ) -> None:
     command = "trap 'echo cleaned up; exit' TERM; echo begun; while :; do sleep 0.02; done"
-    result = await run(tmp_path, command, timeout=0.5)
+    result = await run(tmp_path, command, timeout=3)
     assert text(result).startswith("begun\n")
-    assert text(result).endswith("cleaned up\n\n[stopped after 0.5 s]")
+    assert text(result).endswith("cleaned up\n\n[stopped after 3 s]")
 
 
 async def test_a_command_that_is_too_long_for_a_shell_says_so(tmp_path: Path) -> None:
@@ -98,17 +99,14 @@ async def test_a_cancelled_command_is_gone_with_all_that_ignores_it(
         ScriptedModel(call("run_command", command=STUBBORN.format(mark))),
         tools=[shell(tmp_path, grace=0.3)],
     )
-    start = 0.0
     with anyio.fail_after(GUARD), anyio.CancelScope() as outer:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(agent.prompt, "go")
             while not running(f"mark-{mark}"):
                 await anyio.sleep(0.02)
-            start = time.monotonic()
             tasks.cancel_scope.cancel()
             if twice:
                 outer.cancel()
-    assert time.monotonic() - start < 0.3 + 1
     assert running(f"mark-{mark}") == []
     [result] = [m for m in agent.messages if isinstance(m, ToolResultMessage)]
     assert result.outcome == "interrupted"
@@ -158,8 +156,9 @@ def test_a_native_cancel_again_and_again_leaves_nothing(tmp_path: Path) -> None:
             tools=[shell(tmp_path, grace=0.5)],
         )
         task = asyncio.create_task(agent.prompt("go"))
-        while not running(f"mark-{mark}"):
-            await asyncio.sleep(0.02)
+        async with asyncio.timeout(GUARD):
+            while not running(f"mark-{mark}"):
+                await asyncio.sleep(0.02)
         while not task.done():
             task.cancel()
             await asyncio.sleep(0.01)

@@ -29,7 +29,7 @@ async def test_runs_and_viewers_of_conversations_are_counted() -> None:
         made = (await client.post("/api/conversations", json={})).json()["id"]
         talk = await application.state.site.host.conversation(made)
         talk.say("a secret")
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             async for _, event in talk.follow():
                 if isinstance(event, tether.AgentEnd):
                     told = (await client.get("/metrics")).text

@@ -42,6 +42,8 @@ from tether.cli.result_schema import schema_from
 from tether.cli.resuming import last_messages, open_calls, taken_up
 from tether.cli.screen.choices import choice_of_conversation
 from tether.cli.screen.picking import choose_at_terminal
+from tether.cli.screen.reply import DrawnReply
+from tether.cli.screen.theme import first_theme
 from tether.cli.session_files import (
     Unkept,
     find_session,
@@ -244,7 +246,14 @@ def _display(arguments: Arguments, out: Door) -> Display:
         return JsonLines(out)
     if arguments.schema is not None:  # the result alone goes to standard output
         return Screen(sys.stderr if arguments.output is None else notes())
-    return Screen(out, notes())
+    return Screen(out, notes(), _drawn_reply(out))
+
+
+def _drawn_reply(out: Door) -> DrawnReply | None:
+    """Draw the reply where a person sees it; what is piped or kept in a file is as the model wrote it."""
+    if not out.isatty() or os.environ.get("TERM") == "dumb":
+        return None
+    return DrawnReply(out, shutil.get_terminal_size, first_theme(os.environ))
 
 
 def _screen() -> Screen:
@@ -275,6 +284,7 @@ async def _converse(
         )
         if not arguments.no_init:
             conversation.reload = partial(_extend_again, conversation)
+        live.is_waiting = policy.waiting.__contains__
         app.ask = conversation.ask
         add_permission(app.agent, conversation.ask, policy)
         if greets:

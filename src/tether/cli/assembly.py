@@ -185,7 +185,11 @@ def is_trusted(files: Sequence[Path]) -> bool:
         return False
     forget_typed()
     print(styled(trust_question(files), BOLD, YELLOW), end="", file=sys.stderr, flush=True)
-    return is_yes(sys.stdin.readline())
+    try:
+        return is_yes(sys.stdin.readline())
+    except KeyboardInterrupt:
+        print(file=sys.stderr)  # the shell's prompt begins a line
+        raise
 
 
 def say_untrusted(files: Sequence[Path]) -> None:

@@ -340,23 +340,32 @@ class Conversation:
         self._tasks.start_soon(self._follow, prompt)
 
     async def _follow(self, prompt: UserMessage | None) -> None:
+        goes_on = False
         try:
             with self._errors_told():
                 async with self.agent.run(prompt) as self.run:
                     async for event in self.run:
                         self.display.show(event)
-                    self._keep_for_the_next(await self.run.result())
+                    goes_on = self._keep_for_the_next(await self.run.result())
         finally:
             self.run = None
             self._end_running()
             self.display.stop()
+        if goes_on and self.waiting() and self._state is State.IDLE:
+            self.start(None)
 
-    def _keep_for_the_next(self, result: RunResult) -> None:
-        """Have what the run was told and did not read read by the next one."""
+    def _keep_for_the_next(self, result: RunResult) -> bool:
+        """Have what the run was told and did not read read by the next one.
+
+        Returns:
+            Whether that begins by itself: nothing has stopped this one, and the person spoke just as it ended.
+        """
+        is_over = result.stop_reason != "stop"
         for message in result.undelivered:
             self.agent.steer(message)
-            if not self.has_editor:
+            if is_over and not self.has_editor:
                 self.tell(f"(not read yet, {WITH_THE_NEXT}: {message.text})")
+        return not is_over
 
     def _end_running(self) -> None:
         if self._state is State.STOPPING:

@@ -26,7 +26,9 @@ from tether import (
     to_json,
 )
 from tether.cli.changes.drawing import drawn_change
-from tether.cli.door import DIM, Door, as_door, joined, styled
+from tether.cli.door import DIM, Door, Drawn, as_door, joined, styled
+from tether.cli.screen.fitting import fitted
+from tether.cli.screen.reply import DrawnReply
 
 __all__ = ()
 
@@ -78,12 +80,14 @@ class Screen:
     Args:
         out: where the answer goes: what the model writes.
         notes: where all else goes; to `out` if None.
+        reply: draws what the model writes as Markdown, at a terminal; without it, that is written as it comes.
     """
 
     out: Door = field(converter=as_door)
     notes: Door = field(
         converter=as_door, default=Factory(lambda screen: screen.out, takes_self=True)
     )
+    reply: DrawnReply | None = None
     _calls: dict[str, str] = field(factory=dict)
     _turns: int | None = None
     """Those of the run so far; None where its start was not seen."""
@@ -115,8 +119,9 @@ class Screen:
             case AgentStart():
                 self._turns = 0
             case MessageUpdate(TextDelta(text)):
-                self._write(self.out, text)
+                self._write_reply(text)
             case MessageUpdate(ThinkingDelta(text)):
+                self._end_reply()
                 self._write(self.notes, styled(text, DIM))
             case MessageEnd(message) if message.role == "assistant":
                 self._turns = None if self._turns is None else self._turns + 1
@@ -133,7 +138,7 @@ class Screen:
                     "\n".join([result_line(self._calls.pop(call_id), event), *todo_lines(event)])
                 )
                 for line in drawn_change(event):
-                    self._write(self.notes, joined([line, "\n"]))
+                    self._write(self.notes, self._fitted(joined([line, "\n"])))
             case ModelRetry():
                 self._line(retry_line(event))
             case AgentEnd():
@@ -155,10 +160,28 @@ class Screen:
             self._line(f"  {whose}| {line}")
 
     def _line(self, text: str) -> None:
+        self._end_reply()
         self.notes.start_line()
-        self._write(self.notes, styled(f"{text}\n", DIM))
+        self._write(self.notes, self._fitted(styled(f"{text}\n", DIM)))
+
+    def _fitted(self, drawn: Drawn) -> Drawn:
+        return drawn if self.reply is None else fitted(drawn, self.reply.size()[0])
+
+    def _write_reply(self, text: str) -> None:
+        if self.reply is None:
+            self._write(self.out, text)
+        else:
+            self.notes.start_line()
+            self.reply.add(text)
+            self.out.flush()
+
+    def _end_reply(self) -> None:
+        if self.reply is not None:
+            self.reply.finish()
+            self.out.flush()
 
     def _end_lines(self) -> None:
+        self._end_reply()
         for door in (self.out, self.notes):
             door.start_line()
             # The two may be one file: what is written to one must be there before the other is.

@@ -9,8 +9,9 @@ import errno
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
@@ -29,14 +30,14 @@ from tether.cli.conversation import (
 )
 from tether.cli.door import Door, as_door, printable
 from tether.cli.input.clipboard import PastedPictures, bind_pasting
-from tether.cli.input.trees import attached_names, last_word
+from tether.cli.input.completing import completer
 from tether.cli.keyboard import LONE_ESCAPE, keyboard, lend
 from tether.cli.live import Live
-from tether.cli.mcp_servers import prompt_names, resource_names
 from tether.cli.prompt import Prompt
 from tether.cli.screen.picking import bind_choice
 from tether.cli.screen.theme import PLAIN_THEME, first_theme, forced_theme, theme_for
 from tether.cli.session_files import make_private, make_private_folder, open_private
+from tether.cli.signals import suspender
 from tether.cli.status import Status
 from tether.cli.terminal import Send, from_thread
 
@@ -163,6 +164,7 @@ class _Editor:
     _prompt: Prompt = field(init=False)
     _queued: bool = False
     _closed: bool = False
+    _suspend: Callable[[], None] = field(factory=suspender, init=False)
     pictures: PastedPictures = field(factory=PastedPictures, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -174,7 +176,7 @@ class _Editor:
         self._session = PromptSession(
             lambda: self._prompt.message(),
             history=self.history,
-            completer=_completer(self.conversation),
+            completer=completer(self.conversation),
             complete_while_typing=False,
             bottom_toolbar=lambda: status.line(shutil.get_terminal_size().columns),
             style=DynamicStyle(self._style),
@@ -274,7 +276,8 @@ class _Editor:
         return keys
 
     def _bind_line_keys(self, keys: "KeyBindings") -> None:
-        from prompt_toolkit.filters import is_searching  # noqa: PLC0415 - only at a terminal
+        from prompt_toolkit.application import run_in_terminal  # noqa: PLC0415 - only at a terminal
+        from prompt_toolkit.filters import is_searching  # noqa: PLC0415 - as above
 
         @keys.add("enter", filter=~is_searching)
         def send_line(event: Any) -> None:
@@ -294,8 +297,8 @@ class _Editor:
             lend(event.current_buffer.open_in_editor)
 
         @keys.add("c-z")
-        def suspend(event: Any) -> None:
-            lend(event.app.suspend_to_background)
+        def suspend(_: Any) -> None:
+            lend(partial(run_in_terminal, self._suspend))
 
     def _bind_stopping_keys(self, keys: "KeyBindings", send: Send) -> None:
         from prompt_toolkit.filters import is_searching  # noqa: PLC0415 - only at a terminal
@@ -341,53 +344,3 @@ def _one_for_one(text: str) -> str:
     if printable(text) == text:
         return text
     return "".join(printable(one) or "\N{REPLACEMENT CHARACTER}" for one in text)
-
-
-def _completer(conversation: Conversation) -> Any:
-    from prompt_toolkit.completion import Completer, Completion  # noqa: PLC0415 - only at a terminal
-
-    class Words(Completer):
-        def get_completions(self, document: Any, complete_event: Any) -> Iterable[Completion]:
-            line = document.text_before_cursor
-            word = last_word(line)
-            for candidate in completions(conversation, line):
-                yield Completion(candidate, start_position=-len(word), display=printable(candidate))
-
-    return Words()
-
-
-def completions(conversation: Conversation, line: str) -> Iterator[str]:
-    """Complete the last word of a line: of a command, or of a file after an `@`.
-
-    Args:
-        conversation: its commands, models and entries are offered.
-        line: the text before the cursor.
-
-    Returns:
-        Whole words.
-    """
-    word, space = last_word(line), " " in line
-    if word.startswith("@"):
-        yield from attached_names(word, file_names)
-        resources = resource_names(conversation.app.servers)
-        yield from (f"@{name}" for name in resources if name.startswith(word[1:]))
-    elif line.startswith("/") and not space:
-        names = {*(one.name for one in conversation.app.commands), *conversation.app.prompts}
-        names.update(prompt_names(conversation.app.servers))
-        yield from (f"/{name}" for name in sorted(names) if name.startswith(word[1:]))
-    elif line.startswith("/"):
-        yield from conversation.app.commands.complete(line[1:], conversation)
-
-
-def file_names(path_start: str) -> Iterator[str]:
-    """Complete a path; folders end with a slash."""
-    folder, _, name = path_start.rpartition("/")
-    folder = f"{folder}/" if "/" in path_start else ""
-    try:
-        found = sorted(os.scandir(Path(folder or ".").expanduser()), key=lambda entry: entry.name)
-    except OSError:
-        return
-    for entry in found:
-        hidden = entry.name.startswith(".") and not name.startswith(".")
-        if entry.name.startswith(name) and not hidden:
-            yield f"{folder}{entry.name}{'/' if entry.is_dir() else ''}"

@@ -6,12 +6,13 @@ typed at such a moment is then shown twice, and Ctrl-C and Ctrl-Q are the termin
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import ContextVar, copy_context
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 if TYPE_CHECKING:
+    from prompt_toolkit.application import Application
     from prompt_toolkit.input import Input
 
 __all__ = ()
@@ -20,6 +21,8 @@ LONE_ESCAPE: Final = "f24"
 """The key that stands for Esc pressed alone, rather than as the beginning of another; no keyboard has it."""
 _BACKGROUND: Final = re.compile(r"\x1b\]11;[^\x07\x1b]*(?:\x07|\x1b\\)")
 _BEGUN: Final = re.compile(r"\x1b\](?:1(?:1(?:;[^\x07\x1b]*\x1b?)?)?)?$")
+_CURSOR: Final = re.compile(r"\x1b\[(\d+);\d+R")
+_CURSOR_BEGUN: Final = re.compile(r"\x1b(?:\[[\d;]*)?$")
 _LENT: Final = ContextVar("lent", default=False)
 
 
@@ -56,6 +59,15 @@ def keyboard(
             self.begun = begun[0] if begun else ""
             return text.removesuffix(self.begun)
 
+        def read_answers(self) -> Iterator[str]:
+            """Throw away what was typed; yield where the cursor is, as the terminal has said meanwhile."""
+            typed = ""
+            while some := self.read():
+                typed += some
+            yield from _CURSOR.findall(typed)
+            if (begun := _CURSOR_BEGUN.search(typed)) and not self.begun:
+                self.begun = begun[0]
+
     class Keyboard(Vt100Input):
         def __init__(self, stdin: TextIO) -> None:
             super().__init__(stdin)
@@ -86,6 +98,20 @@ def forget_typed() -> None:
 
         with suppress(OSError, ValueError, termios.error):  # it is not a terminal
             termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+
+
+def forget_keys(app: "Application[Any]") -> None:
+    """Throw away what was typed and not yet read by an editor.
+
+    The terminal's answers come the same way: without the one that says where the cursor is, the editor would not know
+    how much room is left, and would wait for it.
+    """
+    read_answers = getattr(getattr(app.input, "stdin_reader", None), "read_answers", None)
+    if read_answers is None:
+        forget_typed()
+        return
+    for row in read_answers():
+        app.renderer.report_absolute_cursor_row(int(row))
 
 
 def lend(use: Callable[[], object]) -> None:

@@ -48,6 +48,7 @@ from tether.cli.screen.theme import DARK, Theme
 __all__ = ()
 
 _SPINNER: Final = "|/-\\"
+_WAITS: Final = "  (waits for your answer)"
 _LONGEST_THOUGHT: Final = 2_000
 """Characters of a line of thinking that is still growing; beyond, it is broken, so that it need not be read again."""
 
@@ -84,6 +85,7 @@ class Live:
         now: a clock, in seconds.
         theme: the colours.
         waiting: returns what the person has said and the agent has not heard yet.
+        is_waiting: says whether a call, by its id, waits for the person.
     """
 
     out: Door = field(converter=as_drawing_door)
@@ -92,6 +94,7 @@ class Live:
     now: Callable[[], float] = time.monotonic
     theme: Theme = DARK
     waiting: Callable[[], Sequence[Waiting]] = lambda: ()
+    is_waiting: Callable[[str], bool] = lambda _: False
     last_output: Output = field(factory=Output, init=False)
     """What the call printed that has ended last."""
     _calls: dict[str, _Call] = field(factory=dict)
@@ -258,17 +261,22 @@ class Live:
     def _calls_drawn(self, width: int, height: int) -> Iterator[str]:
         if not self._calls:
             return
-        shown = list(self._calls.values())[: max(height - 1, 1)]
+        shown = list(self._calls.items())[: max(height - 1, 1)]
         # What is left of the height after a title each is shared out.
         each = min(LINES_SHOWN, max(0, height // len(shown) - 1))
-        for call in shown:
-            seconds = call.seconds(self.now())
-            mark = _SPINNER[int(seconds * 4) % len(_SPINNER)] if call.asked is None else "?"
-            yield f"{mark} {cut(call.title, width - 12)} {seconds:.1f} s"
+        for call_id, call in shown:
+            yield self._call_drawn(call, width, waits=self.is_waiting(call_id))
             last = list(call.output.last)[-each:] if each else []
             yield from (styled(cut(line, width), *self.theme.quiet) for line in _indented(last))
         if len(self._calls) > len(shown):
             yield f"  and {len(self._calls) - len(shown)} more calls"
+
+    def _call_drawn(self, call: _Call, width: int, *, waits: bool) -> str:
+        if waits or call.asked is not None:
+            return f"? {cut(call.title, width - 2 - len(_WAITS))}{_WAITS}"
+        seconds = call.seconds(self.now())
+        mark = _SPINNER[int(seconds * 4) % len(_SPINNER)]
+        return f"{mark} {cut(call.title, width - 12)} {seconds:.1f} s"
 
 
 def _indented(lines: Iterable[str]) -> Iterator[str]:

@@ -88,4 +88,6 @@ async def _follow(agent: Agent, asked: Asked, display: Display) -> int:
         sys.stdout.flush()
         warn(str(error))
         return FAILED
+    finally:
+        display.stop()
     return code

@@ -11,7 +11,7 @@ from attrs import define, field
 
 from tether.cli.conversation import Conversation
 from tether.cli.door import Drawn, joined, styled
-from tether.cli.keyboard import forget_typed
+from tether.cli.keyboard import forget_keys
 from tether.cli.live import Live
 from tether.cli.question import Question
 from tether.cli.screen.choice import Choice
@@ -46,8 +46,11 @@ class Prompt:
     asked: Question | None = field(default=None, init=False)
     """The question that is on the screen."""
     _set_aside: str = field(default="", init=False)
+    _status: Any = field(init=False)
+    """The line below, which a choice is drawn without: its keys are others."""
 
     def __attrs_post_init__(self) -> None:
+        self._status = self.session.bottom_toolbar
         self.session.app.before_render += self._change
 
     def draw(self, asked: Question | None) -> None:
@@ -65,7 +68,7 @@ class Prompt:
 
     def begin(self) -> str:
         """Begin a line; return what stands in it: what was set aside for a question."""
-        self.asked = None
+        self._put(None)
         text, self._set_aside = self._set_aside, ""
         return text
 
@@ -102,8 +105,12 @@ class Prompt:
             line.insert_text(self.begin())
         else:
             # Not behind the drawing: a quick answer must not be lost.
-            forget_typed()
+            forget_keys(self.session.app)
+        self._put(question)
+
+    def _put(self, question: Question | None) -> None:
         self.asked = question
+        self.session.bottom_toolbar = None if isinstance(question, Choice) else self._status
 
 
 def _room() -> int:

@@ -110,7 +110,6 @@ def question_about(
         joined(
             [
                 *_limited(_lines(call, is_here=is_here), most, hint),
-                styled("a = every later call of it until you leave, whatever its arguments\n", DIM),
                 *_offer(suggested),
             ]
         ),

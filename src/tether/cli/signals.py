@@ -8,7 +8,9 @@
 Ctrl-C is in the hands of those who run something: it may interrupt a part of it.
 """
 
+import os
 import signal
+import sys
 import threading
 from _thread import start_new_thread
 from collections.abc import Callable, Iterator
@@ -87,6 +89,20 @@ class EndSignals:
 def _call_in_loop(function: Callable[[], object], token: Any) -> None:
     with suppress(RuntimeError):  # the event loop has ended
         anyio.from_thread.run_sync(function, token=token)
+
+
+def suspender() -> Callable[[], None]:
+    """Return what suspends the process group, as a shell does; it is called in another thread.
+
+    The signal is sent from the thread of the event loop, which is stopped before the call returns. Any other thread
+    would go on for a moment, and change the modes of a terminal that the shell has by then.
+
+    Returns:
+        A function that returns when the process goes on; at once where there is nothing like it.
+    """
+    if sys.platform == "win32":
+        return lambda: None
+    return partial(_call_in_loop, partial(os.kill, 0, signal.SIGTSTP), current_token())
 
 
 def can_take_signals() -> bool:

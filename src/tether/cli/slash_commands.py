@@ -1,14 +1,12 @@
 """The slash commands of a conversation. They are registered like those of extensions, which may replace them."""
 # ruff: noqa: D417 - the conversation is not an argument of the command
 
-import ast
 import inspect
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, get_args
 
-import tether
 from tether import (
     Agent,
     AssistantMessage,
@@ -26,14 +24,16 @@ from tether.cli.changes.commands import add_change_commands, files_changed, undo
 from tether.cli.context.commands import context, todo
 from tether.cli.conversation import Conversation
 from tether.cli.display import brief
-from tether.cli.editor import KEYS, file_names
+from tether.cli.editor import KEYS
+from tether.cli.evaluating import evaluate
+from tether.cli.input.completing import file_names
 from tether.cli.mcp_servers import described
 from tether.cli.permission.commands import add_permission_commands
 from tether.cli.screen.choices import choice_of_model, chosen_entry
 from tether.cli.screen.commands import add_screen_commands
 from tether.cli.screen.fitting import cut
 from tether.cli.screen.tree import said, tree_of
-from tether.commands import Complete
+from tether.commands import Command, Complete
 from tether.export import as_html, as_markdown
 from tether.hooks import HookPoint, Hooks
 from tether.model import ThinkingLevel
@@ -55,6 +55,7 @@ def slash_commands() -> Commands:
     return commands
 
 
+_USAGE_COLUMN: Final = 18
 _ALSO: Final = (
     "@file       attach a file or a folder; Tab completes its name",
     "!command    run a command of yours; the agent reads its output with your next message",
@@ -76,11 +77,20 @@ def _help(conversation: Conversation, command: str | None = None) -> str:
     commands, prompts = conversation.app.commands, conversation.app.prompts
     if command is not None:
         return f"/{commands.help(command.removeprefix('/'))}"
-    lines = [f"/{line}" for line in commands.help().splitlines()]
+    lines = [line for command in commands for line in _help_lines(command)]
     lines += ["", *_ALSO]
     if prompts:
         lines += ["", f"prompts: {', '.join(f'/{name}' for name in prompts)}"]
     return "\n".join(lines)
+
+
+def _help_lines(command: Command) -> Iterator[str]:
+    """Write a command in two columns; one that is too long for the first has what it does below."""
+    usage = f"/{command.usage}"
+    if len(usage) > _USAGE_COLUMN:
+        yield usage
+        usage = ""
+    yield f"{usage:{_USAGE_COLUMN}}  {command.help}"
 
 
 def _command_names(_: str, conversation: Conversation) -> list[str]:
@@ -317,28 +327,7 @@ async def _eval(conversation: Conversation, code: str) -> Any:
     Args:
         code: statements; if the last is an expression, its value is shown
     """
-    names = conversation.names
-    names.update(
-        conversation=conversation,
-        app=conversation.app,
-        agent=conversation.agent,
-        session=conversation.agent.session,
-        run=conversation.run,
-        tether=tether,
-    )
-    body = ast.parse(code, "<eval>").body
-    match body:
-        case [*before, ast.Expr(value)]:
-            await _evaluate(ast.Module(before, type_ignores=[]), names)
-            return await _evaluate(ast.Expression(value), names)
-        case _:
-            return await _evaluate(ast.Module(body, type_ignores=[]), names)
-
-
-async def _evaluate(code: ast.Module | ast.Expression, names: dict[str, Any]) -> Any:
-    mode = "exec" if isinstance(code, ast.Module) else "eval"
-    value = eval(compile(code, "<eval>", mode, flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
-    return await value if inspect.isawaitable(value) else value
+    return await evaluate(conversation, code)
 
 
 def _hooks(conversation: Conversation) -> str:

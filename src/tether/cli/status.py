@@ -57,7 +57,12 @@ class Status:
         return cut(_joined(parts), width)
 
     def _parts(self) -> Iterator[_Part]:
-        replies = [m for m in self.conversation.agent.messages if isinstance(m, AssistantMessage)]
+        replies = [
+            message
+            for message in self.conversation.agent.messages
+            # What the offline model counts as tokens means nothing to a person.
+            if isinstance(message, AssistantMessage) and message.model != "offline"
+        ]
         if self.conversation.has_mode:
             yield _Part((self.conversation.mode.current.value,))
         name = self.conversation.agent.model.name

@@ -6,16 +6,19 @@ No I/O.
 import json
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import quote
 
 from attrs import Factory, field, frozen
 
 from tether.errors import UsageError
 
-__all__ = ("MASK", "Masking")
+__all__ = ("MASK", "Change", "Masking", "replaced")
 
 MASK: Final = "[secret]"
+
+Change: TypeAlias = tuple[tuple[int, int], str]
+"""A place in a text, from where to where, and what is to stand there."""
 
 
 def _forms(secrets: Iterable[object]) -> tuple[str, ...]:
@@ -78,17 +81,29 @@ class Masking:
         """Take secrets out of a text that comes in pieces; a mask stands in the piece in which its secret begins."""
         if self._found is None:
             return list(pieces)
-        whole = "".join(pieces)
-        spans = [match.span() for match in self._found.finditer(whole)]
-        masked: list[str] = []
-        start = 0
-        for piece in pieces:
-            end, at, kept = start + len(piece), start, ""
-            for begin, over in spans:
-                if over <= start or begin >= end:
-                    continue
-                kept += whole[at : max(begin, at)] + (MASK if begin >= start else "")
-                at = min(over, end)
-            masked.append(kept + whole[at:end])
-            start = end
-        return masked
+        found = self._found.finditer("".join(pieces))
+        return replaced(pieces, [(match.span(), MASK) for match in found])
+
+
+def replaced(pieces: Sequence[str], changes: Sequence[Change]) -> list[str]:
+    """Replace parts of a text that comes in pieces.
+
+    Args:
+        pieces: the text.
+        changes: the places in the whole, in order, and what stands there then, in the piece in which the place begins.
+
+    Returns:
+        As many pieces.
+    """
+    made: list[str] = []
+    start = 0
+    for piece in pieces:
+        end, at, kept = start + len(piece), 0, ""
+        for (begin, over), new in changes:
+            if over <= start or begin >= end:
+                continue
+            kept += piece[at : max(begin - start, at)] + (new if begin >= start else "")
+            at = min(over, end) - start
+        made.append(kept + piece[at:])
+        start = end
+    return made

@@ -9,8 +9,8 @@
     pytest --cassettes=rewrite     asks the provider anew
 
 What is recorded stands in a file beside the test. It is taken at the transport of HTTP, so that everything above it is
-what runs in production. Keys are taken out of whole texts, before they are cut into the pieces in which they came; of
-headers, only those on a list are kept.
+what runs in production. Keys are taken out of whole texts, before they are cut into the pieces in which they came, also
+where a model says one token by token; of headers, only those on a list are kept.
 """
 
 import base64
@@ -29,6 +29,7 @@ from tether.model import Model
 from tether.models.catalogue import model_from_name
 from tether.replay.masking import Masking
 from tether.replay.replaying import diff
+from tether.testing._answers import masked_answer
 from tether.transport import StreamingTransport
 
 __all__ = ("Cassette", "CassetteError", "Mode", "path_for")
@@ -200,7 +201,10 @@ class _Recorded(httpx.AsyncByteStream):
                 {
                     "status": self._response.status_code,
                     "headers": _kept_headers(self._response.headers, _ANSWERED, self._masking),
-                    "pieces": _masked(self._pieces, self._masking),
+                    "pieces": [
+                        _written_piece(piece)
+                        for piece in masked_answer(self._pieces, self._masking)
+                    ],
                 },
             )
         await self._stream.aclose()
@@ -228,12 +232,6 @@ def _written(request: httpx.Request, body: bytes, masking: Masking) -> dict[str,
 
 def _kept_headers(headers: httpx.Headers, kept: Sequence[str], masking: Masking) -> dict[str, str]:
     return {name: masking.text(headers[name]) for name in kept if name in headers}
-
-
-def _masked(pieces: Sequence[bytes], masking: Masking) -> list[Any]:
-    # A secret is ASCII as a rule, or else stands escaped in JSON; bytes that are no text pass through as they are.
-    texts = [piece.decode("latin-1") for piece in pieces]
-    return [_written_piece(text.encode("latin-1")) for text in masking.pieces(texts)]
 
 
 def _written_piece(piece: bytes) -> Any:

@@ -37,7 +37,7 @@ def app_of(*, is_allowed: bool = True, system: str | None = None) -> App:
 async def holding(conversation: Conversation, *lines: str) -> None:
     """Hold a conversation in which a person types lines, each when the one before it is answered."""
     send, inputs = anyio.create_memory_object_stream[Input](10)
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks, send, inputs:
             tasks.start_soon(conversation.hold, inputs)
             for line in lines:

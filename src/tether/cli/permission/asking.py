@@ -71,12 +71,23 @@ def guarded(
     """
     asking = approval(approve, one_at_a_time=one_at_a_time)
 
+    async def waited_for(invocation: Invocation, proceed: ProceedTool) -> ToolResult:
+        async def go_on(invocation: Invocation) -> ToolResult:
+            policy.waiting.discard(invocation.call.id)
+            return await proceed(invocation)
+
+        policy.waiting.add(invocation.call.id)
+        try:
+            return await asking(invocation, go_on)
+        finally:
+            policy.waiting.discard(invocation.call.id)
+
     async def permission(invocation: Invocation, proceed: ProceedTool) -> ToolResult:
         match _decided(policy, invocation, tools=tools):
             case "run":
                 return await proceed(invocation)
             case "ask":
-                return await asking(invocation, proceed)
+                return await waited_for(invocation, proceed)
             case Deny() as denied:
                 return denied.result()
 

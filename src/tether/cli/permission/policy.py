@@ -25,6 +25,8 @@ class Policy:
 
     modes: Modes = field(factory=Modes)
     rules: KeptRules = field(factory=KeptRules)
+    waiting: set[str] = field(factory=set)
+    """The ids of the calls that wait for the person, also those whose question has not come yet."""
 
     def decide(self, call: ToolCall, tool: Tool, *, is_asked_about: bool) -> Decided:
         """Decide about a call.
