@@ -477,6 +477,8 @@ def test_a_recording_is_stepped_through(person: Person) -> None:
         .filter((one) => one.checkVisibility() && !(one.ariaLabel || one.textContent.trim() || one.labels?.length))
         .map((one) => one.outerHTML)"""
     assert page.evaluate(unnamed) == []
+    page.set_viewport_size({"width": 320, "height": 480})
+    assert window.evaluate("(dialog) => dialog.scrollWidth - dialog.clientWidth") == 0
     page.keyboard.press("Escape")
     window.wait_for(state="detached")
 
