@@ -5,6 +5,7 @@ import importlib
 import pickle
 import pkgutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,6 +44,7 @@ from tether.serialize import _Misfit  # pyright: ignore[reportPrivateUsage]
 from tether.testing._steps import Overdue
 from tether.testing._stuck import DeadlockError
 from tether.testing.cassette import CassetteError
+from tether.testing.explore.recordings import Written
 from tether.testing.explore.search import ExploreError
 from tether.testing.explore.tools import SimulatedError
 from tether.testing.explore.trial import Outcome
@@ -68,7 +70,15 @@ RUN = Outcome(
 EXAMPLES: list[BaseException] = [
     CassetteError("changed"),
     DeadlockError([]),
-    ExploreError("sold twice", backend="trio", run=3, found=RUN, shrunk=RUN, tried=9),
+    ExploreError(
+        "sold twice",
+        backend="trio",
+        run=3,
+        found=RUN,
+        shrunk=RUN,
+        tried=9,
+        written=Written(failed=Path("failed.jsonl")),
+    ),
     PrivateAddressError("loopback"),
     RecordedError("TheirError", "theirs"),
     ReplayError("differs"),

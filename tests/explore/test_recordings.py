@@ -1,6 +1,7 @@
 """A run that `explore` has found to fail is a recording: it can be replayed, stepped through and compared."""
 
 import math
+import os
 from pathlib import Path
 from typing import Any, get_args
 
@@ -227,8 +228,19 @@ def test_no_other_file_is_replaced(there: bytes, tmp_path: Path) -> None:
     beside = tmp_path / "failed.passed.jsonl"
     beside.write_bytes(there)
     error = _failed(booking, path, backend="asyncio")
-    assert "could not be written" in str(error)
+    assert "the last run that passed could not be written" in str(error)
+    assert error.recording == path
+    assert read(path).runs
+    # Where no run has passed, an old recording beside it is deleted, and nothing else.
+    assert _failed(booking, path, only=error.only).passed is None
     assert beside.read_bytes() == there
+
+
+def test_a_pipe_is_no_recording(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(UsageError, match="is there, and is no recording"):
+        explore(booking, record=path)
 
 
 def test_a_recording_that_cannot_be_written_does_not_hide_the_failure(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A host records the runs of its conversations, each time that one is opened in a file of its own."""
 
 import logging
+import os
 import shutil
 from pathlib import Path
 
@@ -120,6 +121,33 @@ def test_only_recordings_are_found(tmp_path: Path) -> None:
     for name in ("", ".", "..", "../secret.jsonl", "secret.jsonl", "x" * 5000, "a\0b", "@ann"):
         assert recordings.path(name, "") is None
     assert recordings.files("") == []
+
+
+def test_only_files_are_found_and_no_links(tmp_path: Path) -> None:
+    (tmp_path / "outside").write_text("of somebody else")
+    recordings = Recordings(tmp_path / "recordings")
+    recordings.prepare()
+
+    def place(letter: str) -> Path:
+        return recordings.folder / f"20260101T000000-one-{letter * 12}.jsonl"
+
+    place("a").touch()
+    place("b").mkdir()
+    place("c").symlink_to(tmp_path / "outside")
+    place("d").symlink_to(tmp_path / "gone")
+    os.mkfifo(place("e"))
+    assert [file.name for file in recordings.files("")] == [place("a").name]
+    assert _paths(recordings) == [place("a")]
+    assert [recordings.path(place(letter).name, "") for letter in "bcde"] == [None] * 4
+
+
+async def test_no_secret_stands_in_a_name(tmp_path: Path) -> None:
+    secret = "sk-abcdef"
+    async with hosting("Yes.", record=tmp_path, secrets=[secret]) as host:
+        await told(await host.conversation(f"of {secret}", owner=secret), "Hello")
+        names = [*_inside(tmp_path), *(file.name for file in _recordings(host).files(secret))]
+    assert len(names) == 2
+    assert not any("abcdef" in name for name in names)
 
 
 async def test_where_no_file_can_be_made_the_host_does_not_open(tmp_path: Path) -> None:

@@ -212,7 +212,9 @@ async def test_a_cut_file_opens_and_steps(tmp_path: Path, cut: float) -> None:
         await _events_of(run)
 
 
-@pytest.mark.parametrize("data", [b"", b"{}\n", b"no\n", b'["other",0,{}]\n', b"\n"])
+@pytest.mark.parametrize(
+    "data", [b"", b"{}\n", b"no\n", b'["other",0,{}]\n', b'["texts",0,[]]\n', b"\n"]
+)
 def test_what_is_no_recording_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "run.jsonl"
     path.write_bytes(data)
@@ -259,6 +261,22 @@ async def test_a_line_that_is_no_note_is_refused_by_its_number(tmp_path: Path) -
         path.write_bytes(b"\n".join([first, line, *rest]) + b"\n")
         with pytest.raises(DecodeError, match=r"line 2 of .*run\.jsonl"):
             read(path)
+
+
+@pytest.mark.parametrize(
+    "secrets",
+    ["key-123", b"key-123", [b"key-123"], ["key-123", ""]],
+    ids=["text", "bytes", "bytes in a list", "empty"],
+)
+def test_bad_secrets_are_refused_and_not_shown(tmp_path: Path, secrets: Any) -> None:
+    path = tmp_path / "run.jsonl"
+    with (
+        pytest.raises(UsageError, match="secrets must be") as refused,
+        record(_agent(), path, secrets=secrets),
+    ):
+        pass
+    assert "key-123" not in str(refused.value)
+    assert not path.exists()
 
 
 def test_a_later_version_is_refused(tmp_path: Path) -> None:

@@ -477,6 +477,8 @@ def test_a_recording_is_stepped_through(person: Person) -> None:
         .filter((one) => one.checkVisibility() && !(one.ariaLabel || one.textContent.trim() || one.labels?.length))
         .map((one) => one.outerHTML)"""
     assert page.evaluate(unnamed) == []
+    page.set_viewport_size({"width": 320, "height": 480})
+    assert window.evaluate("(dialog) => dialog.scrollWidth - dialog.clientWidth") == 0
     page.keyboard.press("Escape")
     window.wait_for(state="detached")
 
@@ -503,6 +505,14 @@ def test_a_recording_of_the_visitors_disk_is_opened_and_is_never_html(
     other.write_text("<b>no</b>\n")
     chosen.set_input_files(other)
     window.get_by_role("alert").get_by_text("This is not a recording of tether.").wait_for()
+    assert not window.get_by_role("button", name="Last").is_visible()
+    damaged = '["run",0,{"known":0,"messages":[null],"prompts":[]}]'
+    other.write_text(f'["recording",0,{{"version":1}}]\n{damaged.replace("null", "")}\n{damaged}\n')
+    with page.expect_file_chooser() as chooser:  # the same file once more, which is another now
+        chosen.click()
+    chooser.value.set_files(other)
+    window.get_by_label("Run", exact=True).select_option(value="1")
+    window.get_by_role("alert").get_by_text("The recording is damaged").wait_for()
     assert not window.get_by_role("button", name="Last").is_visible()
 
 

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import os
 import re
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,6 +24,8 @@ __all__ = ("RecordedFile", "Recordings", "recorded")
 
 _LONGEST_PART: Final = 40
 """Characters that stand in the name of a file from what others have chosen."""
+_DIGEST: Final = 32
+"""Characters that nobody can find another name for, so that no owner gets the folder of another."""
 _log = logging.getLogger("tether")
 
 
@@ -76,7 +79,7 @@ class Recordings:
         Where that is not possible, the runs go on, and the log says why.
         """
         moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-        path = self._of(talk.owner) / f"{moment}-{_plain(talk.id)}-{talk.epoch}.jsonl"
+        path = self._of(talk.owner) / f"{moment}-{self._plain(talk.id)}-{talk.epoch}.jsonl"
         file = _LaterFile(path)
         recorder = _Recorder(path, file.write, self._masking)
         untap = talk.agent.tap(recorder)
@@ -96,21 +99,24 @@ class Recordings:
         folder = self._of(owner)
         if not folder.is_dir():
             return []
-        found = [(entry.name, entry) for entry in os.scandir(folder) if _is_named(entry.name)]
-        return [
-            RecordedFile(name, entry.stat().st_size) for name, entry in sorted(found, reverse=True)
-        ]
+        with os.scandir(folder) as entries:
+            found = [file for entry in entries if (file := _recorded_file(entry)) is not None]
+        return sorted(found, key=lambda file: file.name, reverse=True)
 
     def path(self, name: str, owner: str) -> Path | None:
-        """Find a recording of an owner by its name."""
+        """Find a recording of an owner by its name. A link is none, as it may lead anywhere."""
         path = self._of(owner) / name
-        return path if _is_named(name) and path.is_file() else None
+        return path if _is_named(name) and path.is_file() and not path.is_symlink() else None
 
     def _of(self, owner: str) -> Path:
         if not owner:
             return self.folder
-        digest = hashlib.sha256(owner.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-        return self.folder / f"@{_plain(owner)}-{digest}"
+        digest = hashlib.sha256(owner.encode("utf-8", "surrogatepass")).hexdigest()
+        return self.folder / f"@{self._plain(owner)}-{digest[:_DIGEST]}"
+
+    def _plain(self, name: str) -> str:
+        """Make a part of the name of a file of what others have chosen."""
+        return re.sub("[^a-z0-9]", "_", self._masking.text(name)[:_LONGEST_PART].lower())
 
 
 def recorded(recordings: Recordings | None, talk: Conversation) -> AbstractContextManager[None]:
@@ -125,8 +131,14 @@ def _is_named(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def _plain(name: str) -> str:
-    return re.sub("[^a-z0-9]", "_", name[:_LONGEST_PART].lower())
+def _recorded_file(entry: os.DirEntry[str]) -> RecordedFile | None:
+    if not _is_named(entry.name):
+        return None
+    try:
+        found = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None  # it was deleted meanwhile
+    return RecordedFile(entry.name, found.st_size) if stat.S_ISREG(found.st_mode) else None
 
 
 class _Recorder(Recorder):

@@ -23,10 +23,13 @@ Change: TypeAlias = tuple[tuple[int, int], str]
 
 def _forms(secrets: Iterable[object]) -> tuple[str, ...]:
     """All that secrets may be written as, the longest first."""
+    if isinstance(secrets, str | bytes):
+        raise UsageError("secrets must be a list of strings, such as [key], not one string")
     forms: set[str] = set()
     for secret in secrets:
         if not isinstance(secret, str) or not secret:
-            raise UsageError(f"secrets must be strings that are not empty, not {secret!r}")
+            kind = "one that is empty" if isinstance(secret, str) else type(secret).__name__
+            raise UsageError(f"secrets must be strings that are not empty, not {kind}")
         forms |= {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
         forms |= {quote(secret), quote(secret, safe="")}
     return tuple(sorted(forms, key=len, reverse=True))

@@ -105,8 +105,10 @@ def event_of(note: Note) -> Event | None:
 
 
 def is_recording(path: str | os.PathLike[str]) -> bool:
-    """Say whether a file begins as recordings do; False where it cannot be read."""
+    """Say whether a file begins as recordings do; False where it cannot be read, or is a pipe or a device."""
     try:
+        if not os.path.isfile(path):
+            return False
         with open(path, "rb") as file:
             return file.read(len(_BEGINNING)) == _BEGINNING
     except OSError:
@@ -127,7 +129,7 @@ def read(path: str | os.PathLike[str]) -> Recording:
     whole, newline, torn = path.read_bytes().rpartition(b"\n")
     lines = enumerate(whole.split(b"\n"), 1)
     notes = [note for number, line in lines for note in _notes(line, number, path)]
-    if not newline or notes[0].kind != "recording":
+    if not newline or not notes or notes[0].kind != "recording":
         raise DecodeError("it is not a recording of tether", path=str(path))
     with taking(notes[0]):
         version = notes[0].said.get("version")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from tether import Agent, UsageError
 from tether.replay import Recorder
@@ -106,15 +106,21 @@ def write(path: Path, failed: RecordedAgents, passed: RecordedAgents | None) -> 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         further = _write_all(path, failed)
-        beside = _named(path, "passed")
-        if passed is None or not passed.files():
-            beside.unlink(missing_ok=True)
-            return Written(failed=path, lines=[_replay(path, further)])
-        _write_all(beside, passed)
     except (OSError, UsageError) as error:
         return Written(lines=[f"  the recording could not be written: {error}"])
+    recorded = Written(failed=path, lines=[_replay(path, further)])
+    beside = _named(path, "passed")
+    try:
+        checked_path(beside)
+        if passed is None or not passed.files():
+            beside.unlink(missing_ok=True)
+            return recorded
+        _write_all(beside, passed)
+    except (OSError, UsageError) as error:
+        told = f"  the last run that passed could not be written: {error}"
+        return evolve(recorded, lines=[*recorded.lines, told])
     compare = f"  against the last run that passed: {_command('diff', beside, path)}"
-    return Written(failed=path, passed=beside, lines=[_replay(path, further), compare])
+    return evolve(recorded, passed=beside, lines=[*recorded.lines, compare])
 
 
 def _write_all(path: Path, agents: RecordedAgents) -> Sequence[Path]:

@@ -30,6 +30,8 @@ class Recordings {
     this.#file = /** @type {HTMLInputElement} */ (
       el("input", { type: "file", "aria-label": "Open a file of this computer" })
     );
+    // So that the same file, which may have grown, can be chosen again.
+    this.#file.addEventListener("click", () => (this.#file.value = ""));
     this.#file.addEventListener("change", () => this.#openFile());
     const heading = el("h2", { id: "recordings-title", text: "Recordings" });
     const close = button({ label: "Close", press: () => this.element.close() });
@@ -167,9 +169,11 @@ class Player {
   /** @param {number} place of a run */
   #start(place) {
     this.#transcript.clear();
-    this.#walk = new Walk(this.#recorded[place]);
-    this.#number.max = `${this.#last}`;
-    this.#go(0);
+    this.#tried(() => {
+      this.#walk = new Walk(this.#recorded[place]);
+      this.#number.max = `${this.#last}`;
+      this.#go(0);
+    });
   }
 
   get #last() {
@@ -180,10 +184,17 @@ class Player {
   #go(number) {
     const walk = this.#walk;
     if (!walk) return;
-    try {
+    this.#tried(() => {
       const { step, view } = walk.to(number);
       this.#draw(view);
       this.#tell(step);
+    });
+  }
+
+  /** @param {() => void} show what a damaged recording may make fail */
+  #tried(show) {
+    try {
+      show();
     } catch {
       this.#complain("The recording is damaged: its events cannot be shown.");
       this.close();
@@ -194,7 +205,9 @@ class Player {
   #draw(view) {
     if (this.#transcript.show(view)) return;
     const [walk, here] = [this.#walk, this.#here];
-    requestAnimationFrame(() => walk === this.#walk && here === this.#here && this.#draw(view));
+    requestAnimationFrame(() => {
+      if (walk === this.#walk && here === this.#here) this.#tried(() => this.#draw(view));
+    });
   }
 
   /** @param {import("./recording.js").Step} step */
