@@ -195,7 +195,10 @@ async def test_a_mode_is_shown_and_changed() -> None:
     async with talking(Agent(ScriptedModel())) as person:
         mode = person.conversation.mode
         [told] = await person.does("/mode")
-        assert "* ask" in told
+        assert "* ask  " in told
+        assert "  edits  files" in told, (
+            "two columns, which a narrow screen breaks below the second"
+        )
         [told] = await person.does("/mode plan")
         assert told.startswith("mode plan: ")
         assert mode.current is Mode.PLAN

@@ -103,7 +103,7 @@ async def test_who_comes_later_sees_where_the_conversation_is_and_another_answer
         one.says("look")
         await one.until_asked()
         async with attached(talk) as other:
-            await other.until("(hi; 4 messages)")
+            await other.until("(hi; 4 messages)\nHello.\n> look")
             await other.until_asked()
             other.says("no")
             await one.until("withdrawn")
@@ -133,6 +133,7 @@ async def test_commands_and_errors_are_told() -> None:
         person.says("/rename 'A name'")
         person.says("/list")
         await person.until("A name")
+        await person.until(talk.id)  # whole: ids of files begin with their date
         person.says("/cancel x")
         await person.until("HTTP 409")
         person.says("/help")

@@ -16,6 +16,7 @@ from tether import (
     UserMessage,
 )
 from tether.calls import CallBegun, CallEnded
+from tether.cli.display import said_line
 from tether.cli.main import main
 from tether.cli.resuming import last_messages
 
@@ -28,6 +29,16 @@ def test_a_person_is_reminded_of_their_words_and_not_of_what_was_attached() -> N
         "Hello.",
         "> read @a.txt",
     ]
+
+
+def test_what_was_said_at_length_is_shown_by_its_first_lines() -> None:
+    lines = "\n".join(map(str, range(1, 10_001)))
+    agent = Agent("offline", messages=[UserMessage(lines), AssistantMessage(lines)])
+    shown = last_messages(agent).splitlines()
+    assert shown[1:3] == ["> 1", "  2"]
+    assert shown[20:23] == ["  20", "  ... 9,980 more lines", "1"]
+    assert shown[41:] == ["20", "... 9,980 more lines"]
+    assert said_line(UserMessage("a\n" * 20 + "b")).endswith("a\n  b"), "one line more is shown"
 
 
 def left(path: Path) -> None:

@@ -18,8 +18,9 @@ def without_pauses(deltas: DeltaStream) -> Iterator[Callable[[], object]]:
     Returns:
         A context manager that gives what to call before something else is waited for.
     """
-    promise: Any = getattr(deltas, "without_pauses", None)
-    pause = _nothing if promise is None else promise()
+    # Looked up on the class: a wrapper that passes on what it does not have may wait for something itself.
+    promise: Any = getattr(type(deltas), "without_pauses", None)
+    pause = _nothing if promise is None else promise(deltas)
     try:
         yield pause
     finally:

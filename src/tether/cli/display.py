@@ -34,6 +34,7 @@ __all__ = ()
 
 _LONGEST_VALUE: Final = 60
 _LONGEST_REASON: Final = 300
+_LINES_SAID: Final = 20
 
 
 class Display(Protocol):
@@ -234,10 +235,17 @@ def todo_lines(end: ToolExecutionEnd) -> Sequence[str]:
 
 
 def said_line(message: UserMessage) -> str:
-    """Write what a person said as it stands on the screen, without what was attached to it."""
+    """Write what a person said as it stands on the screen, without what was attached to it; folded where it is long."""
     first = message.content[0] if message.content else None
     text = first.text if isinstance(first, Text) else f"[{getattr(first, 'type', 'nothing')}]"
-    return "> " + text.replace("\n", "\n  ")
+    return "> " + "\n  ".join(first_lines(text))
+
+
+def first_lines(text: str) -> Sequence[str]:
+    """Return the lines of a text; of a long one the first, and how many there are more."""
+    lines = text.split("\n")
+    more = len(lines) - _LINES_SAID
+    return lines if more <= 1 else [*lines[:_LINES_SAID], f"... {more:,} more lines"]
 
 
 def reply_end_line(reply: AssistantMessage) -> str | None:

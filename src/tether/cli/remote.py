@@ -34,6 +34,7 @@ from tether.cli.conversation import (
 )
 from tether.cli.display import innermost
 from tether.cli.question import question_about
+from tether.cli.resuming import last_said
 from tether.web import Changed, RemoteConversation, RemoteError, Snapshot
 
 __all__ = ()
@@ -150,10 +151,10 @@ class RemoteTalk(Conversation):
         self._end_run()
         self.agent.model = _Elsewhere(snapshot.model)
         self.agent.reset(message for _, message in snapshot.messages)
-        last = [m for m in self.agent.messages if m.role in {"user", "assistant"} and m.text]
-        lines = [f"{'> ' if m.role == 'user' else ''}{m.text}" for m in last[-2:]]
         title = f"{snapshot.title}; " if snapshot.title else ""
-        self.tell("\n".join([f"({title}{len(snapshot.messages)} messages)", *lines]))
+        self.tell(
+            "\n".join([f"({title}{len(snapshot.messages)} messages)", *last_said(self.agent)])
+        )
         if snapshot.state != "idle":
             self._begin_run()
 
@@ -246,7 +247,7 @@ async def _list(conversation: Conversation, search: str = "") -> str:
         search: what the title or a message contains
     """
     found = await _talk(conversation).remote.conversations(search=search)
-    lines = [f"{one.id[:8]}  {one.state:8} {one.messages:4} messages  {one.title}" for one in found]
+    lines = [f"{one.id}  {one.state:8} {one.messages:4} messages  {one.title}" for one in found]
     return "\n".join(
         [*lines, "`tether attach URL ID` holds one; the first characters of the id are enough."]
     )

@@ -1,11 +1,11 @@
 """Where a conversation was left, and what becomes of the calls that were cut off there, in words for a person."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tether import Agent, AssistantMessage, UserMessage
 from tether.calls import CallFate, OpenCalls
-from tether.cli.display import call_line, said_line
+from tether.cli.display import call_line, first_lines, said_line
 
 __all__ = ()
 
@@ -19,13 +19,20 @@ _IN_WORDS: Final[Mapping[CallFate, str]] = {
 
 
 def last_messages(agent: Agent) -> str:
-    """Remind a person of where they were, without what was attached to their words."""
+    """Remind a person of where they were."""
+    return "\n".join([f"({len(agent.messages)} messages; the last ones:)", *last_said(agent)])
+
+
+def last_said(agent: Agent) -> Sequence[str]:
+    """What was said last, as it stands on the screen, without what was attached; folded where it is long."""
     last = [
-        said_line(message) if isinstance(message, UserMessage) else message.text
+        said_line(message)
+        if isinstance(message, UserMessage)
+        else "\n".join(first_lines(message.text))
         for message in agent.messages
         if isinstance(message, UserMessage | AssistantMessage) and message.text
     ]
-    return "\n".join([f"({len(agent.messages)} messages; the last ones:)", *last[-2:]])
+    return last[-2:]
 
 
 def open_calls(agent: Agent) -> OpenCalls | None:

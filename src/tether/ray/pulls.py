@@ -85,7 +85,7 @@ class Pulls:
             with self._lock:
                 self._waiting.pop(run, None)
                 if self._is_due:
-                    self._wake_one()
+                    self._appoint()
         if isinstance(waiting.given, WorkerLostError):
             raise WorkerLostError(str(waiting.given)) from waiting.given
         return waiting.given
@@ -100,8 +100,7 @@ class Pulls:
                     del self._waiting[batch.run]
                     waiting.give(batch)
             if number == self._number and not self._is_due:
-                self._is_due = bool(self._waiting)
-                self._wake_one()
+                self._appoint()
 
     def fail(self, error: WorkerLostError) -> None:
         """Have all that wait fail."""
@@ -120,15 +119,21 @@ class Pulls:
 
     def _send_due(self) -> None:
         with self._lock:
-            if not self._is_due:
+            if not self._is_due or not self._waiting:
                 return
             self._is_due = False
             self._number += 1
             number, wanted = self._number, {run: one.after for run, one in self._waiting.items()}
             self._together = len(wanted)
-        self._send(number, wanted)
+        try:
+            self._send(number, wanted)
+        except Exception:
+            self._is_due = True  # whoever sends it next learns for itself why it cannot be sent
+            raise
 
-    def _wake_one(self) -> None:
+    def _appoint(self) -> None:
+        """Have one of those that wait send the next pull; where none does, none is due."""
+        self._is_due = bool(self._waiting)
         for waiting in self._waiting.values():
             waiting.waiter.wake()
             return

@@ -12,7 +12,8 @@ from anyio.lowlevel import checkpoint
 from tests.models._http.test_client import WHOLE, answering, chunk, model_at, stalling
 from tests.models.replay import Exchange, events, serving
 
-from tether import Agent, Event, MessageUpdate, ModelError
+from tether import Agent, Event, MessageUpdate, ModelError, UserMessage
+from tether.deltas import ReplyEnd, TextDelta
 from tether.model import DeltaStream, Model, ModelRequest
 from tether.models._http.reply_stream import ReplyStream
 from tether.models._http.waiting import Waiting
@@ -130,3 +131,66 @@ async def test_a_deadline_that_is_set_again_comes_no_earlier_and_a_sixteenth_lat
         assert len(set(seen)) == 1
     waiting.stop()
     assert waiting.scope.deadline == math.inf
+
+
+class Passing:
+    """Deltas behind something that waits itself, and passes on what it does not have."""
+
+    def __init__(self, deltas: DeltaStream, seen: list[float]) -> None:
+        self._deltas = deltas
+        self._seen = seen
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._deltas, name)
+
+    def __aiter__(self) -> "Passing":
+        return self
+
+    async def __anext__(self) -> Any:
+        self._seen.append(cast("ReplyStream", self._deltas)._waiting.scope.deadline)
+        await checkpoint()
+        return await anext(aiter(self._deltas))
+
+
+async def test_a_wrapper_that_passes_on_attributes_makes_no_promise() -> None:
+    seen: list[float] = []
+
+    @asynccontextmanager
+    async def wrap(request: ModelRequest, proceed: Any) -> AsyncIterator[DeltaStream]:
+        async with proceed(request) as deltas:
+            yield Passing(deltas, seen)
+
+    async with serving(answering(*[events(chunk("x"))] * 5, WHOLE)) as server:
+        agent = Agent(model_at(server))
+        agent.around_model(wrap)
+        await agent.prompt("hi")
+    assert set(seen) == {math.inf}
+
+
+async def test_a_deadline_that_passes_as_a_piece_comes_is_a_timeout() -> None:
+    async with serving(answering(*[events(chunk("x"))] * 5, WHOLE)) as server:
+        followed = Followed(model_at(server))
+
+        @followed.agent.hook("on_event")
+        async def listen(event: Event) -> None:
+            if isinstance(event, MessageUpdate):
+                # As where the loop was held up for so long: the piece and the end of the time are seen together.
+                followed._reply._waiting.scope.cancel()
+                await checkpoint()
+
+        with pytest.raises(ModelError, match="was silent for") as caught:
+            await followed.agent.prompt("hi")
+    assert caught.value.kind == "timeout"
+
+
+async def test_a_deadline_that_passes_as_the_end_comes_leaves_the_reply_whole() -> None:
+    async with serving(answering(WHOLE)) as server:
+        asked = ModelRequest(messages=[UserMessage("hi")])
+        text = ""
+        async with model_at(server).stream(asked) as deltas:
+            async for delta in deltas:
+                text += delta.text if isinstance(delta, TextDelta) else ""
+                if isinstance(delta, ReplyEnd):
+                    cast("ReplyStream", deltas)._waiting.scope.cancel()
+            await checkpoint()
+    assert text == "Hello"

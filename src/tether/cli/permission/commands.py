@@ -36,7 +36,7 @@ def _mode(conversation: Conversation, name: str | None = None) -> str:
         return f"mode {name}: {Mode(name).meaning}"
     now = conversation.mode.current
     return "\n".join(
-        f"{'*' if mode is now else ' '} {mode.value:5} {mode.meaning}" for mode in Mode
+        f"{'*' if mode is now else ' '} {mode.value:5}  {mode.meaning}" for mode in Mode
     )
 
 

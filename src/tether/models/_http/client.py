@@ -169,10 +169,11 @@ class HttpModel:
                     yield reply
             finally:
                 await answer.aclose()
-        # The consumer has caught the timeout, and was cancelled when it went on to wait in the block.
+        # The consumer was cancelled when it went on to wait in the block: it has caught the timeout, or the time was
+        # over in the moment in which a piece came.
         for reply in begun:
-            if reply.error is not None and waiting.scope.cancelled_caught:
-                raise reply.error
+            if waiting.scope.cancelled_caught and (failure := reply.timed_out()) is not None:
+                raise failure
 
     def _open(self) -> httpx.AsyncBaseTransport:
         if self.transport is not None:

@@ -114,6 +114,16 @@ class ReplyStream:
         self._without_pauses = True
         return self._waiting.stop
 
+    def timed_out(self) -> ModelError | None:
+        """Say what is wrong with it where the deadline has cancelled its consumer.
+
+        Returns:
+            The error; None where the whole reply was delivered before.
+        """
+        if self.error is None and (self._ready or not self._over):
+            self.error = self._border.explained(httpx.ReadTimeout(""), answered=True)
+        return self.error
+
     def __aiter__(self) -> AsyncIterator[Delta]:
         return self
 
