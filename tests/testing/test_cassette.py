@@ -293,6 +293,21 @@ def test_an_answer_without_a_secret_stays_as_it_is(body: bytes) -> None:
     assert b"".join(masked_answer([body[:9], body[9:]], Masking([KEY]))) == body
 
 
+@pytest.mark.parametrize("end", ["\n\n", "\r\n\r\n", "\r\r"])
+@pytest.mark.parametrize("begin", ["data:", "data: ", "data:  "])
+def test_events_are_found_however_their_lines_begin_and_end(begin: str, end: str) -> None:
+    body = "".join(f'{begin}{{"text":"{part}"}} {end}' for part in ("a key-", "xxyz b"))
+    [made] = masked_answer([body.encode()], Masking(["key-xxyz"]))
+    assert made.decode() == f'{begin}{{"text":"a [secret]"}} {end}{begin}{{"text":" b"}} {end}'
+
+
+def test_an_event_that_is_too_deep_to_read_hides_no_secret_in_others() -> None:
+    deep = b'data: {"a":' + b"[" * 5000 + b"]" * 5000 + b"}\n"
+    pieces = [b'{"text":"key-"}\n', deep, b'{"text":"xxyz"}\n']
+    made = masked_answer(pieces, Masking(["key-xxyz"]))
+    assert made == [b'{"text":"[secret]"}\n', deep, b'{"text":""}\n']
+
+
 def test_lines_of_json_are_masked_too() -> None:
     body = b'{"text": "sk-very"}\n{"text": "-secret"}\n'
     assert masked_answer([body], Masking([KEY])) == [b'{"text":"[secret]"}\n{"text":""}\n']

@@ -15,8 +15,10 @@ __all__ = ("masked_answer",)
 
 _Text: TypeAlias = tuple[str | int, ...]
 """Which text of an answer a string is a piece of: its path in the event, and which block it is of."""
+_String: TypeAlias = tuple[_Text, Any, str | int]
+"""A string: of which text it is a piece, what holds it, and under which key."""
 
-_LINE: Final = re.compile(r"^(?:data: ?)?(\{.*\})\r?$", re.MULTILINE)
+_LINE: Final = re.compile(r"(?:^|(?<=[\r\n]))(?:data:)?[ \t]*(\{[^\r\n]*\})[ \t]*(?=[\r\n]|$)")
 """An event, as server-sent events and lines of JSON have it."""
 _BLOCKS: Final = ("index", "output_index", "content_index", "summary_index")
 """What an event says of the block that it is about."""
@@ -42,8 +44,8 @@ def _changes(whole: str, masking: Masking) -> Sequence[Change]:
     """Find the events that have a part of a secret, and what is to stand there."""
     events = [*_events(whole)]
     texts: dict[_Text, list[tuple[int, Any, str | int]]] = {}
-    for number, (_, event) in enumerate(events):
-        for text, holder, key in _strings(event, (), ()):
+    for number, (_, _, strings) in enumerate(events):
+        for text, holder, key in strings:
             texts.setdefault(text, []).append((number, holder, key))
     changed: set[int] = set()
     for parts in texts.values():
@@ -52,23 +54,24 @@ def _changes(whole: str, masking: Masking) -> Sequence[Change]:
             if holder[key] != part:
                 holder[key] = part
                 changed.add(number)
-    written = ((span, msgspec.json.encode(event)) for span, event in events)
     return [
-        (span, data.decode("latin-1"))
-        for number, (span, data) in enumerate(written)
+        (span, msgspec.json.encode(event).decode("latin-1"))
+        for number, (span, event, _) in enumerate(events)
         if number in changed
     ]
 
 
-def _events(whole: str) -> Iterator[tuple[tuple[int, int], Any]]:
+def _events(whole: str) -> Iterator[tuple[tuple[int, int], Any, Sequence[_String]]]:
     for line in _LINE.finditer(whole):
         try:
-            yield line.span(1), msgspec.json.decode(line[1].encode("latin-1"))
+            event = msgspec.json.decode(line[1].encode("latin-1"))
+            strings = [*_strings(event, (), ())]
         except (ValueError, RecursionError):
             continue  # no event that a decoder would read
+        yield line.span(1), event, strings
 
 
-def _strings(value: Any, path: _Text, block: _Text) -> Iterator[tuple[_Text, Any, str | int]]:
+def _strings(value: Any, path: _Text, block: _Text) -> Iterator[_String]:
     """Find the strings in an event: of which text each is a piece, what holds it, and under which key."""
     items: Iterator[tuple[str | int, Any]]
     match value:
