@@ -3,17 +3,19 @@
 import io
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 from attrs import define, field
 
-from tether import Agent
+from tether import Agent, Session, UserMessage
 from tether.cli.conversation import Closed, Escaped, Input, Interrupted, Typed
 from tether.cli.display import Screen
 from tether.cli.door import printable
 from tether.cli.extensions import App
+from tether.host import FolderStore
 from tether.testing import Pause, call
 
 pytest.importorskip("starlette", reason="starlette is not installed")
@@ -21,6 +23,7 @@ pytest.importorskip("starlette", reason="starlette is not installed")
 from tests.web.servers import GUARD, hypercorn
 from tests.web.test_native import talking
 
+from tether.cli.attach_command import AttachArguments, run
 from tether.cli.remote import RemoteTalk, remote_commands
 from tether.cli.status import Status
 from tether.web import RemoteConversation, connect
@@ -149,3 +152,17 @@ async def test_a_conversation_that_is_deleted_is_left() -> None:
         await person.until("(0 messages)")
         await talk.delete()
         await person.until("deleted")
+
+
+async def test_where_another_process_writes_to_the_last_conversation_a_new_one_is_suggested(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = FolderStore(tmp_path)
+    with Session(store.path("one")) as session:
+        session.record(UserMessage("hi"))
+        async with hypercorn(talking(store=store)) as url:
+            arguments = AttachArguments(url=url, id="", new=False, token=None, backend="asyncio")
+            assert await run(arguments) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert told.startswith("tether: another session writes to ")
+    assert told.endswith("; `--new` begins another conversation")

@@ -75,7 +75,8 @@ async def run(arguments: AttachArguments) -> int:
             talk = await _chosen(remote, arguments)
             await _converse(talk)
     except RemoteError as error:
-        warn(str(error))
+        hint = "; `--new` begins another conversation" if error.kind == "busy" else ""
+        warn(f"{error}{hint}")
         return 1
     return 0
 
