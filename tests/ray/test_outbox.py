@@ -44,6 +44,23 @@ async def test_deltas_wait_for_others_and_other_events_do_not() -> None:
     assert got == [3]
 
 
+async def test_deltas_that_wait_for_others_do_not_begin_anew_with_the_next_pull() -> None:
+    outbox, bell = Outbox(), Bell()
+    outbox.put(DELTA)
+    outbox.confirm(0, bell)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bell.wait, 3600.0)
+        await until_blocked()
+        tasks.cancel_scope.cancel()
+    later = Bell(bell.due)
+    outbox.confirm(0, later)
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await later.wait(7200.0)
+    assert later.due == bell.due
+    assert anyio.current_time() < later.due <= anyio.current_time() + 3600
+
+
 @pytest.mark.parametrize("text", ["word", "word " * 10_000])
 async def test_it_is_bounded_in_number_and_in_bytes(text: str) -> None:
     outbox = Outbox()

@@ -4,6 +4,7 @@ Each item has a number. The driver pulls what comes behind the number that it ha
 then forgotten here. So an answer that is lost is given again, and what has not been confirmed is not certain.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final
@@ -33,9 +34,14 @@ _OVERHEAD: Final = 8
 
 
 class Bell:
-    """Is rung where there is something for a pull that waits."""
+    """Is rung where there is something for a pull that waits.
 
-    def __init__(self) -> None:
+    Args:
+        due: when what there is has to go, on the clock of the event loop, as an earlier pull has waited for more.
+    """
+
+    def __init__(self, due: float = math.inf) -> None:
+        self.due: float = due
         self._rung = anyio.Event()
         self._hurried = anyio.Event()
 
@@ -57,7 +63,8 @@ class Bell:
             At once.
         """
         await self._rung.wait()
-        with anyio.move_on_after(linger):
+        self.due = min(self.due, anyio.current_time() + linger)
+        with anyio.CancelScope(deadline=self.due):
             await self._hurried.wait()
 
 

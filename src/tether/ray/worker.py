@@ -168,13 +168,17 @@ class Worker:
             return []
         self._pulled = number
         self._bell.ring(hurry=True)
-        bell = self._bell = Bell()
+        # What has waited for more already does not begin to wait anew.
+        bell = self._bell = Bell(self._bell.due)
         seats = (self._seats.get(run) for run in wanted)
         runs = [seat.run for seat in seats if seat is not None and seat.run is not None]
         for run in runs:
             run.outbox.confirm(wanted[run.id], bell)
         await bell.wait(self._linger)
-        return _batches(runs) if self._pulled == number else []
+        if self._pulled != number:
+            return []
+        self._bell = Bell()
+        return _batches(runs)
 
     async def order(self, run: str, number: int, order: Order) -> None:
         """Take an order for a run."""
