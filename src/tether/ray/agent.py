@@ -109,7 +109,7 @@ class RemoteAgent(Agent):
 
     def _begin(self, place: Place, asked: Asked, output: Output | None) -> ActiveRun:
         if self.session is None:
-            self.session = Session(Kept())
+            self.session: Session | None = Session(Kept())
             self._record_all(self.messages)
         return super()._begin(place, asked, output)
 

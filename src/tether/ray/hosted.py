@@ -74,7 +74,7 @@ class HostedRun:
     """
 
     def __init__(self, start: Start, agent: Agent, outbox: Outbox) -> None:
-        self.id = start.run
+        self.id: str = start.run
         self.outbox = outbox
         self.scope: anyio.CancelScope = anyio.CancelScope()
         self.over: anyio.Event = anyio.Event()
