@@ -101,7 +101,9 @@ async def test_a_signal_ends_it_in_order_also_with_a_viewer_and_a_question(
                     async for event in events:
                         if isinstance(event, tether.ApprovalRequested):
                             break
-                async with httpx.AsyncClient() as client:  # without a token: from this machine
+                async with httpx.AsyncClient(
+                    timeout=GUARD
+                ) as client:  # no token: from this machine
                     told = (await client.get(f"{server.url}/metrics")).text
                 assert {"tether_approvals_waiting 1.0", "tether_viewers 1.0"} <= {
                     *told.splitlines()

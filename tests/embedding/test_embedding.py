@@ -76,7 +76,8 @@ def lines_of(response: httpx.Response) -> Iterator[Any]:
 
 
 def test_a_run_arrives_as_server_sent_events(web: WebServer) -> None:
-    with httpx.stream("GET", f"{web.url}/chat", params={"prompt": "hi"}) as response:
+    query = {"prompt": "hi"}
+    with httpx.stream("GET", f"{web.url}/chat", params=query, timeout=GUARD) as response:
         assert response.headers["content-type"].startswith("text/event-stream")
         seen = list(lines_of(response))
     assert [seen[0]["type"], seen[-1]["type"]] == ["agent_start", "agent_end"]

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -321,10 +322,13 @@ def test_a_thread_that_is_left_at_work_is_found(backend: Backend, left: Left) ->
             began.set()
             release.wait()
 
-        while not began.is_set():  # on a busy machine the time may be over before the thread begins
-            with anyio.move_on_after(0.01):
-                await to_thread.run_sync(work, abandon_on_cancel=True)
-        await checkpoint()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(to_thread.run_sync, work, abandon_on_cancel=True))
+            await rest(10)
+            # It holds up the event loop, so that no step is taken before the thread is at work.
+            assert began.wait(60)
+            await checkpoint()
+            tasks.cancel_scope.cancel()
         release.set()
 
     # One that was there before is none of the program's.

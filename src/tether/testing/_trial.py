@@ -133,7 +133,9 @@ class Trial:
             self.faults += [f"a task is left:\n{self._stage.stack(task)}" for task in left]
             check_generators()
             self._let_go()
-        if self._checks_inside and not left:
+        if left:
+            self.steps.allow(self.experiment.grace)
+        elif self._checks_inside:
             self.steps.allow(_PATIENCE)
             await self._check_inside()
 
@@ -173,6 +175,8 @@ class Trial:
             await self._watched
         finally:
             self.steps.end()
+            # The program has come to its end: what is done to look at what it left is no time of its own.
+            self.steps.allow(_PATIENCE)
 
     def _stacks(self, others: Collection[Any], marked: object) -> Sequence[TaskStack]:
         """Where the program's tasks stand."""
