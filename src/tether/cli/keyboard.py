@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar, copy_context
+from itertools import pairwise, zip_longest
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def keyboard(
     from prompt_toolkit.key_binding import KeyPress  # noqa: PLC0415 - as above
     from prompt_toolkit.keys import Keys  # noqa: PLC0415 - as above
 
+    escape = KeyPress(Keys(lone_escape), "\x1b")
+
     class Reader(PosixStdinReader):
         begun = ""
 
@@ -80,11 +83,17 @@ def keyboard(
         def cooked_mode(self) -> AbstractContextManager[None]:
             return super().cooked_mode() if _LENT.get() else nullcontext()
 
+        def read_keys(self) -> list[KeyPress]:
+            keys = super().read_keys()
+            # What the terminal answers is not typed: no letter comes with Alt.
+            pairs = [(key.key, behind.key) for key, behind in pairwise(keys)]
+            alone = [pair == (Keys.Escape, Keys.CPRResponse) for pair in pairs]
+            return [escape if is_alone else key for key, is_alone in zip_longest(keys, alone)]
+
         def flush_keys(self) -> list[KeyPress]:
             # Here nothing has followed for a while; Alt and a letter come together.
             keys = super().flush_keys()
-            alone = [key.key for key in keys] == [Keys.Escape]
-            return [KeyPress(Keys(lone_escape), "\x1b")] if alone else keys
+            return [escape] if [key.key for key in keys] == [Keys.Escape] else keys
 
     return Keyboard(sys.stdin)
 
