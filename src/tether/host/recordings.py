@@ -19,6 +19,7 @@ from tether import RunResult, UsageError
 from tether.host.conversation import Conversation
 from tether.replay import Recorder
 from tether.replay.masking import Masking
+from tether.replay.new_file import new_file
 
 __all__ = ("RecordedFile", "Recordings", "recorded")
 
@@ -173,7 +174,8 @@ class _LaterFile:
             self._head = bytes(data)
             return len(data)
         if self._file is None:
-            self._file = _made(self.path)
+            self.path.parent.mkdir(mode=0o700, exist_ok=True)
+            self._file = new_file(self.path)
             head = memoryview(self._head)
             while head:
                 head = head[self._file.write(head) :]
@@ -183,9 +185,3 @@ class _LaterFile:
         """Close it, if it was made."""
         if self._file is not None:
             self._file.close()
-
-
-def _made(path: Path) -> FileIO:
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-    return FileIO(descriptor, "ab")

@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from itertools import groupby
-from pathlib import Path
 from typing import Any, Final, cast
 
 from attrs import asdict
@@ -23,6 +22,7 @@ from tether.messages import AssistantMessage, CustomMessage, Message, Queued, Qu
 from tether.model import Model, ModelRequest
 from tether.replay.held import Held, Noted
 from tether.replay.masking import Masking
+from tether.replay.new_file import new_file
 from tether.replay.raised import written_error
 from tether.replay.values import (
     encoded,
@@ -83,8 +83,7 @@ def record(
         UsageError: a secret is no string, or empty.
     """
     masking = Masking(secrets)
-    descriptor = os.open(Path(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-    with os.fdopen(descriptor, "ab", buffering=0) as file:
+    with new_file(path) as file:
         recorder = Recorder(file.write, masking, clock)
         untap = agent.tap(recorder)
         try:

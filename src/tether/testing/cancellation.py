@@ -18,16 +18,15 @@ behind and that what the caller expects holds.
 It is called from a plain function, not from an async one: each run has an event loop of its own.
 """
 
-import gc
 import random
 import sys
-from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import count
 from typing import Any, TypeVar, get_args, overload
 
 from attrs import frozen
 
+from tether.testing._garbage import set_aside
 from tether.testing._trial import Experiment, Kind, Trial
 from tether.testing.clock import Backend, check_backend
 
@@ -157,7 +156,7 @@ def cancel_at_every_step(
         eager=eager,
         virtual_time=virtual_time,
     )
-    with _quick_garbage_collection():
+    with set_aside():
         counted = _tried(experiment, ()).steps
         if limit is None:
             points = _search(experiment, count(1, every), counted.points)
@@ -196,20 +195,6 @@ def _refuse_numbers_that_make_no_sense(
         raise ValueError(f"seed must be a whole number, not {seed!r}")
     if not grace > 0:
         raise ValueError(f"grace must be more than 0 seconds, not {grace!r}")
-
-
-@contextmanager
-def _quick_garbage_collection() -> Generator[None, None, None]:
-    """Set aside what exists already: each run is followed by a collection, which then costs little."""
-    if gc.get_freeze_count():
-        yield
-        return
-    gc.collect()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 def _sample(points: int, every: int, limit: int, seed: int | None) -> Sequence[int]:

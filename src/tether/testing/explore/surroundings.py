@@ -10,6 +10,8 @@ from typing import Any
 import anyio.to_thread
 from anyio.lowlevel import checkpoint
 
+from tether.testing._garbage import set_aside
+
 __all__ = ("only_simulated",)
 
 
@@ -27,16 +29,11 @@ def only_simulated() -> Generator[None, None, None]:
     collects = gc.isenabled()
     for logger in loggers:
         logger.disabled = True
-    was_frozen = gc.get_freeze_count() > 0
-    gc.collect()
-    if not was_frozen:
-        gc.freeze()
-    gc.disable()
     try:
-        yield
+        with set_aside():
+            gc.disable()
+            yield
     finally:
-        if not was_frozen:
-            gc.unfreeze()
         if collects:
             gc.enable()
         for logger, was_disabled in zip(loggers, were_disabled, strict=True):

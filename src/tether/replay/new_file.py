@@ -1,0 +1,17 @@
+"""The file of a recording."""
+
+import os
+from io import FileIO
+
+__all__ = ("new_file",)
+
+
+def new_file(path: str | os.PathLike[str]) -> FileIO:
+    """Make a file for its owner alone, which only grows. Each write reaches it at once.
+
+    Raises:
+        FileExistsError: there is a file already.
+        OSError: it cannot be made.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+    return FileIO(descriptor, "ab")
