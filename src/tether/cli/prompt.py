@@ -45,6 +45,8 @@ class Prompt:
     session: "PromptSession[str]"
     asked: Question | None = field(default=None, init=False)
     """The question that is on the screen."""
+    _answered: Question | None = field(default=None, init=False)
+    """The question that the line before this one has answered. The agent learns of that a moment later."""
     _set_aside: str = field(default="", init=False)
     _status: Any = field(init=False)
     """The line below, which a choice is drawn without: its keys are others."""
@@ -68,6 +70,7 @@ class Prompt:
 
     def begin(self) -> str:
         """Begin a line; return what stands in it: what was set aside for a question."""
+        self._answered = self.asked
         self._put(None)
         text, self._set_aside = self._set_aside, ""
         return text
@@ -96,6 +99,8 @@ class Prompt:
     def _change(self, _: Any) -> None:
         """Before it is drawn: put the question that is open in the prompt's place, or the prompt back."""
         question, line = self.conversation.question, self.session.default_buffer
+        if question is self._answered:
+            question = None  # what is typed now is behind it
         if question is self.asked or self.session.app.is_done:
             return
         if self.asked is None:
