@@ -202,7 +202,7 @@ async def run(arguments: ServeArguments) -> int:
         model=arguments.model,
         metrics=arguments.metrics,
         record=arguments.record,
-        secrets=known_keys(),
+        secrets=() if arguments.record is None else known_keys(),
         commands=arguments.commands,
     )
     url = _url(arguments)
