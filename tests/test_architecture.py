@@ -26,7 +26,10 @@ FLOORS = {
     "what decides": "_schema model tools hooks hookable loop taps",
     "scopes and streams": "_scopes _channel stream",
     "how models are reached": "transport models",
-    "what happens": "_engine run pending iterator chat approvals session commands agent blocking ray",
+    "what happens": (
+        "_engine run pending iterator chat approvals session commands configurable _terms "
+        "_recording runnable agent blocking ray"
+    ),
 }
 """The spine, floor by floor."""
 

@@ -493,7 +493,7 @@ async def test_recordings_are_listed_and_read_by_those_whose_they_are(tmp_path: 
         "The key is sk-1.",
         authorise=lambda request: request.headers.get("x-user"),
         record=tmp_path,
-        secrets=["sk-1"],
+        secrets=iter(["sk-1"]),
     )
     async with opened(site) as client:
         client.headers["x-user"] = "ann"

@@ -193,7 +193,7 @@ async def run(arguments: ServeArguments) -> int:
         model=arguments.model,
         metrics=arguments.metrics,
         record=arguments.record,
-        secrets=known_keys(),
+        secrets=() if arguments.record is None else known_keys(),
     )
     url = _url(arguments)
     tokens = Tokens(_key(arguments.folder), link_used=lambda: _say_link(url, tokens))

@@ -19,7 +19,7 @@ from tether import RunResult, UsageError
 from tether.host.conversation import Conversation
 from tether.replay import Recorder
 from tether.replay.masking import Masking
-from tether.replay.new_file import new_file
+from tether.replay.new_file import new_file, opened_again
 
 __all__ = ("RecordedFile", "Recordings", "recorded")
 
@@ -27,6 +27,7 @@ _LONGEST_PART: Final = 40
 """Characters that stand in the name of a file from what others have chosen."""
 _DIGEST: Final = 32
 """Characters that nobody can find another name for, so that no owner gets the folder of another."""
+_MOST_OPEN: Final = 32
 _log = logging.getLogger("tether")
 
 
@@ -51,7 +52,7 @@ class Recordings:
         secrets: what is taken out before it is written.
 
     Raises:
-        UsageError: a secret is no string, or empty, or the folder has no name.
+        UsageError: the folder has no name, or as `tether.replay.record`.
     """
 
     def __init__(self, folder: str | os.PathLike[str], secrets: Iterable[str] = ()) -> None:
@@ -59,6 +60,7 @@ class Recordings:
             raise UsageError("the folder of recordings must have a name")
         self.folder: Final = Path(folder)
         self._masking = Masking(secrets)
+        self._open = _OpenFiles()
 
     def prepare(self) -> None:
         """Make the folder, and see whether files can be made in it.
@@ -81,7 +83,7 @@ class Recordings:
         """
         moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
         path = self._of(talk.owner) / f"{moment}-{self._plain(talk.id)}-{talk.epoch}.jsonl"
-        file = _LaterFile(path)
+        file = _LaterFile(path, self._open)
         recorder = _Recorder(path, file.write, self._masking)
         untap = talk.agent.tap(recorder)
         try:
@@ -161,27 +163,56 @@ class _Recorder(Recorder):
 
 
 @define(eq=False)
+class _OpenFiles:
+    """The files that were written to last: a host may hold more conversations than a process may open files."""
+
+    _files: dict[Path, FileIO] = field(factory=dict[Path, FileIO], init=False)
+    """The one that was written to last is the last."""
+
+    def write(self, path: Path, data: memoryview) -> int:
+        """Write to a file that is there as much as is taken at once; return how many bytes that was."""
+        file = self._files.pop(path, None) or opened_again(path)
+        self.keep(path, file)
+        return file.write(data)
+
+    def keep(self, path: Path, file: FileIO) -> None:
+        """Keep a file open, and close another where there are too many."""
+        self._files[path] = file
+        if len(self._files) > _MOST_OPEN:
+            self.close(next(iter(self._files)))
+
+    def close(self, path: Path) -> None:
+        """Close a file, if it is open."""
+        if (file := self._files.pop(path, None)) is not None:
+            file.close()
+
+
+@define(eq=False)
 class _LaterFile:
     """A file that is made when its second line comes: who only looks at a conversation leaves none."""
 
     path: Path
+    _open: _OpenFiles
     _head: bytes = field(default=b"", init=False)
-    _file: FileIO | None = field(default=None, init=False)
+    _is_made: bool = field(default=False, init=False)
 
     def write(self, data: memoryview) -> int:
         """Write as much as is taken at once; return how many bytes that was."""
         if not self._head:
             self._head = bytes(data)
             return len(data)
-        if self._file is None:
-            self.path.parent.mkdir(mode=0o700, exist_ok=True)
-            self._file = new_file(self.path)
-            head = memoryview(self._head)
-            while head:
-                head = head[self._file.write(head) :]
-        return self._file.write(data)
+        if not self._is_made:
+            self._make()
+        return self._open.write(self.path, data)
+
+    def _make(self) -> None:
+        self.path.parent.mkdir(mode=0o700, exist_ok=True)
+        self._open.keep(self.path, new_file(self.path))
+        self._is_made = True
+        head = memoryview(self._head)
+        while head:
+            head = head[self._open.write(self.path, head) :]
 
     def close(self) -> None:
-        """Close it, if it was made."""
-        if self._file is not None:
-            self._file.close()
+        """Close it, if it is open."""
+        self._open.close(self.path)

@@ -9,7 +9,8 @@ from attrs import define, evolve, field
 
 from tether._engine.active_run import ActiveRun
 from tether._scopes.exceptions import described
-from tether.agent import Agent, Asked
+from tether._terms import Asked
+from tether.agent import Agent
 from tether.errors import TetherError
 from tether.events import TurnEnd
 from tether.hooks import Invocation, ProceedTool

@@ -18,7 +18,7 @@ from tether._engine.lease import keeping_claim
 from tether._engine.parts import RunParts
 from tether._engine.publisher import Publisher
 from tether._scopes.task_groups import open_task_group
-from tether.agent import Asked
+from tether._terms import Asked
 from tether.events import Event
 from tether.limits import Limits
 from tether.loop import End

@@ -127,17 +127,22 @@ def made_site(
     bounds: Bounds | None = None,
     model: str = "",
     metrics: "Metrics | None" = None,
+    secrets: Iterable[str] = (),
     **limits: Any,
 ) -> Site:
     """Make the site of an application; see `app` for what is given."""
     kept = FolderStore(store) if isinstance(store, str | os.PathLike) else store
+    # The host is opened each time that the application starts.
+    masked = secrets if isinstance(secrets, str | bytes) else tuple(secrets)
 
     def open_with(make_agent: MakeAgent) -> AbstractAsyncContextManager[Host]:
         return hosts_of_conversations.open(
-            make_agent, store=kept, when_unwatched=when_unwatched, **limits
+            make_agent, store=kept, when_unwatched=when_unwatched, secrets=masked, **limits
         )
 
-    open_with(make_agent)  # an option that there is not is refused here
+    open_with(
+        make_agent
+    )  # an option that there is not, or that is not what it must be, is refused here
     open_host: Callable[[], AbstractAsyncContextManager[Host]] = partial(open_with, make_agent)
     routes: Sequence[BaseRoute] = ()
     if metrics is not None:
