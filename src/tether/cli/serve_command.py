@@ -25,6 +25,7 @@ from tether.cli.command_line import command, read
 from tether.cli.context.gathering import gather
 from tether.cli.context.host_commands import add_to
 from tether.cli.context.joining import shortened
+from tether.cli.databases import check_takeover, is_database, opened, takeover
 from tether.cli.door import visible
 from tether.cli.extensions import configuration_folder
 from tether.cli.options import agent_options, approve, no_init, port
@@ -33,7 +34,6 @@ from tether.cli.session_files import make_private_folder, open_private, session_
 from tether.cli.signals import INTERRUPTED, interrupted
 from tether.cli.streams import warn
 from tether.host import Conversation, FolderStore, Recordings, Store
-from tether.stores import conversations_at
 from tether.web import Tokens
 from tether.web.application import made_site, site_application
 from tether.web.serving import listening
@@ -102,6 +102,7 @@ class ServeArguments:
     help="where conversations are kept: a folder, sqlite:///app.db, or postgresql://host/database; by default "
     "where `tether` keeps those of this folder",
 )
+@takeover
 @approve
 @click.option(
     "--record",
@@ -125,6 +126,7 @@ def serve(**given: Any) -> ServeArguments:
             f"--host {options.host} lets other machines in, to an agent that can run commands on this one: "
             "add --allow-remote if that is meant, with the names by which they reach it"
         )
+    check_takeover(options.store, takeover=options.takeover)
     app = new_app(
         system=options.system,
         append_system=options.append_system,
@@ -139,18 +141,19 @@ def serve(**given: Any) -> ServeArguments:
         for problem in shortened(known.problems):
             warn(problem)
     app.agent.model = chosen_model(app, model=options.model, base_url=options.base_url, path=None)
-    in_database = "://" in (options.store or "")
+    in_database = is_database(options.store)
     folder = (
         Path(options.store) if options.store and not in_database else session_folder(Path.cwd())
     )
     make_private_folder(folder)
     if options.record is not None:
         Recordings(options.record).prepare()
+    store = opened(options.store, takeover=options.takeover) if in_database else FolderStore(folder)
     return ServeArguments(
         listener=listening(options.host, options.port),
         host=options.host,
         names=[*filter(None, [options.allow_remote]), *options.names],
-        store=conversations_at(options.store) if in_database else FolderStore(folder),
+        store=store,
         folder=folder,
         approve=options.approve,
         model=app.agent.model.name,

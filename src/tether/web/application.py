@@ -1,7 +1,8 @@
 """The application: a host, its routes, and what guards them."""
 
+import math
 import os
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -260,11 +261,18 @@ def _refused(_: Request, error: Exception) -> Response:
         case EndedError():
             return refused(Refusal(409, "ended", str(error)))
         case BusyError():
-            return refused(Refusal(409, "busy", str(error)))
+            return refused(Refusal(409, "busy", error.message, _retry_after(error)))
         case LimitReachedError(limit=limit):
-            return refused(Refusal(429, f"limit_{limit}", str(error)))
+            return refused(Refusal(429, f"limit_{limit}", error.message))
+        case UsageError(message=message):
+            return refused(Refusal(400, "bad_request", message))
         case _:
             return refused(Refusal(400, "bad_request", str(error)))
+
+
+def _retry_after(error: BusyError) -> Mapping[str, str] | None:
+    seconds = error.retry_after
+    return None if seconds is None else {"retry-after": f"{math.ceil(seconds)}"}
 
 
 def _not_served(request: Request, error: Exception) -> Response:
