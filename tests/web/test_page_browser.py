@@ -555,6 +555,44 @@ def test_by_keyboard_and_by_ear(person: Person) -> None:
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
 
 
+def test_commands_are_offered_while_they_are_typed(person: Person) -> None:
+    tab = person.open()
+    tab.sees("scripted-large is ready.")
+    field, options = tab.page.locator("#message"), tab.page.get_by_role("option")
+    field.press_sequentially("/e")
+    tab.page.get_by_role("listbox", name="Commands").wait_for()
+    assert options.all_inner_texts() == [
+        "/echo\nWHAT [HOW]\nSay it again.",
+        "/echo:twice\n[words]\nSay it twice.",
+    ]
+    person.eyes.keep(tab.page, "26-commands")
+    first = options.first
+    assert field.get_attribute("aria-activedescendant") == first.get_attribute("id")
+    field.press("ArrowDown")
+    assert first.get_attribute("aria-selected") == "false"
+    field.press("Escape")  # closes the list, and stops nothing
+    options.first.wait_for(state="hidden")
+    assert field.input_value() == "/e"
+    field.press_sequentially("c")
+    field.press("ArrowUp")
+    field.press("Enter")
+    assert field.input_value() == "/echo:twice "
+    field.fill("/ech")
+    options.first.click()
+    assert field.input_value() == "/echo "
+    field.press_sequentially("this")
+    field.press("Enter")
+    tab.sees("You said: echo of this")
+    tab.is_idle()
+    tab.say("/length")
+    tab.sees("2 messages,", ".told")
+    tab.say("/nosuch")
+    tab.sees("There are /echo, /echo:twice, /length.", ".problem")
+    assert field.input_value() == "/nosuch"
+    person.eyes.problems[:] = [one for one in person.eyes.problems if "status of 400" not in one]
+    tab.asks(" /nosuch", "** /nosuch**")
+
+
 def test_the_colours_can_be_chosen(person: Person) -> None:
     tab = person.open()
     ground = "getComputedStyle(document.body).backgroundColor"

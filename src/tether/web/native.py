@@ -3,6 +3,7 @@
 Bodies and answers are JSON. An error is `{"error": {"kind": ..., "message": ...}}`.
 
     GET    /api/info
+    GET    /api/commands                            what `/name words` may call
     GET    /api/conversations?search=&limit=&before=
     POST   /api/conversations                       {"title"?}
     GET    /api/conversations/{id}
@@ -10,6 +11,7 @@ Bodies and answers are JSON. An error is `{"error": {"kind": ..., "message": ...
     GET    /api/conversations/{id}/events?after=    see `tether.web.feed`
     GET    /api/conversations/{id}/export?format=html|markdown|jsonl
     POST   /api/conversations/{id}/say              {"text", "uploads"?, "when"?: steer, interrupt, follow_up}
+                                                    answered with {"told"} where a command says nothing to the agent
     POST   /api/conversations/{id}/abort            {}
     POST   /api/conversations/{id}/interrupt        {}
     POST   /api/conversations/{id}/cancel           {"call_id"}
@@ -30,13 +32,21 @@ from urllib.parse import quote
 
 import msgspec
 from anyio.to_thread import run_sync
+from attrs import evolve
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from tether import Deny, UsageError, to_json
+from tether import Deny, UsageError, UserMessage, to_json
 from tether.export import as_html, as_markdown
-from tether.host import Conversation, ConversationInfo, EndedError, Recordings
+from tether.host import (
+    Conversation,
+    ConversationInfo,
+    EndedError,
+    Recordings,
+    expand,
+)
+from tether.media import Media
 from tether.web.feed import Feed, place_of, snapshot_json
 from tether.web.refusals import Refusal
 from tether.web.site import Site
@@ -74,6 +84,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
 
     return [
         Route("/api/info", alone(_info)),
+        Route("/api/commands", alone(_commands)),
         Route("/api/conversations", alone(_list)),
         Route("/api/conversations", alone(_create), methods=["POST"]),
         Route("/api/recordings", alone(_recordings)),
@@ -117,6 +128,11 @@ async def _info(site: Site, request: Request) -> Response:
             ],
         }
     )
+
+
+async def _commands(site: Site, _: Request) -> Response:
+    listed = [{"name": c.name, "description": c.help, "hint": c.words} for c in site.commands]
+    return JSONResponse({"commands": listed}, headers=_FRESH)
 
 
 async def _list(site: Site, request: Request) -> Response:
@@ -221,11 +237,23 @@ async def _say(site: Site, request: Request, talk: Conversation) -> Response:
     files: Sequence[Upload] = [site.uploads.get(place, id) for id in body.uploads]
     if not body.text.strip() and not files:
         raise Refusal(400, "empty", "there is nothing to say: text and uploads are empty")
+    said = await _said(site, body.text, [file.block for file in files], talk)
+    if isinstance(said, str):
+        return JSONResponse({"told": said})
     started = talk.state == "idle"
-    text = [body.text] if body.text.strip() else []
-    message = talk.say([*text, *(file.block for file in files)], when=body.when)
+    message = talk.say(said, when=body.when)
     site.uploads.forget(files)
     return JSONResponse({"id": message.id, "started": started}, 202)
+
+
+async def _said(
+    site: Site, text: str, files: Sequence[Media | str], talk: Conversation
+) -> UserMessage | str:
+    """What is said by a text with files, or what its command answers."""
+    if not (text.startswith("/") and len(site.commands)):
+        return UserMessage([*([text] if text.strip() else []), *files])
+    answer = await expand(site.commands, text, talk)
+    return answer if isinstance(answer, str) else evolve(answer, content=[*answer.content, *files])
 
 
 async def _abort(site: Site, request: Request, talk: Conversation) -> Response:
