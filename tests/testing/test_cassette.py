@@ -95,6 +95,23 @@ async def test_what_was_recorded_is_replayed_in_its_pieces_and_without_keys(tmp_
     assert await _ask(path, "record", url) == "The key [secret] is grün."
 
 
+@pytest.mark.parametrize("secrets", [["rd"], "sk-123456", ["content"]])
+def test_what_can_be_no_secret_is_refused_at_once(tmp_path: Path, secrets: Any) -> None:
+    cassette = Cassette(tmp_path / "x.json", "record")
+    with pytest.raises(UsageError, match="secrets must be"):
+        cassette("openai-chat:m", base_url="http://127.0.0.1:1/v1", secrets=secrets)
+
+
+async def test_a_key_that_is_too_short_to_be_one_masks_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    async with _serving() as (_, url):
+        cassette = Cassette(path, "record")
+        await Agent(cassette("openai-chat:m", base_url=url, api_key="e")).prompt("Hello?")
+        cassette.save()
+    assert '"Hello?"' in path.read_text()
+    assert "[secret]" not in path.read_text()
+
+
 async def test_a_changed_request_fails_with_a_diff(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     async with _serving() as (_, url):

@@ -35,12 +35,13 @@ from tether.cli.changes.snapshots import Snapshots
 from tether.cli.display import Display, Waiting, said_line
 from tether.cli.extensions import App
 from tether.cli.input.kinds import Closed, Escaped, Input, Interrupted, Pressed, Typed
-from tether.cli.input.lines import own_line
+from tether.cli.input.lines import own_line, run_command
 from tether.cli.mcp_servers import prompt_names, prompted, references_in, resources_read
 from tether.cli.permission.kept_rules import KeptRules
 from tether.cli.permission.modes import Modes
 from tether.cli.question import Question, as_question
 from tether.cli.screen.choice import Choice
+from tether.cli.wording import in_words
 
 WHEN_STEERED: Final = "the agent reads it after this step"
 WHEN_FINISHED: Final = "the agent reads it when it has finished"
@@ -202,7 +203,7 @@ class Conversation:
             elif self.app.servers and text[1:].split()[0] in prompt_names(self.app.servers):
                 await self._call(self._say_prompt, text[1:], queued)
             else:
-                await self._call(self.app.commands.run, text[1:], self)
+                await self._call(run_command, self, text[1:])
         elif (own := own_line(self, text)) is not None:
             await self._call(own)
         elif references := references_in(text, self.app.servers):
@@ -395,6 +396,6 @@ class Conversation:
         try:
             yield
         except TetherError as error:
-            self.tell(f"! {error}")
+            self.tell(f"! {in_words(error)}")
         except Exception as error:  # noqa: BLE001 - mostly an extension's, and the conversation goes on
             self.tell("".join(traceback.format_exception(error)).rstrip())

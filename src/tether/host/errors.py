@@ -31,6 +31,6 @@ class LimitReachedError(UsageError):
         limit: which.
     """
 
-    def __init__(self, message: str, *, limit: HostLimit) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, limit: HostLimit, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
         self.limit: HostLimit = limit

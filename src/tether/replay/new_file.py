@@ -3,7 +3,7 @@
 import os
 from io import FileIO
 
-__all__ = ("new_file",)
+__all__ = ("new_file", "opened_again")
 
 
 def new_file(path: str | os.PathLike[str]) -> FileIO:
@@ -14,4 +14,14 @@ def new_file(path: str | os.PathLike[str]) -> FileIO:
         OSError: it cannot be made.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+    return FileIO(descriptor, "ab")
+
+
+def opened_again(path: str | os.PathLike[str]) -> FileIO:
+    """Open a file that is there, which only grows, and is no link.
+
+    Raises:
+        OSError: it is not there any more, or cannot be opened.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0))
     return FileIO(descriptor, "ab")

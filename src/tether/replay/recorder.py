@@ -80,7 +80,8 @@ def record(
         FileExistsError: there is a file already.
         OSError: it cannot be made. Where it cannot be written to later, runs go on and the recording ends; see
             `Recorder.failure`.
-        UsageError: a secret is no string, or empty.
+        UsageError: a secret is no string, has fewer than 4 characters, or is such that no recording could be read
+            without it.
     """
     masking = Masking(secrets)
     with new_file(path) as file:
