@@ -11,16 +11,15 @@ import pytest
 
 pytest.importorskip("ray")
 
-from ray import exceptions
 from tests.ray import agents
 
+from ray import exceptions
 from tether import Agent, Invocation, ProceedTool, ToolResult, UsageError, tool
 from tether.errors import WorkerLostError
 from tether.ray import Cluster, workers
 from tether.ray.exchange import Answer, Say
 from tether.ray.host import Host
 from tether.testing import ScriptedModel, call
-
 
 RAY: Any = exceptions
 """Its own types say less than it does."""
