@@ -213,7 +213,7 @@ async def test_what_goes_wrong_is_told_and_the_conversation_goes_on() -> None:
         assert told.startswith("Traceback")
         assert told.endswith("LookupError: hook")
         agent.hooks.remove("after_model", fail)
-        assert await person.does("/zzz") == ["! there is no command 'zzz'"]
+        assert await person.does("/zzz") == ["! there is no command 'zzz'. /help lists all"]
         [told] = await person.does("/eval 1 / 0")
         assert told.endswith("ZeroDivisionError: division by zero")
         assert re.findall(r'File "(.*)"', told) == ["<eval>"], "no frames of tether's own"

@@ -35,7 +35,7 @@ from tether.cli.changes.snapshots import Snapshots
 from tether.cli.display import Display, Waiting, said_line
 from tether.cli.extensions import App
 from tether.cli.input.kinds import Closed, Escaped, Input, Interrupted, Pressed, Typed
-from tether.cli.input.lines import own_line
+from tether.cli.input.lines import own_line, run_command
 from tether.cli.mcp_servers import prompt_names, prompted, references_in, resources_read
 from tether.cli.permission.kept_rules import KeptRules
 from tether.cli.permission.modes import Modes
@@ -203,7 +203,7 @@ class Conversation:
             elif self.app.servers and text[1:].split()[0] in prompt_names(self.app.servers):
                 await self._call(self._say_prompt, text[1:], queued)
             else:
-                await self._call(self.app.commands.run, text[1:], self)
+                await self._call(run_command, self, text[1:])
         elif (own := own_line(self, text)) is not None:
             await self._call(own)
         elif references := references_in(text, self.app.servers):

@@ -13,7 +13,7 @@ import anyio
 import click
 from attrs import frozen
 
-from tether import Agent, UsageError
+from tether import Agent, Commands, UsageError
 from tether.cli.assembly import (
     agent_of_conversation,
     chosen_model,
@@ -22,12 +22,17 @@ from tether.cli.assembly import (
     new_app,
 )
 from tether.cli.command_line import command, read
+from tether.cli.context.gathering import gather
+from tether.cli.context.host_commands import add_to
+from tether.cli.context.joining import shortened
 from tether.cli.databases import check_takeover, is_database, opened, takeover
 from tether.cli.door import visible
+from tether.cli.extensions import configuration_folder
 from tether.cli.options import agent_options, approve, no_init, port
 from tether.cli.recordings import known_keys
 from tether.cli.session_files import make_private_folder, open_private, session_folder
 from tether.cli.signals import INTERRUPTED, interrupted
+from tether.cli.streams import warn
 from tether.host import Conversation, FolderStore, Recordings, Store
 from tether.web import Tokens
 from tether.web.application import made_site, site_application
@@ -69,6 +74,7 @@ class ServeArguments:
     metrics: "Metrics | None"
     record: Path | None
     make_agent: Callable[[Conversation], Agent]
+    commands: Commands
 
 
 @command("serve", epilog=_EXAMPLES)
@@ -127,8 +133,13 @@ def serve(**given: Any) -> ServeArguments:
         max_turns=options.max_turns,
         session=None,
     )
+    commands = Commands(Conversation)
     if not options.no_init:
-        load(app, is_trusted)
+        allowed = load(app, is_trusted)
+        known = gather(Path.cwd(), configuration_folder(), of_project=allowed)
+        add_to(commands, known, app.model_named)
+        for problem in shortened(known.problems):
+            warn(problem)
     app.agent.model = chosen_model(app, model=options.model, base_url=options.base_url, path=None)
     in_database = is_database(options.store)
     folder = (
@@ -156,6 +167,7 @@ def serve(**given: Any) -> ServeArguments:
             folder=Path.cwd(),
             learns=not options.no_init,
         ),
+        commands=commands,
     )
 
 
@@ -194,6 +206,7 @@ async def run(arguments: ServeArguments) -> int:
         metrics=arguments.metrics,
         record=arguments.record,
         secrets=() if arguments.record is None else known_keys(),
+        commands=arguments.commands,
     )
     url = _url(arguments)
     tokens = Tokens(_key(arguments.folder), link_used=lambda: _say_link(url, tokens))

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tether import BusyError, UsageError
+from tether import BusyError, Commands, UsageError
 from tether import host as hosts_of_conversations
 from tether.embedding.lifespan import GracefulStop
 from tether.host import (
@@ -67,6 +67,7 @@ def app(
     metrics: "Metrics | None" = None,
     record: str | os.PathLike[str] | None = None,
     secrets: Iterable[str] = (),
+    commands: Commands | None = None,
     **limits: Any,
 ) -> Starlette:
     """Make an application that holds conversations: a page, and protocols for programs.
@@ -89,6 +90,8 @@ def app(
         record: a folder in which all runs are recorded; see `tether.host.open`. Users see those of their own
             conversations on the page.
         secrets: what is taken out of the recordings, such as keys.
+        commands: what is called by what a person says that begins with `/name`; see `tether.host.expand`. The page and
+            `tether attach` offer them. Without any, such a text is said as it is.
         **limits: those of `tether.host.open`: `max_conversations`, `max_runs`, `max_log_bytes`, `rest_after`.
 
     Returns:
@@ -108,6 +111,7 @@ def app(
         metrics=metrics,
         record=record,
         secrets=secrets,
+        commands=commands,
         **limits,
     )
     return site_application(
@@ -128,6 +132,7 @@ def made_site(
     model: str = "",
     metrics: "Metrics | None" = None,
     secrets: Iterable[str] = (),
+    commands: Commands | None = None,
     **limits: Any,
 ) -> Site:
     """Make the site of an application; see `app` for what is given."""
@@ -149,7 +154,9 @@ def made_site(
         from tether.web.scrape import measured_site  # noqa: PLC0415 - needs the extra `metrics`
 
         open_host, routes = measured_site(make_agent, open_with, metrics)
-    return Site(open_host, bounds or Bounds(), model, further_routes=routes)
+    return Site(
+        open_host, bounds or Bounds(), model, further_routes=routes, commands=commands or Commands()
+    )
 
 
 def site_application(
