@@ -21,7 +21,7 @@ SOURCE = Path(tether.__file__).parent
 FLOORS = {
     "what things are": (
         "media_types opening media messages errors _given limits deltas events calls transcript vocabulary "
-        "serialize result"
+        "_json serialize result"
     ),
     "what decides": "_schema model tools hooks hookable loop taps",
     "scopes and streams": "_scopes _channel stream",

@@ -445,10 +445,16 @@ def test_a_recording_is_stepped_through(person: Person) -> None:
     tab.is_idle()
     page = tab.page
     path, recorded = _recorded(person.server, page.url.partition("#")[2])
+    old = [f"20000101T{n:06}-old-0123456789ab.jsonl" for n in range(100)]
+    for name in old:
+        (path.parent / name).touch()
     page.get_by_role("button", name="Recordings").click()
     window = page.get_by_role("dialog", name="Recordings")
     names = window.get_by_label("Recording", exact=True)
     names.locator(f'option[value="{path.name}"]').wait_for(state="attached")
+    window.get_by_role("button", name="Show more").click()
+    names.locator(f'option[value="{old[0]}"]').wait_for(state="attached")
+    assert not window.get_by_role("button", name="Show more").is_visible()
     names.select_option(value=path.name)
     place, shown = window.get_by_role("status"), window.locator(".recorded")
     place.get_by_text("before the first event").wait_for()

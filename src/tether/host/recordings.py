@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from io import FileIO
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -93,18 +94,31 @@ class Recordings:
             recorder.flush()
             file.close()
 
-    def files(self, owner: str) -> Sequence[RecordedFile]:
+    def files(
+        self, owner: str, *, limit: int | None = None, before: str | None = None
+    ) -> Sequence[RecordedFile]:
         """List the recordings of an owner, the latest first.
 
+        Args:
+            owner: whose.
+            limit: how many at most; None for all.
+            before: the name of the last one of the page before.
+
         Raises:
+            UsageError: `before` is no name of a recording.
             OSError: the folder cannot be read.
         """
+        if before is not None and not _is_named(before):
+            raise UsageError(f"before must be the name of a recording, not {before!r}")
         folder = self._of(owner)
         if not folder.is_dir():
             return []
         with os.scandir(folder) as entries:
-            found = [file for entry in entries if (file := _recorded_file(entry)) is not None]
-        return sorted(found, key=lambda file: file.name, reverse=True)
+            named = [entry for entry in entries if _is_named(entry.name)]
+        named.sort(key=lambda entry: entry.name, reverse=True)
+        behind = (entry for entry in named if before is None or entry.name < before)
+        found = (file for entry in behind if (file := _recorded_file(entry)) is not None)
+        return [*islice(found, limit)]
 
     def path(self, name: str, owner: str) -> Path | None:
         """Find a recording of an owner by its name. A link is none, as it may lead anywhere."""
@@ -135,8 +149,6 @@ def _is_named(name: str) -> bool:
 
 
 def _recorded_file(entry: os.DirEntry[str]) -> RecordedFile | None:
-    if not _is_named(entry.name):
-        return None
     try:
         found = entry.stat(follow_symlinks=False)
     except FileNotFoundError:

@@ -20,11 +20,12 @@ Bodies and answers are JSON. An error is `{"error": {"kind": ..., "message": ...
     POST   /api/conversations/{id}/fork             {"entry", "edit"?}
     POST   /api/conversations/{id}/uploads?name=    the file itself
     GET    /api/conversations/{id}/uploads/{upload}
-    GET    /api/recordings                          those of the user, the latest first
+    GET    /api/recordings?limit=&before=           those of the user, the latest first
     GET    /api/recordings/{name}                   the file itself, see `tether.replay`
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Literal
 from urllib.parse import quote
@@ -42,7 +43,6 @@ from tether.host import (
     Conversation,
     ConversationInfo,
     EndedError,
-    RecordedFile,
     Recordings,
     expand,
 )
@@ -136,11 +136,7 @@ async def _commands(site: Site, _: Request) -> Response:
 
 
 async def _list(site: Site, request: Request) -> Response:
-    query = request.query_params
-    given = query.get("limit", "50")
-    limit = int(given) if given.isascii() and given.isdecimal() and len(given) <= 9 else 0
-    if not 1 <= limit <= _MOST_LISTED:
-        raise Refusal(400, "bad_request", f"limit is a number from 1 to {_MOST_LISTED}")
+    query, limit = request.query_params, _limit(request, 50)
     found = await site.host.conversations(
         owner=site.owner(request),
         search=query.get("search", ""),
@@ -149,6 +145,15 @@ async def _list(site: Site, request: Request) -> Response:
     )
     cursor = found[-1].cursor if len(found) == limit else None
     return JSONResponse({"conversations": [_listed(info) for info in found], "next": cursor})
+
+
+def _limit(request: Request, otherwise: int) -> int:
+    """Read how many are to be listed at most."""
+    given = request.query_params.get("limit", str(otherwise))
+    limit = int(given) if given.isascii() and given.isdecimal() and len(given) <= 9 else 0
+    if not 1 <= limit <= _MOST_LISTED:
+        raise Refusal(400, "bad_request", f"limit is a number from 1 to {_MOST_LISTED}")
+    return limit
 
 
 def _listed(info: ConversationInfo) -> dict[str, Any]:
@@ -345,17 +350,19 @@ async def _uploaded(site: Site, request: Request, talk: Conversation) -> Respons
 
 # Recordings.
 
-_MOST_RECORDINGS = 200
 _LARGEST_RECORDING = 64 * 1024 * 1024
 
 
 async def _recordings(site: Site, request: Request) -> Response:
-    recordings = site.host.recordings
-    found: Sequence[RecordedFile] = ()
-    if recordings is not None:
-        found = await run_sync(recordings.files, site.owner(request))
-    listed = [{"name": file.name, "size": file.size} for file in found[:_MOST_RECORDINGS]]
-    return JSONResponse({"recordings": listed}, headers=_FRESH)
+    recordings, limit = site.host.recordings, _limit(request, _MOST_LISTED)
+    before = request.query_params.get("before") or None
+    if recordings is None:
+        return JSONResponse({"recordings": [], "next": None}, headers=_FRESH)
+    page = partial(recordings.files, site.owner(request), limit=limit, before=before)
+    found = await run_sync(page)
+    listed = [{"name": file.name, "size": file.size} for file in found]
+    cursor = found[-1].name if len(found) == limit else None
+    return JSONResponse({"recordings": listed, "next": cursor}, headers=_FRESH)
 
 
 async def _recording(site: Site, request: Request) -> Response:

@@ -71,8 +71,13 @@ export const upload = (id, file, name) =>
     headers: { "content-type": file.type || "application/octet-stream" },
   });
 
-/** @returns {Promise<{recordings: {name: string, size: number}[]}>} those of the visitor, the latest first */
-export const recordings = () => ask("GET", "recordings");
+/**
+ * @param {string | null} before the name behind which the list goes on
+ * @returns {Promise<{recordings: {name: string, size: number}[], next: string | null}>} those of the visitor, the latest
+ *   first
+ */
+export const recordings = (before) =>
+  ask("GET", `recordings?${new URLSearchParams({ limit: "100", ...(before && { before }) })}`);
 
 /** @param {string} name @returns {Promise<string>} */
 export const recording = (name) =>
