@@ -11,7 +11,7 @@ from tether._engine.active_run import ActiveRun
 from tether._scopes.exceptions import described
 from tether._terms import Asked
 from tether.agent import Agent
-from tether.errors import TetherError
+from tether.errors import TetherError, UsageError
 from tether.events import TurnEnd
 from tether.hooks import Invocation, ProceedTool
 from tether.limits import Spent
@@ -105,7 +105,7 @@ class HostedRun:
             ended = Ended(error=portable(error))
         finally:
             self._hand_over_rest()
-            self.outbox.put(ended)
+            self._end(ended)
             self.over.set()
 
     async def _run(self) -> Any:
@@ -124,6 +124,12 @@ class HostedRun:
         finally:
             begun.over()
             self._remove_hooks()
+
+    def _end(self, ended: Ended) -> None:
+        try:
+            self.outbox.put(ended)
+        except UsageError as error:
+            self.outbox.put(Ended(error=error))
 
     def _hand_over_rest(self) -> None:
         session = self._agent.session
