@@ -11,7 +11,7 @@ import shutil
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
@@ -190,7 +190,7 @@ class _Editor:
         self.live.theme = first_theme(os.environ)
         self.live.waiting = self.conversation.waiting
         self.conversation.has_editor = True
-        self._prompt = Prompt(self.conversation, self.live, self._session)
+        self._prompt = Prompt(self.live, self._session)
         self.conversation.draw_question = self._prompt.draw
 
     def _style(self) -> "BaseStyle":
@@ -212,16 +212,19 @@ class _Editor:
 
     def edit(self, send: Send) -> None:
         """Read line after line, until the person leaves."""
+        from prompt_toolkit.key_binding import DynamicKeyBindings  # noqa: PLC0415 - only at a terminal
+
+        bound = lru_cache(maxsize=1)(partial(self._keys, send))
+        keys = DynamicKeyBindings(lambda: bound(tuple(self.conversation.app.keys)))
         with self._keyboard.raw_mode():
             self._ask_for_background()
             while self.conversation.state is not State.LEFT:
                 self._queued = False
                 self._session.app.erase_when_done = False
                 try:
-                    # Keys are bound anew each time: an extension may have been loaded meanwhile.
                     text = self._session.prompt(
                         default=self._prompt.begin(),
-                        key_bindings=self._keys(send),
+                        key_bindings=keys,
                         pre_run=self._end_if_closed,
                     )
                 except EOFError:
@@ -248,7 +251,8 @@ class _Editor:
         if self._closed and not self._session.app.is_done:
             self._session.app.exit(exception=EOFError)
 
-    def _keys(self, send: Send) -> "KeyBindings":
+    def _keys(self, send: Send, own: tuple[str, ...]) -> "KeyBindings":
+        """Bind all keys; those of extensions change while a line is typed, when these are loaded again."""
         from prompt_toolkit.key_binding import KeyBindings  # noqa: PLC0415 - only at a terminal
 
         keys = KeyBindings()
@@ -267,12 +271,11 @@ class _Editor:
                 self.conversation.mode.next()
                 event.app.invalidate()
 
-        for key in self.conversation.app.keys:
-
-            @keys.add(*key.split())
-            def press(_: Any, key: str = key) -> None:
-                send(Pressed(key))
-
+        for key in own:
+            try:
+                keys.add(*key.split())(partial(_press, send, key))
+            except (AssertionError, ValueError) as error:
+                self.conversation.tell(f"! no key is called {key!r}: {error}")
         return keys
 
     def _bind_line_keys(self, keys: "KeyBindings") -> None:
@@ -321,6 +324,10 @@ class _Editor:
         @keys.add(LONE_ESCAPE, filter=is_searching)
         def end_search(_: Any) -> None:
             stop_search()
+
+
+def _press(send: Send, key: str, _: object) -> None:
+    send(Pressed(key))
 
 
 def _printable_input() -> "Processor":

@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias, TypeVar, cast
 from urllib.parse import quote
 
-from attrs import Factory, field, frozen
+from attrs import Factory, define, field, frozen
 
 from tether.errors import UsageError
 from tether.replay.words import words
@@ -41,7 +41,7 @@ _FREE: Final = {"details", "arguments", "data"}
 """What holds data of any form: its strings are no pieces of texts outside."""
 
 
-@frozen(eq=False)
+@define(eq=False)
 class Place:
     """Where a string stands in what JSON can hold."""
 
