@@ -13,7 +13,16 @@ from anyio.from_thread import start_blocking_portal
 from attrs import define, field
 from tests.cli.screen import terminal
 
-from tether import Agent, Commands, Session, Text, UserMessage
+from tether import (
+    Agent,
+    ApprovalAnswered,
+    ApprovalRequested,
+    Commands,
+    Session,
+    Text,
+    ToolExecutionStart,
+    UserMessage,
+)
 from tether.cli.conversation import Closed, Escaped, Input, Interrupted, Typed
 from tether.cli.display import Screen
 from tether.cli.door import printable
@@ -202,6 +211,21 @@ async def test_commands_of_the_server_are_offered_and_expanded_there(
                 "notes.md:\nBe brief.\n",
             ]
             person.says("/quit")
+
+
+async def test_a_call_that_somebody_has_answered_at_once_is_not_asked_about() -> None:
+    async with conversation_on_a_server("Hello.") as talk, attached(talk) as person:
+        await person.until("(0 messages)")
+        asked = ApprovalRequested("c1", "look", {"at": "it"})
+        for event in (ToolExecutionStart("c1", "look", {"at": "it"}), asked):
+            person.conversation._show(event)
+        person.conversation._show(ApprovalAnswered("c1", "look", "once"))
+        again = ApprovalRequested("c2", "look", {"at": "that"})
+        for event in (ToolExecutionStart("c2", "look", {"at": "that"}), again):
+            person.conversation._show(event)
+        await person.until_asked()
+        assert person.conversation.question is not None
+        assert "that" in person.conversation.question.drawn
 
 
 def test_what_a_server_offers_replaces_nothing_and_has_a_name() -> None:

@@ -189,8 +189,8 @@ class Conversation:
         match one:
             case Closed():
                 self.leave()
-            case Pressed(key):
-                await self._call(self.app.keys[key], self)
+            case Pressed(key) if (function := self.app.keys.get(key)) is not None:
+                await self._call(function, self)
             case Typed(text, queued) if text.strip():
                 await self._take_line(text, queued=queued)
             case _:
@@ -218,12 +218,13 @@ class Conversation:
                 self.tell("Press Ctrl-C once more to leave, or type /quit.")
             case State.CONFIRMING:
                 self.leave()
-            case State.RUNNING if self.run is not None:
+            case State.RUNNING:
                 self._state = State.STOPPING
-                self.run.abort()
+                if self.run is not None:
+                    self.run.abort()
             case State.STOPPING:
                 self.leave()
-            case _:  # a run that has not begun yet, or the end
+            case State.LEFT:  # already
                 pass
 
     def say(self, text: str, *, queued: bool = False) -> None:
@@ -345,6 +346,8 @@ class Conversation:
         try:
             with self._errors_told():
                 async with self.agent.run(prompt) as self.run:
+                    if self._state is State.STOPPING:  # since before it began
+                        self.run.abort()
                     async for event in self.run:
                         self.display.show(event)
                     goes_on = self._keep_for_the_next(await self.run.result())

@@ -183,7 +183,9 @@ class RemoteTalk(Conversation):
         path, inner = innermost(event)
         match inner:
             case ApprovalRequested(call_id):
-                self._tasks.start_soon(self._ask_about, (*path, call_id), inner)
+                # At once: the answer of somebody else may come before the task begins.
+                scope = self._asked[(*path, call_id)] = anyio.CancelScope()
+                self._tasks.start_soon(self._ask_about, (*path, call_id), inner, scope)
             case ApprovalAnswered(call_id):
                 self._withdraw((*path, call_id))
             case _:
@@ -216,13 +218,16 @@ class RemoteTalk(Conversation):
 
     # Approvals.
 
-    async def _ask_about(self, key: tuple[str, ...], asked: ApprovalRequested) -> None:
+    async def _ask_about(
+        self, key: tuple[str, ...], asked: ApprovalRequested, scope: anyio.CancelScope
+    ) -> None:
         call = ToolCall(asked.call_id, asked.name, asked.arguments)
-        with self._errors_told(), anyio.CancelScope() as self._asked[key]:
+        with self._errors_told(), scope:
             # Files of this machine say nothing about those of the server.
             answer = await self.ask(question_about(call, is_here=False, room=None))
             await self.talk.answer(asked.call_id, verdict_of(answer))
-        self._asked.pop(key, None)
+        if self._asked.get(key) is scope:
+            del self._asked[key]
 
     def _withdraw(self, key: tuple[str, ...]) -> None:
         """Take a question away that somebody else has answered, or nobody."""

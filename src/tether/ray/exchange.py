@@ -1,4 +1,4 @@
-"""What a driver and a worker say to each other. All of it can be pickled; nothing of it does anything."""
+"""The messages between a driver and a worker. All of them are data, and can be pickled."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias

@@ -56,6 +56,8 @@ class Held:
     _written: int = field(default=0, init=False)
     """How many notes were held before these."""
     _pieces: list[_Piece] = field(factory=list[_Piece], init=False)
+    _texts: dict[int, Sequence[_Name]] = field(factory=dict[int, Any], init=False)
+    """The names of the texts of a piece of text, for each block."""
     _comes_fast: bool = field(default=False, init=False)
     """Whether the last note is of a piece of the reply, as most are."""
 
@@ -80,14 +82,15 @@ class Held:
     def add_text(self, seconds: float, delta: TextDelta) -> None:
         """Hold a piece of the reply's text, as most are."""
         said = [delta.index, delta.text]
-        place = Place(said, 1, (1,), 0, "")
-        texts = [((), *name) for name in _names_of(delta)]
-        self._pieces.append(_Piece(self._number, place, (), texts))
+        texts = self._texts.get(delta.index)
+        if texts is None:
+            texts = self._texts[delta.index] = [((), *name) for name in _names_of(delta)]
+        self._pieces.append(_Piece(self._number, Place(said, 1, (1,), 0, ""), (), texts))
         self._notes.append(("text", seconds, said))
         self._comes_fast = True
 
     def end(self) -> None:
-        """Take it that no piece follows."""
+        """Note that no further piece follows."""
         for piece in self._pieces:
             piece.goes_on = False
         self._comes_fast = False

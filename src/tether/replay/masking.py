@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias, TypeVar, cast
 from urllib.parse import quote
 
-from attrs import Factory, field, frozen
+from attrs import Factory, define, field, frozen
 
 from tether.errors import UsageError
 from tether.replay.words import words
@@ -41,7 +41,7 @@ _FREE: Final = {"details", "arguments", "data"}
 """What holds data of any form: its strings are no pieces of texts outside."""
 
 
-@frozen(eq=False)
+@define(eq=False)
 class Place:
     """Where a string stands in what JSON can hold."""
 
@@ -147,7 +147,7 @@ def checked_secrets(secrets: Iterable[object]) -> tuple[str, ...]:
 
 
 def likely_secrets(found: Iterable[str]) -> tuple[str, ...]:
-    """Leave out of what was found, such as in the environment, what is too short or too plain to be a key."""
+    """Keep those of the strings that may be keys: not those that are too short or too plain."""
     return tuple(one for one in found if len(one) >= _SHORTEST_FOUND and not _problem(one))
 
 
