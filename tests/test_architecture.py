@@ -23,7 +23,7 @@ FLOORS = {
         "media_types opening media messages errors _given limits deltas events calls transcript vocabulary "
         "_json serialize result"
     ),
-    "what decides": "_schema model tools hooks hookable loop taps",
+    "what decides": "_schema model tool_context tools hooks hookable loop taps",
     "scopes and streams": "_scopes _channel stream",
     "how models are reached": "transport models",
     "what happens": (

@@ -17,7 +17,7 @@ HostLimit: TypeAlias = Literal["conversations", "runs", "log"]
 
 
 class NotFoundError(UsageError):
-    """Nothing of that name is there, for whoever asks."""
+    """There is nothing of that name, or it belongs to another owner."""
 
 
 class EndedError(UsageError):

@@ -95,7 +95,7 @@ class Held:
         self._comes_fast = True
 
     def end(self) -> None:
-        """Take it that no piece follows."""
+        """Note that no further piece follows."""
         for piece in self._pieces:
             piece.goes_on = False
         self._comes_fast = False

@@ -147,7 +147,7 @@ def checked_secrets(secrets: Iterable[object]) -> tuple[str, ...]:
 
 
 def likely_secrets(found: Iterable[str]) -> tuple[str, ...]:
-    """Leave out of what was found, such as in the environment, what is too short or too plain to be a key."""
+    """Keep those of the strings that may be keys: not those that are too short or too plain."""
     return tuple(one for one in found if len(one) >= _SHORTEST_FOUND and not _problem(one))
 
 

@@ -7,7 +7,7 @@ __all__ = ("new_file", "opened_again")
 
 
 def new_file(path: str | os.PathLike[str]) -> FileIO:
-    """Make a file for its owner alone, which only grows. Each write reaches it at once.
+    """Create an append-only file that only its owner can read. Writes are not buffered.
 
     Raises:
         FileExistsError: there is a file already.
@@ -18,7 +18,7 @@ def new_file(path: str | os.PathLike[str]) -> FileIO:
 
 
 def opened_again(path: str | os.PathLike[str]) -> FileIO:
-    """Open a file that is there, which only grows, and is no link.
+    """Open an existing file to append to it. Links are refused.
 
     Raises:
         OSError: it is not there any more, or cannot be opened.

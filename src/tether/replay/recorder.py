@@ -1,6 +1,6 @@
-"""Record the runs of an agent in a file, as they go.
+"""Record the runs of an agent in a file while they go.
 
-The file only grows: what stands in it is true, also where the process ends in the middle. Each line is a JSON array:
+The file only grows: what is in it is valid, even if the process ends in the middle of a run. Each line is a JSON array:
 what kind of note it is, seconds since the recording began, and what it says.
 """
 

@@ -1,4 +1,4 @@
-"""A client of the native protocol: conversations on a server, followed and spoken in from another program."""
+"""A client of the native protocol: follow conversations on a server from another program, and take part in them."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -216,7 +216,7 @@ class RemoteConversation:
                 comes after it.
 
         Returns:
-            The iterator; it comes back by itself when the connection is lost.
+            The iterator; it reconnects when the connection is lost.
         """
         return self.remote.follow(f"{self._path}/events", after)
 
@@ -239,10 +239,10 @@ class RemoteConversation:
         """Say something: that starts a run, or goes to the one that is going.
 
         Args:
-            text: what to say; where it begins with `/name`, what that command of the server makes of it.
+            text: what to say; if it begins with `/name`, the server runs that command and sends its result.
             uploads: the ids of files, from `upload`.
             when: when a run that is going takes it up.
-            told: is given what a command answers that says nothing to the agent.
+            told: called with the answer of a command that sends nothing to the agent.
 
         Returns:
             The id of the message; empty where nothing was said to the agent.
