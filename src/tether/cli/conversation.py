@@ -200,7 +200,9 @@ class Conversation:
         if text.startswith("/"):
             if (prompt := self.app.prompted(text[1:])) is not None:
                 self.say(prompt, queued=queued)
-            elif self.app.servers and text[1:].split()[0] in prompt_names(self.app.servers):
+            elif self.app.servers and (
+                next(iter(text[1:].split()), "") in prompt_names(self.app.servers)
+            ):
                 await self._call(self._say_prompt, text[1:], queued)
             else:
                 await self._call(run_command, self, text[1:])
