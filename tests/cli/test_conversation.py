@@ -201,7 +201,7 @@ async def test_leaving_cancels_the_run_that_goes() -> None:
 
 
 async def test_what_goes_wrong_is_told_and_the_conversation_goes_on() -> None:
-    agent = Agent(ScriptedModel(ModelError("gone", kind="server"), "Hello.", "Hello."))
+    agent = Agent(ScriptedModel(ModelError("gone", kind="server"), *["Hello."] * 3))
 
     def fail(_: object) -> None:
         raise LookupError("hook")
@@ -213,7 +213,9 @@ async def test_what_goes_wrong_is_told_and_the_conversation_goes_on() -> None:
         assert told.startswith("Traceback")
         assert told.endswith("LookupError: hook")
         agent.hooks.remove("after_model", fail)
-        assert await person.does("/zzz") == ["! there is no command 'zzz'. /help lists all"]
+        [told] = await person.does("/zzz is a path")
+        assert told.startswith("! there is no command 'zzz'. /help lists all. A line that begins")
+        assert await person.does(" /zzz is a path") == []
         [told] = await person.does("/eval 1 / 0")
         assert told.endswith("ZeroDivisionError: division by zero")
         assert re.findall(r'File "(.*)"', told) == ["<eval>"], "no frames of tether's own"
