@@ -79,8 +79,12 @@ class RunParts:
     """Pauses the clocks of the calls that this run is part of."""
     output: Output | None = None
     """The result that the run is to have, where a type was asked for."""
-    _flushing: anyio.Lock = field(factory=lambda: anyio.Lock(fast_acquire=True))
+    _flushing: anyio.Lock | None = field(init=False)
     """Calls that run at once flush one after the other: who comes next finds most of it written."""
+
+    @_flushing.default
+    def _line_to_flush(self) -> anyio.Lock | None:
+        return None if self.flush is None else anyio.Lock(fast_acquire=True)
 
     async def flushed(self) -> None:
         """Wait until what was recorded is kept.
@@ -91,7 +95,7 @@ class RunParts:
         Cancellation:
             At once, where it waits.
         """
-        if self.flush is not None:
+        if self.flush is not None and self._flushing is not None:
             async with self._flushing:
                 await self.flush()
 

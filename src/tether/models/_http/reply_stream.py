@@ -1,7 +1,6 @@
 """The body of an answer: bytes to events to deltas, each step a generator, none of them ahead of its consumer."""
 
 import zlib
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, Protocol
@@ -98,7 +97,8 @@ class ReplyStream:
         self._idle_timeout = idle_timeout
         self._has_begun = False
         self._without_pauses = False
-        self._ready: deque[Delta] = deque()
+        self._ready: list[Delta] = []
+        # The next delta stands last.
         self._over = False
         self.error: ModelError | None = None
         """What is wrong with it, to be raised when the deltas before are delivered."""
@@ -137,7 +137,7 @@ class ReplyStream:
                 await self._read_to_the_end()
                 raise StopAsyncIteration
             await self._read()
-        delta = ready.popleft()
+        delta = ready.pop()
         return self._border.cleaned_delta(delta) if type(delta) in _FACTS else delta
 
     async def _read(self) -> None:
@@ -151,6 +151,8 @@ class ReplyStream:
             self._end(failure)
         else:
             self._take(piece)
+        finally:
+            self._ready.reverse()
 
     async def _next_unpacked(self) -> bytes:
         assert self._unpacker is not None
