@@ -43,7 +43,8 @@ class Broadcast(Generic[E, R]):
         self.only: Channel[E] | None = None
         """The one that is open, where there is just one and nobody is in line: it may be offered an event."""
         self._line: anyio.Lock | None = None
-        # Made when somebody waits. Held by the sender that waits for room; the others wait for the lock, first come, first served.
+        # Made when somebody waits. Held by the sender that waits for room; the others wait for the lock, first come,
+        # first served.
         self.in_line: int = 0
         """How many senders wait. Counted here, as a lock may not be asked outside an event loop."""
         self.waited: float = 0.0

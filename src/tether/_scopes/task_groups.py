@@ -12,8 +12,9 @@ Only the layer of our own task group is taken off. A group that somebody else ha
 stays whole.
 """
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
+from types import TracebackType
 from typing import Any, TypeVarTuple
 
 import anyio
@@ -128,8 +129,7 @@ async def open_task_group() -> AsyncIterator[Tasks]:
         raise_as_it_is(plain(BaseExceptionGroup("several tasks have failed", failures)))
 
 
-@contextmanager
-def within(scope: anyio.CancelScope) -> Iterator[None]:
+def within(scope: anyio.CancelScope) -> AbstractContextManager[None]:
     """Enter a cancel scope that exceptions go through as they are.
 
     Of a group that goes through a scope which is cancelled, trio makes a new object, of another class even.
@@ -140,16 +140,30 @@ def within(scope: anyio.CancelScope) -> Iterator[None]:
     Raises:
         BaseException: what the block raised.
     """
-    failure: BaseExceptionGroup[BaseException] | None = None
-    with scope:
-        try:
-            yield
-        except BaseExceptionGroup as group:
-            if _holds_cancellation(group):
-                raise
-            failure = group
-    if failure is not None:
-        raise_as_it_is(failure)
+    return _Within(scope)
+
+
+class _Within:
+    """A class, as one is entered for each request and each call: a generator would take several times the memory."""
+
+    __slots__ = ("_scope",)
+
+    def __init__(self, scope: anyio.CancelScope) -> None:
+        self._scope = scope
+
+    def __enter__(self) -> None:
+        self._scope.__enter__()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        if isinstance(error, BaseExceptionGroup) and not _holds_cancellation(error):
+            self._scope.__exit__(None, None, None)
+            return None
+        return self._scope.__exit__(kind, error, traceback)
 
 
 def plain(group: BaseExceptionGroup[BaseException]) -> BaseException:
