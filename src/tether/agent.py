@@ -952,7 +952,7 @@ def _chance() -> float:
     return random()
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Asked:
     """What one run is asked for. Made by the methods of `Agent`, and by what runs agents elsewhere."""
 

@@ -44,7 +44,7 @@ async def _kept(keeper: "_Keeper") -> AsyncIterator[None]:
         raise keeper.lost
 
 
-@define
+@define(eq=False, repr=False)
 class _Keeper:
     _session: "Session"
     _every: float

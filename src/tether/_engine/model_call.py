@@ -370,7 +370,7 @@ class ModelCall:
         )
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class _Proceed:
     """A `ProceedModel`."""
 
@@ -381,7 +381,7 @@ class _Proceed:
         return self.stream(request)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class _Wrapped:
     """A request within a hook."""
 

@@ -38,7 +38,7 @@ _THREADS = 40
 def _not_recorded(_: Message | CallNote) -> None: ...
 
 
-@frozen(kw_only=True, eq=False)
+@frozen(kw_only=True, eq=False, repr=False)
 class RunParts:
     """What a run is made of."""
 
@@ -128,7 +128,7 @@ class Cancellable(Protocol):
         ...
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class LiveRun:
     """What can be seen of a run while it goes."""
 
@@ -143,7 +143,7 @@ class LiveRun:
     """What the last reply failed with."""
 
 
-@frozen(kw_only=True, eq=False)
+@frozen(kw_only=True, eq=False, repr=False)
 class RunServices:
     """What the performers of a run's requests share. Made inside the event loop, dropped with the run."""
 
