@@ -12,8 +12,8 @@ Only the layer of our own task group is taken off. A group that somebody else ha
 stays whole.
 """
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import TracebackType
 from typing import Any, TypeVarTuple
 
@@ -94,8 +94,7 @@ class Tasks:
         return True
 
 
-@asynccontextmanager
-async def open_task_group() -> AsyncIterator[Tasks]:
+def open_task_group() -> AbstractAsyncContextManager[Tasks]:
     """Open a task group that raises plain exceptions.
 
     Returns:
@@ -107,26 +106,46 @@ async def open_task_group() -> AsyncIterator[Tasks]:
     Cancellation:
         Cancels the tasks, waits for them, and passes on.
     """
-    tasks: Tasks | None = None
-    failures: list[BaseException] = []
-    try:
-        async with anyio.create_task_group() as group:
-            tasks = Tasks(group)
-            try:
-                yield tasks
-            except BaseException as error:  # noqa: ASYNC103 - likewise
-                if not tasks.keep(error):
-                    raise
-    except BaseExceptionGroup as raised:
-        failures = [*raised.exceptions]
-    except anyio.get_cancelled_exc_class():  # noqa: ASYNC103 - raised again, unless there is an error
-        if tasks is None or not tasks.kept:
-            raise
-    if tasks is not None:
-        failures = [*tasks.kept, *failures]
-    if failures:
+    return _PlainTaskGroup()
+
+
+class _PlainTaskGroup(AbstractAsyncContextManager[Tasks]):
+    """A class, as each run and each batch of calls has one: a generator would take several times the memory."""
+
+    __slots__ = ("_group", "_tasks")
+
+    def __init__(self) -> None:
+        self._group = anyio.create_task_group()
+        self._tasks = Tasks(self._group)
+
+    async def __aenter__(self) -> Tasks:
+        await self._group.__aenter__()
+        return self._tasks
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        is_kept = error is not None and self._tasks.keep(error)
+        raised = (None, None, None) if is_kept else (kind, error, traceback)
+        passes = False
+        failures: Sequence[BaseException] = ()
+        try:
+            passes = bool(await self._group.__aexit__(*raised))
+        except BaseExceptionGroup as group:
+            failures = group.exceptions
+        except anyio.get_cancelled_exc_class():  # noqa: ASYNC103 - raised again, unless there is an error
+            if not self._tasks.kept:
+                raise
         # Outside the handlers, which would put another exception into its context.
-        raise_as_it_is(plain(BaseExceptionGroup("several tasks have failed", failures)))
+        if failures := [*self._tasks.kept, *failures]:
+            failure = plain(BaseExceptionGroup("several tasks have failed", failures))
+            if failure is error:
+                return False
+            raise_as_it_is(failure)
+        return passes
 
 
 def within(scope: anyio.CancelScope) -> AbstractContextManager[None]:
