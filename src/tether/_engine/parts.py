@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, null
 from typing import Any, Protocol, TypeVar
 
 import anyio
-from attrs import define, evolve, field, frozen
+from attrs import Factory, define, evolve, field, frozen
 
 from tether._engine.background import Background, open_background
 from tether._engine.connections import Connections
@@ -79,12 +79,10 @@ class RunParts:
     """Pauses the clocks of the calls that this run is part of."""
     output: Output | None = None
     """The result that the run is to have, where a type was asked for."""
-    _flushing: anyio.Lock | None = field(init=False)
+    _flushing: anyio.Lock | None = field(
+        default=Factory(lambda self: _line_to_flush(self), takes_self=True), init=False
+    )
     """Calls that run at once flush one after the other: who comes next finds most of it written."""
-
-    @_flushing.default
-    def _line_to_flush(self) -> anyio.Lock | None:
-        return None if self.flush is None else anyio.Lock(fast_acquire=True)
 
     async def flushed(self) -> None:
         """Wait until what was recorded is kept.
@@ -118,6 +116,10 @@ class RunParts:
             id=message.id or self.new_id(),
             timestamp=message.timestamp or self.now(),
         )
+
+
+def _line_to_flush(parts: RunParts) -> anyio.Lock | None:
+    return None if parts.flush is None else anyio.Lock(fast_acquire=True)
 
 
 class Cancellable(Protocol):

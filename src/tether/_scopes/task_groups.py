@@ -133,7 +133,7 @@ class _PlainTaskGroup(AbstractAsyncContextManager[Tasks]):
         passes = False
         failures: Sequence[BaseException] = ()
         try:
-            passes = bool(await self._group.__aexit__(*raised))
+            passes = bool(await self._group.__aexit__(*raised))  # noqa: ASYNC102 - a task group waits for its tasks
         except BaseExceptionGroup as group:
             failures = group.exceptions
         except anyio.get_cancelled_exc_class():  # noqa: ASYNC103 - raised again, unless there is an error
