@@ -21,12 +21,15 @@ SOURCE = Path(tether.__file__).parent
 FLOORS = {
     "what things are": (
         "media_types opening media messages errors _given limits deltas events calls transcript vocabulary "
-        "serialize result"
+        "_json serialize result"
     ),
-    "what decides": "_schema model tools hooks hookable loop taps",
+    "what decides": "_schema model tool_context tools hooks hookable loop taps",
     "scopes and streams": "_scopes _channel stream",
     "how models are reached": "transport models",
-    "what happens": "_engine run pending iterator chat approvals session commands agent blocking ray",
+    "what happens": (
+        "_engine run pending iterator chat approvals session commands configurable _terms "
+        "_recording runnable agent blocking ray"
+    ),
 }
 """The spine, floor by floor."""
 

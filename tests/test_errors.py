@@ -23,6 +23,7 @@ from tether import (
     UnknownModelError,
     UsageError,
 )
+from tether._json.misfit import Misfit
 from tether.acp.jsonrpc import RpcError
 from tether.cli.terminal import _LeftError  # pyright: ignore[reportPrivateUsage]
 from tether.errors import (
@@ -40,7 +41,6 @@ from tether.mcp.schemas import SchemaRefusedError
 from tether.mcp.server import _UnavailableError  # pyright: ignore[reportPrivateUsage]
 from tether.replay.raised import RecordedError, RunCancelledError
 from tether.replay.replaying import ReplayError
-from tether.serialize import _Misfit  # pyright: ignore[reportPrivateUsage]
 from tether.testing._steps import Overdue
 from tether.testing._stuck import DeadlockError
 from tether.testing.cassette import CassetteError
@@ -125,7 +125,7 @@ EXAMPLES: list[BaseException] = [
     OutsideRootError("out of bounds"),
     ChangedError("changed"),
     _LeftError("gone"),
-    _Misfit("no", "a", "b"),
+    Misfit("no", "a", "b"),
     Overdue(),
 ]
 

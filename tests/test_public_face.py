@@ -61,7 +61,6 @@ def test_importing_tether_does_not_import_what_a_program_may_never_use() -> None
     )
     heavy = {
         "httpx",
-        "cattrs",
         "stamina",
         "jsonschema",
         "docstring_parser",

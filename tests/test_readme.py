@@ -46,7 +46,6 @@ from tether import (
 )
 from tether.cli.editor import KEYS
 from tether.cli.slash_commands import slash_commands
-from tether.hookable import Hookable
 from tether.hooks import HookPoint
 from tether.messages import FailureKind, Outcome
 from tether.models.catalogue import provider_keys
@@ -293,7 +292,7 @@ def parameters(function: Callable[..., Any]) -> list[str]:
 MEMBERS: Final = [
     "messages",
     "state",
-    *(member for cls in (Agent, Hookable) for member in public(cls) if member.endswith("()")),
+    *(member for cls in Agent.__mro__ for member in public(cls) if member.endswith("()")),
 ]
 """What an agent has, in addition to its parameters as attributes."""
 

@@ -2,88 +2,58 @@
 
 An `Agent` holds configuration and a transcript, and nothing that belongs to an event loop: the same object
 can be used under `asyncio.run` now and under `trio.run` later.
+
+It is built up in three steps. `Configurable` is what an agent is made of, `Runnable` adds the conversation and the ways
+to run it, and `Agent` puts each run together.
 """
 
 import math
 import time
 import uuid
-import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import anyio
-from attrs import evolve, field, frozen
+from attrs import evolve
 
-from tether._engine.active_run import ActiveRun, RunStart
+from tether._engine.active_run import ActiveRun
 from tether._engine.background import Background, open_background
 from tether._engine.conversation import Conversation
-from tether._engine.inbox import Inbox, optional_message
+from tether._engine.inbox import Inbox
 from tether._engine.ledger import Ledger
 from tether._engine.line import Place
 from tether._engine.output import Output
 from tether._engine.parts import RunParts
-from tether._engine.turn_settings import DEFAULT_TOOL_TIMEOUT, TurnSettings
-from tether._given import (
-    Checked,
-    field_check,
-    function,
-    instance_of,
-    items,
-    number,
-    optional,
-    seconds,
-    whole_number,
-)
-from tether._scopes.threads import tied_to_its_thread
+from tether._engine.turn_settings import DEFAULT_TOOL_TIMEOUT
+from tether._given import function, instance_of, items, optional, whole_number
+from tether._recording import Recording, session_of
+from tether._terms import Asked, Terms
 from tether.approvals import Approve, approval
-from tether.calls import CallNote, OpenCalls
-from tether.chat import Chat
-from tether.errors import UsageError
-from tether.events import Event
-from tether.hookable import Hookable
+from tether.calls import OpenCalls
 from tether.hooks import (
     AfterTool,
     BeforeTool,
     Convert,
     HookPoint,
     Hooks,
-    OnEvent,
     ShouldStop,
     TransformContext,
     call_hook,
 )
-from tether.iterator import RunIterator, RunScope, hold_run, itself, require_scope, text_of
 from tether.limits import Limits, Spent
-from tether.messages import (
-    AssistantMessage,
-    JsonObject,
-    Message,
-    Prompt,
-    Queued,
-    QueueMode,
-    QueueName,
-)
-from tether.model import Model, ModelOptions, ThinkingLevel
-from tether.models.catalogue import model_from_name, own_server
-from tether.models.knowledge import cost_of, require_price
-from tether.pending import PendingRun, WhenBusy, check_when_busy
-from tether.result import OutputResult, RunResult
+from tether.messages import AssistantMessage, Message, Queued, QueueMode
+from tether.model import Model, ModelOptions
 from tether.run import Run
+from tether.runnable import AgentState, Runnable
 from tether.serialize import to_builtins
-from tether.stream import open_event_stream
-from tether.taps import Tap
-from tether.tools import Tool, ToolContext, ToolKind, ToolResult, tool
+from tether.tools import Tool, ToolContext, ToolResult, tool
 
 if TYPE_CHECKING:
     from tether.session import Session
 
 __all__ = ("Agent", "AgentState")
-
-F = TypeVar("F", bound=Callable[..., Any])
-T = TypeVar("T")
 
 _CLOSING_TIME: Final = 5.0
 """Seconds that the hooks at `agent_closed` have."""
@@ -99,20 +69,7 @@ _REQUEST: Final = {
 """The parameters of an agent that is a tool."""
 
 
-@frozen(kw_only=True)
-class AgentState:
-    """A moment in the life of an agent."""
-
-    running: bool
-    partial: AssistantMessage | None
-    """The reply that is arriving, or the last that did, in the run that is going."""
-    running_tools: tuple[str, ...]
-    """The ids of the calls that are running."""
-    steering: tuple[Queued, ...]
-    follow_ups: tuple[Queued, ...]
-
-
-class Agent(Hookable):
+class Agent(Runnable):
     """An agent.
 
     Everything given here may be changed between runs, and while one is going: the change takes effect on its
@@ -154,14 +111,6 @@ class Agent(Hookable):
         DecodeError: the file is not a session.
         OSError: the file cannot be opened.
     """
-
-    system: Checked[str | None] = Checked(optional(instance_of(str, "a string")))
-    name: Checked[str] = Checked(instance_of(str, "a string"))
-    options: Checked[ModelOptions] = Checked(instance_of(ModelOptions))
-    limits: Checked[Limits] = Checked(instance_of(Limits))
-    sequential: Checked[bool] = Checked(instance_of(bool, "True or False"))
-    tool_timeout: Checked[float] = Checked(seconds)
-    price: Checked[Callable[[AssistantMessage], float] | None] = Checked(optional(function))
 
     def __init__(
         self,
@@ -217,7 +166,7 @@ class Agent(Hookable):
             self.hooks.add("around_tool", approval(approve), name="approve", depth=1000)
         function("clock of Agent", clock)
         function("new_id of Agent", new_id)
-        self.session: Session | None = self._opened(session, clock, new_id)
+        self.session = session_of(self, session, clock, new_id)
         kept: Sequence[Message] = ()
         open_calls: OpenCalls | None = None
         added = [*items("messages", messages)]
@@ -232,155 +181,6 @@ class Agent(Hookable):
             random,
             None if added else open_calls,
         )
-
-    # What it is made of.
-
-    @property
-    def model(self) -> Model:
-        """The model. A name may be assigned."""
-        return self._model
-
-    @model.setter
-    def model(self, model: Model | str) -> None:
-        named: Any = model_from_name(model) if isinstance(model, str) else model
-        if isinstance(named, type) or not isinstance(named, Model):
-            raise UsageError(f"model of Agent must be a model or the name of one, not {named!r}")
-        self._model = named
-
-    @property
-    def tools(self) -> tuple[Tool, ...]:
-        """The tools. Plain functions may be assigned among them."""
-        return self._tools
-
-    @tools.setter
-    def tools(self, tools: Iterable[Tool | Callable[..., Any]]) -> None:
-        items("tools of Agent", tools)
-        made = tuple(item if isinstance(item, Tool) else tool(item) for item in tools)
-        names = [item.name for item in made]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise UsageError(f"two tools are called {twice[0]!r}; give one of them another name")
-        self._tools = made
-
-    @overload
-    def tool(self, function: Callable[..., Any], /) -> Tool: ...
-    @overload
-    def tool(
-        self,
-        /,
-        *,
-        name: str | None = None,
-        description: str | None = None,
-        parameters: JsonObject | None = None,
-        timeout: float | None = None,
-        sequential: bool = False,
-        max_concurrency: int | None = None,
-        title: str | None = None,
-        kind: ToolKind = "other",
-        read_only: bool = False,
-        destructive: bool | None = None,
-        idempotent: bool = False,
-    ) -> Callable[[Callable[..., Any]], Tool]: ...
-    def tool(
-        self,
-        function: Callable[..., Any] | None = None,
-        /,
-        *,
-        name: str | None = None,
-        description: str | None = None,
-        parameters: JsonObject | None = None,
-        timeout: float | None = None,
-        sequential: bool = False,
-        max_concurrency: int | None = None,
-        title: str | None = None,
-        kind: ToolKind = "other",
-        read_only: bool = False,
-        destructive: bool | None = None,
-        idempotent: bool = False,
-    ) -> Tool | Callable[[Callable[..., Any]], Tool]:
-        """Make a tool of the decorated function and give it to this agent: `@agent.tool`, or `@agent.tool(...)`.
-
-        Args:
-            function: typed throughout; async, or plain and then run in a worker thread.
-            name: what models call it; the other options too are those of `tether.tool`.
-            description: what models read about it.
-            parameters: a JSON Schema to use in place of the signature.
-            timeout: seconds it may run.
-            sequential: calls of a reply run one after the other, if it is among them.
-            max_concurrency: how many calls of it may run at once.
-            title: its name for people.
-            kind: what it does, roughly.
-            read_only: it changes nothing.
-            destructive: whether it may change or end what was there before.
-            idempotent: a second call with the same arguments changes nothing more.
-
-        Returns:
-            The tool; without a function, a decorator that makes it.
-
-        Raises:
-            ToolDefinitionError: the function cannot be made a tool.
-            UsageError: the agent has a tool of that name.
-        """
-        make = tool(
-            name=name,
-            description=description,
-            parameters=parameters,
-            timeout=timeout,
-            sequential=sequential,
-            max_concurrency=max_concurrency,
-            title=title,
-            kind=kind,
-            read_only=read_only,
-            destructive=destructive,
-            idempotent=idempotent,
-        )
-
-        def add(function: Callable[..., Any]) -> Tool:
-            self.tools = [*self._tools, made := make(function)]
-            return made
-
-        return add if function is None else add(function)
-
-    @property
-    def thinking(self) -> ThinkingLevel | None:
-        """How much the model thinks; None leaves it to the provider."""
-        return self.options.thinking
-
-    @thinking.setter
-    def thinking(self, level: ThinkingLevel | None) -> None:
-        self.options = evolve(self.options, thinking=level)
-
-    @property
-    def messages(self) -> tuple[Message, ...]:
-        """The conversation, valid at every moment."""
-        return self._conversation.transcript.messages
-
-    @property
-    def state(self) -> AgentState:
-        """What it is doing now."""
-        active, inbox = self._conversation.active, self._conversation.inbox
-        partial = None if active is None else active.live.partial
-        return AgentState(
-            running=active is not None,
-            partial=None if partial is None else partial.preview(),
-            running_tools=() if active is None else tuple(active.live.tool_scopes),
-            steering=inbox.waiting("steering"),
-            follow_ups=inbox.waiting("follow_up"),
-        )
-
-    def reset(
-        self, messages: Iterable[Message] = (), *, open_calls: OpenCalls | None = None
-    ) -> None:
-        """Forget the conversation and what waits in the queues.
-
-        Args:
-            messages: the conversation to go on with instead.
-            open_calls: the calls of its last reply that the next run takes up, such as `Session.open_calls`.
-
-        Raises:
-            AgentBusyError: a run is going.
-            UsageError: something among them is not a message, or the open calls are not those of their last reply.
-        """
-        self._conversation.reset(messages, open_calls)
 
     def copy(self, **changes: Any) -> "Agent":
         """Make an agent like this one, with a conversation of its own.
@@ -420,212 +220,6 @@ class Agent(Hookable):
         made.hooks.add_missing(self.hooks)
         return made
 
-    # Running it.
-
-    def run(
-        self,
-        prompt: Prompt | None = None,
-        *,
-        output: Any = None,
-        output_attempts: int = 3,
-        deps: Any = None,
-        limits: Limits | None = None,
-        max_buffer_size: float = 64,
-        when_busy: WhenBusy = "raise",
-    ) -> PendingRun:
-        """Start a run, tied to the block it is used in.
-
-        Do not `yield` out of that block from an async generator, which may be dropped or go on in another task:
-        `stream_text` and `stream_events` are made for that. If you do it all the same, close the generator with
-        `contextlib.aclosing`, in the task that iterates it.
-
-        Where the session says that a process ended in the middle of calls, the run goes on with them before it asks
-        the model. A call that had ended keeps its result. One that had not begun is run. One that had begun is
-        `interrupted`, and run again only where its tool is `idempotent`. With a prompt, or a message that steers,
-        nothing is run: what had not begun is `skipped`, and the model hears of that before the prompt.
-
-        Args:
-            prompt: what to say; None to continue from the conversation as it stands.
-            output: the type of the result: an attrs class, a dataclass, a TypedDict, a pydantic model, plain
-                types, or a union of them; or a JSON Schema. The model gives it by a tool that is added for this run.
-            output_attempts: how often the model may try, before `result()` raises `OutputError`.
-            deps: what the tools need in this run; the agent's own if None.
-            limits: what this run may spend; the agent's own if None.
-            max_buffer_size: how many events the run may be ahead of who reads them.
-            when_busy: what to do while a run of this agent is going: `raise` AgentBusyError, or `wait` in line until it
-                is over; first come, first served. A tool of the agent that waits so never ends, as its own run
-                waits for it.
-
-        Returns:
-            A context manager that gives the `Run`, to be entered once. Leaving the block ends the run, if it still
-            goes, and waits until its tools have cleaned up.
-
-        Raises:
-            AgentBusyError: a run of this agent is going already.
-            NothingToContinueError: no prompt was given, and nothing waits for an answer.
-            UsageError: there is a limit of cost, and the price of the model is not known; or what is given cannot be.
-            ModelError: the model failed, and nobody has seen it yet.
-            Exception: what the block or a hook raised.
-
-        Cancellation:
-            Closes the model's response and cancels the tools, waits until they have cleaned up, and passes
-            on. The transcript is valid and may be continued.
-        """
-        asked = Asked(prompt, output, output_attempts, deps, limits, when_busy)
-        return PendingRun(lambda: self._open(asked, max_buffer_size))
-
-    @asynccontextmanager
-    async def _open(self, asked: "Asked", max_buffer_size: float = 64) -> AsyncIterator[Run]:
-        start = self._start(asked)
-        try:
-            with tied_to_its_thread():
-                active = await start.begun()
-                async with open_event_stream(
-                    active.produce, max_buffer_size=max_buffer_size
-                ) as stream:
-                    yield Run(stream, active.live, active.control, active.spent, active.accept)
-        finally:
-            start.over()
-
-    @overload
-    async def prompt(
-        self,
-        prompt: Prompt | None = None,
-        *,
-        deps: Any = None,
-        limits: Limits | None = None,
-        when_busy: WhenBusy = "raise",
-    ) -> RunResult: ...
-    @overload
-    async def prompt(
-        self,
-        prompt: Prompt | None = None,
-        *,
-        output: type[T],
-        output_attempts: int = 3,
-        deps: Any = None,
-        limits: Limits | None = None,
-        when_busy: WhenBusy = "raise",
-    ) -> OutputResult[T]: ...
-    @overload
-    async def prompt(
-        self,
-        prompt: Prompt | None = None,
-        *,
-        output: Any,
-        output_attempts: int = 3,
-        deps: Any = None,
-        limits: Limits | None = None,
-        when_busy: WhenBusy = "raise",
-    ) -> OutputResult[Any]: ...
-    async def prompt(
-        self,
-        prompt: Prompt | None = None,
-        *,
-        output: Any = None,
-        output_attempts: int = 3,
-        deps: Any = None,
-        limits: Limits | None = None,
-        when_busy: WhenBusy = "raise",
-    ) -> RunResult:
-        """Run to the end, and return just the result.
-
-        Args:
-            prompt: what to say; None to continue from the conversation as it stands.
-            output: the type of the result's `output`; see `run`.
-            output_attempts: how often the model may try.
-            deps: what the tools need in this run; the agent's own if None.
-            limits: what this run may spend; the agent's own if None.
-            when_busy: whether to wait while a run of this agent is going; see `run`.
-
-        Returns:
-            How the run ended, and what it added to the conversation.
-
-        Raises:
-            AgentBusyError: a run of this agent is going already.
-            NothingToContinueError: no prompt was given, and nothing waits for an answer.
-            ModelError: the model failed; the transcript holds what had arrived.
-            OutputError: the run has ended without a result of that type.
-
-        Cancellation:
-            As in `run`.
-        """
-        asked = Asked(prompt, output, output_attempts, deps, limits, when_busy)
-        async with self._open(asked) as run:
-            return await run.result()
-
-    def stream_text(
-        self,
-        prompt: Prompt | None = None,
-        task_group: RunScope | None = None,
-        *,
-        output: Any = None,
-        output_attempts: int = 3,
-        deps: Any = None,
-        limits: Limits | None = None,
-        max_buffer_size: float = 64,
-        when_busy: WhenBusy = "raise",
-    ) -> RunIterator[str]:
-        """Start a run, tied to a task group, and iterate over the text of its replies as it arrives.
-
-        It is for code that needs an iterator, such as a streaming response. Unlike an async generator it may be dropped
-        in the middle, which ends the run. The text of all replies of the run comes, those that call tools included,
-        with nothing between them.
-
-        The run starts at this call. So what keeps it from starting is raised here, before a response has begun.
-
-        Args:
-            prompt: what to say; None to continue from the conversation as it stands.
-            task_group: what the run is tied to: an `anyio.abc.TaskGroup`, a `trio.Nursery`, an `asyncio.TaskGroup`, or
-                what has a `start_soon` like theirs. The run is cancelled with it.
-            output: the type of the result; see `run`.
-            output_attempts: how often the model may try.
-            deps: what the tools need in this run; the agent's own if None.
-            limits: what this run may spend; the agent's own if None.
-            max_buffer_size: how many events the run may be ahead of who reads them.
-            when_busy: with `wait`, the run waits in its task group until those before it are over.
-
-        Returns:
-            The iterator; see `RunIterator`.
-
-        Raises:
-            AgentBusyError: a run of this agent is going already.
-            NothingToContinueError: no prompt was given, and nothing waits for an answer; with `wait`, it may be raised
-                by the iteration.
-            UsageError: there is no task group, or it takes no tasks now.
-        """
-        scope = require_scope("stream_text", task_group)
-        start = self._start(Asked(prompt, output, output_attempts, deps, limits, when_busy))
-        return hold_run(scope, start.produce, start.over, max_buffer_size, text_of)
-
-    def stream_events(
-        self,
-        prompt: Prompt | None = None,
-        task_group: RunScope | None = None,
-        *,
-        output: Any = None,
-        output_attempts: int = 3,
-        deps: Any = None,
-        limits: Limits | None = None,
-        max_buffer_size: float = 64,
-        when_busy: WhenBusy = "raise",
-    ) -> RunIterator[Event]:
-        """Start a run, tied to a task group, and iterate over its events; else as `stream_text`."""
-        scope = require_scope("stream_events", task_group)
-        start = self._start(Asked(prompt, output, output_attempts, deps, limits, when_busy))
-        return hold_run(scope, start.produce, start.over, max_buffer_size, itself)
-
-    def chat(self, *, when_busy: WhenBusy = "raise") -> Chat:
-        """Make a conversation of this agent's: an async generator to send prompts to.
-
-        Args:
-            when_busy: whether a send waits while a run of this agent is going; see `run`.
-        """
-        check_when_busy(when_busy)
-        return Chat(
-            partial(self.prompt, when_busy=when_busy), partial(self.run, when_busy=when_busy)
-        )
-
     @asynccontextmanager
     async def opened(self) -> AsyncIterator["Agent"]:
         """Run the hooks at `agent_opened` now, and those at `agent_closed` at the end of the block.
@@ -657,63 +251,6 @@ class Agent(Hookable):
             with anyio.move_on_after(_CLOSING_TIME, shield=True):
                 for hook in self.hooks.at("agent_closed"):
                     await call_hook(hook, self)
-
-    async def wait_idle(self) -> None:
-        """Wait until no run is going, its listeners included, and none waits for that with `when_busy="wait"`.
-
-        Cancellation:
-            At once; the run goes on.
-        """
-        await self._conversation.line.wait_empty()
-
-    # Speaking to it while it runs.
-
-    def steer(self, message: Prompt, *, interrupt: bool = False) -> Queued:
-        """Queue a message for the next request to the model.
-
-        Calls that are running are waited for, those not yet begun are skipped. Without a run it waits
-        for the next one.
-
-        Args:
-            message: what to say.
-            interrupt: do not wait: interrupt the reply that is arriving, or the calls that are running.
-
-        Returns:
-            The message as it was accepted. It will be in the transcript, or in `RunResult.undelivered`.
-        """
-        accepted = self._conversation.accept("steering", message)
-        if interrupt and self._conversation.active is not None:
-            self._conversation.active.control.interrupt()
-        return accepted
-
-    def follow_up(self, message: Prompt) -> Queued:
-        """Queue a message until the agent would otherwise stop.
-
-        Args:
-            message: what to say.
-
-        Returns:
-            The message as it was accepted. It will be in the transcript, or in `RunResult.undelivered`.
-        """
-        return self._conversation.accept("follow_up", message)
-
-    def clear_queues(
-        self, queues: Sequence[QueueName] = ("steering", "follow_up")
-    ) -> tuple[Queued, ...]:
-        """Take back queued messages.
-
-        Args:
-            queues: which queues.
-
-        Returns:
-            What was taken back, in order.
-        """
-        return self._conversation.inbox.clear(queues)
-
-    def abort(self) -> None:
-        """End the run that is going, in order; without one, do nothing."""
-        if self._conversation.active is not None:
-            self._conversation.active.control.abort()
 
     # As a part of another agent.
 
@@ -778,7 +315,7 @@ class Agent(Hookable):
         request: str,
         context: ToolContext[Any],
         limits: Limits | Literal["shared"] | None,
-    ) -> tuple["Agent", "Asked"]:
+    ) -> tuple["Agent", Asked]:
         """Make the agent of one call, and what its run is asked for."""
         shared = limits == "shared"
         child = self.copy(
@@ -794,100 +331,26 @@ class Agent(Hookable):
         )
         return child, asked
 
-    # Changing what it does.
-
-    def subscribe(self, listener: OnEvent) -> Callable[[], None]:
-        """Have a function called with every event of every run, before consumers get it.
-
-        Args:
-            listener: a plain or an async function; the run waits for it. It need not be different from other
-                listeners.
-
-        Returns:
-            A function that ends the subscription.
-        """
-        # Not by `new_id`: who watches a run changes nothing of it.
-        name = f"subscription {uuid.uuid4().hex}"
-        self.hooks.add("on_event", listener, name=name)
-        return lambda: self.hooks.remove("on_event", name)
-
-    def tap(self, tap: Tap) -> Callable[[], None]:
-        """Show a tap everything that the runs which begin from here on do.
-
-        A tap sees what listeners cannot, such as requests and what is done from outside. It is called synchronously
-        and changes nothing: see `tether.taps`. A copy of this agent does not have it.
-
-        Args:
-            tap: what sees it. It is given what it has not overridden too; it may not raise.
-
-        Returns:
-            A function that takes it away, from the next run on.
-        """
-        return self._conversation.tap(instance_of(Tap)("tap", tap))
-
     # What the above is made of. None of it waits.
 
-    def _opened(
-        self, session: Any, clock: Callable[[], float], new_id: Callable[[], str]
-    ) -> "Session | None":
-        if session is None:
-            return None
-        from tether.session import Session  # noqa: PLC0415 - most agents have none
-
-        if isinstance(session, Session):
-            return session
-        if not isinstance(session, str | PathLike) or not str(session):
-            raise UsageError(f"session of Agent must be a Session or a path, not {session!r}")
-        opened = Session(session, now=clock, new_id=new_id)
-        weakref.finalize(self, opened.close)
-        return opened
-
-    def _start(self, asked: "Asked") -> RunStart:
-        """Take a place in the line; where that is the first, the run begins."""
-        output = None if asked.output is None else Output(asked.output, asked.output_attempts)
-        place = self._conversation.join(waits=asked.when_busy == "wait")
-        return RunStart(place, lambda: self._begin(place, asked, output))
-
-    def _begin(self, place: Place, asked: "Asked", output: Output | None) -> ActiveRun:
-        def limits() -> Limits:
-            return self.limits if asked.limits is None else asked.limits
-
-        def costs_count() -> bool:
-            return self.price is None and (asked.counts_cost or limits().cost is not None)
-
-        def settings() -> TurnSettings:
-            if costs_count():
-                require_price(self._model)
-            now = (
-                self._settings()
-                if asked.deps is None
-                else evolve(self._settings(), deps=asked.deps)
-            )
-            return now if output is None else output.settings(now)
-
-        def price(reply: AssistantMessage) -> float:
-            if self.price is not None:
-                return number("what price returns", self.price(reply))
-            # Looking it up takes a while the first time, so that is done only where it counts.
-            return cost_of(reply, self._model) if costs_count() else 0.0
-
-        if costs_count():
-            require_price(self._model)
+    def _begin(self, place: Place, asked: Asked, output: Output | None) -> ActiveRun:
+        terms, recording = Terms(self, asked, output), Recording(self)
+        terms.require_price()
         conversation, session, inside = self._conversation, self.session, asked.inside
         prompts = conversation.prompts(asked.prompt)
         parts = RunParts(
             transcript=conversation.transcript,
             inbox=conversation.inbox,
             hooks=self.hooks,
-            ledger=Ledger(limits=limits, price=price, spent=asked.spent or Spent()),
-            settings=settings,
+            ledger=Ledger(limits=terms.limits, price=terms.price, spent=asked.spent or Spent()),
+            settings=terms.settings,
             output=output,
             now=conversation.now,
             new_id=conversation.new_id,
             random=conversation.random,
             tap=conversation.inbox.tap,
-            record=self._record,
-            note=self._note,
+            record=recording.record,
+            note=recording.note,
             flush=None if session is None or not session.flushed_later else session.flush,
             session=session,
             agent=self.name,
@@ -906,7 +369,7 @@ class Agent(Hookable):
         self,
         parts: RunParts,
         prompts: Sequence[Queued],
-        asked: "Asked",
+        asked: Asked,
         on_over: Callable[[], object],
     ) -> ActiveRun:
         """Make the run; agents whose runs are elsewhere make another kind."""
@@ -920,62 +383,8 @@ class Agent(Hookable):
                 return nullcontext(background)
         return open_background()
 
-    def _record(self, message: Message) -> None:
-        if self.session is None:
-            return
-        try:
-            self.session.note("model", _known_as(self.model))
-            self.session.note("system", {"text": self.system})
-        finally:  # where a note cannot be written, the message waits behind it
-            self.session.record(message)
-
-    def _note(self, note: CallNote) -> None:
-        if self.session is not None:
-            self.session.note_call(note)
-
-    def _settings(self) -> TurnSettings:
-        return TurnSettings(
-            model=self._model,
-            system=self.system,
-            tools={tool.name: tool for tool in self._tools},
-            options=self.options,
-            deps=self.deps,
-            sequential=self.sequential,
-            tool_timeout=self.tool_timeout,
-            price=self.price,
-        )
-
 
 def _chance() -> float:
     from random import random  # noqa: PLC0415 - only where something is left to chance
 
     return random()
-
-
-@frozen(eq=False, repr=False)
-class Asked:
-    """What one run is asked for. Made by the methods of `Agent`, and by what runs agents elsewhere."""
-
-    prompt: Queued | None = field(converter=optional_message)
-    output: Any = None
-    output_attempts: int = field(default=3, validator=field_check(whole_number(1)))
-    deps: Any = None
-    limits: Limits | None = field(
-        default=None, validator=field_check(optional(instance_of(Limits)))
-    )
-    when_busy: WhenBusy = "raise"
-    inside: ToolContext[Any] | None = None
-    """The call that the run is part of, if it is."""
-    spent: Spent | None = None
-    """Where it counts what it spends, together with others; None for by itself."""
-    counts_cost: bool = False
-    """Whether somebody else wants to know its cost."""
-
-    def __attrs_post_init__(self) -> None:
-        check_when_busy(self.when_busy)
-
-
-def _known_as(model: Model) -> dict[str, Any]:
-    """What a session keeps of a model: its name, and its address if that is not the provider's own."""
-    server = own_server(model)
-    return {"name": model.name} | ({} if server is None else {"base_url": server})

@@ -99,11 +99,18 @@ class Command:
     context_parameter: str | None = None
     raw: bool = False
     """All that stands behind the name goes to its one parameter as it is."""
+    hint: str = ""
+    """How its words are shown, in place of the names of its parameters."""
+
+    @property
+    def words(self) -> str:
+        """How the words behind its name are shown; empty where it takes none."""
+        return self.hint or " ".join(parameter.usage for parameter in self.parameters)
 
     @property
     def usage(self) -> str:
         """How it is called."""
-        return " ".join([self.name, *(parameter.usage for parameter in self.parameters)])
+        return f"{self.name} {self.words}".rstrip()
 
     def bind(self, words: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
         """Check the words of a call.
@@ -198,6 +205,7 @@ class Commands:
         help: str | None = None,
         complete: Mapping[str, Complete] | None = None,
         raw: bool = False,
+        hint: str = "",
     ) -> Callable[[F], F]:
         """Make the decorated function a command; one of the same name is replaced.
 
@@ -206,13 +214,14 @@ class Commands:
             help: one line; the first of the docstring if None.
             complete: how words for its parameters are completed, by their names.
             raw: give all that stands behind the name to its one parameter as it is, quotes and all.
+            hint: how its words are shown, in place of the names of its parameters.
 
         Returns:
             A decorator that returns the function as it is.
         """
 
         def add(function: F) -> F:
-            self.add(evolve(self._made(function, name, help, complete or {}), raw=raw))
+            self.add(evolve(self._made(function, name, help, complete or {}), raw=raw, hint=hint))
             return function
 
         return add
@@ -270,7 +279,7 @@ class Commands:
         Cancellation:
             Inside the function, where that awaits.
         """
-        name, _, text = line.strip().partition(" ")
+        name, text = [*line.split(None, 1), "", ""][:2]
         command = self[name]
         words = [text.strip()] if command.raw and text.strip() else _words(text)
         rest, arguments = command.bind(words)

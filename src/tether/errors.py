@@ -60,11 +60,31 @@ def _made_anew(kind: type[TetherError], args: tuple[Any, ...]) -> TetherError:
 
 
 class UsageError(TetherError):
-    """tether was used in a way it cannot be."""
+    """tether was used in a way it cannot be.
+
+    Attributes:
+        message: what was wrong and what would be right, for anyone.
+        hint: what else Python code may do; it ends the text of the error, and is not in `message`.
+    """
+
+    def __init__(self, message: str = "", *, hint: str = "") -> None:
+        super().__init__(message + hint)
+        self.message: str = message
+        self.hint: str = hint
 
 
 class BusyError(UsageError):
-    """What was asked for is in use: another writes to the conversation."""
+    """What was asked for is in use: another writes to the conversation.
+
+    Attributes:
+        retry_after: seconds until the claim of the other runs out, if it is not renewed; None where it does not.
+    """
+
+    def __init__(
+        self, message: str = "", *, hint: str = "", retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after: float | None = retry_after
 
 
 class AgentBusyError(BusyError):

@@ -81,6 +81,11 @@ class Person:
             await until_blocked()
         return self.told[before:]
 
+    async def hurries(self, *inputs: Input | str) -> None:
+        """Do things one so soon after the other that nothing happens between them."""
+        for one in inputs:
+            await self._send(Typed(one) if isinstance(one, str) else one)
+
 
 @asynccontextmanager
 async def talking(agent: Agent, **app: Any) -> AsyncIterator[Person]:
@@ -213,7 +218,7 @@ async def test_what_goes_wrong_is_told_and_the_conversation_goes_on() -> None:
         assert told.startswith("Traceback")
         assert told.endswith("LookupError: hook")
         agent.hooks.remove("after_model", fail)
-        assert await person.does("/zzz") == ["! there is no command 'zzz'"]
+        assert await person.does("/zzz") == ["! there is no command 'zzz'. /help lists all"]
         [told] = await person.does("/eval 1 / 0")
         assert told.endswith("ZeroDivisionError: division by zero")
         assert re.findall(r'File "(.*)"', told) == ["<eval>"], "no frames of tether's own"
@@ -387,11 +392,60 @@ async def test_words_are_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             assert "you: hi" in [one.display_meta_text for one in offered]
 
 
+async def test_forks_go_to_what_was_said_by_somebody(tmp_path: Path) -> None:
+    with Session.open(tmp_path / "s.jsonl") as session:
+        agent = Agent(ScriptedModel(call("nosuch"), "One."), session=session)
+        async with talking(agent) as person:
+            await person.does("hi")
+            offered = completer(person.conversation).get_completions(
+                Document("/fork "), CompleteEvent()
+            )
+            assert [one.display_meta_text for one in offered] == ["you: hi", "agent: One."]
+
+
 async def test_a_key_of_an_extension_is_pressed() -> None:
     pressed: list[Conversation] = []
     async with talking(Agent(ScriptedModel()), keys={"c-t": pressed.append}) as person:
         await person.does(Pressed("c-t"))
         assert pressed == [person.conversation]
+
+
+async def test_a_key_that_was_unbound_while_it_was_on_its_way_does_nothing() -> None:
+    agent = Agent(ScriptedModel("Heard."))
+    async with talking(agent) as person:
+        assert await person.does(Pressed("c-t"), "hi") == []
+    assert texts(agent) == ["hi", "Heard."]
+
+
+async def test_ctrl_c_at_the_heels_of_a_command_interrupts_it() -> None:
+    async with talking(Agent(ScriptedModel("Heard."))) as person:
+        person.conversation.app.command("hang")(anyio.sleep_forever)
+        for number in range(1, 9):
+            await person.hurries("/hang", Interrupted())
+            await until_blocked()
+            assert person.told == ["(interrupted)"] * number
+        await person.hurries("/hang", "hi", Interrupted())
+        await until_blocked()
+        assert person.told[8:] == ["(interrupted)"]
+    assert texts(person.conversation.agent) == ["hi", "Heard."]
+
+
+async def test_ctrl_c_stops_a_run_that_has_not_begun_yet() -> None:
+    agent = Agent(ScriptedModel("Heard."))
+    async with talking(agent) as person:
+        conversation = person.conversation
+
+        def both() -> None:
+            conversation.say("hi")
+            assert conversation.run is None
+            conversation._interrupt()
+
+        conversation.app.command("both")(both)
+        assert await person.does("/both") == []
+        assert conversation.state is State.CONFIRMING
+        assert "Heard." not in texts(agent)
+        await person.does("go on")
+    assert texts(agent)[-1] == "Heard."
 
 
 async def test_questions_are_asked_one_after_the_other_and_a_cancelled_one_is_withdrawn() -> None:

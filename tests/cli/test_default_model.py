@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tether import Agent, Session, UsageError, UserMessage, model_from_name
+from tether._recording import Recording
 from tether.cli.arguments import parse
 from tether.cli.assembly import chosen_model
 from tether.cli.conversation import Conversation
@@ -35,7 +36,7 @@ def held(path: Path, name: str, base_url: str | None = None) -> None:
     """Hold a conversation, as far as its session goes."""
     with Session.open(path) as session:
         agent = Agent(model_from_name(name, base_url=base_url, api_key="k"), session=session)
-        agent._record(UserMessage("hi"))
+        Recording(agent).record(UserMessage("hi"))
 
 
 def resumed(path: Path, *words: str) -> tuple[str, str | None]:

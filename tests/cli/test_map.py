@@ -4,10 +4,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tether.cli.main import main
+from tether.stores import SqliteStore
 
 PROMPTS = '{"prompt": "list files"}\n\nlist files again\n'
 
@@ -56,6 +58,41 @@ def test_what_cannot_be_is_said(
     code, _, error = _map("prompts.jsonl", "--store", "mysql://x", capsys=capsys)
     assert code == 2
     assert "names no database: write sqlite:///app.db or postgresql://host/database" in error
+
+
+def test_what_a_killed_process_had_is_waited_for_or_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("prompts.jsonl").write_text(PROMPTS)
+    words = ["prompts.jsonl", "--store", "sqlite:///map.db"]
+    said: list[str] = []  # time goes on as something is said
+    monkeypatch.setattr("tether.cli.map_command.warn", said.append)
+    clock = SimpleNamespace(time=lambda: 1000.0 + len(said))
+    monkeypatch.setattr("tether.stores.sqlite.time", clock)
+    killed = [SqliteStore("map.db", f"prompts-{place}", lease=0.2) for place in range(2)]
+    code, answers, error = _map(*words, capsys=capsys)
+    assert (code, len(answers)) == (0, 2), error
+    assert [line.partition(",")[0] for line in said] == [
+        "another process has a conversation for 0 s more"
+    ]
+    assert said[0].endswith("waiting. If it was killed, --takeover need not wait")
+    Path("prompts.jsonl").write_text("another\n")
+    killed.append(SqliteStore("map.db", "prompts-0", lease=600))
+    code, answers, error = _map(*words, "--takeover", capsys=capsys)
+    assert (code, len(answers), len(said)) == (0, 1, 1), error
+    for store in killed:
+        store._database.close()
+
+
+def test_there_is_something_to_take_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("prompts.jsonl").write_text(PROMPTS)
+    for words in (["map", "prompts.jsonl"], ["serve"], ["serve", "--store", "folder"]):
+        assert main([*words, "--takeover"]) == 2
+        assert "--takeover needs --store with a database" in capsys.readouterr().err
 
 
 def test_lines_end_with_newlines_alone(

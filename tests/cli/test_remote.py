@@ -1,6 +1,7 @@
 """A conversation on a server at a terminal, without the terminal: what is said, asked, answered, and lost."""
 
 import io
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,25 +9,38 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio.from_thread import start_blocking_portal
 from attrs import define, field
+from tests.cli.screen import terminal
 
-from tether import Agent, Session, UserMessage
+from tether import (
+    Agent,
+    ApprovalAnswered,
+    ApprovalRequested,
+    Commands,
+    Session,
+    Text,
+    ToolExecutionStart,
+    UserMessage,
+)
 from tether.cli.conversation import Closed, Escaped, Input, Interrupted, Typed
 from tether.cli.display import Screen
 from tether.cli.door import printable
 from tether.cli.extensions import App
-from tether.host import FolderStore
+from tether.cli.input.completing import completions
+from tether.host import Conversation, FolderStore
 from tether.testing import Pause, call
 
 pytest.importorskip("starlette", reason="starlette is not installed")
 
+from tests.web.asgi import opened
 from tests.web.servers import GUARD, hypercorn
 from tests.web.test_native import talking
 
-from tether.cli.attach_command import AttachArguments, run
+from tether.cli.attach_command import AttachArguments, offered_by, run
 from tether.cli.remote import RemoteTalk, remote_commands
 from tether.cli.status import Status
-from tether.web import RemoteConversation, connect
+from tether.web import ListedCommand, Remote, RemoteConversation, connect
 
 
 @define
@@ -56,7 +70,7 @@ class Person:
 async def attached(talk: RemoteConversation) -> AsyncIterator[Person]:
     screen, told = io.StringIO(), list[str]()
     conversation = RemoteTalk(
-        App(Agent("offline"), remote_commands()),
+        App(Agent("offline"), remote_commands(await talk.remote.commands())),
         Screen(screen),
         lambda text: told.append(printable(text)),
         talk=talk,
@@ -145,6 +159,107 @@ async def test_commands_and_errors_are_told() -> None:
         with anyio.fail_after(GUARD):
             while person.conversation.state.value != "left":
                 await anyio.sleep(0.005)
+
+
+def reviewing() -> Commands:
+    """What a server may offer; two of these names are the terminal's own, or none at all."""
+    commands = Commands(Conversation)
+
+    @commands.command(raw=True, hint="BRANCH")
+    def review(words: str = "") -> UserMessage:
+        """Review a change."""
+        return UserMessage(f"Review {words!r}.")
+
+    @commands.command()
+    def title(talk: Conversation) -> str:
+        """Show the title."""
+        return f"It is {talk.title}."
+
+    @commands.command("quit")
+    def ends(talk: Conversation) -> str:
+        """End all."""
+        raise AssertionError(talk)
+
+    return commands
+
+
+async def test_commands_of_the_server_are_offered_and_expanded_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.md").write_text("Be brief.\n")
+    async with (
+        hypercorn(talking("Fine.", commands=reviewing())) as url,
+        connect(url) as remote,
+    ):
+        talk = await remote.conversation(title="a talk")
+        async with attached(talk) as person:
+            await person.until("(a talk; 0 messages)")
+            assert [*completions(person.conversation, "/r")] == ["/rename", "/review"]
+            person.says("/help review")
+            await person.until("review BRANCH")
+            person.says("/title")
+            await person.until("It is a talk.")
+            person.says("/nosuch main")
+            await person.until("there is no command 'nosuch'. /help lists all")
+            person.says("/review 'it' in @notes.md")
+            await person.until("1 turn")
+            said = (await talk.snapshot()).messages[0][1]
+            assert isinstance(said, UserMessage)
+            assert [block.text for block in said.content if isinstance(block, Text)] == [
+                "Review \"'it' in @notes.md\".",
+                "notes.md:\nBe brief.\n",
+            ]
+            person.says("/quit")
+
+
+async def test_a_call_that_somebody_has_answered_at_once_is_not_asked_about() -> None:
+    async with conversation_on_a_server("Hello.") as talk, attached(talk) as person:
+        await person.until("(0 messages)")
+        asked = ApprovalRequested("c1", "look", {"at": "it"})
+        for event in (ToolExecutionStart("c1", "look", {"at": "it"}), asked):
+            person.conversation._show(event)
+        person.conversation._show(ApprovalAnswered("c1", "look", "once"))
+        again = ApprovalRequested("c2", "look", {"at": "that"})
+        for event in (ToolExecutionStart("c2", "look", {"at": "that"}), again):
+            person.conversation._show(event)
+        await person.until_asked()
+        assert person.conversation.question is not None
+        assert "that" in person.conversation.question.drawn
+
+
+def test_what_a_server_offers_replaces_nothing_and_has_a_name() -> None:
+    listed = [ListedCommand(name, "\x1b[2JWhat", "\x07") for name in ("quit", "", "a b", "go:on")]
+    offered = remote_commands(listed)
+    assert {one.name for one in offered} - {one.name for one in remote_commands()} == {"go:on"}
+    assert "\x1b" not in offered.help("go:on") + offered.help("quit")
+    assert offered["quit"].function is remote_commands()["quit"].function
+
+
+async def test_a_server_that_knows_no_commands_offers_none() -> None:
+    async with opened(talking()) as client:
+        client.base_url = "http://localhost/elsewhere/"
+        assert await offered_by(Remote(client)) == ()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a terminal of Unix")
+def test_a_command_of_the_server_at_a_terminal(tmp_path: Path) -> None:
+    site = talking("Well.", commands=reviewing())
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(hypercorn(site)) as url,
+        terminal(tmp_path, "attach", url, ready="(0 messages)") as there,
+    ):
+        there.types("/rev\t")
+        there.until("> /review")
+        there.says(" main")
+        there.until("Review 'main'.")
+        there.until("Well.")
+        there.until_at_rest()
+        there.says("/nosuch")
+        there.until("there is no command 'nosuch'. /help lists all")
+        there.says("/quit")
+        assert there.until_gone() == 0
 
 
 async def test_a_conversation_that_is_deleted_is_left() -> None:

@@ -379,6 +379,22 @@ def test_a_key_of_ones_own_leaves_the_line_alone(folder: Path) -> None:
         there.until("key c-t: Tell.")
 
 
+def test_keys_that_are_loaded_again_hold_for_the_line_that_is_typed(folder: Path) -> None:
+    scripted(folder, '"Heard."', before="")
+    init = folder / "config" / "init.py"
+    with terminal(folder, "--model", "mine") as there:
+        bound = "app.key({!r})(lambda talk: talk.tell('pressed'))\n"
+        init.write_text(init.read_text() + bound.format("c-t") + bound.format("nosuch"))
+        there.says("/reload")
+        there.until("loaded again")
+        there.types("hel")
+        there.until("> hel")
+        there.until("no key is called 'nosuch'")
+        there.types("\x14lo")
+        there.until("pressed")
+        there.until("> hello")
+
+
 def test_a_conversation_is_kept_and_gone_on_with(folder: Path) -> None:
     with terminal(folder) as there:
         there.says("list .")

@@ -20,14 +20,16 @@ from tether.cli.main import main
 pytest.importorskip("hypercorn", reason="hypercorn is not installed")
 
 from tests.embedding.processes import running
+from tests.web.asgi import following, opened
 from tests.web.servers import GUARD
 from tests.web.test_client import until_end
-from tests.web.test_native import texts
+from tests.web.test_native import created, post, texts
 
 from tether.cli.serve_command import parse
 from tether.host import Recordings
 from tether.replay import read
 from tether.web import Snapshot, connect
+from tether.web.application import made_site, site_application
 
 
 @define
@@ -149,6 +151,35 @@ def test_wrong_usage_is_told(
     monkeypatch.setenv("TETHER_DATA_HOME", str(folder))
     assert main(["serve", "--no-init", *words]) == WRONG_USAGE
     assert capsys.readouterr().err
+
+
+async def test_files_of_the_person_are_commands_of_the_server(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    for name in ("HOME", "TETHER_DATA_HOME", "TETHER_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(folder))
+    for path in ("commands/git/commit.md", "commands/empty.md", ".tether/commands/own.md"):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text("" if "empty" in path else "Commit $1.\n")
+    options = ["--model", "offline", "--port", "0"]
+    served = parse(options)
+    with served.listener:
+        assert [command.name for command in served.commands] == ["git:commit"]
+    told = capsys.readouterr().err
+    assert "empty.md" in told
+    assert "own.md is not trusted yet" in told
+    with parse(["--no-init", *options]).listener:
+        pass
+    site = made_site(served.make_agent, commands=served.commands)
+    application = site_application(site, authorise=None)
+    async with opened(application) as client:
+        id = await created(client)
+        async with following(application, id) as viewer:
+            await post(client, id, "say", text="/git:commit all")
+            await viewer.until_end()
+        shown = (await client.get(f"/api/conversations/{id}")).json()
+        assert "Commit all." in str(shown)
 
 
 def test_a_port_that_is_taken_is_told(

@@ -175,6 +175,30 @@ def test_each_agent_that_has_run_has_a_file(tmp_path: Path) -> None:
     assert _replayed(path, "trio") == _replayed(of_other, "trio") == [None]
 
 
+def test_files_of_further_agents_of_an_earlier_failure_are_removed_and_no_others(
+    tmp_path: Path,
+) -> None:
+    count = 3
+
+    async def program(sim: Simulation) -> None:
+        for number in range(count):
+            await sim.drive(sim.agent(Agent(name=f"agent {number}")), "Go.")
+        raise AssertionError("bad")
+
+    path = tmp_path / "failed.jsonl"
+    _failed(program, path, backend="asyncio")
+    assert {one.name for one in tmp_path.iterdir()} == {
+        "failed.jsonl",
+        "failed.2.jsonl",
+        "failed.3.jsonl",
+    }
+    mine = tmp_path / "failed.4.jsonl"
+    mine.write_text("precious")
+    count = 1
+    _failed(program, path, backend="asyncio")
+    assert {*tmp_path.iterdir()} == {path, mine}
+
+
 def test_hypothesis_leaves_the_recording_of_what_it_has_run_last(tmp_path: Path) -> None:
     path = tmp_path / "failed.jsonl"
     for calls in (3, 2):

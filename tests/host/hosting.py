@@ -7,7 +7,17 @@ from typing import Any
 import anyio
 
 import tether
-from tether import Agent, AgentEnd, AgentStart, Event, Message, MessageEnd, MessageStart, tool
+from tether import (
+    Agent,
+    AgentEnd,
+    AgentStart,
+    Event,
+    Message,
+    MessageEnd,
+    MessageStart,
+    UserMessage,
+    tool,
+)
 from tether.host import Conversation, Host
 from tether.testing import Reply, ScriptedModel, check_events
 
@@ -35,7 +45,7 @@ async def hosting(*replies: Reply, **options: Any) -> AsyncIterator[Host]:
             yield host
 
 
-async def told(talk: Conversation, prompt: str) -> Sequence[tuple[int, Event]]:
+async def told(talk: Conversation, prompt: str | UserMessage) -> Sequence[tuple[int, Event]]:
     """Say something, and follow the conversation to the end of the run."""
     before = talk.number
     talk.say(prompt)

@@ -4,13 +4,14 @@ import logging
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.host.hosting import hosting, told
 
 import tether
 from tether import AgentEnd, UsageError
-from tether.host import FolderStore, Host, Recordings
+from tether.host import Conversation, FolderStore, Host, Recordings
 from tether.replay import read, replay
 from tether.testing import call
 
@@ -161,6 +162,65 @@ async def test_where_no_file_can_be_made_the_host_does_not_open(tmp_path: Path) 
     with pytest.raises(UsageError, match="secrets must be strings"):
         async with hosting("Yes.", record=tmp_path, secrets=[""]):
             pass
+
+
+def _agentless(talk: Conversation) -> tether.Agent:
+    raise AssertionError("no conversation is made")
+
+
+@pytest.mark.parametrize("secrets", [["rd"], "sk-123456", ["message"]])
+def test_what_can_be_no_secret_is_refused_at_once(tmp_path: Path, secrets: Any) -> None:
+    with pytest.raises(UsageError, match="secrets must be"):
+        tether.host.open(_agentless, record=tmp_path, secrets=secrets)
+
+
+def test_secrets_without_recordings_are_refused_at_once() -> None:
+    with pytest.raises(UsageError, match="none without record="):
+        tether.host.open(_agentless, secrets=["sk-123456"])
+
+
+def _open_files(folder: Path) -> int:
+    links = (os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.is_symlink())
+    return sum(Path(link).parent == folder for link in links)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc/self/fd")
+async def test_few_files_are_open_however_many_conversations_are_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tether.host.recordings._MOST_OPEN", 2)
+    async with hosting("Yes.", "Again.", record=tmp_path) as host:
+        talks = [await host.conversation(name) for name in "abcd"]
+        for prompt in ("First.", "Second."):
+            for talk in talks:
+                await told(talk, prompt)
+                assert _open_files(tmp_path) <= 2
+        paths = _paths(_recordings(host))
+    assert _open_files(tmp_path) == 0
+    assert len(paths) == len(talks)
+    for path in paths:
+        assert [run.prompts[0].text for run in read(path).runs] == ["First.", "Second."]
+        for run in read(path).runs:
+            async with replay(run) as events:
+                assert [event async for event in events] == [*run.events]
+
+
+async def test_a_recording_that_was_deleted_ends_and_no_run_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("tether.host.recordings._MOST_OPEN", 1)
+    async with hosting("Yes.", "Again.", record=tmp_path) as host:
+        one, other = [await host.conversation(name) for name in ("one", "other")]
+        await told(one, "First.")
+        [path] = _paths(_recordings(host))
+        await told(other, "First.")
+        path.unlink()
+        with caplog.at_level(logging.ERROR, logger="tether"):
+            *_, (_, last) = await told(one, "Second.")
+        assert isinstance(last, AgentEnd)
+        assert last.stop_reason == "stop"
+    assert not path.exists()
+    assert any("ends early" in record.getMessage() for record in caplog.records)
 
 
 async def test_a_recording_that_cannot_be_written_loses_no_run_and_is_told_once(

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -25,7 +26,7 @@ from tether import (
 )
 from tether.calls import CallBegun, CallEnded
 from tether.many import Answer, Job, KeptConversations, Progress, each, read_prompts
-from tether.stores import SqliteConversations
+from tether.stores import SqliteConversations, SqliteStore
 from tether.testing import Backend, ScriptedModel, call, cancel_at_every_step
 
 
@@ -321,6 +322,34 @@ async def test_answers_that_end_with_a_call_are_kept_in_a_store_too(tmp_path: Pa
     assert (progress.done, progress.kept) == (1, 0)
     _, progress = await _all(make, ["2 + 2?"], output=int, results=results)
     assert (progress.done, progress.kept) == (0, 1)
+    store.close()
+
+
+async def test_a_prompt_that_a_killed_process_had_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that a process is at work on is not: the claim was renewed."""
+    store = SqliteConversations(tmp_path / "map.db")
+    claimed: list[BusyError] = []  # time goes on as one is claimed
+    clock = SimpleNamespace(time=lambda: 1000.0 + len(claimed))
+    monkeypatch.setattr("tether.stores.sqlite.time", clock)
+
+    def note(error: BusyError) -> None:
+        claimed.append(error)
+        if len(claimed) == 2:
+            dead.renew()  # it was not dead
+
+    results = KeptConversations(store, "work", on_claimed=note)
+    dead = SqliteStore(tmp_path / "map.db", "work-0", lease=0.2)
+    found, progress = await _all(answering(), ["a"], results=results)
+    assert [(one.ok, progress.done) for one in found] == [(True, 1)]
+    dead._database.close()
+    dead = SqliteStore(tmp_path / "map.db", "work-1", lease=0.2)
+    dead._lease = 600
+    found, _ = await _all(answering(), ["a", "b"], results=results)
+    assert [type(one.error) for one in found] == [BusyError]
+    assert [error.retry_after for error in claimed] == [pytest.approx(0.2)] * 2
+    dead.close()
     store.close()
 
 

@@ -1,11 +1,13 @@
 """The pulls of several runs on one worker: gathered into one, answered in parts, and none forgotten."""
 
 import random
+import threading
 from collections.abc import Mapping
 
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
+from anyio.to_thread import run_sync
 from tests.waiting import until_blocked
 
 pytest.importorskip("ray")
@@ -160,6 +162,41 @@ async def test_a_pull_that_cannot_be_sent_fails_for_each_that_waits() -> None:
             await until_blocked()
         pulls.answer(3, [])
     assert sorted(failed) == ["a", "b", "c"]
+
+
+async def test_a_loop_that_is_blocked_holds_up_no_other(anyio_backend_name: str) -> None:
+    """Each loop sends for all runs, whoever was to send it."""
+    wire = Wire()
+    waits, goes_on = threading.Event(), threading.Event()
+
+    async def elsewhere() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wire.wait, "a")
+            await until_blocked()
+            waits.set()
+            assert goes_on.wait(60)  # as synchronous code of a user does
+
+    def other_loop() -> None:
+        anyio.run(elsewhere, backend=anyio_backend_name)
+
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run_sync, other_loop)
+            await run_sync(waits.wait)
+            tasks.start_soon(wire.wait, "b")
+            await until_blocked()
+            wire.answer(2)  # the next one may be sent by either
+            await until_blocked()
+            assert wire.sent[2:] == [(3, {"a": 0, "b": 0})]
+            wire.answer(3, "a")  # which is read when its loop goes on
+            await until_blocked()
+            tasks.start_soon(wire.wait, "c")
+            await until_blocked()
+            wire.answer(wire.sent[-1][0], "b", "c")
+            await until_blocked()
+            assert sorted(wire.got) == ["b", "c"]
+            goes_on.set()
+    assert sorted(wire.got) == ["a", "b", "c"]
 
 
 class Chance:

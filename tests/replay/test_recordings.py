@@ -150,7 +150,7 @@ async def test_secrets_come_in_pieces_from_tools_and_children_too_and_between_ot
 async def test_where_no_secret_can_have_begun_all_is_written_at_once(tmp_path: Path) -> None:
     agent = _agent(call("look", where="a"), "Nothing.")
     path = tmp_path / "run.jsonl"
-    with record(agent, path, secrets=["~"]):
+    with record(agent, path, secrets=["~~~~"]):
         async with agent.run("Go.") as run:
             async for event in run:
                 if isinstance(event, ToolExecutionStart):
@@ -181,8 +181,8 @@ async def test_what_json_cannot_hold_ends_neither_run_nor_recording(
 
 
 def test_a_mask_stands_where_its_secret_begins() -> None:
-    masking = Masking(["secret", "key"])
-    assert masking.pieces(["a sec", "r", "et b", "", "ke", "y"]) == [
+    masking = Masking(["hidden", "code"])
+    assert masking.pieces(["a hid", "d", "en b", "", "co", "de"]) == [
         f"a {MASK}",
         "",
         " b",
@@ -190,8 +190,8 @@ def test_a_mask_stands_where_its_secret_begins() -> None:
         MASK,
         "",
     ]
-    assert masking.pieces(["keykey"]) == [MASK * 2]
-    assert masking.value({"key": ["a secret", 1, None]}) == {MASK: [f"a {MASK}", 1, None]}
+    assert masking.pieces(["codecode"]) == [MASK * 2]
+    assert masking.value({"code": ["a hidden", 1, None]}) == {MASK: [f"a {MASK}", 1, None]}
     assert Masking([]).pieces(["a", "b"]) == ["a", "b"]
     with pytest.raises(UsageError, match="not empty"):
         Masking([""])
@@ -265,8 +265,8 @@ async def test_a_line_that_is_no_note_is_refused_by_its_number(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     "secrets",
-    ["key-123", b"key-123", [b"key-123"], ["key-123", ""]],
-    ids=["text", "bytes", "bytes in a list", "empty"],
+    ["key-123", b"key-123", [b"key-123"], ["key-123", ""], ["key-123", "rd"], ["mess"], ["secret"]],
+    ids=["text", "bytes", "bytes in a list", "empty", "short", "a word of the form", "the mask"],
 )
 def test_bad_secrets_are_refused_and_not_shown(tmp_path: Path, secrets: Any) -> None:
     path = tmp_path / "run.jsonl"

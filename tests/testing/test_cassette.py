@@ -1,7 +1,8 @@
 """Cassettes: recorded through a real server on this machine, replayed without one."""
 
 import json
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import anyio
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tether import Agent, ModelError, UsageError
 from tether.replay.masking import Masking
@@ -93,6 +96,23 @@ async def test_what_was_recorded_is_replayed_in_its_pieces_and_without_keys(tmp_
     assert exchange["request"]["body"]["messages"][-1]["content"] == "Hello? [secret]"
     assert await _ask(path, "replay", url, "Hello? [secret]") == "The key [secret] is grün."
     assert await _ask(path, "record", url) == "The key [secret] is grün."
+
+
+@pytest.mark.parametrize("secrets", [["rd"], "sk-123456", ["content"]])
+def test_what_can_be_no_secret_is_refused_at_once(tmp_path: Path, secrets: Any) -> None:
+    cassette = Cassette(tmp_path / "x.json", "record")
+    with pytest.raises(UsageError, match="secrets must be"):
+        cassette("openai-chat:m", base_url="http://127.0.0.1:1/v1", secrets=secrets)
+
+
+async def test_a_key_that_is_too_short_to_be_one_masks_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    async with _serving() as (_, url):
+        cassette = Cassette(path, "record")
+        await Agent(cassette("openai-chat:m", base_url=url, api_key="e")).prompt("Hello?")
+        cassette.save()
+    assert '"Hello?"' in path.read_text()
+    assert "[secret]" not in path.read_text()
 
 
 async def test_a_changed_request_fails_with_a_diff(tmp_path: Path) -> None:
@@ -291,6 +311,46 @@ def test_a_secret_that_a_model_says_token_by_token_is_masked(events: list[Any], 
 )
 def test_an_answer_without_a_secret_stays_as_it_is(body: bytes) -> None:
     assert b"".join(masked_answer([body[:9], body[9:]], Masking([KEY]))) == body
+
+
+HIDDEN = "QXZJ-VWQZXX"
+
+FORMS: dict[str, Callable[[int, str], bytes]] = {
+    "chat": lambda _, part: _sse(_chat(part)),
+    "one block each": lambda place, part: _sse(_anthropic(place, part)),
+    "parts of one event": lambda _, part: _sse({"parts": [{"text": one} for one in ("", part)]}),
+    "no JSON": lambda _, part: b'data: {"n": NaN, "text": "%b"}\n\n' % part.encode(),
+    "too deep": lambda _, part: (
+        b'data: {"text": "%b", "a": %b%b}\n\n' % (part.encode(), b"[" * 3000, b"]" * 3000)
+    ),
+    "half a character": lambda _, part: b'data: {"text":"%b", "a": "\xff"}\n\n' % part.encode(),
+    "cut off": lambda _, part: b'data: {"text":"%b\n\n' % part.encode(),
+    "several lines": lambda _, part: b'data: {\ndata: "text": "%b"\ndata: }\n\n' % part.encode(),
+    "all, as a document": lambda place, part: (
+        b'%b{"text":\n"%b"}' % (b"," if place else b"[", part.encode())
+    ),
+}
+
+
+@settings(max_examples=15)
+@given(
+    st.lists(st.integers(1, len(HIDDEN) - 1), min_size=1, max_size=3), st.sampled_from([7, 9999])
+)
+@pytest.mark.parametrize("form", FORMS)
+def test_a_secret_cut_anywhere_is_masked_whatever_the_events_are(
+    form: str, cuts: list[int], width: int
+) -> None:
+    ends = [0, *sorted({*cuts}), len(HIDDEN)]
+    parts = [HIDDEN[one:other] for one, other in pairwise(ends)]
+    parts = [f"the {parts[0]}", *parts[1:-1], f"{parts[-1]} ends"]
+    body = b"".join(FORMS[form](place, part) for place, part in enumerate(parts))
+    body += b"]" * body.startswith(b"[")
+    pieces = [body[at : at + width] for at in range(0, len(body), width)]
+    masked = b"".join(masked_answer(pieces, Masking([HIDDEN]))).decode("latin-1")
+    said = re.findall(r'"(?:text|content)":\s*"([^"\n]*)', masked)
+    assert "".join(said).replace("text_delta", "") == "the [secret] ends"
+    for part in parts:
+        assert part.removeprefix("the ").removesuffix(" ends") not in masked or len(part) < 3
 
 
 @pytest.mark.parametrize("end", ["\n\n", "\r\n\r\n", "\r\r"])

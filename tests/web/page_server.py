@@ -9,9 +9,32 @@ import anyio
 from hypercorn.config import Config
 from tests.web.page_agent import make_agent
 
-from tether import web
+from tether import Commands, UserMessage, web
+from tether.host import Conversation
 
 __all__ = ()
+
+
+def commands() -> Commands:
+    """Make commands that messages may begin with."""
+    made = Commands(Conversation)
+
+    @made.command(raw=True, hint="WHAT [HOW]")
+    def echo(words: str = "") -> UserMessage:
+        """Say it again."""
+        return UserMessage(f"echo of {words}")
+
+    @made.command("echo:twice", raw=True)
+    def twice(words: str = "") -> UserMessage:
+        """Say it twice."""
+        return UserMessage(f"{words} {words}")
+
+    @made.command()
+    def length(talk: Conversation) -> str:
+        """Say how long the conversation is."""
+        return f"{len(talk.agent.messages)} messages,\n  and that is all"
+
+    return made
 
 
 async def serve(port: int, backend: str, folder: str) -> None:
@@ -28,6 +51,7 @@ async def serve(port: int, backend: str, folder: str) -> None:
         store=folder,
         model="scripted-large",
         record=Path(folder) / "recordings",
+        commands=commands(),
     )
     await serve(app, config)
 

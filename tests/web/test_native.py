@@ -493,11 +493,11 @@ async def test_recordings_are_listed_and_read_by_those_whose_they_are(tmp_path: 
         "The key is sk-1.",
         authorise=lambda request: request.headers.get("x-user"),
         record=tmp_path,
-        secrets=["sk-1"],
+        secrets=iter(["sk-1"]),
     )
     async with opened(site) as client:
         client.headers["x-user"] = "ann"
-        assert (await client.get("/api/recordings")).json() == {"recordings": []}
+        assert (await client.get("/api/recordings")).json() == {"recordings": [], "next": None}
         id = await created(client)
         await post(client, id, "say", text="What is the key?")
         with anyio.fail_after(60):
@@ -519,16 +519,39 @@ async def test_recordings_are_listed_and_read_by_those_whose_they_are(tmp_path: 
         for name in ("none.jsonl", "..%2fcopy.jsonl", "copy.jsonl", "%00", "x" * 3000):
             assert (await client.get(f"/api/recordings/{name}")).status_code == 404, name
         client.headers["x-user"] = "bob"
-        assert (await client.get("/api/recordings")).json() == {"recordings": []}
+        assert (await client.get("/api/recordings")).json() == {"recordings": [], "next": None}
         assert (await client.get(address)).status_code == 404
         del client.headers["x-user"]
         assert (await client.get("/api/recordings")).status_code == 401
         assert (await client.get(address)).status_code == 401
 
 
+def test_what_can_be_no_secret_is_refused_at_once(tmp_path: Path) -> None:
+    for options in ({"record": tmp_path, "secrets": ["rd"]}, {"secrets": ["sk-123456"]}):
+        with pytest.raises(tether.UsageError, match="secrets"):
+            talking("Hello", **options)
+
+
+async def test_recordings_are_listed_page_by_page(tmp_path: Path) -> None:
+    names = [f"20260101T00000{n}-a-0123456789ab.jsonl" for n in range(5)]
+    for name in (*names, "other.jsonl"):
+        (tmp_path / name).write_text("1")
+    async with opened(talking("Hello", record=tmp_path)) as client:
+        pages: list[list[str]] = []
+        following: dict[str, str] | None = {}
+        while following is not None:
+            address = "/api/recordings"
+            got = (await client.get(address, params={"limit": 2, **following})).json()
+            pages.append([one["name"] for one in got["recordings"]])
+            following = None if got["next"] is None else {"before": got["next"]}
+        assert pages == [names[:2:-1], names[2:0:-1], names[:1]]
+        for wrong in ({"limit": 0}, {"limit": 999}, {"before": "../x"}, {"before": "other.jsonl"}):
+            assert (await client.get("/api/recordings", params=wrong)).status_code == 400, wrong
+
+
 async def test_a_server_that_records_nothing_says_so() -> None:
     async with opened(talking("Hello")) as client:
-        assert (await client.get("/api/recordings")).json() == {"recordings": []}
+        assert (await client.get("/api/recordings")).json() == {"recordings": [], "next": None}
         refused = await client.get("/api/recordings/20260101T000000-a-0123456789ab.jsonl")
         assert refused.status_code == 404
         assert "records nothing" in refused.json()["error"]["message"]

@@ -445,10 +445,16 @@ def test_a_recording_is_stepped_through(person: Person) -> None:
     tab.is_idle()
     page = tab.page
     path, recorded = _recorded(person.server, page.url.partition("#")[2])
+    old = [f"20000101T{n:06}-old-0123456789ab.jsonl" for n in range(100)]
+    for name in old:
+        (path.parent / name).touch()
     page.get_by_role("button", name="Recordings").click()
     window = page.get_by_role("dialog", name="Recordings")
     names = window.get_by_label("Recording", exact=True)
     names.locator(f'option[value="{path.name}"]').wait_for(state="attached")
+    window.get_by_role("button", name="Show more").click()
+    names.locator(f'option[value="{old[0]}"]').wait_for(state="attached")
+    assert not window.get_by_role("button", name="Show more").is_visible()
     names.select_option(value=path.name)
     place, shown = window.get_by_role("status"), window.locator(".recorded")
     place.get_by_text("before the first event").wait_for()
@@ -547,6 +553,44 @@ def test_by_keyboard_and_by_ear(person: Person) -> None:
     page.keyboard.press("Escape")
     page.keyboard.press("Tab")
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
+
+
+def test_commands_are_offered_while_they_are_typed(person: Person) -> None:
+    tab = person.open()
+    tab.sees("scripted-large is ready.")
+    field, options = tab.page.locator("#message"), tab.page.get_by_role("option")
+    field.press_sequentially("/e")
+    tab.page.get_by_role("listbox", name="Commands").wait_for()
+    assert options.all_inner_texts() == [
+        "/echo\nWHAT [HOW]\nSay it again.",
+        "/echo:twice\n[words]\nSay it twice.",
+    ]
+    person.eyes.keep(tab.page, "26-commands")
+    first = options.first
+    assert field.get_attribute("aria-activedescendant") == first.get_attribute("id")
+    field.press("ArrowDown")
+    assert first.get_attribute("aria-selected") == "false"
+    field.press("Escape")  # closes the list, and stops nothing
+    options.first.wait_for(state="hidden")
+    assert field.input_value() == "/e"
+    field.press_sequentially("c")
+    field.press("ArrowUp")
+    field.press("Enter")
+    assert field.input_value() == "/echo:twice "
+    field.fill("/ech")
+    options.first.click()
+    assert field.input_value() == "/echo "
+    field.press_sequentially("this")
+    field.press("Enter")
+    tab.sees("You said: echo of this")
+    tab.is_idle()
+    tab.say("/length")
+    tab.sees("2 messages,", ".told")
+    tab.say("/nosuch")
+    tab.sees("There are /echo, /echo:twice, /length.", ".problem")
+    assert field.input_value() == "/nosuch"
+    person.eyes.problems[:] = [one for one in person.eyes.problems if "status of 400" not in one]
+    tab.asks(" /nosuch", "** /nosuch**")
 
 
 def test_the_colours_can_be_chosen(person: Person) -> None:

@@ -176,6 +176,7 @@ def _ends_with(messages: Sequence[Message], reply: AssistantMessage) -> bool:
 
 def _busy(what: str) -> AgentBusyError:
     return AgentBusyError(
-        f"cannot {what}: a run of this agent is going. Wait for it (`await agent.wait_idle()`, or start the next with "
-        '`when_busy="wait"`), end it (abort) and wait, speak to it (steer, follow_up), or use a second Agent'
+        f"cannot {what}: a run of this agent is going",
+        hint='. Wait for it (`await agent.wait_idle()`, or start the next with `when_busy="wait"`), end it (abort) '
+        "and wait, speak to it (steer, follow_up), or use a second Agent",
     )

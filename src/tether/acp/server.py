@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from anyio.abc import ByteReceiveStream, ByteSendStream, TaskGroup, TaskStatus
+from attrs import evolve
 
 import tether.host
-from tether import Agent, UsageError, UserMessage
+from tether import Agent, Text, UsageError
 from tether.acp.connection import Connection, Handlers, serve_connection
 from tether.acp.content import message_of
 from tether.acp.editor import Capabilities, in_editor
@@ -25,7 +26,7 @@ from tether.acp.updates import Update, Updates
 from tether.commands import Commands
 from tether.errors import ArgumentsError
 from tether.hooks import call_maybe_async
-from tether.host import Conversation, ConversationInfo, Host, NotFoundError, Store
+from tether.host import Conversation, ConversationInfo, Host, NotFoundError, Store, expand
 
 if TYPE_CHECKING:
     from tether.mcp import ServerSpec
@@ -209,18 +210,18 @@ class _Server:
     async def _prompt(self, params: dict[str, Any]) -> Any:
         session = self._session_in(params)
         message = message_of(params.get("prompt"))
-        if (line := self._command_in(message.text)) is not None:
-            answer = await self._commands.run(line, session.talk)
-            if isinstance(answer, UserMessage):
-                return {"stopReason": await session.prompt(answer)}
-            await session.say(answer)
-            return {"stopReason": "end_turn"}
+        if self._is_command(message.text):
+            answer = await expand(self._commands, message.text, session.talk)
+            if isinstance(answer, str):
+                await session.say(answer)
+                return {"stopReason": "end_turn"}
+            attached = [block for block in message.content if not isinstance(block, Text)]
+            message = evolve(answer, content=(*answer.content, *attached))
         return {"stopReason": await session.prompt(message)}
 
-    def _command_in(self, text: str) -> str | None:
-        """The command that a prompt calls, if it does."""
-        word = next(iter(text[1:].split()), "") if text.startswith("/") else ""
-        return text[1:] if word in self._commands else None
+    def _is_command(self, text: str) -> bool:
+        """Whether a prompt calls a command; an editor's prompt may also begin with a path."""
+        return text.startswith("/") and next(iter(text[1:].split()), "") in self._commands
 
     async def _cancel(self, params: dict[str, Any]) -> Any:
         self._session_in(params).talk.abort()
@@ -335,7 +336,7 @@ def _commands_shown(commands: Commands) -> Update:
     shown: list[dict[str, Any]] = []
     for command in commands:
         about: dict[str, Any] = {"name": command.name, "description": command.help}
-        if command.parameters:
-            about["input"] = {"hint": command.usage.removeprefix(command.name).strip()}
+        if command.words:
+            about["input"] = {"hint": command.words}
         shown.append(about)
     return {"sessionUpdate": "available_commands_update", "availableCommands": shown}

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -21,7 +22,7 @@ from tether.cli.options import backend
 from tether.cli.remote import RemoteTalk, remote_commands
 from tether.cli.streams import warn
 from tether.cli.terminal import is_dumb, plain_lines
-from tether.web import Remote, RemoteConversation, RemoteError, connect
+from tether.web import ListedCommand, Remote, RemoteConversation, RemoteError, connect
 
 __all__ = ()
 
@@ -33,7 +34,8 @@ examples:
   tether attach http://127.0.0.1:8765 --new
 
 Without an id it is the conversation in which something was said last. Keys are those of `tether`; /help lists the
-commands. Leaving ends nothing on the server. TETHER_TOKEN is the token, where --token is not given.
+commands, those of the server too. Leaving ends nothing on the server. TETHER_TOKEN is the token, where --token is not
+given.
 """
 
 
@@ -73,7 +75,7 @@ async def run(arguments: AttachArguments) -> int:
     try:
         async with connect(arguments.url, token=arguments.token) as remote:
             talk = await _chosen(remote, arguments)
-            await _converse(talk)
+            await _converse(talk, await offered_by(remote))
     except RemoteError as error:
         hint = "; `--new` begins another conversation" if error.kind == "busy" else ""
         warn(f"{error}{hint}")
@@ -97,12 +99,29 @@ async def _chosen(remote: Remote, arguments: AttachArguments) -> RemoteConversat
     return await remote.conversation(fitting[0] if fitting else None)
 
 
-async def _converse(talk: RemoteConversation) -> None:
+async def offered_by(remote: Remote) -> Sequence[ListedCommand]:
+    """List the commands of a server; an older one has none.
+
+    Raises:
+        RemoteError: the server refuses, or cannot be reached.
+
+    Cancellation:
+        At once.
+    """
+    try:
+        return await remote.commands()
+    except RemoteError as error:
+        if error.kind != "not_found":
+            raise
+        return ()
+
+
+async def _converse(talk: RemoteConversation, offered: Sequence[ListedCommand]) -> None:
     dumb = is_dumb()
     with nullcontext() if dumb else printing_above():
         live = Live(sys.stdout, width=lambda: shutil.get_terminal_size().columns)
         conversation: Conversation = RemoteTalk(
-            App(Agent("offline"), remote_commands()),
+            App(Agent("offline"), remote_commands(offered)),
             Screen(sys.stdout, notes()) if dumb else live,
             tell=_tell if dumb else live.tell,
             talk=talk,

@@ -35,12 +35,13 @@ from tether.cli.changes.snapshots import Snapshots
 from tether.cli.display import Display, Waiting, said_line
 from tether.cli.extensions import App
 from tether.cli.input.kinds import Closed, Escaped, Input, Interrupted, Pressed, Typed
-from tether.cli.input.lines import own_line
+from tether.cli.input.lines import own_line, run_command
 from tether.cli.mcp_servers import prompt_names, prompted, references_in, resources_read
 from tether.cli.permission.kept_rules import KeptRules
 from tether.cli.permission.modes import Modes
 from tether.cli.question import Question, as_question
 from tether.cli.screen.choice import Choice
+from tether.cli.wording import in_words
 
 WHEN_STEERED: Final = "the agent reads it after this step"
 WHEN_FINISHED: Final = "the agent reads it when it has finished"
@@ -95,6 +96,8 @@ class Conversation:
     names: dict[str, Any] = field(factory=dict, init=False)
     """The variables of /eval."""
     _state: State = field(default=State.IDLE, init=False)
+    _untaken: int = field(default=0, init=False)
+    """Inputs that wait for the one before them."""
     _command: anyio.CancelScope | None = field(default=None, init=False)
     """The scope of the command that is under way."""
     question: Question | None = field(default=None, init=False)
@@ -149,12 +152,20 @@ class Conversation:
                 async for one in inputs:
                     if not self._taken_at_once(one):
                         await later.send(one)
+                        await self._handed_over()
                     if isinstance(one, Closed):
                         break
                 later.close()
 
+    async def _handed_over(self) -> None:
+        """Wait until an input is taken up, or a command holds it up: what stops that must find it."""
+        self._untaken += 1
+        while self._untaken and self._command is None:  # noqa: ASYNC110 - that takes a step or two
+            await anyio.lowlevel.checkpoint()
+
     async def _take_all(self, inputs: AsyncIterable[Input]) -> None:
         async for one in inputs:
+            self._untaken -= 1
             await self._take(one)
             if self._state is State.LEFT:
                 break
@@ -188,8 +199,8 @@ class Conversation:
         match one:
             case Closed():
                 self.leave()
-            case Pressed(key):
-                await self._call(self.app.keys[key], self)
+            case Pressed(key) if (function := self.app.keys.get(key)) is not None:
+                await self._call(function, self)
             case Typed(text, queued) if text.strip():
                 await self._take_line(text, queued=queued)
             case _:
@@ -202,7 +213,7 @@ class Conversation:
             elif self.app.servers and text[1:].split()[0] in prompt_names(self.app.servers):
                 await self._call(self._say_prompt, text[1:], queued)
             else:
-                await self._call(self.app.commands.run, text[1:], self)
+                await self._call(run_command, self, text[1:])
         elif (own := own_line(self, text)) is not None:
             await self._call(own)
         elif references := references_in(text, self.app.servers):
@@ -217,12 +228,13 @@ class Conversation:
                 self.tell("Press Ctrl-C once more to leave, or type /quit.")
             case State.CONFIRMING:
                 self.leave()
-            case State.RUNNING if self.run is not None:
+            case State.RUNNING:
                 self._state = State.STOPPING
-                self.run.abort()
+                if self.run is not None:
+                    self.run.abort()
             case State.STOPPING:
                 self.leave()
-            case _:  # a run that has not begun yet, or the end
+            case State.LEFT:  # already
                 pass
 
     def say(self, text: str, *, queued: bool = False) -> None:
@@ -344,6 +356,8 @@ class Conversation:
         try:
             with self._errors_told():
                 async with self.agent.run(prompt) as self.run:
+                    if self._state is State.STOPPING:  # since before it began
+                        self.run.abort()
                     async for event in self.run:
                         self.display.show(event)
                     goes_on = self._keep_for_the_next(await self.run.result())
@@ -395,6 +409,6 @@ class Conversation:
         try:
             yield
         except TetherError as error:
-            self.tell(f"! {error}")
+            self.tell(f"! {in_words(error)}")
         except Exception as error:  # noqa: BLE001 - mostly an extension's, and the conversation goes on
             self.tell("".join(traceback.format_exception(error)).rstrip())

@@ -11,7 +11,7 @@ import shutil
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
@@ -36,6 +36,7 @@ from tether.cli.live import Live
 from tether.cli.prompt import Prompt
 from tether.cli.screen.picking import bind_choice
 from tether.cli.screen.theme import PLAIN_THEME, first_theme, forced_theme, theme_for
+from tether.cli.screen.wrapping import breaking_between_words
 from tether.cli.session_files import make_private, make_private_folder, open_private
 from tether.cli.signals import suspender
 from tether.cli.status import Status
@@ -180,7 +181,10 @@ class _Editor:
             complete_while_typing=False,
             bottom_toolbar=lambda: status.line(shutil.get_terminal_size().columns),
             style=DynamicStyle(self._style),
-            input_processors=[_printable_input()],
+            input_processors=[
+                _printable_input(),
+                breaking_between_words(lambda: self._prompt.columns),
+            ],
             refresh_interval=_SECONDS_BETWEEN_TICKS,
             input=self._keyboard,
         )
@@ -190,7 +194,7 @@ class _Editor:
         self.live.theme = first_theme(os.environ)
         self.live.waiting = self.conversation.waiting
         self.conversation.has_editor = True
-        self._prompt = Prompt(self.conversation, self.live, self._session)
+        self._prompt = Prompt(self.live, self._session)
         self.conversation.draw_question = self._prompt.draw
 
     def _style(self) -> "BaseStyle":
@@ -212,16 +216,19 @@ class _Editor:
 
     def edit(self, send: Send) -> None:
         """Read line after line, until the person leaves."""
+        from prompt_toolkit.key_binding import DynamicKeyBindings  # noqa: PLC0415 - only at a terminal
+
+        bound = lru_cache(maxsize=1)(partial(self._keys, send))
+        keys = DynamicKeyBindings(lambda: bound(tuple(self.conversation.app.keys)))
         with self._keyboard.raw_mode():
             self._ask_for_background()
             while self.conversation.state is not State.LEFT:
                 self._queued = False
                 self._session.app.erase_when_done = False
                 try:
-                    # Keys are bound anew each time: an extension may have been loaded meanwhile.
                     text = self._session.prompt(
                         default=self._prompt.begin(),
-                        key_bindings=self._keys(send),
+                        key_bindings=keys,
                         pre_run=self._end_if_closed,
                     )
                 except EOFError:
@@ -248,7 +255,8 @@ class _Editor:
         if self._closed and not self._session.app.is_done:
             self._session.app.exit(exception=EOFError)
 
-    def _keys(self, send: Send) -> "KeyBindings":
+    def _keys(self, send: Send, own: tuple[str, ...]) -> "KeyBindings":
+        """Bind all keys; those of extensions change while a line is typed, when these are loaded again."""
         from prompt_toolkit.key_binding import KeyBindings  # noqa: PLC0415 - only at a terminal
 
         keys = KeyBindings()
@@ -267,12 +275,11 @@ class _Editor:
                 self.conversation.mode.next()
                 event.app.invalidate()
 
-        for key in self.conversation.app.keys:
-
-            @keys.add(*key.split())
-            def press(_: Any, key: str = key) -> None:
-                send(Pressed(key))
-
+        for key in own:
+            try:
+                keys.add(*key.split())(partial(_press, send, key))
+            except (AssertionError, ValueError) as error:
+                self.conversation.tell(f"! no key is called {key!r}: {error}")
         return keys
 
     def _bind_line_keys(self, keys: "KeyBindings") -> None:
@@ -321,6 +328,10 @@ class _Editor:
         @keys.add(LONE_ESCAPE, filter=is_searching)
         def end_search(_: Any) -> None:
             stop_search()
+
+
+def _press(send: Send, key: str, _: object) -> None:
+    send(Pressed(key))
 
 
 def _printable_input() -> "Processor":

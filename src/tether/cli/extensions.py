@@ -242,7 +242,7 @@ class App:
             return model_from_name(name, base_url=self.base_url)
         except UnknownModelError as error:
             own = f"; models of extensions: {', '.join(sorted(self.models))}" if self.models else ""
-            raise UnknownModelError(f"{error}{own}") from None
+            raise UnknownModelError(f"{error.message}{own}") from None
 
     def use_model(self, name: str, address: str | None = None) -> None:
         """Let the agent use another model.

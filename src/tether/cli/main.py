@@ -17,6 +17,7 @@ from tether.cli.exit_codes import ANSWERED, FAILED, WRONG_USAGE
 from tether.cli.extras import what_to_install
 from tether.cli.signals import INTERRUPTED, EndSignals
 from tether.cli.streams import failure_of, has_no_reader, standard_streams, warn
+from tether.cli.wording import in_words
 from tether.errors import DecodeError
 
 __all__ = ()
@@ -55,6 +56,8 @@ def _to_its_end(work: Callable[[], int], output: TextIO) -> int:
         code = INTERRUPTED
     except* OSError as errors:
         error = _first(errors)
+    except* UsageError as errors:
+        error, code = _first(errors), WRONG_USAGE
     except* ModuleNotFoundError as errors:
         if (advice := what_to_install(_first(errors))) is None:
             raise
@@ -84,7 +87,7 @@ def _without_output(failure: OSError, code: int) -> int:
 def _in_words(error: BaseException) -> str:
     if isinstance(error, FileNotFoundError) and not _has_working_folder():
         return "the working folder no longer exists; change to another one"
-    return str(error)
+    return in_words(error)
 
 
 def _has_working_folder() -> bool:

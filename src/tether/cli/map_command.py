@@ -3,8 +3,9 @@
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TextIO
@@ -12,20 +13,21 @@ from typing import Any, TextIO
 import anyio
 import click
 from anyio.to_thread import run_sync
-from attrs import frozen
+from attrs import define, field, frozen
 
-from tether import Agent, Limits, UsageError, model_from_name
+from tether import Agent, BusyError, Limits, UsageError, model_from_name
 from tether.cli.aliases import known_aliases
 from tether.cli.assembly import add_permission, policy_of
 from tether.cli.command_line import command
+from tether.cli.databases import check_takeover, opened, takeover
 from tether.cli.default_model import NO_KEY, default_model
 from tether.cli.door import as_door
 from tether.cli.options import backend, whole
 from tether.cli.permission.modes import Mode
 from tether.cli.streams import in_utf8, warn
-from tether.many import Answers, KeptConversations, Results, ResultsFile, each, read_prompts
+from tether.cli.wording import in_words, waiting
+from tether.many import Answer, Answers, KeptConversations, Results, ResultsFile, each, read_prompts
 from tether.many.results import described
-from tether.stores import conversations_at
 from tether.toolbox import coding_tools
 
 __all__ = ()
@@ -39,7 +41,8 @@ examples:
 Each line is a prompt: {"prompt": "..."}, a string in JSON, or text. Each answer is a line of JSON on standard output,
 with the `place` of its prompt, in the order in which the answers come. With --results or --store, the same command goes
 on where it was interrupted: prompts that were answered are not asked again. With --store, a prompt that was cut off
-in the middle goes on from there.
+in the middle goes on from there. If the command was killed, it waits up to half a minute until the conversations of the
+killed process are free; with --takeover it does not.
 
 Tools that only read always run. Calls of tools that write files or run commands are denied, unless --yes is given.
 """
@@ -57,6 +60,7 @@ class MapArguments:
     max_turns: int | None
     results: str | None
     store: str | None
+    takeover: bool
     name: str
     """What the conversations in the store are called."""
     yes: bool
@@ -76,6 +80,7 @@ class MapArguments:
     metavar="URL",
     help="keep the conversations in a database: sqlite:///map.db or postgresql://host/database",
 )
+@takeover
 @click.option("--max-cost", metavar="AMOUNT", type=float, help="what all runs may cost together")
 @click.option("--max-turns", metavar="N", type=whole, help="how many turns each run may take")
 @click.option("--yes", is_flag=True, help="let tools write files and run commands")
@@ -88,6 +93,7 @@ def map_(**given: Any) -> MapArguments:
     options = SimpleNamespace(**given)
     if options.results and options.store:
         raise click.UsageError("--results is not allowed with --store")
+    check_takeover(options.store, takeover=options.takeover)
     model = options.model or os.environ.get("TETHER_MODEL") or default_model(os.environ)
     if model is None:
         warn(NO_KEY)
@@ -100,6 +106,7 @@ def map_(**given: Any) -> MapArguments:
         max_turns=options.max_turns,
         results=options.results,
         store=options.store,
+        takeover=options.takeover,
         name="prompts" if options.prompts == "-" else Path(options.prompts).stem,
         yes=options.yes,
         backend=options.backend,
@@ -123,7 +130,7 @@ async def run(arguments: MapArguments) -> int:
     try:
         return await _answer_all(arguments)
     except UsageError as error:
-        warn(str(error))
+        warn(in_words(error))
         return 2
 
 
@@ -140,7 +147,7 @@ async def _answer_all(arguments: MapArguments) -> int:
         async with runs as answers:
             with _bar(answers, len(arguments.prompts)) as move:
                 async for answer in answers:
-                    print(json.dumps(described(answer), default=str), flush=True)
+                    print(json.dumps(_line(answer), default=str), flush=True)
                     move()
     return _closed(answers)
 
@@ -180,14 +187,35 @@ def _agent(arguments: MapArguments) -> Agent:
 @asynccontextmanager
 async def _results(arguments: MapArguments) -> AsyncIterator[Results | None]:
     if arguments.store is not None:
-        store = await run_sync(conversations_at, arguments.store)
+        open_store = partial(opened, arguments.store, takeover=arguments.takeover)
+        store = await run_sync(open_store)
         try:
-            yield KeptConversations(store, arguments.name)
+            yield KeptConversations(store, arguments.name, on_claimed=_Waiting())
         finally:
             with anyio.move_on_after(5, shield=True):
                 await run_sync(store.close, abandon_on_cancel=True)
     else:
         yield None if arguments.results is None else ResultsFile(arguments.results)
+
+
+def _line(answer: Answer) -> Mapping[str, Any]:
+    line = described(answer)
+    if (error := answer.error) is not None:
+        line["error"] = f"{type(error).__name__}: {in_words(error)}"
+    return line
+
+
+@define
+class _Waiting:
+    """Says once that conversations are waited for."""
+
+    _is_said: bool = field(default=False, init=False)
+
+    def __call__(self, error: BusyError) -> None:
+        """Take the error that says who has one."""
+        if not self._is_said:
+            self._is_said = True
+            warn(waiting(error))
 
 
 def _closed(answers: Answers) -> int:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, field
 
-from tether.cli.conversation import Conversation
 from tether.cli.door import Drawn, joined, styled
 from tether.cli.keyboard import forget_keys
 from tether.cli.live import Live
@@ -35,16 +34,18 @@ class Prompt:
     """The prompt of an editor. All but `draw` runs in the editor's thread.
 
     Args:
-        conversation: its question is asked.
         live: what still changes is drawn above.
         session: the editor.
     """
 
-    conversation: Conversation
     live: Live
     session: "PromptSession[str]"
     asked: Question | None = field(default=None, init=False)
     """The question that is on the screen."""
+    columns: int = field(default=0, init=False)
+    """Those that stand before the line."""
+    _wanted: Question | None = field(default=None, init=False)
+    """The question that is to be on the screen: set when all of it is as it will be drawn."""
     _answered: Question | None = field(default=None, init=False)
     """The question that the line before this one has answered. The agent learns of that a moment later."""
     _set_aside: str = field(default="", init=False)
@@ -61,6 +62,7 @@ class Prompt:
             self.live.out.write(fitted(asked.details, shutil.get_terminal_size().columns))
             self.live.out.flush()
             asked.details = styled("(what it will do is shown above)\n")
+        self._wanted = asked
         self.live.redraw()
 
     @property
@@ -81,6 +83,7 @@ class Prompt:
 
         columns, lines = shutil.get_terminal_size()
         now = _PROMPT if self.asked is None else self._question(self.asked, columns)
+        self.columns = width_of(now.rpartition("\n")[2])
         if self.session.app.is_done:
             return ANSI(joined([now]))  # it stays on the screen: what still changes must not
         below = 0 if self.asked is None else _height(now)
@@ -98,7 +101,7 @@ class Prompt:
 
     def _change(self, _: Any) -> None:
         """Before it is drawn: put the question that is open in the prompt's place, or the prompt back."""
-        question, line = self.conversation.question, self.session.default_buffer
+        question, line = self._wanted, self.session.default_buffer
         if question is self._answered:
             question = None  # what is typed now is behind it
         if question is self.asked or self.session.app.is_done:

@@ -4,24 +4,21 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 from tether import Agent
 from tether.cli.streams import warn
 from tether.models.catalogue import provider_keys
 from tether.replay import record
+from tether.replay.masking import likely_secrets
 
 __all__ = ()
-
-_SHORTEST_KEY: Final = 8
-"""What is shorter is no key of a provider, and may well be a part of what is no secret."""
 
 
 def known_keys() -> Sequence[str]:
     """Give the keys of providers that stand in the environment."""
     variables = {variable for keys in provider_keys().values() for variable in keys}
     values = (os.environ.get(variable, "") for variable in variables)
-    return [value for value in values if len(value) >= _SHORTEST_KEY]
+    return likely_secrets(values)
 
 
 @contextmanager

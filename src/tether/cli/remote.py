@@ -2,7 +2,8 @@
 # ruff: noqa: D417 - the conversation is not an argument of the command
 
 import math
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import anyio
@@ -33,9 +34,10 @@ from tether.cli.conversation import (
     State,
 )
 from tether.cli.display import innermost
+from tether.cli.door import printable
 from tether.cli.question import question_about
 from tether.cli.resuming import last_said
-from tether.web import Changed, RemoteConversation, RemoteError, Snapshot
+from tether.web import Changed, ListedCommand, RemoteConversation, RemoteError, Snapshot
 
 __all__ = ()
 
@@ -111,9 +113,20 @@ class RemoteTalk(Conversation):
             await self.talk.upload(getattr(f, "name", None) or f.type, f.data, f.media_type)
             for f in files
         ]
+        if texts[0].startswith("/"):  # what was attached is none of the words of the command
+            uploads += [await self._upload_text(text) for text in texts[1:]]
+            del texts[1:]
         await self.talk.say(
-            "\n\n".join(texts), uploads=uploads, when="follow_up" if queued else "steer"
+            "\n\n".join(texts),
+            uploads=uploads,
+            when="follow_up" if queued else "steer",
+            told=self.tell,
         )
+
+    async def _upload_text(self, text: str) -> str:
+        name, _, rest = text.partition(":\n")
+        name, rest = (name, rest) if rest and "\n" not in name else ("attached", text)
+        return await self.talk.upload(name, rest.encode(errors="replace"), "text/plain")
 
     # What the server says.
 
@@ -170,7 +183,9 @@ class RemoteTalk(Conversation):
         path, inner = innermost(event)
         match inner:
             case ApprovalRequested(call_id):
-                self._tasks.start_soon(self._ask_about, (*path, call_id), inner)
+                # At once: the answer of somebody else may come before the task begins.
+                scope = self._asked[(*path, call_id)] = anyio.CancelScope()
+                self._tasks.start_soon(self._ask_about, (*path, call_id), inner, scope)
             case ApprovalAnswered(call_id):
                 self._withdraw((*path, call_id))
             case _:
@@ -203,13 +218,16 @@ class RemoteTalk(Conversation):
 
     # Approvals.
 
-    async def _ask_about(self, key: tuple[str, ...], asked: ApprovalRequested) -> None:
+    async def _ask_about(
+        self, key: tuple[str, ...], asked: ApprovalRequested, scope: anyio.CancelScope
+    ) -> None:
         call = ToolCall(asked.call_id, asked.name, asked.arguments)
-        with self._errors_told(), anyio.CancelScope() as self._asked[key]:
+        with self._errors_told(), scope:
             # Files of this machine say nothing about those of the server.
             answer = await self.ask(question_about(call, is_here=False, room=None))
             await self.talk.answer(asked.call_id, verdict_of(answer))
-        self._asked.pop(key, None)
+        if self._asked.get(key) is scope:
+            del self._asked[key]
 
     def _withdraw(self, key: tuple[str, ...]) -> None:
         """Take a question away that somebody else has answered, or nobody."""
@@ -218,12 +236,32 @@ class RemoteTalk(Conversation):
             scope.cancel()
 
 
-def remote_commands() -> Commands:
-    """Make the registry of slash commands."""
+def remote_commands(offered: Iterable[ListedCommand] = ()) -> Commands:
+    """Make the registry of slash commands.
+
+    Args:
+        offered: the commands of the server; none replaces one of the terminal's.
+    """
     commands = Commands(Conversation)
     for function in (_help, _quit, _list, _rename, _abort, _cancel):
         commands.command(function.__name__.lstrip("_"))(function)
+    for one in offered:
+        if one.name and one.name not in commands:
+            with suppress(UsageError):  # a name that no command can have
+                add = commands.command(
+                    one.name, help=printable(one.description), raw=True, hint=printable(one.hint)
+                )
+                add(_calling(one.name))
     return commands
+
+
+def _calling(name: str) -> Callable[..., None]:
+    """Make a command that the server expands."""
+
+    def call(conversation: Conversation, words: str = "") -> None:
+        conversation.say(f"/{name} {words}".rstrip())
+
+    return call
 
 
 def _help(conversation: Conversation, command: str | None = None) -> str:

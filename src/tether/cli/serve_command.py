@@ -13,7 +13,7 @@ import anyio
 import click
 from attrs import frozen
 
-from tether import Agent, UsageError
+from tether import Agent, Commands, UsageError
 from tether.cli.assembly import (
     agent_of_conversation,
     chosen_model,
@@ -22,13 +22,18 @@ from tether.cli.assembly import (
     new_app,
 )
 from tether.cli.command_line import command, read
+from tether.cli.context.gathering import gather
+from tether.cli.context.host_commands import add_to
+from tether.cli.context.joining import shortened
+from tether.cli.databases import check_takeover, is_database, opened, takeover
 from tether.cli.door import visible
+from tether.cli.extensions import configuration_folder
 from tether.cli.options import agent_options, approve, no_init, port
 from tether.cli.recordings import known_keys
 from tether.cli.session_files import make_private_folder, open_private, session_folder
 from tether.cli.signals import INTERRUPTED, interrupted
+from tether.cli.streams import warn
 from tether.host import Conversation, FolderStore, Recordings, Store
-from tether.stores import conversations_at
 from tether.web import Tokens
 from tether.web.application import made_site, site_application
 from tether.web.serving import listening
@@ -69,6 +74,7 @@ class ServeArguments:
     metrics: "Metrics | None"
     record: Path | None
     make_agent: Callable[[Conversation], Agent]
+    commands: Commands
 
 
 @command("serve", epilog=_EXAMPLES)
@@ -96,6 +102,7 @@ class ServeArguments:
     help="where conversations are kept: a folder, sqlite:///app.db, or postgresql://host/database; by default "
     "where `tether` keeps those of this folder",
 )
+@takeover
 @approve
 @click.option(
     "--record",
@@ -119,27 +126,34 @@ def serve(**given: Any) -> ServeArguments:
             f"--host {options.host} lets other machines in, to an agent that can run commands on this one: "
             "add --allow-remote if that is meant, with the names by which they reach it"
         )
+    check_takeover(options.store, takeover=options.takeover)
     app = new_app(
         system=options.system,
         append_system=options.append_system,
         max_turns=options.max_turns,
         session=None,
     )
+    commands = Commands(Conversation)
     if not options.no_init:
-        load(app, is_trusted)
+        allowed = load(app, is_trusted)
+        known = gather(Path.cwd(), configuration_folder(), of_project=allowed)
+        add_to(commands, known, app.model_named)
+        for problem in shortened(known.problems):
+            warn(problem)
     app.agent.model = chosen_model(app, model=options.model, base_url=options.base_url, path=None)
-    in_database = "://" in (options.store or "")
+    in_database = is_database(options.store)
     folder = (
         Path(options.store) if options.store and not in_database else session_folder(Path.cwd())
     )
     make_private_folder(folder)
     if options.record is not None:
         Recordings(options.record).prepare()
+    store = opened(options.store, takeover=options.takeover) if in_database else FolderStore(folder)
     return ServeArguments(
         listener=listening(options.host, options.port),
         host=options.host,
         names=[*filter(None, [options.allow_remote]), *options.names],
-        store=conversations_at(options.store) if in_database else FolderStore(folder),
+        store=store,
         folder=folder,
         approve=options.approve,
         model=app.agent.model.name,
@@ -153,6 +167,7 @@ def serve(**given: Any) -> ServeArguments:
             folder=Path.cwd(),
             learns=not options.no_init,
         ),
+        commands=commands,
     )
 
 
@@ -190,7 +205,8 @@ async def run(arguments: ServeArguments) -> int:
         model=arguments.model,
         metrics=arguments.metrics,
         record=arguments.record,
-        secrets=known_keys(),
+        secrets=() if arguments.record is None else known_keys(),
+        commands=arguments.commands,
     )
     url = _url(arguments)
     tokens = Tokens(_key(arguments.folder), link_used=lambda: _say_link(url, tokens))

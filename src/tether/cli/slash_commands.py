@@ -29,7 +29,7 @@ from tether.cli.evaluating import evaluate
 from tether.cli.input.completing import file_names
 from tether.cli.mcp_servers import described
 from tether.cli.permission.commands import add_permission_commands
-from tether.cli.screen.choices import choice_of_model, chosen_entry
+from tether.cli.screen.choices import choice_of_model, chosen_entry, is_said
 from tether.cli.screen.commands import add_screen_commands
 from tether.cli.screen.fitting import cut
 from tether.cli.screen.tree import said, tree_of
@@ -204,7 +204,8 @@ async def _fork(conversation: Conversation, entry: str | None = None) -> str | N
 def _entries(_: str, conversation: Conversation) -> list[str]:
     kept = conversation.agent.session
     entries = kept.entries.values() if kept is not None else ()
-    return [entry.id[:8] for entry in entries if entry.kind == "message"]
+    said_in = [entry for entry in entries if entry.message is not None and is_said(entry.message)]
+    return [entry.id[:8] for entry in said_in]
 
 
 def _undo(conversation: Conversation, files: bool = False) -> str:  # noqa: FBT001, FBT002 - a flag

@@ -9,6 +9,7 @@
 There is no web in it.
 """
 
+from tether.host.commands import expand
 from tether.host.conversation import Conversation
 from tether.host.errors import EndedError, HostLimit, LimitReachedError, NotFoundError
 from tether.host.folder import FolderStore
@@ -39,5 +40,6 @@ __all__ = (
     "Store",
     "Viewer",
     "WhenUnwatched",
+    "expand",
     "open",
 )

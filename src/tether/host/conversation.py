@@ -86,7 +86,7 @@ class Conversation:
 
     @property
     def agent(self) -> Agent:
-        """Its agent.
+        """The agent of the conversation.
 
         Raises:
             UsageError: it is being made.
@@ -165,7 +165,7 @@ class Conversation:
 
     @property
     def info(self) -> ConversationInfo:
-        """What a list of conversations says of it."""
+        """The conversation as an item of a list."""
         return ConversationInfo(
             id=self.id,
             title=self.title,
@@ -216,7 +216,7 @@ class Conversation:
         return Viewer(self._feed, after)
 
     async def wait_idle(self) -> None:
-        """Wait until no run goes.
+        """Wait until no run is going.
 
         Cancellation:
             At once; the run goes on.
@@ -255,7 +255,7 @@ class Conversation:
             The message as it was accepted, with its id.
 
         Raises:
-            UsageError: it is nothing that can be said.
+            UsageError: the prompt is nothing that can be said.
             LimitReachedError: as many runs as the host allows are going, or the log is full.
             EndedError: the host no longer holds this conversation.
         """

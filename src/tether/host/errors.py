@@ -17,7 +17,7 @@ HostLimit: TypeAlias = Literal["conversations", "runs", "log"]
 
 
 class NotFoundError(UsageError):
-    """Nothing of that name is there, for whoever asks."""
+    """There is nothing of that name, or it belongs to another owner."""
 
 
 class EndedError(UsageError):
@@ -31,6 +31,6 @@ class LimitReachedError(UsageError):
         limit: which.
     """
 
-    def __init__(self, message: str, *, limit: HostLimit) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, limit: HostLimit, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
         self.limit: HostLimit = limit

@@ -36,7 +36,7 @@ _PLAIN: Final = re.compile(r'[^"\\\x00-\x1f\x7f-\U0010ffff]*')
 class FolderStore:
     """A store in a folder of session logs. Only one process may write to a log at a time.
 
-    A message is in its file before it is announced, so that it is there after the process was killed.
+    A message is written to its file before it is announced, so a killed process loses none.
 
     Args:
         folder: the folder, made when it is needed, for its owner alone.

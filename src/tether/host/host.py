@@ -239,9 +239,10 @@ class Host:
         place = next(at_rest, None)
         if place is None:
             raise LimitReachedError(
-                f"this host holds {limit} conversations, as many as it may (max_conversations), "
-                "and none of them is at rest and kept in a store: delete one, or raise the limit",
+                f"this host holds {limit} conversations, as many as it may, and none of them is at rest and kept in "
+                "a store: delete one",
                 limit="conversations",
+                hint=", or raise max_conversations",
             )
         place.end("rest")
 
@@ -343,9 +344,9 @@ class Host:
     def _admit(self) -> None:
         if self.running >= self._settings.max_runs:
             raise LimitReachedError(
-                f"{self._settings.max_runs} runs are going, as many as this host may have at once "
-                "(max_runs): wait for one, or raise the limit",
+                f"{self._settings.max_runs} runs are going, as many as this host may have at once: wait for one",
                 limit="runs",
+                hint=", or raise max_runs",
             )
 
     async def _fork(self, talk: Conversation, messages: Sequence[Message]) -> Conversation:

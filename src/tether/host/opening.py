@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Literal, TypeAlias, cast
 
 import anyio
@@ -13,6 +13,7 @@ from tether import UsageError
 from tether.host.host import Host, HostSettings, MakeAgent
 from tether.host.recordings import Recordings
 from tether.host.store import Store
+from tether.replay.masking import checked_secrets
 
 __all__ = ("WhenUnwatched", "open")
 
@@ -20,8 +21,7 @@ WhenUnwatched: TypeAlias = Literal["go_on", "cancel"] | float
 """What becomes of a run that nobody follows: see `open`."""
 
 
-@asynccontextmanager
-async def open(
+def open(
     make_agent: MakeAgent,
     *,
     store: Store | None = None,
@@ -32,7 +32,7 @@ async def open(
     rest_after: float = 600.0,
     record: str | os.PathLike[str] | None = None,
     secrets: Iterable[str] = (),
-) -> AsyncIterator[Host]:
+) -> AbstractAsyncContextManager[Host]:
     """Open a host, which holds conversations for as long as the block lasts.
 
     Args:
@@ -51,29 +51,46 @@ async def open(
         record: a folder in which all runs are recorded, for `tether.replay`: a new file each time that a conversation
             is made or comes back from the store. Where a file cannot be written to, the runs go on, and the log of the
             process says why.
-        secrets: what is taken out of the recordings, such as keys.
+        secrets: what is taken out of the recordings, such as keys; as for `tether.replay.record`.
 
     Returns:
         A context manager that gives the host. Leaving its block cancels all runs, and waits until they have cleaned up;
         viewers come to their end.
 
     Raises:
-        UsageError: something that is given is not what it must be, or no file can be made in `record`.
+        UsageError: something that is given is not what it must be; at once. As its block begins: no file can be made in
+            `record`.
         BaseException: what the block raised, as it was.
 
     Cancellation:
         Cancels all runs, waits until they have cleaned up, and passes on. All transcripts are complete, and kept.
     """
-    settings = HostSettings(
-        make_agent=_function(make_agent),
-        store=store,
-        grace=_grace(when_unwatched),
-        max_conversations=_count("max_conversations", max_conversations),
-        max_runs=_count("max_runs", max_runs),
-        max_log_bytes=_count("max_log_bytes", max_log_bytes),
-        rest_after=_seconds("rest_after", rest_after),
-        recordings=None if record is None else Recordings(record, secrets),
+    return _opened(
+        HostSettings(
+            make_agent=_function(make_agent),
+            store=store,
+            grace=_grace(when_unwatched),
+            max_conversations=_count("max_conversations", max_conversations),
+            max_runs=_count("max_runs", max_runs),
+            max_log_bytes=_count("max_log_bytes", max_log_bytes),
+            rest_after=_seconds("rest_after", rest_after),
+            recordings=_recordings(record, secrets),
+        )
     )
+
+
+def _recordings(folder: str | os.PathLike[str] | None, secrets: Iterable[str]) -> Recordings | None:
+    known = checked_secrets(secrets)
+    if folder is not None:
+        return Recordings(folder, known)
+    if known:
+        raise UsageError("secrets are taken out of recordings, and there are none without record=")
+    return None
+
+
+@asynccontextmanager
+async def _opened(settings: HostSettings) -> AsyncIterator[Host]:
+    """Hold a host open; see `open`."""
     if settings.recordings is not None:
         await run_sync(settings.recordings.prepare)
     raised: list[BaseException] = []

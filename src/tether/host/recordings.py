@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from io import FileIO
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,7 @@ from tether import RunResult, UsageError
 from tether.host.conversation import Conversation
 from tether.replay import Recorder
 from tether.replay.masking import Masking
-from tether.replay.new_file import new_file
+from tether.replay.new_file import new_file, opened_again
 
 __all__ = ("RecordedFile", "Recordings", "recorded")
 
@@ -27,6 +28,7 @@ _LONGEST_PART: Final = 40
 """Characters that stand in the name of a file from what others have chosen."""
 _DIGEST: Final = 32
 """Characters that nobody can find another name for, so that no owner gets the folder of another."""
+_MOST_OPEN: Final = 32
 _log = logging.getLogger("tether")
 
 
@@ -51,7 +53,7 @@ class Recordings:
         secrets: what is taken out before it is written.
 
     Raises:
-        UsageError: a secret is no string, or empty, or the folder has no name.
+        UsageError: the folder has no name, or as `tether.replay.record`.
     """
 
     def __init__(self, folder: str | os.PathLike[str], secrets: Iterable[str] = ()) -> None:
@@ -59,6 +61,7 @@ class Recordings:
             raise UsageError("the folder of recordings must have a name")
         self.folder: Final = Path(folder)
         self._masking = Masking(secrets)
+        self._open = _OpenFiles()
 
     def prepare(self) -> None:
         """Make the folder, and see whether files can be made in it.
@@ -81,7 +84,7 @@ class Recordings:
         """
         moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
         path = self._of(talk.owner) / f"{moment}-{self._plain(talk.id)}-{talk.epoch}.jsonl"
-        file = _LaterFile(path)
+        file = _LaterFile(path, self._open)
         recorder = _Recorder(path, file.write, self._masking)
         untap = talk.agent.tap(recorder)
         try:
@@ -91,18 +94,31 @@ class Recordings:
             recorder.flush()
             file.close()
 
-    def files(self, owner: str) -> Sequence[RecordedFile]:
+    def files(
+        self, owner: str, *, limit: int | None = None, before: str | None = None
+    ) -> Sequence[RecordedFile]:
         """List the recordings of an owner, the latest first.
 
+        Args:
+            owner: whose.
+            limit: how many at most; None for all.
+            before: the name of the last one of the page before.
+
         Raises:
+            UsageError: `before` is no name of a recording.
             OSError: the folder cannot be read.
         """
+        if before is not None and not _is_named(before):
+            raise UsageError(f"before must be the name of a recording, not {before!r}")
         folder = self._of(owner)
         if not folder.is_dir():
             return []
         with os.scandir(folder) as entries:
-            found = [file for entry in entries if (file := _recorded_file(entry)) is not None]
-        return sorted(found, key=lambda file: file.name, reverse=True)
+            named = [entry for entry in entries if _is_named(entry.name)]
+        named.sort(key=lambda entry: entry.name, reverse=True)
+        behind = (entry for entry in named if before is None or entry.name < before)
+        found = (file for entry in behind if (file := _recorded_file(entry)) is not None)
+        return [*islice(found, limit)]
 
     def path(self, name: str, owner: str) -> Path | None:
         """Find a recording of an owner by its name. A link is none, as it may lead anywhere."""
@@ -133,8 +149,6 @@ def _is_named(name: str) -> bool:
 
 
 def _recorded_file(entry: os.DirEntry[str]) -> RecordedFile | None:
-    if not _is_named(entry.name):
-        return None
     try:
         found = entry.stat(follow_symlinks=False)
     except FileNotFoundError:
@@ -161,27 +175,56 @@ class _Recorder(Recorder):
 
 
 @define(eq=False)
+class _OpenFiles:
+    """The files that were written to last: a host may hold more conversations than a process may open files."""
+
+    _files: dict[Path, FileIO] = field(factory=dict[Path, FileIO], init=False)
+    """The one that was written to last is the last."""
+
+    def write(self, path: Path, data: memoryview) -> int:
+        """Write to a file that is there as much as is taken at once; return how many bytes that was."""
+        file = self._files.pop(path, None) or opened_again(path)
+        self.keep(path, file)
+        return file.write(data)
+
+    def keep(self, path: Path, file: FileIO) -> None:
+        """Keep a file open, and close another where there are too many."""
+        self._files[path] = file
+        if len(self._files) > _MOST_OPEN:
+            self.close(next(iter(self._files)))
+
+    def close(self, path: Path) -> None:
+        """Close a file, if it is open."""
+        if (file := self._files.pop(path, None)) is not None:
+            file.close()
+
+
+@define(eq=False)
 class _LaterFile:
     """A file that is made when its second line comes: who only looks at a conversation leaves none."""
 
     path: Path
+    _open: _OpenFiles
     _head: bytes = field(default=b"", init=False)
-    _file: FileIO | None = field(default=None, init=False)
+    _is_made: bool = field(default=False, init=False)
 
     def write(self, data: memoryview) -> int:
         """Write as much as is taken at once; return how many bytes that was."""
         if not self._head:
             self._head = bytes(data)
             return len(data)
-        if self._file is None:
-            self.path.parent.mkdir(mode=0o700, exist_ok=True)
-            self._file = new_file(self.path)
-            head = memoryview(self._head)
-            while head:
-                head = head[self._file.write(head) :]
-        return self._file.write(data)
+        if not self._is_made:
+            self._make()
+        return self._open.write(self.path, data)
+
+    def _make(self) -> None:
+        self.path.parent.mkdir(mode=0o700, exist_ok=True)
+        self._open.keep(self.path, new_file(self.path))
+        self._is_made = True
+        head = memoryview(self._head)
+        while head:
+            head = head[self._open.write(self.path, head) :]
 
     def close(self) -> None:
-        """Close it, if it was made."""
-        if self._file is not None:
-            self._file.close()
+        """Close it, if it is open."""
+        self._open.close(self.path)

@@ -9,7 +9,7 @@ __all__ = ("adopt", "announced")
 
 
 def adopt(session: Session, agent: Agent, owner: str) -> None:
-    """Have a session keep the conversation of an agent from here on."""
+    """Keep the conversation of an agent in a session from now on."""
     session.note("owner", {"name": owner})
     if not session.messages:
         for message in agent.messages:

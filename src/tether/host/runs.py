@@ -1,4 +1,4 @@
-"""The runs of a conversation, one after the other: started by what is said, logged, ended when nobody watches."""
+"""The runs of a conversation, one after the other: each message starts one, or goes to the one that is going."""
 
 import math
 import traceback
@@ -135,7 +135,7 @@ class Runs:
         self.questions.answer(call_id, verdict)
 
     def leave_questions(self) -> None:
-        """Where a question waits, record nothing more: the run ends, and is to be taken up where it is now."""
+        """If a question waits, record nothing more: the run ends, and a later process takes it up where it is now."""
         if self.questions.waiting:
             self.agent.session = None
 

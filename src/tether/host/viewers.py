@@ -1,4 +1,4 @@
-"""Viewers of a conversation: each reads the log at its own pace, and waits at its end."""
+"""The viewers of a conversation: each reads the log at its own pace, and waits at the end of it."""
 
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -79,7 +79,7 @@ class Feed:
         await self._events.rung()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until something holds; whoever brings it about calls `change`.
+        """Wait until a condition holds; the code that makes it true calls `change`.
 
         Cancellation:
             At once.

@@ -1,10 +1,12 @@
 """Conversations of many runs in a store: each prompt has one, and is not asked again once that has its answer."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
-from tether import Agent, AssistantMessage, Session, UserMessage
+import anyio
+
+from tether import Agent, AssistantMessage, BusyError, Session, UserMessage
 from tether.host.store import Store
 from tether.many.answer import Answer, Job
 from tether.many.results import Known, digest_of
@@ -14,6 +16,8 @@ __all__ = ("KeptConversations",)
 
 _ANSWERED: Final = "answered"
 _FAILED: Final = "failed"
+_MARGIN: Final = 0.05
+"""Seconds by which clocks may differ."""
 
 
 class KeptConversations:
@@ -27,12 +31,23 @@ class KeptConversations:
         store: where they are.
         name: what their ids begin with: `review` makes `review-0`, `review-1` and so on.
         owner: whose they are.
+        on_claimed: called where another process has claimed a conversation, with the error that says who and for how
+            long. The conversation is then waited for, once, until that claim runs out: that of a process which was
+            killed does, and one that is at work renews it. If None, the error is the answer to the prompt.
     """
 
-    def __init__(self, store: Store, name: str, *, owner: str = "") -> None:
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        *,
+        owner: str = "",
+        on_claimed: Callable[[BusyError], object] | None = None,
+    ) -> None:
         self._store = store
         self._name = name
         self._owner = owner
+        self._on_claimed = on_claimed
         self._open: dict[int, Session] = {}
         """The conversations of the prompts that are being answered, by their places."""
 
@@ -41,15 +56,13 @@ class KeptConversations:
         """Open the conversation of a prompt, and give it to the agent.
 
         Raises:
-            BusyError: another process asks the same: that is the answer to this prompt.
+            BusyError: another process has claimed it: that is the answer to this prompt.
             Exception: what the store raised.
 
         Cancellation:
             The conversation is closed, which takes five seconds at most.
         """
-        session = await self._store.open(f"{self._name}-{job.place}", self._owner, create=True)
-        if session is None:
-            raise LookupError(f"the store made no conversation {self._name}-{job.place}")
+        session = await self._opened(f"{self._name}-{job.place}")
         try:
             known = _known(session, job)
             if known == "begun":
@@ -63,6 +76,23 @@ class KeptConversations:
             self._open.pop(job.place, None)
             with suppress(TimeoutError):
                 await session.aclose()  # noqa: ASYNC102 - shielded there, with a deadline
+
+    async def _opened(self, id: str) -> Session:
+        session: Session | None = None
+        wait: float | None = None
+        try:
+            session = await self._store.open(id, self._owner, create=True)
+        except BusyError as error:
+            if self._on_claimed is None or error.retry_after is None:
+                raise
+            self._on_claimed(error)
+            wait = error.retry_after + _MARGIN
+        if wait is not None:
+            await anyio.sleep(wait)
+            session = await self._store.open(id, self._owner, create=True)
+        if session is None:
+            raise LookupError(f"the store made no conversation {id}")
+        return session
 
     async def keep(self, answer: Answer) -> None:
         """Note behind the conversation, which the session has kept, that it was answered, or has failed.

@@ -122,7 +122,7 @@ def require_prices() -> Any:
     package = _package()
     if package is None:
         raise UsageError(
-            "prices come from genai-prices: pip install 'tether[prices]', or pass `price`"
+            "prices come from genai-prices: pip install 'tether[prices]'", hint=", or pass `price`"
         )
     return package
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 try:
-    from ray.exceptions import RayActorError, RayError
+    from ray.exceptions import RayActorError, RayError, RaySystemError, RayTaskError
 
     import ray as _ray
     from ray import cloudpickle as _cloudpickle
@@ -12,7 +12,7 @@ except ImportError as error:
         "tether.ray needs Ray: pip install 'tether[ray]'", name=error.name
     ) from error
 
-__all__ = ("RayActorError", "RayError", "cloudpickle", "ray")
+__all__ = ("RayActorError", "RayError", "RaySystemError", "RayTaskError", "cloudpickle", "ray")
 
 # Its own types say less than it does.
 ray: Any = _ray

@@ -8,7 +8,8 @@ from tether._engine.active_run import ActiveRun
 from tether._engine.line import Place
 from tether._engine.output import Output
 from tether._engine.parts import RunParts
-from tether.agent import Agent, Asked
+from tether._terms import Asked
+from tether.agent import Agent
 from tether.calls import OpenCalls
 from tether.errors import AgentBusyError, UsageError
 from tether.messages import Message, Queued, QueueName

@@ -130,17 +130,7 @@ async def workers(
         hosts: list[Host] = []
         over = threading.Event()
         try:
-            actor_class = _actor_class()
-            for _ in range(count):
-                actor = actor_class.options(
-                    lifetime="detached",
-                    max_restarts=0,
-                    max_task_retries=0,
-                    max_concurrency=_CALLS,
-                    scheduling_strategy="SPREAD",
-                    **(options or {}),
-                ).remote(lease, linger)
-                hosts.append(Host(actor))
+            hosts += (Host(_started(options or {}, lease, linger)) for _ in range(count))
             beat = partial(_beat, hosts, lease / TICKS, over)
             threading.Thread(target=beat, name="tether heartbeats", daemon=True).start()
             await _all_ready(hosts)
@@ -153,11 +143,24 @@ async def workers(
                 host.kill()
 
 
-def _actor_class() -> Any:
-    """The class of the actor. Heartbeats have an event loop of their own, in a thread of its own."""
+def _started(options: Mapping[str, Any], lease: float, linger: float) -> Any:
+    """Start an actor. Its heartbeats have an event loop of their own, in a thread of its own."""
     beat = ray.method(concurrency_group="lease")(Actor.beat)
     actor_class = type("Worker", (Actor,), {"beat": beat})
-    return ray.remote(concurrency_groups={"lease": 1})(actor_class)
+    ours = {
+        "lifetime": "detached",
+        "max_restarts": 0,
+        "max_task_retries": 0,
+        "max_concurrency": _CALLS,
+    }
+    if taken := sorted(ours.keys() & options.keys()):
+        raise UsageError(f"{', '.join(taken)} in options of workers cannot be chosen")
+    try:
+        remote = ray.remote(concurrency_groups={"lease": 1})(actor_class)
+        chosen = {"scheduling_strategy": "SPREAD", **options, **ours}
+        return remote.options(**chosen).remote(lease, linger)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"options of workers: {error}") from error
 
 
 @asynccontextmanager
@@ -173,6 +176,9 @@ async def _connected(address: str | None, grace: float) -> AsyncIterator[None]:
     holder.start()
     try:
         await _in_thread(begun.result)
+    except ValueError as error:
+        raise UsageError(f"address of workers: {error}") from error
+    else:
         yield
     finally:
         over.set()

@@ -9,8 +9,9 @@ from attrs import define, evolve, field
 
 from tether._engine.active_run import ActiveRun
 from tether._scopes.exceptions import described
-from tether.agent import Agent, Asked
-from tether.errors import TetherError
+from tether._terms import Asked
+from tether.agent import Agent
+from tether.errors import TetherError, UsageError
 from tether.events import TurnEnd
 from tether.hooks import Invocation, ProceedTool
 from tether.limits import Spent
@@ -28,8 +29,6 @@ from tether.ray.exchange import (
     Proceeded,
     Say,
     Start,
-    added,
-    spent_since,
 )
 from tether.ray.outbox import Mirror, Outbox, Sink
 from tether.ray.packing import pack, packed
@@ -104,7 +103,7 @@ class HostedRun:
             ended = Ended(error=portable(error))
         finally:
             self._hand_over_rest()
-            self.outbox.put(ended)
+            self._end(ended)
             self.over.set()
 
     async def _run(self) -> Any:
@@ -123,6 +122,12 @@ class HostedRun:
         finally:
             begun.over()
             self._remove_hooks()
+
+    def _end(self, ended: Ended) -> None:
+        try:
+            self.outbox.put(ended)
+        except UsageError as error:
+            self.outbox.put(Ended(error=error))
 
     def _hand_over_rest(self) -> None:
         session = self._agent.session
@@ -145,7 +150,7 @@ class HostedRun:
     @property
     def spent(self) -> Spent:
         """What it has spent itself so far."""
-        return added(self._own, spent_since(self._spent, self._since))
+        return self._own + (self._spent - self._since)
 
     def batch(self) -> Batch:
         """Make a batch of what the driver has not confirmed."""

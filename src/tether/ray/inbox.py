@@ -19,10 +19,14 @@ class ForwardingInbox(Inbox):
         """Gives a message to the worker of the run that is going."""
 
     def put(self, queue: QueueName, message: Queued) -> None:
-        """Accept a message, and pass it on."""
-        super().put(queue, message)
+        """Pass a message on, and accept it.
+
+        Raises:
+            UsageError: it cannot be sent to a worker.
+        """
         if self.forward is not None:
             self.forward(queue, message)
+        super().put(queue, message)
 
     def put_back(self, queue: QueueName, messages: Iterable[Queued]) -> None:
         """Let messages wait again, before the others."""

@@ -1,7 +1,7 @@
 """The lease of a worker, and the process that ends what it has left.
 
 A worker is detached: it does not end with the driver, which Ray would kill it with, tools and all, in the middle. It
-ends by itself when the driver has not been heard of for the time of its lease. That is counted in ticks of a thread:
+ends when it has not heard from the driver for the time of its lease. That is counted in ticks of a thread:
 by the clock, a worker that was paused would end as it wakes; in the event loop, one that is busy would not hear.
 """
 

@@ -16,7 +16,7 @@ from tether._channel.broadcast import Broadcast
 from tether.deltas import TextDelta
 from tether.events import Event, MessageUpdate, ToolExecutionUpdate
 from tether.ray.exchange import Item
-from tether.ray.packing import packed
+from tether.ray.packing import sendable
 from tether.session import Session
 from tether.session.entries import Entry
 from tether.stream import CHECKPOINT_EVERY, EventSink
@@ -110,11 +110,15 @@ class Outbox:
         return True
 
     def put(self, item: Item) -> None:
-        """Add an item, also where it is full."""
+        """Add an item, also where it is full.
+
+        Raises:
+            UsageError: it cannot be sent.
+        """
         if type(item) is MessageUpdate and type(delta := item.delta) is TextDelta:
             size = len(delta.text) + _OVERHEAD
         else:
-            size = len(packed(item))
+            size = len(sendable(item, to="the driver"))
             if not isinstance(item, MessageUpdate | ToolExecutionUpdate):
                 self._urgent = self.last + 1
         self._items.append((item, size))

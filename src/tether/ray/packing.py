@@ -4,12 +4,15 @@ import pickle
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from attrs import fields, has
+
 from tether.deltas import TextDelta, ThinkingDelta, ToolCallDelta
+from tether.errors import UsageError
 from tether.events import MessageUpdate
 from tether.ray._ray import cloudpickle
 from tether.ray.exchange import Item
 
-__all__ = ("pack", "packed", "packed_with_code", "unpack")
+__all__ = ("pack", "packed", "packed_with_code", "sendable", "unpack")
 
 _PIECES: Final[tuple[type[Any], ...]] = (TextDelta, ThinkingDelta, ToolCallDelta)
 """Each has a piece of text, and the number of its block."""
@@ -37,8 +40,18 @@ def pack(items: Iterable[Item]) -> bytes:
 
 
 def unpack(packed_items: bytes) -> Iterator[Item]:
-    """Give the items again."""
-    for row in pickle.loads(packed_items):
+    """Give the items again.
+
+    Raises:
+        UsageError: something in them is of a type that this process does not have.
+    """
+    try:
+        rows = pickle.loads(packed_items)
+    except Exception as error:  # what unpickling raises is made by code of others
+        raise UsageError(
+            f"what a worker has sent cannot be read here: {error}. The program needs the modules that its workers have"
+        ) from error
+    for row in rows:
         if type(row) is list:
             kind, index = _PIECES[row[0]], row[1]
             for text in row[2:]:
@@ -53,6 +66,37 @@ def packed(item: object) -> bytes:
         return pickle.dumps(item, pickle.HIGHEST_PROTOCOL)
     except Exception:  # noqa: BLE001 - what pickling raises is made by code of others
         return packed_with_code(item)
+
+
+def sendable(item: object, *, to: str, instead: str = "") -> bytes:
+    """Pickle something that holds what users have given.
+
+    Args:
+        item: what is to be sent.
+        to: where, for the error.
+        instead: what else would be right, for the error.
+
+    Raises:
+        UsageError: it cannot be pickled; the text names the part that cannot, such as `deps`.
+    """
+    try:
+        return packed(item)
+    except Exception as error:
+        what = _unsendable(item) or "this"
+        raise UsageError(
+            f"{what} cannot be sent to {to}: {error}. It must be something that can be pickled{instead}"
+        ) from error
+
+
+def _unsendable(item: Any) -> str:
+    """The path of the part that cannot be pickled."""
+    for name in [field.name for field in fields(type(item))] if has(type(item)) else ():
+        value = getattr(item, name)
+        try:
+            packed(value)
+        except Exception:  # noqa: BLE001 - what pickling raises is made by code of others
+            return ".".join(filter(None, (name, _unsendable(value))))
+    return ""
 
 
 def packed_with_code(item: object) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from threading import Lock
 from typing import Final
 
-from anyio.lowlevel import checkpoint
+from anyio.lowlevel import EventLoopToken, checkpoint, current_token
 from attrs import define, field
 
 from tether._scopes.loop_call import Waiter
@@ -27,6 +27,7 @@ class _Waiting:
 
     after: int
     """The number of the last item that it has."""
+    loop: EventLoopToken = field(factory=current_token)
     waiter: Waiter = field(factory=Waiter)
     given: Batch | WorkerLostError | None = None
 
@@ -36,7 +37,10 @@ class _Waiting:
 
 
 class Pulls:
-    """What the runs on one worker wait for. They may be in several event loops.
+    """What the runs on one worker wait for.
+
+    They may be in several event loops, any of which may be blocked: so where a pull is due, one run of each loop is
+    about to send it, and the first that comes to it does.
 
     Args:
         send: sends a pull to the worker: its number, and for each run the number of the last item that it has. What
@@ -50,8 +54,8 @@ class Pulls:
         self._number = 0
         # How many runs the last pull was for.
         self._together = 1
-        # Whether a run waits that no pull on its way speaks of.
-        self._is_due = False
+        # The loops in which one is about to send the next pull; empty where none is due.
+        self._senders: set[EventLoopToken] = set()
 
     async def next(self, run: str, after: int, *, hurry: bool) -> Batch:
         """Wait for what a run says behind an item, which is thereby confirmed.
@@ -70,8 +74,8 @@ class Pulls:
         waiting = _Waiting(after)
         with self._lock:
             self._waiting[run] = waiting
-            sends = hurry or not self._is_due
-            self._is_due = True
+            sends = hurry or waiting.loop not in self._senders
+            self._senders.add(waiting.loop)
         try:
             while waiting.given is None:
                 if sends:
@@ -84,7 +88,7 @@ class Pulls:
         finally:
             with self._lock:
                 self._waiting.pop(run, None)
-                if self._is_due:
+                if self._senders:
                     self._appoint()
         if isinstance(waiting.given, WorkerLostError):
             raise WorkerLostError(str(waiting.given)) from waiting.given
@@ -99,7 +103,7 @@ class Pulls:
                 if waiting is not None and waiting.after == batch.after:
                     del self._waiting[batch.run]
                     waiting.give(batch)
-            if number == self._number and not self._is_due:
+            if number == self._number and not self._senders:
                 self._appoint()
 
     def fail(self, error: WorkerLostError) -> None:
@@ -108,7 +112,7 @@ class Pulls:
             for waiting in self._waiting.values():
                 waiting.give(error)
             self._waiting.clear()
-            self._is_due = False
+            self._senders.clear()
 
     async def _send_soon(self, *, at_once: bool) -> None:
         """Send a pull for all that wait by then; a run that is alone has nobody to wait for."""
@@ -119,21 +123,24 @@ class Pulls:
 
     def _send_due(self) -> None:
         with self._lock:
-            if not self._is_due or not self._waiting:
+            if not self._senders or not self._waiting:
                 return
-            self._is_due = False
+            self._senders.clear()
             self._number += 1
             number, wanted = self._number, {run: one.after for run, one in self._waiting.items()}
             self._together = len(wanted)
         try:
             self._send(number, wanted)
         except Exception:
-            self._is_due = True  # whoever sends it next learns for itself why it cannot be sent
+            self._senders.add(
+                current_token()
+            )  # whoever is next learns for itself why it cannot be sent
             raise
 
     def _appoint(self) -> None:
-        """Have one of those that wait send the next pull; where none does, none is due."""
-        self._is_due = bool(self._waiting)
+        """Have one of those that wait in each loop send the next pull; where none does, none is due."""
+        self._senders.clear()
         for waiting in self._waiting.values():
-            waiting.waiter.wake()
-            return
+            if waiting.loop not in self._senders:
+                self._senders.add(waiting.loop)
+                waiting.waiter.wake()

@@ -95,11 +95,9 @@ class Questions:
     async def _answer_call(self, item: AboutCall, call: _Call) -> None:
         with call.scope:
             try:
-                result = await self._result(item, call)
+                self._run.order(Answer(item.number, await self._result(item, call)))
             except Exception as error:  # noqa: BLE001 - raised where the run is followed
                 self._fail(item.number, error)
-            else:
-                self._run.order(Answer(item.number, result))
 
     async def _answer_stop(self, item: AboutStop) -> None:
         try:

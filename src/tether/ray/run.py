@@ -18,7 +18,7 @@ from tether._engine.lease import keeping_claim
 from tether._engine.parts import RunParts
 from tether._engine.publisher import Publisher
 from tether._scopes.task_groups import open_task_group
-from tether.agent import Asked
+from tether._terms import Asked
 from tether.events import Event
 from tether.limits import Limits
 from tether.loop import End
@@ -82,11 +82,18 @@ class RemoteRun(ActiveRun):
             inbox.put_back("follow_up", prompts)  # until they are in the conversation
 
     def order(self, order: Order) -> None:
-        """Tell the worker something; until there is one it waits."""
+        """Tell the worker something; until there is one it waits.
+
+        Raises:
+            UsageError: it cannot be sent.
+        """
         self._unsent.append(order)
+        self._send_orders()
+
+    def _send_orders(self) -> None:
         while self._host is not None and self._unsent:
-            self._sent += 1
-            self._host.tell("order", self.id, self._sent, self._unsent.pop(0))
+            self._host.tell("order", self.id, self._sent + 1, self._unsent.pop(0))
+            self._sent += 1  # orders are obeyed without a gap
 
     async def produce(self, sink: EventSink[Event]) -> RunResult:
         """Be the producer of the run's stream: follow the run on its worker.
@@ -133,6 +140,7 @@ class RemoteRun(ActiveRun):
         self._host = host
         host.runs += 1
         self._inbox.forward = lambda queue, message: self.order(Say(queue, message))
+        self._send_orders()
 
     def start(self, place: Place) -> Start:
         """Say what is to begin."""

@@ -31,7 +31,7 @@ class Difference:
 
 
 def difference(before: Recording, now: Recording) -> Difference | None:
-    """Find where two recordings part; None where they do the same.
+    """Find the first difference between two recordings; None if they do the same.
 
     Times and ids are not compared. Pieces of a text are joined: where it was cut does not matter.
 

@@ -1,4 +1,4 @@
-"""A recorded run at any of its moments. Nothing runs: each moment is a fold over what was noted before.
+"""A recorded run at any of its moments. Nothing runs: a moment is folded from the notes up to it.
 
 No I/O.
 """
@@ -32,7 +32,7 @@ __all__ = ("Moment", "moments")
 
 @frozen(kw_only=True)
 class Moment:
-    """Right behind one event."""
+    """The state of a recorded run right after one event."""
 
     number: int
     """Of the event, counted from 1; 0 before the first."""

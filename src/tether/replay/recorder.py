@@ -1,6 +1,6 @@
-"""Record the runs of an agent in a file, as they go.
+"""Record the runs of an agent in a file while they go.
 
-The file only grows: what stands in it is true, also where the process ends in the middle. Each line is a JSON array:
+The file only grows: what is in it is valid, even if the process ends in the middle of a run. Each line is a JSON array:
 what kind of note it is, seconds since the recording began, and what it says.
 """
 
@@ -80,7 +80,8 @@ def record(
         FileExistsError: there is a file already.
         OSError: it cannot be made. Where it cannot be written to later, runs go on and the recording ends; see
             `Recorder.failure`.
-        UsageError: a secret is no string, or empty.
+        UsageError: a secret is no string, has fewer than 4 characters, or is such that no recording could be read
+            without it.
     """
     masking = Masking(secrets)
     with new_file(path) as file:

@@ -1,6 +1,6 @@
-"""Read recordings. One that was cut off opens too: what stands on it is true.
+"""Read recordings. A recording that was cut off can be read too: it is valid up to its end.
 
-No I/O beside reading the file.
+No I/O except reading the file.
 """
 
 import os
@@ -62,13 +62,13 @@ class RecordedRun:
 
     @property
     def is_whole(self) -> bool:
-        """Whether its end is on the recording."""
+        """Whether the recording has the end of the run."""
         return bool(self.notes) and self.notes[-1].kind in {"result", "raised"}
 
 
 @frozen
 class Recording:
-    """What stands in a file."""
+    """What a file holds."""
 
     path: Path
     runs: tuple[RecordedRun, ...]
@@ -105,7 +105,7 @@ def event_of(note: Note) -> Event | None:
 
 
 def is_recording(path: str | os.PathLike[str]) -> bool:
-    """Say whether a file begins as recordings do; False where it cannot be read, or is a pipe or a device."""
+    """Say whether a file begins like a recording; False if it cannot be read, or is a pipe or a device."""
     try:
         if not os.path.isfile(path):
             return False

@@ -1,4 +1,4 @@
-"""Replay a run: the agent loop decides again, and everything else answers as it did.
+"""Replay a run: the agent loop decides again, and everything else answers as it did in the recorded run.
 
 The model, the tools, the hooks, the consumers, people and the clock are on the recording, as what became of each step
 of the loop. So a replay needs no network, no key and none of the program's code. What the loop decides is compared with
@@ -47,7 +47,7 @@ _OF_THE_LOOP: Final = (AgentStart, TurnStart, TurnEnd, AgentEnd)
 
 
 class ReplayError(TetherError):
-    """A replay does something else than the recorded run. The text shows the difference, as a diff."""
+    """A replay did something other than the recorded run. The text shows the difference as a diff."""
 
 
 class Replay:

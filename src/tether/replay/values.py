@@ -51,7 +51,7 @@ __all__ = (
 
 
 def free(value: Any) -> Any:
-    """Write whatever it is; what JSON cannot hold is written as its text for people."""
+    """Write any value; what JSON cannot hold is written as its `repr`."""
     try:
         return msgspec.json.decode(msgspec.json.encode(value, enc_hook=repr))
     except (TypeError, ValueError, RecursionError):

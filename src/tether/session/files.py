@@ -339,5 +339,6 @@ def _lock(file: BinaryIO, path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         raise BusyError(
-            f"another session writes to {path}: close it, or open this one with Session.read"
+            f"another session writes to {path}: close it",
+            hint=", or open this one with Session.read",
         ) from error

@@ -4,78 +4,33 @@ import copy
 import os
 import time
 import uuid
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from threading import Lock
 from types import TracebackType
-from typing import Final, Protocol, Self, runtime_checkable
+from typing import Final, Self
 
 import anyio
 from attrs import evolve
 
 from tether._scopes.threads import run_in_thread
 from tether.calls import CallEnded, CallNote, OpenCalls
-from tether.errors import DecodeError, LostClaimError, UsageError
+from tether.errors import LostClaimError, UsageError
 from tether.messages import AssistantMessage, JsonObject, Message, unique
 from tether.serialize import to_builtins
-from tether.session.calls import RESUMABLE, NotedCalls, noted
+from tether.session.backlog import Backlog
+from tether.session.calls import RESUMABLE, noted
 from tether.session.entries import Entry
 from tether.session.files import Damaged, LogFile, Snapshot, create_private
-from tether.session.reading import header, misplaced
+from tether.session.reading import header
+from tether.session.stores import BatchStore, LeasedStore, SessionStore
+from tether.session.tree import Branch, end_of_main_conversation, entries_by_id, find, leaves
 from tether.transcript import repaired
 
 __all__ = ("BatchStore", "LeasedStore", "Session", "SessionStore")
 
 
-class SessionStore(Protocol):
-    """What a session needs of the place it is kept in: all there is to write for a database."""
-
-    def append(self, entry: Entry) -> None:
-        """Keep an entry; return when it is kept. Where this raises, nothing of it is kept."""
-        ...
-
-    def entries(self) -> Iterable[Entry]:
-        """Give all entries in the order in which they were kept."""
-        ...
-
-    def close(self) -> None:
-        """Let go of the place."""
-        ...
-
-
 _CLOSING_TIME: Final = 5.0
 """Seconds that a store has to take what is left, where the event loop waits for it."""
-
-
-@runtime_checkable
-class BatchStore(SessionStore, Protocol):
-    """A store that takes a while, such as a database. What a run adds is written in a worker thread.
-
-    Entries are written by one thread at a time, not always the same.
-    """
-
-    def append_all(self, entries: Sequence[Entry]) -> None:
-        """Keep entries in their order, all of them or none; return when they are kept."""
-        ...
-
-
-@runtime_checkable
-class LeasedStore(BatchStore, Protocol):
-    """A store for one writer, which has to say from time to time that it is still there."""
-
-    @property
-    def renew_every(self) -> float:
-        """After how many seconds, at the latest."""
-        ...
-
-    def renew(self) -> None:
-        """Say so. This may be called while another thread writes.
-
-        Raises:
-            LostClaimError: another has taken the conversation over.
-        """
-        ...
 
 
 class Session:
@@ -116,21 +71,14 @@ class Session:
         if isinstance(store, str | os.PathLike):
             store = LogFile.open(Path(store), now=now, new_id=new_id)
         self._store: SessionStore = store
-        # Looked at once: to compare a store with a protocol takes some 15 us.
-        self._batches = store if isinstance(store, BatchStore) else None
+        # Shared with the sessions of children: they write to the same log.
+        self._backlog = Backlog(store)
         self._lease = store if isinstance(store, LeasedStore) else None
         self._now = now
         self._new_id = new_id
         self._on_failure = on_failure
-        self._entries = _hanging_together(store.entries())
-        # What the store has not taken yet, shared with the sessions of children: they write to the same log.
-        self._behind = deque[Entry]()
-        self._writing = Lock()
-        self._head = _last_of_the_main_conversation(self._entries)
-        # What `note` said last of each kind, on the branch to the head.
-        self._noted: dict[str, JsonObject] = self._find_notes()
-        # What is noted of the calls of the last reply, on the same branch.
-        self._calls = NotedCalls.of(self._towards_root(self._head))
+        self._entries = entries_by_id(store.entries())
+        self._branch = Branch(self._entries, end_of_main_conversation(self._entries))
 
     @classmethod
     def open(
@@ -192,12 +140,12 @@ class Session:
     @property
     def behind(self) -> Sequence[Entry]:
         """The entries that the store has not taken yet; `flush`, `catch_up`, `close` and the next entry try again."""
-        return tuple(self._behind)
+        return tuple(self._backlog)
 
     @property
     def flushed_later(self) -> bool:
         """Whether entries wait for a `flush`, as the store takes a while (see `BatchStore`)."""
-        return self._batches is not None
+        return self._backlog.takes_a_while
 
     @property
     def renew_every(self) -> float | None:
@@ -207,7 +155,7 @@ class Session:
     @property
     def head(self) -> str | None:
         """The entry that the next one follows; None at the root."""
-        return self._head
+        return self._branch.head
 
     @property
     def entries(self) -> Mapping[str, Entry]:
@@ -217,13 +165,13 @@ class Session:
     @property
     def branch(self) -> Sequence[Entry]:
         """The entries from the root to the head."""
-        return tuple(reversed(list(self._towards_root(self._head))))
+        return self._branch.from_root()
 
     @property
     def messages(self) -> tuple[Message, ...]:
         """The conversation from the root to the head, valid: calls without a result are `interrupted`."""
         said = (message for entry in self.branch if (message := entry.message) is not None)
-        return repaired([*said, *self._calls.results()])
+        return repaired([*said, *self._branch.calls.results()])
 
     @property
     def open_calls(self) -> OpenCalls | None:
@@ -231,7 +179,7 @@ class Session:
 
         An agent with this session takes them up: see `Agent.run`.
         """
-        return self._calls.open
+        return self._branch.calls.open
 
     def append(self, kind: str, data: JsonObject) -> Entry:
         """Write an entry behind the head, which it becomes.
@@ -256,7 +204,7 @@ class Session:
     def _next(self, kind: str, data: JsonObject, extra: JsonObject | None = None) -> Entry:
         # A `new_id` that counts begins anew where a log is opened again.
         id_ = unique(self._new_id(), self._entries)
-        return Entry(id_, self._head, kind, data, self._now(), extra or {})
+        return Entry(id_, self.head, kind, data, self._now(), extra or {})
 
     def adopt(self, entry: Entry) -> None:
         """Write an entry that another session of the same conversation has made; see `append`.
@@ -272,26 +220,15 @@ class Session:
             raise UsageError(f"the entry that {entry.id!r} follows, {entry.parent!r}, is not here")
         if entry.id in self._entries:
             return
-        if entry.kind != "child" and self._said_nothing_since(entry.parent):
-            entry = evolve(entry, parent=self._head)
+        if entry.kind != "child" and self._branch.says_nothing_since(entry.parent):
+            entry = evolve(entry, parent=self.head)
         self._put(entry, adopted=True)
 
-    def _said_nothing_since(self, id_: str | None) -> bool:
-        """Say whether an entry is on this branch, with no message behind it."""
-        for entry in self._towards_root(self._head):
-            if entry.id == id_:
-                return True
-            if entry.kind == "message":
-                return False
-        return id_ is None
-
     def _put(self, entry: Entry, *, adopted: bool = False) -> None:
-        self._behind.append(entry)
+        self._backlog.append(entry)
         self._entries[entry.id] = entry
-        if entry.parent == self._head and not (adopted and entry.kind == "child"):
-            self._head = entry.id
-            self._noted[entry.kind] = entry.data
-            self._calls.take(entry)
+        if entry.parent == self.head and not (adopted and entry.kind == "child"):
+            self._branch.grow(entry)
         if self.flushed_later:
             return
         try:
@@ -305,7 +242,7 @@ class Session:
 
         So a message whose writing has failed is simply given again.
         """
-        said = (entry for entry in self._towards_root(self._head) if entry.kind == "message")
+        said = (entry for entry in self._branch if entry.kind == "message")
         last = next(said, None)
         if last is not None and message.id and last.data.get("id") == message.id:
             if not self.flushed_later:
@@ -322,7 +259,7 @@ class Session:
 
         A program that records replies without an agent, and has their calls run, does the same.
         """
-        if not (isinstance(note, CallEnded) and self._calls.has_ended(note.result.call_id)):
+        if not (isinstance(note, CallEnded) and self._branch.calls.has_ended(note.result.call_id)):
             self.append(*noted(note))
 
     def catch_up(self) -> None:
@@ -331,13 +268,7 @@ class Session:
         Raises:
             Exception: what the store raised; what it has not taken is still behind.
         """
-        with self._writing:
-            if self._batches is not None:
-                self._write_all(self._batches)
-                return
-            while self._behind:
-                self._store.append(self._behind[0])
-                self._behind.popleft()
+        self._backlog.write()
 
     async def flush(self) -> None:
         """Write what is `behind`: in a worker thread, where the store takes a while.
@@ -348,7 +279,7 @@ class Session:
         Cancellation:
             At once. A worker thread goes on by itself, and what it writes is kept.
         """
-        if not self._behind:
+        if not self._backlog:
             return
         try:
             if self.flushed_later:
@@ -373,7 +304,7 @@ class Session:
 
     def note(self, kind: str, data: JsonObject) -> None:
         """Write an entry, unless the last of its kind on this branch says the same."""
-        if self._noted.get(kind) != data:
+        if self._branch.notes.get(kind) != data:
             self.append(kind, data)
 
     def label(self, text: str) -> Entry:
@@ -389,8 +320,7 @@ class Session:
         Raises:
             UsageError: there is no such entry.
         """
-        self._head = None if entry is None else self._find(entry)
-        self._look_back()
+        self._branch.move(None if entry is None else find(self._entries, entry))
 
     def child(self, agent: str, call_id: str) -> "Session":
         """Begin the conversation of an agent that works for this one.
@@ -403,16 +333,13 @@ class Session:
             A session over the same log, with a head of its own; it need not be closed.
         """
         child = copy.copy(self)
-        child._head = None  # noqa: SLF001 - it is one of us
-        child._noted = {}  # noqa: SLF001
-        child._calls = NotedCalls()  # noqa: SLF001
-        child.append("child", {"agent": agent, "call_id": call_id, "of": self._head})
+        child._branch = Branch(self._entries, None)  # noqa: SLF001 - it is one of us
+        child.append("child", {"agent": agent, "call_id": call_id, "of": self.head})
         return child
 
     def branches(self) -> Sequence[Entry]:
         """Return the leaves: the last entries of all conversations, oldest first."""
-        parents = {entry.parent for entry in self._entries.values()}
-        return [entry for entry in self._entries.values() if entry.id not in parents]
+        return leaves(self._entries)
 
     def copy_to(self, path: str | os.PathLike[str]) -> None:
         """Write all entries, the unknown ones too, to a new file.
@@ -484,13 +411,6 @@ class Session:
         except Exception as failure:  # noqa: BLE001 - it is raised, or handed on
             self._failed(failure)
 
-    def _write_all(self, store: BatchStore) -> None:
-        waiting = self.behind
-        if waiting:
-            store.append_all(waiting)
-            for _ in waiting:
-                self._behind.popleft()
-
     def _failed(self, failure: Exception) -> None:
         """Hand an exception that is being handled to `on_failure`, or raise it."""
         if self._on_failure is None or isinstance(failure, UsageError | LostClaimError):
@@ -499,32 +419,10 @@ class Session:
 
     def _take_back(self, entry: Entry) -> None:
         """Forget an entry that was refused."""
-        self._behind.remove(entry)
+        self._backlog.remove(entry)
         del self._entries[entry.id]
-        if self._head == entry.id:
-            self._head = entry.parent
-        self._look_back()
-
-    def _look_back(self) -> None:
-        self._noted = self._find_notes()
-        self._calls = NotedCalls.of(self._towards_root(self._head))
-
-    def _towards_root(self, entry: str | None) -> Iterator[Entry]:
-        while entry is not None:
-            found = self._entries[entry]
-            yield found
-            entry = found.parent
-
-    def _find_notes(self) -> dict[str, JsonObject]:
-        return {entry.kind: entry.data for entry in self.branch}
-
-    def _find(self, wanted: str) -> str:
-        if wanted in self._entries:
-            return wanted
-        for entry in reversed(self._entries.values()):
-            if entry.kind == "message" and entry.data.get("id") == wanted:
-                return entry.id
-        raise UsageError(f"the session has no entry or message {wanted!r}")
+        head = self.head
+        self._branch.move(entry.parent if head == entry.id else head)
 
 
 def _tell_of(failure: Exception, error: BaseException | None) -> None:
@@ -532,27 +430,3 @@ def _tell_of(failure: Exception, error: BaseException | None) -> None:
     if error is None:
         raise failure
     error.add_note(f"the session could not be kept to its end: {failure}")
-
-
-def _last_of_the_main_conversation(entries: Mapping[str, Entry]) -> str | None:
-    last, aside = None, set[str]()
-    for entry in entries.values():
-        if entry.kind == "child" or entry.parent in aside:
-            aside.add(entry.id)
-        else:
-            last = entry.id
-    return last
-
-
-def _hanging_together(entries: Iterable[Entry]) -> dict[str, Entry]:
-    """Take the entries by their ids.
-
-    Raises:
-        DecodeError: two have the same id, or one follows an entry that does not come before it.
-    """
-    taken: dict[str, Entry] = {}
-    for number, entry in enumerate(entries, 1):
-        if (reason := misplaced(entry, taken)) is not None:
-            raise DecodeError(reason, path=f"entry {number}")
-        taken[entry.id] = entry
-    return taken

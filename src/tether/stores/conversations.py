@@ -25,11 +25,13 @@ class Conversations:
     Args:
         database: where they are.
         lease: seconds for which the writer of a conversation holds others off.
+        takeover: take conversations from writers that are known to be dead.
     """
 
-    def __init__(self, database: Database, *, lease: float = LEASE) -> None:
+    def __init__(self, database: Database, *, lease: float = LEASE, takeover: bool = False) -> None:
         self._database = database
         self._lease = lease
+        self._takeover = takeover
 
     async def open(self, id: str, owner: str = "", *, create: bool = True) -> Session | None:
         """Open a conversation to write to.
@@ -135,7 +137,9 @@ class Conversations:
         return Session(self._store(id, owner))
 
     def _store(self, id: str, owner: str) -> DatabaseStore:
-        return DatabaseStore(self._database, id, owner=owner, lease=self._lease, takeover=False)
+        return DatabaseStore(
+            self._database, id, owner=owner, lease=self._lease, takeover=self._takeover
+        )
 
     def _found(
         self, owner: str, words: str, limit: int, before: tuple[float, str] | None
@@ -165,11 +169,12 @@ class Conversations:
         check_names(id, owner)
         with self._database.transaction() as transaction:
             there = transaction.execute(
-                "UPDATE tether_conversations SET token = token + 1 WHERE owner = ? AND id = ? AND expires <= ? "
-                "RETURNING token",
+                "UPDATE tether_conversations SET token = token + 1 "
+                "WHERE owner = ? AND id = ? AND (expires <= ? OR ?) RETURNING token",
                 owner,
                 id,
                 self._database.now(transaction),
+                self._takeover,
             )
             if not there and _exists(transaction, id, owner):
                 raise BusyError(f"somebody writes to the conversation {id!r}: it is not deleted")

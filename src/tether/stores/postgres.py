@@ -91,16 +91,19 @@ class PostgresConversations(Conversations):
         pool: connections to it, which stay the caller's; or an address, such as `postgresql://user@host/database`,
             for a pool of its own that `close` closes.
         lease: seconds for which the writer of a conversation holds others off.
+        takeover: take conversations from writers that are known to be dead.
 
     Raises:
         UsageError: the tables are of a newer version, or the extra `postgres` is not installed.
         psycopg.Error: what else the server or the way to it raised.
     """
 
-    def __init__(self, pool: "ConnectionPool[Any] | str", *, lease: float = LEASE) -> None:
+    def __init__(
+        self, pool: "ConnectionPool[Any] | str", *, lease: float = LEASE, takeover: bool = False
+    ) -> None:
         own = _pool_to(pool) if isinstance(pool, str) else None
         try:
-            super().__init__(_Postgres(own or pool), lease=lease)  # type: ignore[arg-type]
+            super().__init__(_Postgres(own or pool), lease=lease, takeover=takeover)  # type: ignore[arg-type]
         except BaseException:
             if own is not None:
                 own.close()
@@ -124,11 +127,13 @@ def _pool_to(url: str) -> "ConnectionPool[Any]":
         psycopg.Error: the server cannot be reached within ten seconds.
     """
     try:
-        from psycopg_pool import ConnectionPool  # noqa: PLC0415 - an extra
+        from psycopg import connect  # noqa: PLC0415 - an extra
+        from psycopg_pool import ConnectionPool  # noqa: PLC0415
     except ImportError:
         raise UsageError(
             "conversations in PostgreSQL need the extra `postgres`: pip install 'tether[postgres]'"
         ) from None
+    connect(url, connect_timeout=10).close()  # it says why there is none, where a pool tries again
     pool: ConnectionPool[Any] = ConnectionPool(url, min_size=1, max_size=4, timeout=10, open=False)
     pool.open(wait=True, timeout=10)
     return pool

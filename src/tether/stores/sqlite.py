@@ -99,6 +99,7 @@ class SqliteConversations(Conversations):
     Args:
         path: the file, made where there is none, for its owner alone.
         lease: seconds for which the writer of a conversation holds others off.
+        takeover: take conversations from writers that are known to be dead.
         fsync: wait at each write until the disk has it.
 
     Raises:
@@ -107,9 +108,14 @@ class SqliteConversations(Conversations):
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], *, lease: float = LEASE, fsync: bool = False
+        self,
+        path: str | os.PathLike[str],
+        *,
+        lease: float = LEASE,
+        takeover: bool = False,
+        fsync: bool = False,
     ) -> None:
-        super().__init__(_Sqlite(path, fsync=fsync), lease=lease)
+        super().__init__(_Sqlite(path, fsync=fsync), lease=lease, takeover=takeover)
 
 
 @frozen

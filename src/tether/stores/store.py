@@ -149,7 +149,9 @@ class DatabaseStore:
         )
         raise BusyError(
             f"another writes to the conversation {self._key[1]!r}: {holder}, whose lease runs for another "
-            f"{expires - now:.0f} s. Wait, or take it over (takeover=True) where that writer is dead"
+            f"{expires - now:.0f} s. Wait, or take it over where that writer is dead",
+            hint=" (takeover=True)",
+            retry_after=expires - now,
         )
 
     def _prolong(self, transaction: Transaction) -> None:

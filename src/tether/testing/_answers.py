@@ -4,24 +4,70 @@ No I/O.
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import Any, Final, TypeAlias, cast
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Any, Final, cast
 
 import msgspec
+from attrs import define, field
 
-from tether.replay.masking import Change, Masking, replaced
+from tether.replay.masking import Change, Masking, replaced, texts_of
 
 __all__ = ("masked_answer",)
 
-_Text: TypeAlias = tuple[str | int, ...]
-"""Which text of an answer a string is a piece of: its path in the event, and which block it is of."""
-_String: TypeAlias = tuple[_Text, Any, str | int]
-"""A string: of which text it is a piece, what holds it, and under which key."""
-
-_LINE: Final = re.compile(r"(?:^|(?<=[\r\n]))(?:data:)?[ \t]*(\{[^\r\n]*\})[ \t]*(?=[\r\n]|$)")
-"""An event, as server-sent events and lines of JSON have it."""
+_LINE: Final = re.compile(r"(?:^|(?<=[\r\n]))(?:data:)?[ \t]*([^\r\n]+)")
+"""An event, as server-sent events and lines of JSON have it, or a part of one."""
+_LITERAL: Final = re.compile(r'"((?:[^"\\]|\\.)*+)(?:"|\\?\Z)([ \t]*:)?')
+"""A string in what is no JSON, perhaps cut off at its end; and what shows it to be a name."""
+_DEEPEST: Final = 100
+"""How deep JSON is searched as such; deeper, its strings are searched as they stand there."""
 _BLOCKS: Final = ("index", "output_index", "content_index", "summary_index")
 """What an event says of the block that it is about."""
+
+
+@define(eq=False)
+class _Event:
+    """What stands between two places of the body, and what is to stand there."""
+
+    start: int
+    end: int
+    said: Any
+    """What it says as JSON; None for what is none."""
+    changes: list[Change] = field(factory=list[Change])
+    """Literals of what is no JSON that become others."""
+    is_changed: bool = False
+
+    def change(self, body: str) -> Change:
+        """Write it anew."""
+        if self.said is None:
+            [text] = replaced([body[self.start : self.end]], sorted(self.changes))
+        else:
+            text = msgspec.json.encode(self.said).decode("latin-1")
+        return (self.start, self.end), text
+
+
+@define(eq=False)
+class _String:
+    """A string in an event, which may be a piece of texts."""
+
+    event: _Event
+    text: str
+    names: Sequence[Hashable]
+    """Those of the texts: of its place in the event and the block, of its place in any, and of what it is called."""
+    holder: Any
+    """What has it, under `key`; None where the event is no JSON, and `key` is where it stands."""
+    key: Any
+
+    def put(self, text: str) -> None:
+        """Have another string in its place."""
+        self.text = text
+        self.event.is_changed = True
+        if self.holder is None:
+            literal = msgspec.json.encode(text).decode("latin-1")
+            changes = self.event.changes
+            changes[:] = [change for change in changes if change[0] != self.key]
+            changes.append((self.key, literal[1:-1]))
+        else:
+            self.holder[self.key] = text
 
 
 def masked_answer(pieces: Sequence[bytes], masking: Masking) -> list[bytes]:
@@ -40,39 +86,71 @@ def masked_answer(pieces: Sequence[bytes], masking: Masking) -> list[bytes]:
     return [text.encode("latin-1") for text in replaced(texts, changes)]
 
 
-def _changes(whole: str, masking: Masking) -> Sequence[Change]:
+def _changes(body: str, masking: Masking) -> Sequence[Change]:
     """Find the events that have a part of a secret, and what is to stand there."""
-    events = [*_events(whole)]
-    texts: dict[_Text, list[tuple[int, Any, str | int]]] = {}
-    for number, (_, _, strings) in enumerate(events):
-        for text, holder, key in strings:
-            texts.setdefault(text, []).append((number, holder, key))
-    changed: set[int] = set()
-    for parts in texts.values():
-        masked = masking.pieces([holder[key] for _, holder, key in parts])
-        for (number, holder, key), part in zip(parts, masked, strict=True):
-            if holder[key] != part:
-                holder[key] = part
-                changed.add(number)
-    return [
-        (span, msgspec.json.encode(event).decode("latin-1"))
-        for number, (span, event, _) in enumerate(events)
-        if number in changed
-    ]
+    strings = [string for event in _events(body) for string in _strings_of(event, body)]
+    for text in texts_of((string, string.names) for string in strings):
+        before = [string.text for string in text]
+        for string, old, new in zip(text, before, masking.pieces(before), strict=True):
+            if old != new:
+                string.put(new)
+    events = dict.fromkeys(string.event for string in strings if string.event.is_changed)
+    return [event.change(body) for event in events]
 
 
-def _events(whole: str) -> Iterator[tuple[tuple[int, int], Any, Sequence[_String]]]:
-    for line in _LINE.finditer(whole):
+def _events(body: str) -> Iterator[_Event]:
+    whole = _json_of(body)
+    if whole is not None:
+        yield _Event(0, len(body), whole)
+        return
+    for line in _LINE.finditer(body):
+        said = line[1].rstrip(" \t")
+        yield _Event(line.start(1), line.start(1) + len(said), _json_of(said))
+
+
+def _json_of(text: str) -> Any:
+    """Read an object or a list; None where it is none that a decoder would read."""
+    try:
+        said = msgspec.json.decode(text.encode("latin-1"))
+    except (ValueError, RecursionError):
+        return None
+    return said if isinstance(said, dict | list) else None
+
+
+def _strings_of(event: _Event, body: str) -> Iterator[_String]:
+    if event.said is not None:
         try:
-            event = msgspec.json.decode(line[1].encode("latin-1"))
-            strings = [*_strings(event, (), ())]
-        except (ValueError, RecursionError):
-            continue  # no event that a decoder would read
-        yield line.span(1), event, strings
+            yield from [*_strings(event, event.said, (), ())]
+        except RecursionError:
+            event.said = None
+        else:
+            return
+    name = ""
+    for literal in _LITERAL.finditer(body[event.start : event.end]):
+        if literal[2]:
+            name = literal[1]
+        else:
+            yield _String(event, _meant(literal[1]), [("called", name)], None, literal.span(1))
 
 
-def _strings(value: Any, path: _Text, block: _Text) -> Iterator[_String]:
-    """Find the strings in an event: of which text each is a piece, what holds it, and under which key."""
+def _meant(literal: str) -> str:
+    """Read a string of JSON; as it stands, where it is none."""
+    try:
+        return msgspec.json.decode(f'"{literal}"'.encode("latin-1"), type=str)
+    except ValueError:
+        return literal
+
+
+def _strings(
+    event: _Event, value: Any, path: tuple[str | int, ...], block: tuple[str, ...]
+) -> Iterator[_String]:
+    """Find the strings in what an event says.
+
+    Raises:
+        RecursionError: it is too deep.
+    """
+    if len(path) > _DEEPEST:
+        raise RecursionError
     items: Iterator[tuple[str | int, Any]]
     match value:
         case dict():
@@ -84,7 +162,14 @@ def _strings(value: Any, path: _Text, block: _Text) -> Iterator[_String]:
         case _:
             return
     for key, one in [*items]:
+        below = (*path, key)
         if isinstance(one, str):
-            yield (*path, key, "of", *block), value, key
+            steps = tuple(step for step in below if isinstance(step, str))
+            names = (
+                ("at", below, block),
+                ("within", steps),
+                ("called", steps[-1] if steps else ""),
+            )
+            yield _String(event, one, names, value, key)
         else:
-            yield from _strings(one, (*path, key), block)
+            yield from _strings(event, one, below, block)

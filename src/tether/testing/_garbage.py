@@ -11,14 +11,14 @@ __all__ = ("set_aside",)
 def set_aside() -> Generator[None, None, None]:
     """Set aside what exists already: a collection in the block then costs little.
 
-    What others have set aside stays that way.
+    Where others have set something aside before, it stays that way behind the block, and what exists now with it: the
+    two cannot be told apart.
     """
     gc.collect()
-    if gc.get_freeze_count():
-        yield
-        return
+    is_ours_alone = not gc.get_freeze_count()
     gc.freeze()
     try:
         yield
     finally:
-        gc.unfreeze()
+        if is_ours_alone:
+            gc.unfreeze()

@@ -27,7 +27,7 @@ from attrs import define, field
 from tether.errors import UsageError
 from tether.model import Model
 from tether.models.catalogue import model_from_name
-from tether.replay.masking import Masking
+from tether.replay.masking import Masking, checked_secrets, likely_secrets
 from tether.replay.replaying import diff
 from tether.testing._answers import masked_answer
 from tether.transport import StreamingTransport
@@ -77,13 +77,16 @@ class Cassette:
             **settings: as for `tether.model_from_name`.
 
         Raises:
+            UsageError: a secret is no string, has fewer than 4 characters, or is such that no cassette could be read
+                without it.
             Exception: as `tether.model_from_name`.
         """
+        named = checked_secrets(secrets)
         if self._mode == "replay":
             settings.setdefault("api_key", "a key that nobody sees")
         key = settings.get("api_key")
-        known = [*secrets, *([key] if isinstance(key, str) and key else [])]
-        return model_from_name(name, transport=lambda: _Transport(self, tuple(known)), **settings)
+        known = (*named, *likely_secrets([key] if isinstance(key, str) else []))
+        return model_from_name(name, transport=lambda: _Transport(self, known), **settings)
 
     def save(self) -> bool:
         """Write what was recorded, if something was; say whether."""
@@ -214,7 +217,7 @@ def _secrets_of(request: httpx.Request, known: Sequence[str]) -> Sequence[str]:
     sent = (request.headers.get(name, "") for name in _KEYS)
     words = [word for value in sent for word in (value, value.rpartition(" ")[2])]
     asked = [value for name, value in request.url.params.items() if name in _IN_ADDRESSES]
-    return [one for one in (*known, *words, *asked) if one]
+    return (*known, *likely_secrets((*words, *asked)))
 
 
 def _written(request: httpx.Request, body: bytes, masking: Masking) -> dict[str, Any]:

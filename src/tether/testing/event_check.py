@@ -18,7 +18,6 @@ A run that was cut off from outside has told the beginning of such a run.
 No I/O.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 
@@ -32,10 +31,6 @@ from tether import (
     MessageEnd,
     MessageStart,
     MessageUpdate,
-    Text,
-    TextDelta,
-    Thinking,
-    ThinkingDelta,
     ToolCall,
     ToolExecutionEnd,
     ToolExecutionStart,
@@ -44,9 +39,8 @@ from tether import (
     TurnEnd,
     TurnStart,
 )
-from tether.deltas import BlockDelta, BlockEnd, PartialReply, ToolCallDelta, ToolCallStart
 from tether.events import CallEvent
-from tether.messages import AssistantBlock
+from tether.testing._reply_check import Reply, require
 from tether.testing.transcript_check import describe
 
 __all__ = ("check_events",)
@@ -146,7 +140,7 @@ class _Run:
         self._state = _State.START
         self._turn = 0
         self._begun: Message | None = None
-        self._reply = _Reply()
+        self._reply = Reply()
         self._calls = _Calls(None, replies_edited=replies_edited)
 
     @property
@@ -165,7 +159,7 @@ class _Run:
         """Take in the next event; an AssertionError says why it cannot come here."""
         steps = _GRAMMAR[self._state]
         symbol = _symbol(event)
-        _require(
+        require(
             symbol in steps, f"{symbol} {self.place}; next is {' or '.join(steps) or 'nothing'}"
         )
         self._agree(event)
@@ -174,7 +168,7 @@ class _Run:
     def _agree(self, event: Event) -> None:
         match event:
             case TurnStart(turn):
-                _require(turn == self._turn + 1, f"turn {turn} follows turn {self._turn}")
+                require(turn == self._turn + 1, f"turn {turn} follows turn {self._turn}")
                 self._turn = turn
             case MessageStart(message):
                 self._begin(message)
@@ -193,11 +187,11 @@ class _Run:
             case TurnEnd():
                 self._end_turn(event)
             case AgentEnd(stop_reason=reason, limit=limit, error=error):
-                _require(
+                require(
                     (reason == "limit") == (limit is not None),
                     f"it ends with {reason}, limit {limit}",
                 )
-                _require(
+                require(
                     reason != "error" or error is not None, "it ends with an error and shows none"
                 )
             case _:
@@ -208,82 +202,27 @@ class _Run:
         if self._state is _State.FINISHED and not isinstance(message, ToolResultMessage):
             self._calls.close("something else is said")
         if isinstance(message, AssistantMessage):
-            _require(not message.content, "a reply begins with something in it")
-            self._reply = _Reply()
+            require(not message.content, "a reply begins with something in it")
+            self._reply = Reply()
         elif isinstance(message, ToolResultMessage):
             self._calls.answer(message)
 
     def _end(self, message: Message) -> None:
         if isinstance(message, AssistantMessage):
             begun = self._begun.id if self._begun is not None else ""
-            _require(begun in {"", message.id}, f"reply {begun!r} ends as {message.id!r}")
+            require(begun in {"", message.id}, f"reply {begun!r} ends as {message.id!r}")
             self._reply.end(message, edited=self._replies_edited)
             self._calls = _Calls(message.tool_calls, replies_edited=self._replies_edited)
         else:
-            _require(message == self._begun, f"it began as {self._begun!r} and ends as {message!r}")
+            require(message == self._begun, f"it began as {self._begun!r} and ends as {message!r}")
 
     def _end_turn(self, event: TurnEnd) -> None:
-        _require(event.turn == self._turn, f"turn {self._turn} ends as turn {event.turn}")
-        _require(event.message == self._reply.message, "TurnEnd has another reply than its turn")
+        require(event.turn == self._turn, f"turn {self._turn} ends as turn {event.turn}")
+        require(event.message == self._reply.message, "TurnEnd has another reply than its turn")
         self._calls.close("the turn ends")
-        _require(
+        require(
             event.results == tuple(self._calls.results), "TurnEnd has other results than its turn"
         )
-
-
-class _Reply:
-    """What the updates of a reply have made of it."""
-
-    def __init__(self) -> None:
-        self.message: AssistantMessage | None = None
-        self._partial = PartialReply()
-        self._fragments: dict[int, list[str]] = {}
-        self._begun_calls: set[int] = set()
-        self._closed: set[int] = set()
-
-    def add(self, delta: BlockDelta) -> None:
-        try:
-            self._partial.add(delta)
-        except ValueError as error:
-            raise AssertionError(str(error)) from None
-        index = delta.index
-        _require(index not in self._closed, f"block {index} goes on after its end")
-        fragments = self._fragments.setdefault(index, [])
-        match delta:
-            case TextDelta(text) | ThinkingDelta(text) | ToolCallDelta(text):
-                fragments.append(text)
-            case ToolCallStart():
-                self._begun_calls.add(index)
-            case BlockEnd(block):
-                begun = not isinstance(block, ToolCall) or index in self._begun_calls
-                _require(begun, f"block {index} ends as {block!r}, which did not begin")
-                fault = _mismatch(block, "".join(fragments))
-                _require(fault is None, f"block {index} ends as {block!r}, but its deltas {fault}")
-                self._closed.add(index)
-
-    def end(self, message: AssistantMessage, *, edited: bool) -> None:
-        self.message = message
-        if edited:
-            return
-        shown = self._partial.preview()
-        if message.incomplete:
-            kept = message.text.startswith(shown.text) and message.thinking.startswith(
-                shown.thinking
-            )
-            _require(
-                kept, f"the cut-off reply keeps {message.text!r} of {shown.text!r}, which was shown"
-            )
-            return
-        still_open = sorted(self._fragments.keys() - self._closed)
-        _require(not still_open, f"the reply ends while its blocks {still_open} are open")
-        same = _gist(message) == _gist(shown)
-        _require(same, f"the reply ends as {message.content}, but its updates made {shown.content}")
-
-
-def _gist(message: AssistantMessage) -> Sequence[object]:
-    """What a reply says; ids may be made unique when it ends."""
-    calls = [(call.name, call.arguments) for call in message.tool_calls]
-    return (message.text, message.thinking, calls)
 
 
 class _Calls:
@@ -307,29 +246,29 @@ class _Calls:
             shown = ToolCall(event.call_id, event.name, event.arguments)
             self._calls.setdefault(event.call_id, shown)
         call = self._calls.get(event.call_id)
-        _require(
+        require(
             call is not None, f"the reply makes no call {event.call_id!r}, but {list(self._calls)}"
         )
         named = call is not None and call.name == event.name
-        _require(
+        require(
             named, f"{event.call_id!r} is a call of {call and call.name!r}, not of {event.name!r}"
         )
         running = event.call_id in self._running
         if isinstance(event, ToolExecutionStart):
-            _require(
+            require(
                 not running and event.call_id not in self._ended, f"{event.call_id!r} starts again"
             )
             self._running.add(event.call_id)
             return
-        _require(running, f"{event.call_id!r} is not running")
+        require(running, f"{event.call_id!r} is not running")
         match event:
             case ToolExecutionEnd():
                 self._end(event)
             case ApprovalRequested(call_id):
-                _require(call_id not in self._asked, f"{call_id!r} is asked about already")
+                require(call_id not in self._asked, f"{call_id!r} is asked about already")
                 self._asked.add(call_id)
             case ApprovalAnswered(call_id):
-                _require(call_id in self._asked, f"nobody has asked about {call_id!r}")
+                require(call_id in self._asked, f"nobody has asked about {call_id!r}")
                 self._asked.remove(call_id)
             case ToolExecutionUpdate(event=nested) if nested is not None:
                 self._listen(event.call_id, event.path, nested)
@@ -337,13 +276,13 @@ class _Calls:
                 pass
 
     def _end(self, event: ToolExecutionEnd) -> None:
-        _require(event.call_id not in self._asked, f"{event.call_id!r} ends with a question open")
+        require(event.call_id not in self._asked, f"{event.call_id!r} ends with a question open")
         result = event.result
         same = (result.call_id, result.name) == (event.call_id, event.name)
-        _require(same, f"{event.call_id!r} ends with a {describe(result)}")
+        require(same, f"{event.call_id!r} ends with a {describe(result)}")
         for (call_id, path), child in self._children.items():
             if call_id == event.call_id and len(path) == 1 and not result.is_error:
-                _require(child.is_over, f"child {path[0]!r} of {call_id!r} stops {child.place}")
+                require(child.is_over, f"child {path[0]!r} of {call_id!r} stops {child.place}")
         self._running.remove(event.call_id)
         self._ended[event.call_id] = result
 
@@ -368,26 +307,21 @@ class _Calls:
         given = {one.call_id for one in self.results}
         due = [id_ for id_ in self._calls if id_ not in given]
         due = due[:1] if self._are_known else due
-        _require(result.call_id in due, f"the result of {result.call_id!r} comes; due is {due}")
+        require(result.call_id in due, f"the result of {result.call_id!r} comes; due is {due}")
         self._expect_ended(f"the result of {result.call_id!r} comes")
         ended = self._ended[result.call_id]
-        _require(result == ended, f"its call ended with {ended!r}, but the result is {result!r}")
+        require(result == ended, f"its call ended with {ended!r}, but the result is {result!r}")
         self.results.append(result)
 
     def _expect_ended(self, what: str) -> None:
         silent = [id_ for id_ in self._calls if id_ not in self._ended and id_ not in self._running]
-        _require(not silent, f"{what}, but {silent} have not started")
-        _require(not self._running, f"{what}, but {sorted(self._running)} are running")
+        require(not silent, f"{what}, but {silent} have not started")
+        require(not self._running, f"{what}, but {sorted(self._running)} are running")
 
     def close(self, what: str) -> None:
         self._expect_ended(what)
         missing = list(self._calls)[len(self.results) :]
-        _require(not missing, f"{what} without a result for {missing}")
-
-
-def _require(condition: bool, fault: str) -> None:  # noqa: FBT001 - reads as a sentence
-    if not condition:
-        raise AssertionError(fault)
+        require(not missing, f"{what} without a result for {missing}")
 
 
 def _symbol(event: Event) -> str:
@@ -400,20 +334,6 @@ def _symbol(event: Event) -> str:
             return f"{kind} of a result"
         case _:
             return kind
-
-
-def _mismatch(block: AssistantBlock, streamed: str) -> str | None:
-    """Say how a whole block differs from what its deltas brought."""
-    match block:
-        case Text(text) | Thinking(text, redacted=False) if text != streamed:
-            return f"made {streamed!r}"
-        case ToolCall(malformed=None, arguments=arguments) if streamed:
-            try:
-                return None if json.loads(streamed) == arguments else f"made {streamed}"
-            except ValueError:
-                return f"are not JSON: {streamed!r}"
-        case _:
-            return None
 
 
 def _shown(events: Sequence[Event], count: int = 8) -> str:

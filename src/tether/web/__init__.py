@@ -1,7 +1,7 @@
 """Agents in web applications, on Starlette: see README.md in this folder."""
 
 from tether.web.application import app, mount
-from tether.web.remote.client import Remote, RemoteConversation, connect
+from tether.web.remote.client import ListedCommand, Remote, RemoteConversation, connect
 from tether.web.remote.errors import RemoteError
 from tether.web.remote.follower import Changed, Followed, Follower, Snapshot
 from tether.web.response import EventStreamResponse
@@ -15,6 +15,7 @@ __all__ = (
     "EventStreamResponse",
     "Followed",
     "Follower",
+    "ListedCommand",
     "Remote",
     "RemoteConversation",
     "RemoteError",

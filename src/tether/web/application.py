@@ -1,7 +1,8 @@
 """The application: a host, its routes, and what guards them."""
 
+import math
 import os
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tether import BusyError, UsageError
+from tether import BusyError, Commands, UsageError
 from tether import host as hosts_of_conversations
 from tether.embedding.lifespan import GracefulStop
 from tether.host import (
@@ -66,6 +67,7 @@ def app(
     metrics: "Metrics | None" = None,
     record: str | os.PathLike[str] | None = None,
     secrets: Iterable[str] = (),
+    commands: Commands | None = None,
     **limits: Any,
 ) -> Starlette:
     """Make an application that holds conversations: a page, and protocols for programs.
@@ -88,6 +90,8 @@ def app(
         record: a folder in which all runs are recorded; see `tether.host.open`. Users see those of their own
             conversations on the page.
         secrets: what is taken out of the recordings, such as keys.
+        commands: what is called by what a person says that begins with `/name`; see `tether.host.expand`. The page and
+            `tether attach` offer them. Without any, such a text is said as it is.
         **limits: those of `tether.host.open`: `max_conversations`, `max_runs`, `max_log_bytes`, `rest_after`.
 
     Returns:
@@ -107,6 +111,7 @@ def app(
         metrics=metrics,
         record=record,
         secrets=secrets,
+        commands=commands,
         **limits,
     )
     return site_application(
@@ -126,24 +131,32 @@ def made_site(
     bounds: Bounds | None = None,
     model: str = "",
     metrics: "Metrics | None" = None,
+    secrets: Iterable[str] = (),
+    commands: Commands | None = None,
     **limits: Any,
 ) -> Site:
     """Make the site of an application; see `app` for what is given."""
     kept = FolderStore(store) if isinstance(store, str | os.PathLike) else store
+    # The host is opened each time that the application starts.
+    masked = secrets if isinstance(secrets, str | bytes) else tuple(secrets)
 
     def open_with(make_agent: MakeAgent) -> AbstractAsyncContextManager[Host]:
         return hosts_of_conversations.open(
-            make_agent, store=kept, when_unwatched=when_unwatched, **limits
+            make_agent, store=kept, when_unwatched=when_unwatched, secrets=masked, **limits
         )
 
-    open_with(make_agent)  # an option that there is not is refused here
+    open_with(
+        make_agent
+    )  # an option that there is not, or that is not what it must be, is refused here
     open_host: Callable[[], AbstractAsyncContextManager[Host]] = partial(open_with, make_agent)
     routes: Sequence[BaseRoute] = ()
     if metrics is not None:
         from tether.web.scrape import measured_site  # noqa: PLC0415 - needs the extra `metrics`
 
         open_host, routes = measured_site(make_agent, open_with, metrics)
-    return Site(open_host, bounds or Bounds(), model, further_routes=routes)
+    return Site(
+        open_host, bounds or Bounds(), model, further_routes=routes, commands=commands or Commands()
+    )
 
 
 def site_application(
@@ -248,11 +261,18 @@ def _refused(_: Request, error: Exception) -> Response:
         case EndedError():
             return refused(Refusal(409, "ended", str(error)))
         case BusyError():
-            return refused(Refusal(409, "busy", str(error)))
+            return refused(Refusal(409, "busy", error.message, _retry_after(error)))
         case LimitReachedError(limit=limit):
-            return refused(Refusal(429, f"limit_{limit}", str(error)))
+            return refused(Refusal(429, f"limit_{limit}", error.message))
+        case UsageError(message=message):
+            return refused(Refusal(400, "bad_request", message))
         case _:
             return refused(Refusal(400, "bad_request", str(error)))
+
+
+def _retry_after(error: BusyError) -> Mapping[str, str] | None:
+    seconds = error.retry_after
+    return None if seconds is None else {"retry-after": f"{math.ceil(seconds)}"}
 
 
 def _not_served(request: Request, error: Exception) -> Response:

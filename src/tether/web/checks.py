@@ -1,4 +1,4 @@
-"""What is looked at in a request, before it reaches the application. No I/O.
+"""The single checks of a request, before it reaches the application. No I/O.
 
 See `tether.web.security` for the order and the reasons.
 """
@@ -55,7 +55,7 @@ def _path(scope: Scope) -> str:
 
 
 def is_open(scope: Scope) -> bool:
-    """Say whether a request is for the page or its files, which everybody may have."""
+    """Say whether a request is for the page or its files, which need no login."""
     path = _path(scope)
     return scope.get("method") in {"GET", "HEAD"} and (
         path in {"", "/"} or path.startswith("/static/")
@@ -118,7 +118,7 @@ def is_upload(scope: Scope) -> bool:
 
 
 def check_host(headers: Headers, scope: Scope, hosts: Collection[str]) -> None:
-    """Check that a request is for this server, and not for a name that somebody has made lead here.
+    """Check that a request names this server as its host, against DNS rebinding.
 
     Raises:
         Refusal: it is not.

@@ -3,6 +3,7 @@
 Bodies and answers are JSON. An error is `{"error": {"kind": ..., "message": ...}}`.
 
     GET    /api/info
+    GET    /api/commands                            what `/name words` may call
     GET    /api/conversations?search=&limit=&before=
     POST   /api/conversations                       {"title"?}
     GET    /api/conversations/{id}
@@ -10,6 +11,7 @@ Bodies and answers are JSON. An error is `{"error": {"kind": ..., "message": ...
     GET    /api/conversations/{id}/events?after=    see `tether.web.feed`
     GET    /api/conversations/{id}/export?format=html|markdown|jsonl
     POST   /api/conversations/{id}/say              {"text", "uploads"?, "when"?: steer, interrupt, follow_up}
+                                                    answered with {"told"} where a command says nothing to the agent
     POST   /api/conversations/{id}/abort            {}
     POST   /api/conversations/{id}/interrupt        {}
     POST   /api/conversations/{id}/cancel           {"call_id"}
@@ -18,24 +20,33 @@ Bodies and answers are JSON. An error is `{"error": {"kind": ..., "message": ...
     POST   /api/conversations/{id}/fork             {"entry", "edit"?}
     POST   /api/conversations/{id}/uploads?name=    the file itself
     GET    /api/conversations/{id}/uploads/{upload}
-    GET    /api/recordings                          those of the user, the latest first
+    GET    /api/recordings?limit=&before=           those of the user, the latest first
     GET    /api/recordings/{name}                   the file itself, see `tether.replay`
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Literal
 from urllib.parse import quote
 
 import msgspec
 from anyio.to_thread import run_sync
+from attrs import evolve
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from tether import Deny, UsageError, to_json
+from tether import Deny, UsageError, UserMessage, to_json
 from tether.export import as_html, as_markdown
-from tether.host import Conversation, ConversationInfo, EndedError, RecordedFile, Recordings
+from tether.host import (
+    Conversation,
+    ConversationInfo,
+    EndedError,
+    Recordings,
+    expand,
+)
+from tether.media import Media
 from tether.web.feed import Feed, place_of, snapshot_json
 from tether.web.refusals import Refusal
 from tether.web.site import Site
@@ -73,6 +84,7 @@ def routes(site: Site) -> Sequence[BaseRoute]:
 
     return [
         Route("/api/info", alone(_info)),
+        Route("/api/commands", alone(_commands)),
         Route("/api/conversations", alone(_list)),
         Route("/api/conversations", alone(_create), methods=["POST"]),
         Route("/api/recordings", alone(_recordings)),
@@ -118,12 +130,13 @@ async def _info(site: Site, request: Request) -> Response:
     )
 
 
+async def _commands(site: Site, _: Request) -> Response:
+    listed = [{"name": c.name, "description": c.help, "hint": c.words} for c in site.commands]
+    return JSONResponse({"commands": listed}, headers=_FRESH)
+
+
 async def _list(site: Site, request: Request) -> Response:
-    query = request.query_params
-    given = query.get("limit", "50")
-    limit = int(given) if given.isascii() and given.isdecimal() and len(given) <= 9 else 0
-    if not 1 <= limit <= _MOST_LISTED:
-        raise Refusal(400, "bad_request", f"limit is a number from 1 to {_MOST_LISTED}")
+    query, limit = request.query_params, _limit(request, 50)
     found = await site.host.conversations(
         owner=site.owner(request),
         search=query.get("search", ""),
@@ -132,6 +145,15 @@ async def _list(site: Site, request: Request) -> Response:
     )
     cursor = found[-1].cursor if len(found) == limit else None
     return JSONResponse({"conversations": [_listed(info) for info in found], "next": cursor})
+
+
+def _limit(request: Request, otherwise: int) -> int:
+    """Read how many are to be listed at most."""
+    given = request.query_params.get("limit", str(otherwise))
+    limit = int(given) if given.isascii() and given.isdecimal() and len(given) <= 9 else 0
+    if not 1 <= limit <= _MOST_LISTED:
+        raise Refusal(400, "bad_request", f"limit is a number from 1 to {_MOST_LISTED}")
+    return limit
 
 
 def _listed(info: ConversationInfo) -> dict[str, Any]:
@@ -215,11 +237,23 @@ async def _say(site: Site, request: Request, talk: Conversation) -> Response:
     files: Sequence[Upload] = [site.uploads.get(place, id) for id in body.uploads]
     if not body.text.strip() and not files:
         raise Refusal(400, "empty", "there is nothing to say: text and uploads are empty")
+    said = await _said(site, body.text, [file.block for file in files], talk)
+    if isinstance(said, str):
+        return JSONResponse({"told": said})
     started = talk.state == "idle"
-    text = [body.text] if body.text.strip() else []
-    message = talk.say([*text, *(file.block for file in files)], when=body.when)
+    message = talk.say(said, when=body.when)
     site.uploads.forget(files)
     return JSONResponse({"id": message.id, "started": started}, 202)
+
+
+async def _said(
+    site: Site, text: str, files: Sequence[Media | str], talk: Conversation
+) -> UserMessage | str:
+    """What is said by a text with files, or what its command answers."""
+    if not (text.startswith("/") and len(site.commands)):
+        return UserMessage([*([text] if text.strip() else []), *files])
+    answer = await expand(site.commands, text, talk)
+    return answer if isinstance(answer, str) else evolve(answer, content=[*answer.content, *files])
 
 
 async def _abort(site: Site, request: Request, talk: Conversation) -> Response:
@@ -316,17 +350,19 @@ async def _uploaded(site: Site, request: Request, talk: Conversation) -> Respons
 
 # Recordings.
 
-_MOST_RECORDINGS = 200
 _LARGEST_RECORDING = 64 * 1024 * 1024
 
 
 async def _recordings(site: Site, request: Request) -> Response:
-    recordings = site.host.recordings
-    found: Sequence[RecordedFile] = ()
-    if recordings is not None:
-        found = await run_sync(recordings.files, site.owner(request))
-    listed = [{"name": file.name, "size": file.size} for file in found[:_MOST_RECORDINGS]]
-    return JSONResponse({"recordings": listed}, headers=_FRESH)
+    recordings, limit = site.host.recordings, _limit(request, _MOST_LISTED)
+    before = request.query_params.get("before") or None
+    if recordings is None:
+        return JSONResponse({"recordings": [], "next": None}, headers=_FRESH)
+    page = partial(recordings.files, site.owner(request), limit=limit, before=before)
+    found = await run_sync(page)
+    listed = [{"name": file.name, "size": file.size} for file in found]
+    cursor = found[-1].name if len(found) == limit else None
+    return JSONResponse({"recordings": listed, "next": cursor}, headers=_FRESH)
 
 
 async def _recording(site: Site, request: Request) -> Response:

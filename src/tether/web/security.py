@@ -1,4 +1,4 @@
-"""What a request must be before it reaches the application.
+"""The checks that a request must pass before it reaches the application.
 
 A server on this machine is reached by every page that its user's browser shows: by a name that leads here (DNS
 rebinding), by a form or a `fetch` without asking first (cross-site requests), and from other ports of this machine,

@@ -12,6 +12,7 @@ from attrs import define, field
 from starlette.requests import Request
 from starlette.routing import BaseRoute
 
+from tether import Commands
 from tether.host import Conversation, Host
 from tether.web.refusals import Refusal
 from tether.web.security import Bounds, owner_of
@@ -37,12 +38,14 @@ class Site:
         bounds: how much is taken.
         model: the name of the model, for those who have no conversation yet.
         further_routes: routes beside those of the application's own modules.
+        commands: what is called by what a person says that begins with `/name`.
     """
 
     open_host: Callable[[], AbstractAsyncContextManager[Host]]
     bounds: Bounds = field(factory=Bounds)
     model: str = ""
     further_routes: Sequence[BaseRoute] = ()
+    commands: Commands = field(factory=Commands)
     uploads: Uploads = field(factory=Uploads)
     streams: Streams = field(factory=Streams)
     _host: Host | None = None

@@ -39,7 +39,7 @@ class Streams:
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Let a block go on until it is done, or the streams are closed."""
+        """Run a block until it is done, or the streams are closed."""
         with anyio.CancelScope() as scope:
             self._scopes.add(scope)
             if self._closed:
@@ -50,7 +50,7 @@ class Streams:
                 self._scopes.discard(scope)
 
     def close(self) -> None:
-        """End all blocks, those to come too."""
+        """End all blocks, and those that begin later."""
         self._closed = True
         for scope in self._scopes:
             scope.cancel()
@@ -96,7 +96,7 @@ class Body:
                 await checkpoint()
 
     async def keep_alive(self, seconds: float) -> None:
-        """Send comments, for ever, once the response has begun."""
+        """Send comments until cancelled, once the response has begun."""
         while True:
             await anyio.sleep(seconds)
             if self.begun:

@@ -58,7 +58,7 @@ class Tokens:
         return self._owner if shown else None
 
     def link(self) -> str:
-        """Make a token that works once, for a link: `http://127.0.0.1:8765/?token=...`."""
+        """Make a token that works once, for a link such as `http://127.0.0.1:8765/?token=...`."""
         while len(self._links) >= _LINKS:
             del self._links[next(iter(self._links))]
         token = secrets.token_urlsafe(24)
@@ -74,7 +74,7 @@ class Tokens:
         return found is not None
 
     def give_cookie(self, response: Response, scope: Scope) -> None:
-        """Let a browser in from now on."""
+        """Give a browser a cookie, with which it is let in from now on."""
         response.set_cookie(
             self.cookie_name,
             self._cookie,

@@ -1,4 +1,4 @@
-"""Files that were sent and not said yet. They are in memory, and only for a while."""
+"""Files that were uploaded and are not part of a message yet. They are kept in memory, for a while."""
 
 import uuid
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ class Upload:
 
 @define
 class Uploads:
-    """All files that wait. Where they are too many, the oldest are forgotten."""
+    """The files that wait to be part of a message. If there are too many, the oldest are dropped."""
 
     _kept: dict[str, Upload] = field(factory=dict)
 

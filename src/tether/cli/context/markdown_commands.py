@@ -84,8 +84,14 @@ def find_commands(places: Sequence[Path], folder: Path) -> tuple[list[MarkdownCo
     return nearest_of(place_of, folder, read, problems, same="is /{} too"), problems
 
 
-def for_one_run(agent: Agent, model: Model) -> None:
-    """Have the next run of an agent use another model, and those after it the one that it has now."""
+def for_one_run(agent: Agent, model: Model, begun_by: str | None = None) -> None:
+    """Have the next run of an agent use another model, and those after it the one that it has now.
+
+    Args:
+        agent: the agent.
+        model: the model of that run.
+        begun_by: the id of the message that the run begins with. A run without it keeps the agent's model.
+    """
 
     @contextmanager
     def with_model(run: RunContext) -> Iterator[None]:
@@ -93,6 +99,9 @@ def for_one_run(agent: Agent, model: Model) -> None:
             yield
             return
         agent.hooks.remove("around_run", with_model)
+        if begun_by is not None and begun_by not in {message.id for message in run.prompts}:
+            yield
+            return
         before, agent.model = agent.model, model
         try:
             yield

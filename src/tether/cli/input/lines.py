@@ -37,6 +37,26 @@ def own_line(
     return None
 
 
+async def run_command(conversation: "Conversation", line: str) -> object:
+    """Run the slash command that a line calls, without its slash.
+
+    Raises:
+        UsageError: there is none, or its words do not fit.
+        Exception: what it raises.
+
+    Cancellation:
+        Inside the command.
+    """
+    commands = conversation.app.commands
+    try:
+        commands[next(iter(line.split()), "")]
+    except UsageError as error:
+        raise UsageError(
+            f"{error}{'' if str(error).endswith('?') else '.'} /help lists all"
+        ) from error
+    return await commands.run(line, conversation)
+
+
 def _note(conversation: "Conversation", note: str) -> str:
     path = note_file(Path.cwd())
     trust = trust_of(conversation.app, configuration_folder())

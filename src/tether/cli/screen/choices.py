@@ -44,10 +44,10 @@ def _last_said(path: Path) -> str:
         messages = Session.read(path).messages
     except (TetherError, OSError) as error:
         return str(error)
-    return "\n".join(said(m) for m in messages[-_LAST_MESSAGES:] if _is_said(m))
+    return "\n".join(said(m) for m in messages[-_LAST_MESSAGES:] if is_said(m))
 
 
-def _is_said(message: Message) -> bool:
+def is_said(message: Message) -> bool:
     return message.role in {"user", "assistant"} and bool(message.text.strip())
 
 
@@ -89,7 +89,7 @@ async def chosen_entry(conversation: Conversation, kept: Session) -> str:
     options = [
         Option(entry.id, said(message), _when(entry.time), lambda text=message.text: text)  # type: ignore[misc]  # bound
         for entry in reversed(list(kept.entries.values()))
-        if (message := entry.message) is not None and _is_said(message)
+        if (message := entry.message) is not None and is_said(message)
     ]
     if not options:
         raise UsageError("there is no message to go back to yet")

@@ -32,7 +32,7 @@ def needed(given: str | None, cloud: str, argument: str, *variables: str) -> str
     found = chosen(given, *variables)
     if found is None:
         raise UsageError(
-            f"{cloud} needs {argument}: set {' or '.join(variables)}, or pass {argument}="
+            f"{cloud} needs {argument}: set {' or '.join(variables)}", hint=f", or pass {argument}="
         )
     return found
 

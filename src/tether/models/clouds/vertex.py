@@ -126,7 +126,8 @@ def _tokens_of_google() -> Callable[[], Any]:
         import google.auth.transport.requests  # noqa: PLC0415
     except ImportError as error:
         raise UsageError(
-            "vertex needs a token: pip install 'tether[vertex]', or pass token= a function that returns one"
+            "vertex needs a token: pip install 'tether[vertex]'",
+            hint=", or pass token= a function that returns one",
         ) from error
     tokens = _Tokens(partial(google.auth.default, scopes=[_SCOPE]), google.auth.transport.requests)
 

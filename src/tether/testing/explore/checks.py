@@ -51,13 +51,13 @@ def _events(drive: "Drive") -> None:
         return
     edited = _edited(drive)
     check_events(drive.published, complete=_is_over(drive), replies_edited=edited)
-    if drive.reads:
-        check_events(drive.events, complete=_is_whole(drive), replies_edited=edited)
-    if drive.heard is not None:
-        check_events(drive.heard, complete=False, replies_edited=edited)
-    for follower in drive.followers:
-        if follower.policy != "drop_oldest":
-            check_events(follower.got, complete=False, replies_edited=edited)
+    told = [(drive.events, _is_whole(drive))] if drive.reads else []
+    told += [(drive.heard, False)] if drive.heard is not None else []
+    told += [(one.got, False) for one in drive.followers if one.policy != "drop_oldest"]
+    for events, is_whole in told:
+        # What is the beginning of what was checked is right too.
+        if events != drive.published[: None if is_whole else len(events)]:
+            check_events(events, complete=is_whole, replies_edited=edited)
 
 
 def _branches(drive: "Drive") -> None:

@@ -114,6 +114,7 @@ def write(path: Path, failed: RecordedAgents, passed: RecordedAgents | None) -> 
         checked_path(beside)
         if passed is None or not passed.files():
             beside.unlink(missing_ok=True)
+            _remove_further(beside, 2)
             return recorded
         _write_all(beside, passed)
     except (OSError, UsageError) as error:
@@ -124,13 +125,21 @@ def write(path: Path, failed: RecordedAgents, passed: RecordedAgents | None) -> 
 
 
 def _write_all(path: Path, agents: RecordedAgents) -> Sequence[Path]:
-    """Write the file of each agent; return those behind the first."""
+    """Write the file of each agent, and none besides; return those behind the first."""
     first, *others = agents.files()
     _replace(path, first)
     further = [_named(path, f"{number}") for number in range(2, len(others) + 2)]
     for other, data in zip(further, others, strict=True):
         _replace(other, data)
+    _remove_further(path, len(others) + 2)
     return further
+
+
+def _remove_further(path: Path, number: int) -> None:
+    """Remove the recordings of further agents that an earlier failure has left, from a number on."""
+    while is_recording(left := _named(path, f"{number}")):
+        left.unlink()
+        number += 1
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -100,7 +100,7 @@ class SimulatedSession(Session):
             site = f"keep{store.label}.written.{number}"
             if store.choices.choose(site, 2, ("", "what the store was given up with is written")):
                 store.kept += self.behind
-                self._behind.clear()
+                self._backlog.clear()
             raise
         if how == 3:
             store.fail()

@@ -5,5 +5,5 @@
     openai_chat    OpenAI's chat completions
 
 The folds do no I/O. What they share is in `runs` (which run an event belongs to, and when its calls wait for a person)
-and in `blocks` (the blocks of its replies, under ids that stay the same however often they are told).
+and in `blocks` (the blocks of its replies, under ids that stay the same each time they are sent).
 """

@@ -85,7 +85,7 @@ class AgUiRun:
 
     @property
     def suspended(self) -> bool:
-        """Whether the run does nothing but wait for a person."""
+        """Whether the run only waits for a person."""
         return self._runs.suspended
 
     @property
@@ -132,7 +132,7 @@ class AgUiRun:
         yield self._finished({"type": "success"})
 
     def break_off(self, reason: str) -> Iterator[Json]:
-        """End a run of AG-UI whose run of tether will not be told to its end."""
+        """End a run of AG-UI that will not show the end of its run of tether."""
         yield {"type": "RUN_ERROR", "message": reason, "code": "broken_off"}
 
     def take(self, event: Event) -> Iterator[Json]:

@@ -19,7 +19,7 @@ __all__ = ("calls_message", "messages_as_ag_ui", "parts_of", "result_message")
 
 
 def messages_as_ag_ui(messages: Collection[Message]) -> list[Json]:
-    """Tell a conversation as the messages of AG-UI, under the ids that the events have given them.
+    """Write a conversation as the messages of AG-UI, under the ids that the events have given them.
 
     Args:
         messages: of the conversation, in order.

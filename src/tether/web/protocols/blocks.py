@@ -1,7 +1,7 @@
 """The blocks of the replies of a run, as steps: each one opens, grows and closes, whatever becomes of its reply.
 
 Providers use the ids of calls again, and the end of a reply may change them. A block's id here is made of that of its
-reply and of its index: no other block of the conversation has it, and it is the same each time the reply is told.
+reply and of its index: no other block of the conversation has it, and it is the same each time the reply is sent.
 
 No I/O.
 """
@@ -152,7 +152,7 @@ class ReplyBlocks:
                 yield from self._close(index, block)
 
     def end(self, reply: AssistantMessage) -> Iterator[Step]:
-        """End the reply: what is still open is cut off, and what was not told comes now."""
+        """End the reply: close the blocks that are open, and give it whole if nothing of it was streamed."""
         for _, block in sorted(self._open.items()):
             yield Closed(block.id, block.kind, block.name, None)
         self._open.clear()

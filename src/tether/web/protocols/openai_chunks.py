@@ -117,7 +117,7 @@ class ChatCompletion:
 
 
 def as_error(failure: Failure) -> Json:
-    """Tell a failure of a model in OpenAI's shape."""
+    """Write a failure of a model in OpenAI's form."""
     kind = "invalid_request_error" if status_of(failure) == 400 else "upstream_error"
     told: Mapping[str, Any] = {
         "message": failure.message,

@@ -57,13 +57,13 @@ class StreamOptions(msgspec.Struct, frozen=True):
 
 
 class ResponseFormat(msgspec.Struct, frozen=True):
-    """What form the answer is to have."""
+    """The form that the answer must have."""
 
     type: str = "text"
 
 
 class ChatCompletionRequest(msgspec.Struct, frozen=True):
-    """The body of a request. What is not here, such as `temperature`, is the agent's own affair."""
+    """The body of a request. Everything else, such as `temperature`, is ignored: the agent decides it."""
 
     model: str
     messages: list[ChatMessage]
@@ -77,7 +77,7 @@ class ChatCompletionRequest(msgspec.Struct, frozen=True):
 
 
 def check(request: ChatCompletionRequest) -> None:
-    """Refuse what an agent does not do.
+    """Refuse a request for what an agent cannot do.
 
     Raises:
         UsageError: the request wants it.
@@ -93,7 +93,7 @@ def check(request: ChatCompletionRequest) -> None:
 def messages_in(request: ChatCompletionRequest) -> tuple[Sequence[Message], UserMessage]:
     """Read the conversation.
 
-    What the client's system says is not the agent's: it comes as from the user, at its place.
+    A system message of the client does not replace the agent's: it becomes a message of the user, at its place.
 
     Returns:
         The messages so far, and what is said now.

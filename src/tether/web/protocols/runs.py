@@ -31,10 +31,10 @@ __all__ = ("OpenRun", "Question", "Runs")
 
 @define(eq=False)
 class OpenRun:
-    """A run that goes: the one that is told, or that of an agent inside one of its calls."""
+    """A run that is going: the one that is streamed, or that of an agent inside one of its calls."""
 
     id: str
-    """Empty for the run that is told; any other is unique in its conversation."""
+    """Empty for the run that is streamed; any other is unique in its conversation."""
     name: str = ""
     """What the agent is called."""
     parent: "OpenRun | None" = None

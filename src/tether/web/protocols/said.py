@@ -1,4 +1,4 @@
-"""What clients have said, as blocks: nothing of it is trusted. No I/O."""
+"""What clients send, as blocks. None of it is trusted. No I/O."""
 
 import base64
 import re

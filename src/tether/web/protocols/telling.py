@@ -1,4 +1,4 @@
-"""Responses that tell a run of a conversation in the words of another protocol, until it ends or waits for a person."""
+"""Responses that stream a run of a conversation in another protocol, until the run ends or waits for a person."""
 
 import json
 import math
@@ -51,11 +51,11 @@ _ASKED_WITHIN: Final = 5.0
 
 
 class Fold(Protocol):
-    """From the events of one run to what another protocol says of it."""
+    """A fold from the events of one run to the messages of another protocol."""
 
     @property
     def suspended(self) -> bool:
-        """Whether the run does nothing but wait for a person."""
+        """Whether the run only waits for a person."""
         ...
 
     @property
@@ -80,7 +80,7 @@ class Fold(Protocol):
         ...
 
     def break_off(self, reason: str) -> Iterable[Json]:
-        """End where the run cannot be told to its end."""
+        """End the response of a run whose end will not be seen."""
         ...
 
 
@@ -116,7 +116,7 @@ class LastRun:
 
 @frozen
 class Opening:
-    """How a run begins to be told."""
+    """How the response of a run begins."""
 
     fold: Fold
     chunks: Iterable[Json]
@@ -174,7 +174,7 @@ def go_on_from_answers(
 ) -> int:
     """Answer questions of a run, and bring a fold to where the client has read on to: the first of those answers.
 
-    It may have been given already, by somebody else: then what came of it is still to be told.
+    Somebody else may have given it already: then the response still has to show what came of it.
 
     Args:
         talk: the conversation.
@@ -206,7 +206,7 @@ def go_on_from_answers(
 
 
 def say_instead_of_answering(talk: Conversation, message: UserMessage) -> Queued:
-    """Say something. Calls that wait for an answer are denied, as it would be taken up only after them.
+    """Say something. Calls that wait for an answer are denied: else the message would wait until they are answered.
 
     Returns:
         The message as it was accepted.
@@ -230,9 +230,9 @@ def _answer(talk: Conversation, question: Question, verdict: Verdict) -> None:
 
 
 class Telling(StreamedResponse):
-    """Tells a run until it ends, or waits for a person.
+    """Streams a run until it ends, or waits for a person.
 
-    The reader may leave: what becomes of the run then is up to the host.
+    The reader may leave: the host decides what becomes of the run.
 
     Args:
         talk: the conversation.

@@ -1,7 +1,7 @@
 """Events as a UI message stream of the Vercel AI SDK, versions 6 and 7. No I/O.
 
 One run is one assistant message in the page, over all requests that its approvals need. So each stream begins with the
-id of the message, and a stream that is told from the beginning of the run replaces what the page has of it.
+id of the message, and a stream from the beginning of the run replaces what the page has of it.
 
 A call that waits for a person ends the stream, with `tool-approval-request`; another begins with the answer.
 What an agent inside a call does is shown as the preliminary output of the call: a UI message of its own. Its calls that
@@ -93,7 +93,7 @@ class UiMessageStream:
 
     @property
     def suspended(self) -> bool:
-        """Whether the run does nothing but wait for a person."""
+        """Whether the run only waits for a person."""
         return self._runs.suspended
 
     @property
@@ -116,7 +116,7 @@ class UiMessageStream:
         yield {"type": "finish", "finishReason": "tool-calls"}
 
     def break_off(self, reason: str) -> Iterator[Json]:
-        """End a stream whose run will not be told to its end."""
+        """End a stream that will not show the end of its run."""
         yield {"type": "error", "errorText": reason}
 
     def take(self, event: Event) -> Iterator[Json]:

@@ -26,12 +26,12 @@ __all__ = ("reply_to", "ui_messages")
 
 
 def reply_to(message_id: str | None) -> str:
-    """Return the id of the assistant message that answers a message: the same whenever it is told."""
+    """Return the id of the assistant message that answers a message: the same each time it is sent."""
     return f"{message_id or 'first'}.reply"
 
 
 def ui_messages(messages: Iterable[Message]) -> list[Json]:
-    """Tell a conversation: what a user says, and all that answers it as one message of the assistant.
+    """Write a conversation: each message of the user, and all that answers it as one message of the assistant.
 
     Args:
         messages: of the conversation, in order.

@@ -79,7 +79,7 @@ class InnerMessage:
 
 
 def input_available(id_: str, name: str, arguments: Any) -> Json:
-    """Tell the arguments of a call."""
+    """Write the arguments of a call."""
     return {
         "type": "tool-input-available",
         "toolCallId": id_,
@@ -95,7 +95,7 @@ def arguments_of(call: ToolCall) -> Any:
 
 
 def output_available(id_: str, output: object) -> Json:
-    """Tell the output of a call."""
+    """Write the output of a call."""
     return {
         "type": "tool-output-available",
         "toolCallId": id_,
@@ -105,12 +105,12 @@ def output_available(id_: str, output: object) -> Json:
 
 
 def output_error(id_: str, fault: str) -> Json:
-    """Say why a call has no output."""
+    """Write why a call has no output."""
     return {"type": "tool-output-error", "toolCallId": id_, "errorText": fault, "dynamic": True}
 
 
 def preliminary(id_: str, output: object) -> Json:
-    """Tell the output of a call so far."""
+    """Write the output of a call so far."""
     return output_available(id_, output) | {"preliminary": True}
 
 

@@ -1,6 +1,6 @@
-"""A client of the native protocol: conversations on a server, followed and spoken in from another program."""
+"""A client of the native protocol: follow conversations on a server from another program, and take part in them."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Literal
 from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
@@ -19,6 +19,7 @@ __all__ = (
     "Followed",
     "Follower",
     "Listed",
+    "ListedCommand",
     "Remote",
     "RemoteConversation",
     "RemoteError",
@@ -40,6 +41,16 @@ class Listed:
     state: str
     model: str
     messages: int
+
+
+@frozen
+class ListedCommand:
+    """A command of a server."""
+
+    name: str
+    description: str
+    hint: str
+    """How the words behind its name are shown; empty where it takes none."""
 
 
 @asynccontextmanager
@@ -98,6 +109,18 @@ class Remote:
         """Ask what the server is: its version, model, user, and what it takes."""
         answer: dict[str, Any] = await self.json("GET", "api/info")
         return answer
+
+    async def commands(self) -> Sequence[ListedCommand]:
+        """List what `/name words` may call on the server.
+
+        Raises:
+            RemoteError: the server refuses, or cannot be reached.
+
+        Cancellation:
+            Stops waiting; nothing has changed.
+        """
+        answer = await self.json("GET", "api/commands")
+        return [ListedCommand(**listed) for listed in answer["commands"]]
 
     async def conversations(self, *, search: str = "", limit: int = 50) -> Sequence[Listed]:
         """List the user's conversations, those in which something was said last first.
@@ -193,7 +216,7 @@ class RemoteConversation:
                 comes after it.
 
         Returns:
-            The iterator; it comes back by itself when the connection is lost.
+            The iterator; it reconnects when the connection is lost.
         """
         return self.remote.follow(f"{self._path}/events", after)
 
@@ -211,16 +234,18 @@ class RemoteConversation:
         *,
         uploads: Iterable[str] = (),
         when: Literal["steer", "interrupt", "follow_up"] = "steer",
+        told: Callable[[str], object] | None = None,
     ) -> str:
         """Say something: that starts a run, or goes to the one that is going.
 
         Args:
-            text: what to say.
+            text: what to say; if it begins with `/name`, the server runs that command and sends its result.
             uploads: the ids of files, from `upload`.
             when: when a run that is going takes it up.
+            told: called with the answer of a command that sends nothing to the agent.
 
         Returns:
-            The id of the message.
+            The id of the message; empty where nothing was said to the agent.
 
         Raises:
             RemoteError: the server refuses, or cannot be reached.
@@ -229,7 +254,10 @@ class RemoteConversation:
             Stops waiting; the server may have taken it.
         """
         body = {"text": text, "uploads": list(uploads), "when": when}
-        return str((await self._post("say", body))["id"])
+        answer = await self._post("say", body)
+        if told is not None and answer.get("told"):
+            told(answer["told"])
+        return str(answer.get("id", ""))
 
     async def upload(
         self, name: str, data: bytes, media_type: str = "application/octet-stream"

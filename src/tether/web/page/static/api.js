@@ -17,6 +17,9 @@ export class ApiError extends Error {
 /** @returns {Promise<{version: string, model: string, accepts: string[], max_upload: number, features: string[]}>} */
 export const info = () => ask("GET", "info");
 
+/** @returns {Promise<{commands: import("./commands.js").Command[]}>} what a message may begin with */
+export const commands = () => ask("GET", "commands");
+
 /**
  * @typedef {{id: string, title: string, updated: number, state: string, model: string, messages: number}} Listed
  *
@@ -41,7 +44,7 @@ export const rename = (id, title) => ask("POST", of(id, "rename"), { title });
 /**
  * @param {string} id
  * @param {{text: string, uploads: string[], when: string}} said
- * @returns {Promise<{id: string, started: boolean}>}
+ * @returns {Promise<{id: string, started: boolean} | {told: string}>} what a command has told, where it said nothing
  */
 export const say = (id, said) => ask("POST", of(id, "say"), said);
 
@@ -68,8 +71,13 @@ export const upload = (id, file, name) =>
     headers: { "content-type": file.type || "application/octet-stream" },
   });
 
-/** @returns {Promise<{recordings: {name: string, size: number}[]}>} those of the visitor, the latest first */
-export const recordings = () => ask("GET", "recordings");
+/**
+ * @param {string | null} before the name behind which the list goes on
+ * @returns {Promise<{recordings: {name: string, size: number}[], next: string | null}>} those of the visitor, the latest
+ *   first
+ */
+export const recordings = (before) =>
+  ask("GET", `recordings?${new URLSearchParams({ limit: "100", ...(before && { before }) })}`);
 
 /** @param {string} name @returns {Promise<string>} */
 export const recording = (name) =>

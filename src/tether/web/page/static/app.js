@@ -136,6 +136,7 @@ class App {
       this.#composer.allow(accepts, largest);
       this.#welcomeText.textContent = `${model} is ready.`;
       this.#draw();
+      this.#composer.offer((await api.commands()).commands);
     } catch (error) {
       const { status, message } = /** @type {api.ApiError} */ (error);
       if (status === 401) this.#lock();
@@ -230,7 +231,8 @@ class App {
   async #say(text, uploads, when) {
     await this.#conversation();
     this.#scroll.toEnd();
-    await this.#talk?.say(text, uploads, when);
+    const told = await this.#talk?.say(text, uploads, when);
+    if (told) this.#status.tell(told);
     void this.#sidebar.refresh();
   }
 

@@ -5,6 +5,7 @@
  */
 
 import { Attachments } from "./attachments.js";
+import { CommandList } from "./commands.js";
 import { button, el } from "./dom.js";
 
 /**
@@ -40,6 +41,7 @@ export class Composer {
     this.#send = button({ label: "Send", icon: "send", class: "primary round", press: () => void this.#say() });
     this.#stop = button({ label: "Stop", icon: "stop", class: "round stop", press: () => void this.#halt() });
     this.#when = this.#choice();
+    this.#commands = new CommandList(this.#field, (text) => this.#write(text));
     const row = el(
       "div",
       { class: "row" },
@@ -49,13 +51,15 @@ export class Composer {
       this.#stop,
       this.#send,
     );
-    this.element = el("div", { class: "composer" }, this.attachments.element, this.#field, row, this.#files);
+    const parts = [this.#commands.element, this.attachments.element, this.#field, row, this.#files];
+    this.element = el("div", { class: "composer" }, ...parts);
     this.#listen();
     this.#update();
   }
 
   attachments;
   #wishes;
+  #commands;
   #field;
   #files;
   #attach;
@@ -114,6 +118,11 @@ export class Composer {
     this.#files.accept = [...types, "text/*"].join(",");
   }
 
+  /** @param {import("./commands.js").Command[]} commands what a message may begin with */
+  offer(commands) {
+    this.#commands.offer(commands);
+  }
+
   focus() {
     this.#field.focus();
   }
@@ -123,6 +132,7 @@ export class Composer {
       this.#keep();
       this.#grow();
       this.#update();
+      this.#commands.update();
     });
     this.#field.addEventListener("keydown", (event) => this.#key(event));
     this.#field.addEventListener("paste", (event) => this.#paste(event));
@@ -135,7 +145,7 @@ export class Composer {
 
   /** @param {KeyboardEvent} event */
   #key(event) {
-    if (event.isComposing) return;
+    if (event.isComposing || this.#commands.takes(event)) return;
     if (event.key === "Enter" && !event.shiftKey && !event.altKey) {
       event.preventDefault();
       void this.#say();

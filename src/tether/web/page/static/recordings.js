@@ -33,6 +33,8 @@ class Recordings {
     // So that the same file, which may have grown, can be chosen again.
     this.#file.addEventListener("click", () => (this.#file.value = ""));
     this.#file.addEventListener("change", () => this.#openFile());
+    this.#more = button({ label: "Show more", class: "small", press: () => void this.list() });
+    this.#more.hidden = true;
     const heading = el("h2", { id: "recordings-title", text: "Recordings" });
     const close = button({ label: "Close", press: () => this.element.close() });
     this.element = /** @type {HTMLDialogElement} */ (
@@ -40,7 +42,7 @@ class Recordings {
         "dialog",
         { class: "recordings", "aria-labelledby": "recordings-title" },
         el("div", { class: "row" }, heading, el("span", { class: "space" }), close),
-        el("div", { class: "row" }, this.#names, this.#file),
+        el("div", { class: "row" }, this.#names, this.#more, this.#file),
         this.#problem,
         this.#player.element,
       )
@@ -51,18 +53,30 @@ class Recordings {
 
   #names;
   #file;
+  #more;
+  /** The name behind which the list goes on. @type {string | null} */
+  #next = null;
   #problem = el("p", { class: "problem", role: "alert" });
   #player = new Player((message) => this.#complain(message));
   /** What was asked for last: what comes later than that is not shown. */
   #wanted = "";
 
-  /** Fetch the names of the server's recordings. */
+  /** Fetch the names of the server's recordings: the latest, or those behind what is listed. */
   async list() {
     try {
-      const { recordings } = await api.recordings();
+      const before = this.#next;
+      const { recordings, next } = await api.recordings(before);
+      if (before !== this.#next) return; // it was pressed twice
       const options = recordings.map(({ name, size }) => ({ value: name, text: `${name} (${sizeText(size)})` }));
-      const none = recordings.length ? "Choose a recording\u2026" : "The server has no recordings of yours";
-      fill(this.#names, [{ value: "", text: none }, ...options]);
+      if (before) {
+        add(this.#names, options);
+      } else {
+        const none = recordings.length ? "Choose a recording\u2026" : "The server has no recordings of yours";
+        fill(this.#names, [{ value: "", text: none }, ...options]);
+      }
+      this.#next = next;
+      this.#more.hidden = !next;
+      if (before && !next) this.#names.focus(); // the button that had it is gone
     } catch (error) {
       this.#complain(/** @type {Error} */ (error).message);
     }
@@ -244,7 +258,13 @@ function select(label, choose) {
 
 /** @param {HTMLSelectElement} list @param {{value: string, text: string}[]} options */
 function fill(list, options) {
-  list.replaceChildren(...options.map(({ value, text }) => el("option", { value, text })));
+  list.replaceChildren();
+  add(list, options);
+}
+
+/** @param {HTMLSelectElement} list @param {{value: string, text: string}[]} options */
+function add(list, options) {
+  list.append(...options.map(({ value, text }) => el("option", { value, text })));
 }
 
 /** @param {number} bytes */

@@ -39,11 +39,22 @@ export class StatusLines {
 
   /** Say what went wrong. @param {string} message */
   complain(message) {
-    const line = el("p", { class: "line problem" }, el("span", { text: message }));
+    const line = this.#add(message, "line problem");
+    setTimeout(() => line.remove(), LONGEST_SEEN);
+  }
+
+  /** Show what a command has told, until it is dismissed. @param {string} text */
+  tell(text) {
+    this.#add(text, "line told");
+  }
+
+  /** @param {string} text @param {string} style */
+  #add(text, style) {
+    const line = el("p", { class: style }, el("span", { text }));
     const leave = button({ label: "Dismiss", icon: "close", class: "quiet small", press: () => line.remove() });
     line.append(leave);
     this.#problems.append(line);
-    setTimeout(() => line.remove(), LONGEST_SEEN);
+    return line;
   }
 
   /** @param {Talk} talk @returns {Line[]} */

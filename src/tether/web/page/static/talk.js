@@ -62,12 +62,18 @@ export class Talk {
     return this.view.running || this.state !== "idle";
   }
 
-  /** @param {string} text @param {string[]} uploads @param {string} when */
+  /**
+   * @param {string} text @param {string[]} uploads @param {string} when
+   * @returns {Promise<string>} what a command has told that said nothing to the agent
+   */
   async say(text, uploads, when) {
-    const { id, started } = await api.say(this.id, { text, uploads, when });
-    if (started) return;
+    const answer = await api.say(this.id, { text, uploads, when });
+    if ("told" in answer) return answer.told;
+    const { id, started } = answer;
+    if (started) return "";
     this.#said.set(id, when);
     if (!this.queued.some((one) => one.id === id)) this.#learn({ queued: [...this.queued, { id, text }] });
+    return "";
   }
 
   /** Ask how it is, without a stream: for a tab that nobody sees. */

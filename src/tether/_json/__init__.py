@@ -1,0 +1,1 @@
+"""How values of the vocabulary become JSON and come back: plain values, and the types that are made of them."""
