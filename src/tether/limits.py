@@ -66,9 +66,25 @@ class Limits:
 
 @define(kw_only=True)
 class Spent:
-    """What a run has spent so far, that of its child agents included."""
+    """What a run has spent so far, that of its child agents included; sums and differences as of `Usage`."""
 
     turns: int = 0
     tool_calls: int = 0
     usage: Usage = field(factory=Usage)
     cost: float = 0.0
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(
+            turns=self.turns + other.turns,
+            tool_calls=self.tool_calls + other.tool_calls,
+            usage=self.usage + other.usage,
+            cost=self.cost + other.cost,
+        )
+
+    def __sub__(self, earlier: "Spent") -> "Spent":
+        return Spent(
+            turns=self.turns - earlier.turns,
+            tool_calls=self.tool_calls - earlier.tool_calls,
+            usage=self.usage - earlier.usage,
+            cost=self.cost - earlier.cost,
+        )

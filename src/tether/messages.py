@@ -140,7 +140,7 @@ _SINGLE: Final = (str, Path, *get_args(Block), Mapping)
 
 @frozen(kw_only=True)
 class Usage:
-    """Tokens spent, counted the same way for every provider; two of them add."""
+    """Tokens spent, counted the same way for every provider; two of them add, and subtract."""
 
     input_tokens: int = 0
     """All tokens of the request, those read from and written to a cache included."""
@@ -165,6 +165,16 @@ class Usage:
             cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
             reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
             estimated=self.estimated or other.estimated,
+        )
+
+    def __sub__(self, earlier: "Usage") -> "Usage":
+        return Usage(
+            input_tokens=self.input_tokens - earlier.input_tokens,
+            output_tokens=self.output_tokens - earlier.output_tokens,
+            cache_read_tokens=self.cache_read_tokens - earlier.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens - earlier.cache_write_tokens,
+            reasoning_tokens=self.reasoning_tokens - earlier.reasoning_tokens,
+            estimated=self.estimated,
         )
 
 

@@ -53,8 +53,15 @@ class Terminal:
 
     def text(self) -> str:
         """All there is, what has left the screen at the top too."""
-        gone = (self._line(line) for line in self.screen.history.top)
+        gone = (self._gone_line(line) for line in self.screen.history.top)
         return "\n".join([*gone, *self.lines()])
+
+    def _gone_line(self, line: Any) -> str:
+        """What has left the screen changes no more: with thousands of lines, most of a test's time would be this."""
+        columns, text = getattr(line, "written", (0, ""))
+        if columns != self.screen.columns:
+            columns, text = line.written = (self.screen.columns, self._line(line))
+        return text
 
     def until(self, met: str | Callable[[], bool]) -> None:
         """Read until a text stands somewhere, or something holds.

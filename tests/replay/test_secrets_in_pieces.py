@@ -186,3 +186,7 @@ def test_no_more_waits_than_a_secret_may_have_begun_in() -> None:
     assert told(ToolExecutionEnd("1", "show", result, 0.0)) == 1
     assert told(ToolExecutionEnd("2", "show", result, 0.0)) == 3
     assert told(MessageEnd(result)) == 1
+    assert told(ToolExecutionUpdate("3", "child", event=MessageUpdate(TextDelta("a key")))) == 0
+    assert told(ToolExecutionUpdate("3", "child", details="a key")) == 0
+    assert told(ToolExecutionUpdate("3", "child", event=MessageEnd(result))) == 1
+    assert told(ToolExecutionUpdate("3", "child", details="hole")) == 3

@@ -526,6 +526,12 @@ async def test_recordings_are_listed_and_read_by_those_whose_they_are(tmp_path: 
         assert (await client.get(address)).status_code == 401
 
 
+def test_what_can_be_no_secret_is_refused_at_once(tmp_path: Path) -> None:
+    for options in ({"record": tmp_path, "secrets": ["rd"]}, {"secrets": ["sk-123456"]}):
+        with pytest.raises(tether.UsageError, match="secrets"):
+            talking("Hello", **options)
+
+
 async def test_recordings_are_listed_page_by_page(tmp_path: Path) -> None:
     names = [f"20260101T00000{n}-a-0123456789ab.jsonl" for n in range(5)]
     for name in (*names, "other.jsonl"):

@@ -36,6 +36,7 @@ from tether.cli.live import Live
 from tether.cli.prompt import Prompt
 from tether.cli.screen.picking import bind_choice
 from tether.cli.screen.theme import PLAIN_THEME, first_theme, forced_theme, theme_for
+from tether.cli.screen.wrapping import breaking_between_words
 from tether.cli.session_files import make_private, make_private_folder, open_private
 from tether.cli.signals import suspender
 from tether.cli.status import Status
@@ -180,7 +181,10 @@ class _Editor:
             complete_while_typing=False,
             bottom_toolbar=lambda: status.line(shutil.get_terminal_size().columns),
             style=DynamicStyle(self._style),
-            input_processors=[_printable_input()],
+            input_processors=[
+                _printable_input(),
+                breaking_between_words(lambda: self._prompt.columns),
+            ],
             refresh_interval=_SECONDS_BETWEEN_TICKS,
             input=self._keyboard,
         )

@@ -42,6 +42,8 @@ class Prompt:
     session: "PromptSession[str]"
     asked: Question | None = field(default=None, init=False)
     """The question that is on the screen."""
+    columns: int = field(default=0, init=False)
+    """Those that stand before the line."""
     _wanted: Question | None = field(default=None, init=False)
     """The question that is to be on the screen: set when all of it is as it will be drawn."""
     _answered: Question | None = field(default=None, init=False)
@@ -81,6 +83,7 @@ class Prompt:
 
         columns, lines = shutil.get_terminal_size()
         now = _PROMPT if self.asked is None else self._question(self.asked, columns)
+        self.columns = width_of(now.rpartition("\n")[2])
         if self.session.app.is_done:
             return ANSI(joined([now]))  # it stays on the screen: what still changes must not
         below = 0 if self.asked is None else _height(now)

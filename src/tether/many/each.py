@@ -10,7 +10,7 @@ from typing import Any, Self, TypeAlias
 import anyio
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
 from anyio.lowlevel import checkpoint
-from attrs import evolve, fields
+from attrs import evolve
 
 from tether import Agent, BusyError, Event, Limits, MessageEnd, Run, RunResult, UsageError
 from tether.events import ToolExecutionStart, TurnStart
@@ -326,16 +326,9 @@ class _Count:
     def take(self, run: Run) -> None:
         """Count the tokens and the cost that have come since the last time."""
         usage, cost = run.usage, run.cost
-        self._spent.usage += _more(usage, self._usage)
+        self._spent.usage += usage - self._usage
         self._spent.cost += cost - self._cost
         self._usage, self._cost = usage, cost
-
-
-def _more(usage: Usage, before: Usage) -> Usage:
-    """What was used since then."""
-    counts = (field.name for field in fields(Usage) if field.name != "estimated")
-    more = {name: getattr(usage, name) - getattr(before, name) for name in counts}
-    return Usage(**more, estimated=usage.estimated)
 
 
 class _Pulled(AsyncIterator[Prompt]):

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
-from attrs import asdict, frozen
+from attrs import frozen
 
 from tether.events import Event, TurnEnd
 from tether.limits import Limits, Spent
-from tether.messages import AssistantMessage, Queued, QueueName, ToolCall, Usage
+from tether.messages import AssistantMessage, Queued, QueueName, ToolCall
 from tether.result import RunResult
 from tether.session.entries import Entry
 from tether.tools import Tool, ToolResult
@@ -28,8 +28,6 @@ __all__ = (
     "Proceeded",
     "Say",
     "Start",
-    "added",
-    "spent_since",
 )
 
 UNKNOWN: Final = "unknown"
@@ -175,28 +173,3 @@ class Answer:
 
 
 Order: TypeAlias = Say | Abort | Interrupt | CancelTool | Proceed | Answer
-
-
-def added(spent: Spent, more: Spent) -> Spent:
-    """What was spent together."""
-    return Spent(
-        turns=spent.turns + more.turns,
-        tool_calls=spent.tool_calls + more.tool_calls,
-        usage=spent.usage + more.usage,
-        cost=spent.cost + more.cost,
-    )
-
-
-def spent_since(now: Spent, before: Spent) -> Spent:
-    """What was spent in between."""
-    usage = {
-        name: value - getattr(before.usage, name)
-        for name, value in asdict(now.usage).items()
-        if name != "estimated"
-    }
-    return Spent(
-        turns=now.turns - before.turns,
-        tool_calls=now.tool_calls - before.tool_calls,
-        usage=Usage(**usage, estimated=now.usage.estimated),
-        cost=now.cost - before.cost,
-    )

@@ -30,7 +30,6 @@ from tether.ray.exchange import (
     Order,
     Proceeded,
     Start,
-    spent_since,
 )
 from tether.ray.inbox import ForwardingInbox
 from tether.ray.packing import unpack
@@ -174,7 +173,7 @@ class Follower:
             await self._parts.flushed()
 
     def _count(self, batch: Batch) -> None:
-        spent, new = self._parts.ledger.spent, spent_since(batch.spent, self._counted)
+        spent, new = self._parts.ledger.spent, batch.spent - self._counted
         self._counted = batch.spent
         spent.turns += new.turns
         spent.tool_calls += new.tool_calls

@@ -29,8 +29,6 @@ from tether.ray.exchange import (
     Proceeded,
     Say,
     Start,
-    added,
-    spent_since,
 )
 from tether.ray.outbox import Mirror, Outbox, Sink
 from tether.ray.packing import pack, packed
@@ -152,7 +150,7 @@ class HostedRun:
     @property
     def spent(self) -> Spent:
         """What it has spent itself so far."""
-        return added(self._own, spent_since(self._spent, self._since))
+        return self._own + (self._spent - self._since)
 
     def batch(self) -> Batch:
         """Make a batch of what the driver has not confirmed."""

@@ -42,6 +42,11 @@ class _Piece:
     goes_on: bool = field(default=True, init=False)
     """Whether these may go on."""
 
+    @property
+    def is_said(self) -> bool:
+        """Whether it is of a reply."""
+        return self.texts[0][1] in {"said", "arguments", "blocks"}
+
 
 @define
 class Held:
@@ -130,16 +135,21 @@ class Held:
         """That of the next note."""
         return self._written + len(self._notes)
 
-    def _close(self, event: Event) -> None:
-        """Take it that pieces of what an event has ended do not go on."""
-        for piece in self._pieces:
-            match event:
-                case ToolExecutionEnd() if piece.source[:1] == (event.call_id,):
-                    piece.goes_on = False
-                case MessageEnd() if not piece.source:
-                    piece.goes_on = False
-                case _:
-                    pass
+    def _close(self, event: Event, source: _Source = ()) -> None:
+        """Take it that pieces of what an event of a source has ended do not go on."""
+        match event:
+            case ToolExecutionEnd():
+                inside = (*source, event.call_id)
+                ended = [one for one in self._pieces if one.source[: len(inside)] == inside]
+            case MessageEnd():
+                ended = [one for one in self._pieces if one.source == source and one.is_said]
+            case ToolExecutionUpdate(event=inner) if inner is not None:
+                self._close(inner, (*source, event.call_id, *event.path))
+                return
+            case _:
+                return
+        for piece in ended:
+            piece.goes_on = False
 
 
 def _names_of(delta: TextDelta | ThinkingDelta) -> Sequence[_Name]:
