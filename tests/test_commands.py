@@ -85,6 +85,9 @@ async def test_a_line_is_split_checked_and_run(commands: Commands, line: str, re
         ("fork 3 all more", "'more' is one word too many"),
         ("fork 3 --keep", "--keep wants a value"),
         ("fork 'x", "cannot be read: no closing quotation"),
+        pytest.param(
+            f"say '{'x' * 2_000_000}'", "words .* longer than 20,000 characters", id="long"
+        ),
         ("paint-it green many", "colour: .*; times: expected int, got str"),
     ],
 )

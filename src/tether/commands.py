@@ -48,6 +48,8 @@ _UNIONS: Final = {Union, UnionType}
 _LONGEST_NAME: Final = 80
 """Characters that an error repeats of a name, and looks for close ones to: a word may have millions."""
 _MOST_MEANT: Final = 10
+_MOST_SPLIT: Final = 20_000
+"""Characters of words that are split; `shlex` takes the square of their number."""
 
 
 @frozen
@@ -384,6 +386,8 @@ def _given_before(function: Callable[..., Any], arguments: dict[str, Any]) -> li
 
 
 def _words(line: str) -> list[str]:
+    if len(line) > _MOST_SPLIT:
+        raise UsageError(f"the words behind a command are longer than {_MOST_SPLIT:,} characters")
     try:
         return shlex.split(line)
     except ValueError as error:

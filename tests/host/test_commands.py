@@ -97,6 +97,9 @@ async def test_a_model_answers_the_run_that_its_command_begins_and_no_other(tmp_
     assert commands["think"].usage == "think TOPIC"
     async with tether.host.open(lambda _: Agent(usual)) as host:
         talk = await host.conversation()
+        much = await expand(commands, f"/think {'x' * 2_000_000} y", talk)
+        assert isinstance(much, UserMessage)
+        assert much.text == f"Think of {'x' * 2_000_000}."
         unsaid = await expand(commands, "/think trees", talk)
         assert isinstance(unsaid, UserMessage)
         await told(talk, "hello")  # begins before what the command has made is said

@@ -30,6 +30,8 @@ __all__ = ()
 _PLACE: Final = re.compile(r"\$(?:ARGUMENTS\b|@|[1-9](?![0-9]))")
 _NAME: Final = re.compile(r"[^\W_]+(?:-[^\W_]+)*(?::[^\W_]+(?:-[^\W_]+)*)*")
 _LONGEST_HELP: Final = 200
+_MOST_SPLIT: Final = 20_000
+"""Characters that are split as by a shell; `shlex` takes the square of their number."""
 
 
 @frozen
@@ -133,7 +135,9 @@ def _read(path: Path, place: Path) -> MarkdownCommand:
 
 
 def _split(words: str) -> Sequence[str]:
-    """Split as a shell does, and at spaces where quotes do not match."""
+    """Split as a shell does, and at spaces where quotes do not match, or there is much to split."""
+    if len(words) > _MOST_SPLIT:
+        return words.split()
     try:
         return shlex.split(words)
     except ValueError:
