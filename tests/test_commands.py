@@ -94,6 +94,27 @@ async def test_what_does_not_fit_is_told(commands: Commands, line: str, told: st
 
 
 @pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("", "there is no command ''"),
+        ("x" * 1_000_000, f"there is no command '{'x' * 79}…'"),
+        (
+            "do-",
+            f"there is no command 'do-'; did you mean {' or '.join(f'do-{n:02}' for n in range(10))}?",
+        ),
+    ],
+    ids=["none", "long", "many"],
+)
+def test_an_error_about_a_name_is_short(name: str, told: str) -> None:
+    commands = Commands()
+    for number in range(40):
+        commands.command(f"do-{number:02}")(lambda: None)
+    with pytest.raises(UsageError) as caught:
+        commands[name]
+    assert str(caught.value) == told
+
+
+@pytest.mark.parametrize(
     ("line", "completions"),
     [
         ("", ["echo", "fork", "paint-it", "say"]),

@@ -18,7 +18,7 @@ from tether.tools import ToolContext
 __all__ = ("Asked", "Terms")
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Asked:
     """What one run is asked for. Made by the methods of `Agent`, and by what runs agents elsewhere."""
 
@@ -41,7 +41,7 @@ class Asked:
         check_when_busy(self.when_busy)
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Terms:
     """What a run goes by. Each part is looked up when it is needed, as the agent may be changed while the run goes."""
 

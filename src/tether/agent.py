@@ -166,7 +166,7 @@ class Agent(Runnable):
             self.hooks.add("around_tool", approval(approve), name="approve", depth=1000)
         function("clock of Agent", clock)
         function("new_id of Agent", new_id)
-        self.session = session_of(self, session, clock, new_id)
+        self.session: Session | None = session_of(self, session, clock, new_id)
         kept: Sequence[Message] = ()
         open_calls: OpenCalls | None = None
         added = [*items("messages", messages)]

@@ -45,6 +45,9 @@ Complete: TypeAlias = Callable[[str], Sequence[str]] | Callable[[str, Any], Sequ
 """Is given what was typed of a word so far (and the context, if it takes two), and says what it may become."""
 
 _UNIONS: Final = {Union, UnionType}
+_LONGEST_NAME: Final = 80
+"""Characters that an error repeats of a name, and looks for close ones to: a word may have millions."""
+_MOST_MEANT: Final = 10
 
 
 @frozen
@@ -249,9 +252,10 @@ class Commands:
         begun = [command for known, command in self._commands.items() if known.startswith(name)]
         if name and len(begun) == 1:
             return begun[0]
-        close = [c.name for c in begun] or difflib.get_close_matches(name, self._commands, n=3)
-        hint = f"; did you mean {' or '.join(close)}?" if close else ""
-        raise UsageError(f"there is no command {name!r}{hint}")
+        brief = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+        close = [c.name for c in begun] or difflib.get_close_matches(brief, self._commands, n=3)
+        hint = f"; did you mean {' or '.join(close[:_MOST_MEANT])}?" if name and close else ""
+        raise UsageError(f"there is no command {brief!r}{hint}")
 
     def __iter__(self) -> Iterator[Command]:
         return iter(sorted(self._commands.values(), key=lambda command: command.name))

@@ -146,17 +146,17 @@ Delta: TypeAlias = BlockDelta | ReplyInfo | ReplyEnd
 """The deltas that a model's stream is made of."""
 
 
-@define
+@define(eq=False, repr=False)
 class _OpenText:
     fragments: list[str] = field(factory=list[str])
 
 
-@define
+@define(eq=False, repr=False)
 class _OpenThinking:
     fragments: list[str] = field(factory=list[str])
 
 
-@define
+@define(eq=False, repr=False)
 class _OpenCall:
     id: str
     name: str

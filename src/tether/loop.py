@@ -196,7 +196,7 @@ def _unchanging(limits: Limits) -> Callable[[], Limits]:
     return lambda: limits
 
 
-@define
+@define(eq=False, repr=False)
 class _State:
     transcript: Transcript
     limits: Callable[[], Limits]

@@ -3,11 +3,9 @@
 No I/O.
 """
 
-import mimetypes
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final
-from urllib.parse import urlsplit
 
 __all__ = (
     "format_of",
@@ -176,6 +174,10 @@ def _archived(head: bytes) -> str:
 
 def media_type_of_name(name: str) -> str | None:
     """Tell the media type by the ending of a file's name, or of a URL's path."""
+    # Most programs send no files.
+    import mimetypes  # noqa: PLC0415
+    from urllib.parse import urlsplit  # noqa: PLC0415
+
     path = urlsplit(name).path if "://" in name else name
     guessed = mimetypes.guess_type(path, strict=False)[0]
     return normal_media_type(guessed) if guessed else None

@@ -81,6 +81,11 @@ class Person:
             await until_blocked()
         return self.told[before:]
 
+    async def hurries(self, *inputs: Input | str) -> None:
+        """Do things one so soon after the other that nothing happens between them."""
+        for one in inputs:
+            await self._send(Typed(one) if isinstance(one, str) else one)
+
 
 @asynccontextmanager
 async def talking(agent: Agent, **app: Any) -> AsyncIterator[Person]:
@@ -201,7 +206,7 @@ async def test_leaving_cancels_the_run_that_goes() -> None:
 
 
 async def test_what_goes_wrong_is_told_and_the_conversation_goes_on() -> None:
-    agent = Agent(ScriptedModel(ModelError("gone", kind="server"), "Hello.", "Hello."))
+    agent = Agent(ScriptedModel(ModelError("gone", kind="server"), *["Hello."] * 3))
 
     def fail(_: object) -> None:
         raise LookupError("hook")
@@ -213,7 +218,9 @@ async def test_what_goes_wrong_is_told_and_the_conversation_goes_on() -> None:
         assert told.startswith("Traceback")
         assert told.endswith("LookupError: hook")
         agent.hooks.remove("after_model", fail)
-        assert await person.does("/zzz") == ["! there is no command 'zzz'. /help lists all"]
+        [told] = await person.does("/zzz is a path")
+        assert told.startswith("! there is no command 'zzz'. /help lists all. A line that begins")
+        assert await person.does(" /zzz is a path") == []
         [told] = await person.does("/eval 1 / 0")
         assert told.endswith("ZeroDivisionError: division by zero")
         assert re.findall(r'File "(.*)"', told) == ["<eval>"], "no frames of tether's own"
@@ -410,6 +417,19 @@ async def test_a_key_that_was_unbound_while_it_was_on_its_way_does_nothing() -> 
     async with talking(agent) as person:
         assert await person.does(Pressed("c-t"), "hi") == []
     assert texts(agent) == ["hi", "Heard."]
+
+
+async def test_ctrl_c_at_the_heels_of_a_command_interrupts_it() -> None:
+    async with talking(Agent(ScriptedModel("Heard."))) as person:
+        person.conversation.app.command("hang")(anyio.sleep_forever)
+        for number in range(1, 9):
+            await person.hurries("/hang", Interrupted())
+            await until_blocked()
+            assert person.told == ["(interrupted)"] * number
+        await person.hurries("/hang", "hi", Interrupted())
+        await until_blocked()
+        assert person.told[8:] == ["(interrupted)"]
+    assert texts(person.conversation.agent) == ["hi", "Heard."]
 
 
 async def test_ctrl_c_stops_a_run_that_has_not_begun_yet() -> None:

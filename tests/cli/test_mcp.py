@@ -208,11 +208,13 @@ async def test_prompts_stand_behind_a_slash_and_resources_behind_an_at() -> None
             "/good:review",
             "/good:review a.py",
             "What is in @good:today, and @good:tomorrow?",
+            "/",
         )
     assert told[0] == "good: ready: 9 tools"
     assert "  @good:today: note://today" in told[1]
     assert "/good:review wants file" in told[2]
     assert "@good:tomorrow is not attached" in "".join(told[3:])
+    assert "there is no command ''" in told[-1]
     prompted, attached = (request.messages[-1] for request in model.requests)
     assert prompted.text == "Review a.py, please."
     assert attached.text.endswith("note://today:\nRain.")

@@ -1,6 +1,8 @@
 """What a question shows of a call: what will be done, as a person reads it."""
 
+import io
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 from tether import ToolCall
 from tether.advice.rules import Rule
 from tether.cli.door import BOLD, GREEN, PLAIN, RED, REVERSE, YELLOW, printable
-from tether.cli.question import question_about
+from tether.cli.question import is_agreed, question_about
 
 
 @pytest.fixture(autouse=True)
@@ -146,3 +148,18 @@ def test_long_files_are_not_compared_line_by_line(folder: Path) -> None:
     (folder / "a").write_text("".join(f"{n}\n" for n in range(5_000)))
     lines = shown("write_file", path="a", content="x\ny\n" * 1_000)
     assert lines[:3] == ["write_file a", "  (in place of 5,000 lines)", "  +x"]
+
+
+def test_ctrl_c_while_a_question_is_written_ends_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        signals = 1
+
+        def flush(self) -> None:
+            if self.signals:
+                self.signals -= 1
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "stderr", written := Terminal())
+    with pytest.raises(KeyboardInterrupt):
+        is_agreed("Sure? ")
+    assert printable(written.getvalue()) == "Sure? \n"

@@ -7,6 +7,7 @@ from tests.cli.screen import terminal
 
 pytest.importorskip("prompt_toolkit")
 
+from prompt_toolkit.layout.screen import Char
 from prompt_toolkit.utils import get_cwidth
 
 from tether.cli.screen.wrapping import _mapped, room_behind
@@ -17,7 +18,7 @@ def rows(text: str, width: int, first: int = 0) -> list[str]:
     added = dict(room_behind(text, width, first))
     drawn = "^" * first + "".join(c + " " * added.get(place, 0) for place, c in enumerate(text))
     made = [""]
-    for character in drawn:
+    for character in (Char(one).char for one in drawn):
         if get_cwidth(made[-1]) + get_cwidth(character) > width:
             made.append("")
         made[-1] += character
@@ -40,6 +41,8 @@ def rows(text: str, width: int, first: int = 0) -> list[str]:
         ("       ", [""]),
         ("one 通して締", ["one", "通して締"]),
         ("通して、締める", ["通して、締", "める"]),
+        ("a\tb cdefgh", ["a^Ib", "cdefgh"]),
+        ("a\t\tb cd ef", ["a^I^Ib cd", "ef"]),
     ],
 )
 def test_a_line_breaks_between_words(text: str, drawn: list[str]) -> None:

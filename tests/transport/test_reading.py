@@ -13,7 +13,7 @@ from tests.transport.reading import Read, by_h11, by_ours, cut
 from tether.transport._bodies import body_of
 from tether.transport._heads import read_head
 
-READ_SIZE = 64 * 1024
+READ_SIZE = 32 * 1024
 
 
 def in_reads(data: bytes) -> list[bytes]:

@@ -3,13 +3,17 @@
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 from tests.web.asgi import following, opened
 from tests.web.servers import hypercorn
 from tests.web.test_native import created, post, talking
 
 from tether import Commands, UserMessage
 from tether.host import Conversation
-from tether.web import ListedCommand, connect
+from tether.web import ListedCommand, RemoteError, connect
 
 
 def registry() -> Commands:
@@ -110,3 +114,23 @@ async def test_a_client_lists_and_calls_them() -> None:
         assert told == ["It is a talk."]
         assert await talk.say("/review it", told=told.append)
         assert len(told) == 1
+
+
+async def test_a_newer_server_may_say_more_and_another_says_something_else() -> None:
+    answers: list[Any] = [
+        {"commands": [{"name": "go", "description": "Go.", "hint": "", "kind": "new"}], "more": 1},
+        {"commands": [{"name": "go", "description": 3, "hint": ""}]},
+        {"commands": [{"name": "go"}]},
+        {"listed": []},
+        [],
+    ]
+
+    async def answer(_: Request) -> JSONResponse:
+        return JSONResponse(answers.pop(0))
+
+    site = Starlette(routes=[Route("/api/commands", answer)])
+    async with hypercorn(site) as url, connect(url) as remote:
+        assert await remote.commands() == [ListedCommand("go", "Go.", "")]
+        while answers:
+            with pytest.raises(RemoteError, match="it is no server of tether"):
+                await remote.commands()

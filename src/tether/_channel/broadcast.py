@@ -20,13 +20,14 @@ class Broadcast(Generic[E, R]):
     """What a sink and its streams share: the consumers, the line of senders, the end."""
 
     __slots__ = (
+        "_finished",
         "_line",
         "_taking",
         "channels",
         "ended",
         "failure",
         "failures",
-        "finished",
+        "has_outcome",
         "in_line",
         "only",
         "result",
@@ -41,8 +42,9 @@ class Broadcast(Generic[E, R]):
         # Those of them that are open.
         self.only: Channel[E] | None = None
         """The one that is open, where there is just one and nobody is in line: it may be offered an event."""
-        self._line = anyio.Lock(fast_acquire=True)
-        # Held by the sender that waits for room; the others wait for the lock, first come, first served.
+        self._line: anyio.Lock | None = None
+        # Made when somebody waits. Held by the sender that waits for room; the others wait for the lock, first come,
+        # first served.
         self.in_line: int = 0
         """How many senders wait. Counted here, as a lock may not be asked outside an event loop."""
         self.waited: float = 0.0
@@ -51,8 +53,9 @@ class Broadcast(Generic[E, R]):
         """What the first in line waits for."""
         self.ended: bool = False
         """Whether no event can follow. The result may."""
-        self.finished: anyio.Event = anyio.Event()
-        """Set once there is a result, or a failure."""
+        self.has_outcome: bool = False
+        """Whether there is a result, or a failure."""
+        self._finished: anyio.Event | None = None
         self.result: R | None = None
         self.failure: Failure | None = None
         """What consumers get in place of a result."""
@@ -92,6 +95,7 @@ class Broadcast(Generic[E, R]):
         """Stand in line, and deliver the event once all consumers can take it."""
         self.in_line += 1
         try:
+            self._line = self._line or anyio.Lock(fast_acquire=True)
             async with self._line:
                 while not self.deliver(event, in_turn=True):
                     self.only = None
@@ -171,9 +175,9 @@ class Broadcast(Generic[E, R]):
     def finish(self, result: R) -> None:
         """End with a result, unless there is one already or a failure."""
         self.end()
-        if not self.finished.is_set():
+        if not self.has_outcome:
             self.result = result
-            self.finished.set()
+            self._note_outcome()
 
     def fail(self, exception: BaseException, *, heard: bool = False) -> None:
         """End with a failure; behind another end, it is kept for who opened the stream.
@@ -189,6 +193,20 @@ class Broadcast(Generic[E, R]):
         failure = Failure(exception, heard or nobody)
         self.failures.append(failure)
         self.end()
-        if not self.finished.is_set():
+        if not self.has_outcome:
             self.failure = failure
-            self.finished.set()
+            self._note_outcome()
+
+    @property
+    def finished(self) -> anyio.Event:
+        """Set once there is a result, or a failure; made for those who wait for it."""
+        if self._finished is None:
+            self._finished = anyio.Event()
+            if self.has_outcome:
+                self._finished.set()
+        return self._finished
+
+    def _note_outcome(self) -> None:
+        self.has_outcome = True
+        if self._finished is not None:
+            self._finished.set()

@@ -10,7 +10,7 @@ from attrs import define, field
 __all__ = ("Failure", "beside_cancellation", "is_broken", "raise_together")
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Failure:
     """What a block or a producer raised: raised any number of times, the same each time."""
 

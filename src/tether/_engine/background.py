@@ -1,8 +1,9 @@
 """Tasks that outlive the tool calls which start them, for as long as a run or a conversation goes."""
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
 from typing import Any
 
 from anyio.abc import TaskStatus
@@ -49,8 +50,7 @@ class Background:
         return await self._tasks.start(_logged, function, args)
 
 
-@asynccontextmanager
-async def open_background() -> AsyncIterator[Background]:
+def open_background() -> AbstractAsyncContextManager[Background]:
     """Open a place for tasks.
 
     Returns:
@@ -59,11 +59,27 @@ async def open_background() -> AsyncIterator[Background]:
     Cancellation:
         Cancels the tasks, waits for them, and passes on.
     """
-    async with open_task_group() as tasks:
-        try:
-            yield Background(tasks)
-        finally:
-            tasks.cancel_scope.cancel()
+    return _OpenBackground()
+
+
+class _OpenBackground(AbstractAsyncContextManager[Background]):
+    __slots__ = ("_group", "_tasks")
+
+    def __init__(self) -> None:
+        self._group = open_task_group()
+
+    async def __aenter__(self) -> Background:
+        self._tasks = await self._group.__aenter__()
+        return Background(self._tasks)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        self._tasks.cancel_scope.cancel()
+        return await self._group.__aexit__(kind, error, traceback)  # noqa: ASYNC102 - a task group waits for its tasks
 
 
 class _Status:

@@ -169,7 +169,7 @@ class Driver:
             pass
 
 
-@define
+@define(eq=False, repr=False)
 class _Announcement:
     """An event on its way to everyone who follows the run; what it announces is recorded before."""
 
@@ -205,7 +205,7 @@ class _Announcement:
         self._recorded = True
 
 
-@define
+@define(eq=False, repr=False)
 class _Delivery:
     """Messages on their way from the inbox into the conversation."""
 
@@ -221,7 +221,7 @@ class _Delivery:
         return ()
 
 
-@define
+@define(eq=False, repr=False)
 class _StopCheck:
     """Whether the run stops after a turn: its output is there, or a `should_stop` hook says so."""
 

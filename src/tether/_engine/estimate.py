@@ -49,7 +49,7 @@ def usage_so_far(sent: int, reply: AssistantMessage) -> Usage:
     return counted if counted == reported else evolve(counted, estimated=True)
 
 
-@define
+@define(eq=False, repr=False)
 class SentRequest:
     """A request that was sent, and how much there was to read in it."""
 

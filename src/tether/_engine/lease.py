@@ -1,7 +1,7 @@
 """Keep the claim on a conversation while a run goes: a tool may be silent for longer than a lease lasts."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import anyio
@@ -19,17 +19,21 @@ if TYPE_CHECKING:
 __all__ = ("keeping_claim",)
 
 
-@asynccontextmanager
-async def keeping_claim(session: "Session | None", control: RunControl) -> AsyncIterator[None]:
+def keeping_claim(
+    session: "Session | None", control: RunControl
+) -> AbstractAsyncContextManager[None]:
     """Renew the lease of a session's store while the block runs; where that is lost, end the run.
 
     Raises:
         LostClaimError: it was lost; the run has ended.
     """
     if session is None or session.renew_every is None:
-        yield
-        return
-    keeper = _Keeper(session, session.renew_every, control)
+        return nullcontext()
+    return _kept(_Keeper(session, session.renew_every, control))
+
+
+@asynccontextmanager
+async def _kept(keeper: "_Keeper") -> AsyncIterator[None]:
     async with open_task_group() as tasks:
         tasks.start_soon(keeper.keep)
         try:
@@ -40,7 +44,7 @@ async def keeping_claim(session: "Session | None", control: RunControl) -> Async
         raise keeper.lost
 
 
-@define
+@define(eq=False, repr=False)
 class _Keeper:
     _session: "Session"
     _every: float

@@ -17,7 +17,7 @@ def _nothing(_: AssistantMessage) -> float:
     return 0.0
 
 
-@frozen(kw_only=True, eq=False)
+@frozen(kw_only=True, eq=False, repr=False)
 class Ledger:
     """What one run may spend, and has spent."""
 

@@ -1,11 +1,10 @@
 """One run of an agent at a time: who comes first goes first, and the others wait in line.
 
-The line is a deque, and the place at its head is that of the run that goes: so a run that is over and the next that
+The line is a list, and the place at its head is that of the run that goes: so a run that is over and the next that
 begins change places in one step, and nobody enters between them. Its operations are atomic, so that the line serves
 several event loops and threads at once without a lock.
 """
 
-from collections import deque
 from collections.abc import Iterable
 
 from tether._scopes.loop_call import Waiter
@@ -18,7 +17,7 @@ class Place:
 
     __slots__ = ("_line", "_places", "_waiter")
 
-    def __init__(self, line: "Line", places: "deque[Place]") -> None:
+    def __init__(self, line: "Line", places: "list[Place]") -> None:
         self._line = line
         self._places = places
         self._waiter: Waiter | None = None
@@ -62,8 +61,8 @@ class Line:
     __slots__ = ("_places", "_watchers")
 
     def __init__(self) -> None:
-        self._places: deque[Place] = deque()
-        self._watchers: deque[Waiter] = deque()
+        self._places: list[Place] = []
+        self._watchers: list[Waiter] = []
 
     @property
     def occupied(self) -> bool:

@@ -9,10 +9,10 @@ from attrs import evolve, frozen
 
 from tether._engine.estimate import SentRequest, usage_so_far
 from tether._engine.parts import RunServices
-from tether._engine.pauses import without_pauses
+from tether._engine.pauses import WithoutPauses
 from tether._engine.request import build_request
 from tether._engine.unread_calls import MARK, deltas_of, unread_call
-from tether._scopes.exceptions import in_words, plain_model_errors
+from tether._scopes.exceptions import PlainModelErrors, in_words
 from tether.deltas import PartialReply, ReplyEnd, ReplyInfo
 from tether.errors import ModelError
 from tether.events import Event, MessageEnd, MessageStart, MessageUpdate, ModelRetry
@@ -103,7 +103,7 @@ class ModelCall:
         if control.ending is None:
             with control.interruptible():
                 try:
-                    with plain_model_errors():
+                    with PlainModelErrors():
                         await self._ask_within_bounds()
                 except ModelError as failure:
                     error = None if await self._takes_for_a_call(failure) else failure
@@ -184,7 +184,7 @@ class ModelCall:
         """Make a request that is not part of the conversation."""
         partial = PartialReply()
         stream = await self._stream(self._settings.model)
-        with plain_model_errors():
+        with PlainModelErrors():
             async with stream(request) as deltas:
                 async for delta in deltas:
                     partial.add(delta)
@@ -284,7 +284,7 @@ class ModelCall:
 
     async def _follow(self, model: Model, request: ModelRequest) -> None:
         try:
-            with plain_model_errors():
+            with PlainModelErrors():
                 await self._receive(model, request)
         except ModelError as error:
             if not self._has_begun and error.failed_generation is None:
@@ -317,7 +317,7 @@ class ModelCall:
             tap.requested(model, request)
         async with stream(request) as deltas:
             add, offer = self._partial.add, self._services.publisher.offer
-            with without_pauses(deltas) as pause:
+            with WithoutPauses(deltas) as pause:
                 async for delta in deltas:
                     add(delta)
                     if isinstance(delta, _FACTS):
@@ -370,7 +370,7 @@ class ModelCall:
         )
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class _Proceed:
     """A `ProceedModel`."""
 
@@ -381,7 +381,7 @@ class _Proceed:
         return self.stream(request)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class _Wrapped:
     """A request within a hook."""
 

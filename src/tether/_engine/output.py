@@ -46,7 +46,7 @@ def _described(kind: Any) -> "ObjectSpec | ResultSpec":
         raise UsageError(f"output cannot be described to a model: {error}") from error
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Output:
     """The result that one run is to have.
 

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, null
 from typing import Any, Protocol, TypeVar
 
 import anyio
-from attrs import define, evolve, field, frozen
+from attrs import Factory, define, evolve, field, frozen
 
 from tether._engine.background import Background, open_background
 from tether._engine.connections import Connections
@@ -38,7 +38,7 @@ _THREADS = 40
 def _not_recorded(_: Message | CallNote) -> None: ...
 
 
-@frozen(kw_only=True, eq=False)
+@frozen(kw_only=True, eq=False, repr=False)
 class RunParts:
     """What a run is made of."""
 
@@ -79,7 +79,9 @@ class RunParts:
     """Pauses the clocks of the calls that this run is part of."""
     output: Output | None = None
     """The result that the run is to have, where a type was asked for."""
-    _flushing: anyio.Lock = field(factory=lambda: anyio.Lock(fast_acquire=True))
+    _flushing: anyio.Lock | None = field(
+        default=Factory(lambda self: _line_to_flush(self), takes_self=True), init=False
+    )
     """Calls that run at once flush one after the other: who comes next finds most of it written."""
 
     async def flushed(self) -> None:
@@ -91,7 +93,7 @@ class RunParts:
         Cancellation:
             At once, where it waits.
         """
-        if self.flush is not None:
+        if self.flush is not None and self._flushing is not None:
             async with self._flushing:
                 await self.flush()
 
@@ -116,6 +118,10 @@ class RunParts:
         )
 
 
+def _line_to_flush(parts: RunParts) -> anyio.Lock | None:
+    return None if parts.flush is None else anyio.Lock(fast_acquire=True)
+
+
 class Cancellable(Protocol):
     """What can be cancelled, such as a cancel scope."""
 
@@ -124,7 +130,7 @@ class Cancellable(Protocol):
         ...
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class LiveRun:
     """What can be seen of a run while it goes."""
 
@@ -139,7 +145,7 @@ class LiveRun:
     """What the last reply failed with."""
 
 
-@frozen(kw_only=True, eq=False)
+@frozen(kw_only=True, eq=False, repr=False)
 class RunServices:
     """What the performers of a run's requests share. Made inside the event loop, dropped with the run."""
 

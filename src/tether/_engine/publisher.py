@@ -1,6 +1,5 @@
 """Publish the events of a run: to its listeners, in order, then to its consumers."""
 
-from collections import deque
 from contextlib import suppress
 
 import anyio
@@ -44,7 +43,7 @@ class Publisher:
         self._hooks = hooks
         self._control = control
         # What has not been sent, in order; the first one is being sent, or a cancellation has kept it from that.
-        self._outbox: deque[Event] = deque()
+        self._outbox: list[Event] = []
         # How many events have left it.
         self._sent = 0
         # Calls that run at once publish at once: one of them sends, the others wait.
@@ -150,5 +149,5 @@ class Publisher:
                 self._has_sent()
 
     def _has_sent(self) -> None:
-        self._outbox.popleft()
+        self._outbox.pop(0)
         self._sent += 1

@@ -11,7 +11,7 @@ from tether.tools import HasDeadline
 __all__ = ("Stopwatch",)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Limit:
     """A scope whose deadline stands still while the watch is paused."""
 

@@ -42,7 +42,7 @@ _log = logging.getLogger("tether")
 _SKIPPED: Final = "This call was not run: {why}."
 
 
-@define
+@define(eq=False, repr=False)
 class _Call:
     """One call of the batch, from its start to its answer."""
 

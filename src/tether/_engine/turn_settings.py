@@ -19,7 +19,7 @@ DEFAULT_TOOL_TIMEOUT: Final = 600.0
 """Seconds; long enough for a build, short enough that a hung tool does not hang its run for ever."""
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False, repr=False)
 class TurnSettings:
     """The parts of an agent that may change from turn to turn."""
 

@@ -4,13 +4,13 @@ No I/O.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 from typing import NoReturn
 
 from tether.errors import ModelError
 from tether.messages import Failure
 
-__all__ = ("as_failure", "described", "in_words", "leaves", "plain_model_errors", "raise_as_it_is")
+__all__ = ("PlainModelErrors", "as_failure", "described", "in_words", "leaves", "raise_as_it_is")
 
 
 def in_words(error: BaseException) -> str:
@@ -52,22 +52,26 @@ def raise_as_it_is(error: BaseException) -> NoReturn:
         error.__context__ = context
 
 
-@contextmanager
-def plain_model_errors() -> Iterator[None]:
-    """Raise a `ModelError` as itself, where a task group of a model's or of advice has made a group of it.
+class PlainModelErrors:
+    """Raises a `ModelError` as itself, where a task group of a model's or of advice has made a group of it.
 
     Of several the first stands for all. A group in which anything else has failed stays as it is.
     """
-    error: ModelError | None = None
-    try:
-        yield
-    except BaseExceptionGroup as group:
-        error = _model_error_in(group)
-        if error is None:
-            raise
-    if error is not None:
-        # Outside the handler, so that the group does not become its context.
-        raise_as_it_is(error)
+
+    __slots__ = ()
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        raised: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(raised, BaseExceptionGroup):
+            error = _model_error_in(raised)
+            if error is not None:
+                raise_as_it_is(error)
 
 
 def _model_error_in(group: BaseExceptionGroup[BaseException]) -> ModelError | None:

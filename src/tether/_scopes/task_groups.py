@@ -12,8 +12,9 @@ Only the layer of our own task group is taken off. A group that somebody else ha
 stays whole.
 """
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from types import TracebackType
 from typing import Any, TypeVarTuple
 
 import anyio
@@ -93,8 +94,7 @@ class Tasks:
         return True
 
 
-@asynccontextmanager
-async def open_task_group() -> AsyncIterator[Tasks]:
+def open_task_group() -> AbstractAsyncContextManager[Tasks]:
     """Open a task group that raises plain exceptions.
 
     Returns:
@@ -106,30 +106,49 @@ async def open_task_group() -> AsyncIterator[Tasks]:
     Cancellation:
         Cancels the tasks, waits for them, and passes on.
     """
-    tasks: Tasks | None = None
-    failures: list[BaseException] = []
-    try:
-        async with anyio.create_task_group() as group:
-            tasks = Tasks(group)
-            try:
-                yield tasks
-            except BaseException as error:  # noqa: ASYNC103 - likewise
-                if not tasks.keep(error):
-                    raise
-    except BaseExceptionGroup as raised:
-        failures = [*raised.exceptions]
-    except anyio.get_cancelled_exc_class():  # noqa: ASYNC103 - raised again, unless there is an error
-        if tasks is None or not tasks.kept:
-            raise
-    if tasks is not None:
-        failures = [*tasks.kept, *failures]
-    if failures:
+    return _PlainTaskGroup()
+
+
+class _PlainTaskGroup(AbstractAsyncContextManager[Tasks]):
+    """A class, as each run and each batch of calls has one: a generator would take several times the memory."""
+
+    __slots__ = ("_group", "_tasks")
+
+    def __init__(self) -> None:
+        self._group = anyio.create_task_group()
+        self._tasks = Tasks(self._group)
+
+    async def __aenter__(self) -> Tasks:
+        await self._group.__aenter__()
+        return self._tasks
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        is_kept = error is not None and self._tasks.keep(error)
+        raised = (None, None, None) if is_kept else (kind, error, traceback)
+        passes = False
+        failures: Sequence[BaseException] = ()
+        try:
+            passes = bool(await self._group.__aexit__(*raised))  # noqa: ASYNC102 - a task group waits for its tasks
+        except BaseExceptionGroup as group:
+            failures = group.exceptions
+        except anyio.get_cancelled_exc_class():  # noqa: ASYNC103 - raised again, unless there is an error
+            if not self._tasks.kept:
+                raise
         # Outside the handlers, which would put another exception into its context.
-        raise_as_it_is(plain(BaseExceptionGroup("several tasks have failed", failures)))
+        if failures := [*self._tasks.kept, *failures]:
+            failure = plain(BaseExceptionGroup("several tasks have failed", failures))
+            if failure is error:
+                return False
+            raise_as_it_is(failure)
+        return passes
 
 
-@contextmanager
-def within(scope: anyio.CancelScope) -> Iterator[None]:
+def within(scope: anyio.CancelScope) -> AbstractContextManager[None]:
     """Enter a cancel scope that exceptions go through as they are.
 
     Of a group that goes through a scope which is cancelled, trio makes a new object, of another class even.
@@ -140,16 +159,30 @@ def within(scope: anyio.CancelScope) -> Iterator[None]:
     Raises:
         BaseException: what the block raised.
     """
-    failure: BaseExceptionGroup[BaseException] | None = None
-    with scope:
-        try:
-            yield
-        except BaseExceptionGroup as group:
-            if _holds_cancellation(group):
-                raise
-            failure = group
-    if failure is not None:
-        raise_as_it_is(failure)
+    return _Within(scope)
+
+
+class _Within:
+    """A class, as one is entered for each request and each call: a generator would take several times the memory."""
+
+    __slots__ = ("_scope",)
+
+    def __init__(self, scope: anyio.CancelScope) -> None:
+        self._scope = scope
+
+    def __enter__(self) -> None:
+        self._scope.__enter__()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        if isinstance(error, BaseExceptionGroup) and not _holds_cancellation(error):
+            self._scope.__exit__(None, None, None)
+            return None
+        return self._scope.__exit__(kind, error, traceback)
 
 
 def plain(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -9,7 +9,7 @@ from tether import Audio, Document, Image, Text, UserMessage
 from tether.acp.jsonrpc import INVALID_PARAMS, RpcError
 from tether.messages import Block, UserBlock
 
-__all__ = ("block_shown", "message_of", "path_of", "text_block")
+__all__ = ("block_shown", "message_of", "text_block")
 
 
 def message_of(prompt: Any) -> UserMessage:
@@ -33,9 +33,9 @@ def _block(block: Any) -> UserBlock:
             case {"type": "audio", "data": str(data), "mimeType": str(media_type)}:
                 return Audio(_bytes(data), _of_kind("audio", media_type))
             case {"type": "resource_link", "uri": str(uri)}:
-                return Text(f"[{block.get('name') or uri}]({path_of(uri)})")
+                return Text(f"[{block.get('name') or uri}]({_path_of(uri)})")
             case {"type": "resource", "resource": {"uri": str(uri), "text": str(text)}}:
-                return Text(f'<file path="{path_of(uri)}">\n{text}\n</file>')
+                return Text(f'<file path="{_path_of(uri)}">\n{text}\n</file>')
             case {"type": "resource", "resource": {"uri": str(uri), "blob": str(blob)} as resource}:
                 return _file(uri, _bytes(blob), resource.get("mimeType"))
     except (ValueError, TypeError) as error:
@@ -49,7 +49,7 @@ def _file(uri: str, data: bytes, media_type: Any) -> UserBlock:
         return Image(data, media_type)
     if isinstance(media_type, str):
         return Document(data, media_type)
-    return Text(f"[a file of {len(data):,} bytes: {path_of(uri)}]")
+    return Text(f"[a file of {len(data):,} bytes: {_path_of(uri)}]")
 
 
 def _of_kind(kind: str, media_type: str) -> str:
@@ -65,7 +65,7 @@ def _bytes(data: str) -> bytes:
         raise ValueError(f"its data is no base64: {error}") from error
 
 
-def path_of(uri: str) -> str:
+def _path_of(uri: str) -> str:
     """Give the path of a file's URI; another URI as it is."""
     parts = urlsplit(uri)
     return unquote(parts.path) if parts.scheme == "file" else uri

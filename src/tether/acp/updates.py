@@ -36,7 +36,7 @@ from tether import (
 from tether.acp.content import block_shown, text_block
 from tether.deltas import ToolCallStart
 
-__all__ = ("PLAN", "TERMINAL", "Update", "Updates", "described_call")
+__all__ = ("PLAN", "TERMINAL", "Update", "Updates")
 
 Update: TypeAlias = dict[str, Any]
 
@@ -98,7 +98,7 @@ class Updates:
     def call(self, call: ToolCall) -> Update:
         """Describe a call, for a question about it."""
         named = (tool for tool in self._tools() if tool.name == call.name)
-        return described_call(call, next(named, None), self._folder)
+        return _described_call(call, next(named, None), self._folder)
 
     def _chunk(self, kind: str, text: str) -> Update:
         update: Update = {"sessionUpdate": kind, "content": text_block(text)}
@@ -190,7 +190,7 @@ def _content(result: ToolResultMessage) -> list[Any]:
     return [{"type": "content", "content": block_shown(block)} for block in result.content]
 
 
-def described_call(call: ToolCall, tool: Tool | None, folder: Path) -> Update:
+def _described_call(call: ToolCall, tool: Tool | None, folder: Path) -> Update:
     """Describe a call as the protocol does: title, kind, places, change, input."""
     described: Update = {
         "toolCallId": call.id,

@@ -1,7 +1,6 @@
 """What the command puts together: an agent with tools and extensions, the questions it asks, and its model."""
 
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,7 +16,7 @@ from tether.cli.context.joining import join, shortened
 from tether.cli.context.places import shown
 from tether.cli.context.system import SystemPrompt
 from tether.cli.default_model import NO_KEY, chosen_address, default_model, held_with
-from tether.cli.door import BOLD, YELLOW, styled, visible
+from tether.cli.door import visible
 from tether.cli.extensions import (
     App,
     configuration_folder,
@@ -25,12 +24,11 @@ from tether.cli.extensions import (
     load_extensions,
     untrusted_files,
 )
-from tether.cli.keyboard import forget_typed
 from tether.cli.permission.asking import Ask, guarded, is_asked_about, permission
 from tether.cli.permission.kept_rules import KeptRules
 from tether.cli.permission.modes import Mode, Modes
 from tether.cli.permission.policy import Policy
-from tether.cli.question import at_terminal, is_yes
+from tether.cli.question import at_terminal, is_agreed
 from tether.cli.session_files import changes_folder
 from tether.cli.slash_commands import slash_commands
 from tether.cli.streams import warn
@@ -183,13 +181,7 @@ def is_trusted(files: Sequence[Path]) -> bool:
     if not at_terminal():
         say_untrusted(files)
         return False
-    forget_typed()
-    print(styled(trust_question(files), BOLD, YELLOW), end="", file=sys.stderr, flush=True)
-    try:
-        return is_yes(sys.stdin.readline())
-    except KeyboardInterrupt:
-        print(file=sys.stderr)  # the shell's prompt begins a line
-        raise
+    return is_agreed(trust_question(files))
 
 
 def say_untrusted(files: Sequence[Path]) -> None:

@@ -96,6 +96,8 @@ class Conversation:
     names: dict[str, Any] = field(factory=dict, init=False)
     """The variables of /eval."""
     _state: State = field(default=State.IDLE, init=False)
+    _untaken: int = field(default=0, init=False)
+    """Inputs that wait for the one before them."""
     _command: anyio.CancelScope | None = field(default=None, init=False)
     """The scope of the command that is under way."""
     question: Question | None = field(default=None, init=False)
@@ -150,12 +152,20 @@ class Conversation:
                 async for one in inputs:
                     if not self._taken_at_once(one):
                         await later.send(one)
+                        await self._handed_over()
                     if isinstance(one, Closed):
                         break
                 later.close()
 
+    async def _handed_over(self) -> None:
+        """Wait until an input is taken up, or a command holds it up: what stops that must find it."""
+        self._untaken += 1
+        while self._untaken and self._command is None:  # noqa: ASYNC110 - that takes a step or two
+            await anyio.lowlevel.checkpoint()
+
     async def _take_all(self, inputs: AsyncIterable[Input]) -> None:
         async for one in inputs:
+            self._untaken -= 1
             await self._take(one)
             if self._state is State.LEFT:
                 break
@@ -200,7 +210,9 @@ class Conversation:
         if text.startswith("/"):
             if (prompt := self.app.prompted(text[1:])) is not None:
                 self.say(prompt, queued=queued)
-            elif self.app.servers and text[1:].split()[0] in prompt_names(self.app.servers):
+            elif self.app.servers and (
+                next(iter(text[1:].split()), "") in prompt_names(self.app.servers)
+            ):
                 await self._call(self._say_prompt, text[1:], queued)
             else:
                 await self._call(run_command, self, text[1:])

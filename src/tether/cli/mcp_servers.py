@@ -5,17 +5,15 @@ The SDK of the protocol is imported only where there is a server.
 
 import json
 import re
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tether import Text, UsageError, UserMessage
-from tether.cli.door import BOLD, YELLOW, styled, visible
+from tether.cli.door import styled, visible
 from tether.cli.extensions import App, Trust, configuration_folder
-from tether.cli.keyboard import forget_typed
-from tether.cli.question import Question, at_terminal, is_yes
+from tether.cli.question import Question, at_terminal, is_agreed
 from tether.cli.streams import warn
 from tether.messages import UserBlock
 
@@ -85,9 +83,7 @@ def _may_use(file: Path) -> bool:
     if not at_terminal():
         warn(f"{file} is not trusted yet and was not used; start tether at a terminal to decide")
         return False
-    forget_typed()
-    print(styled(trust_question(file), BOLD, YELLOW), end="", file=sys.stderr, flush=True)
-    return is_yes(sys.stdin.readline())
+    return is_agreed(trust_question(file))
 
 
 def _read(file: Path, folder: Path, tell: Callable[[str], None]) -> "Sequence[ServerSpec]":

@@ -15,6 +15,7 @@ from tether import ToolCall
 from tether.advice.rules import Rule
 from tether.cli.changes.differences import difference, drawn_difference, marked
 from tether.cli.door import BOLD, DIM, YELLOW, Drawn, joined, revealed, styled, visible
+from tether.cli.keyboard import forget_typed
 from tether.opening import open_regular, read_at_most
 
 __all__ = ()
@@ -75,6 +76,25 @@ def is_yes(answer: str) -> bool:
 def at_terminal() -> bool:
     """Say whether there is a person to ask."""
     return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def is_agreed(question: str) -> bool:
+    """Ask at the terminal, and wait for a line in this thread. What was typed before is not an answer.
+
+    Returns:
+        Whether the answer is yes.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed; what the shell writes next begins a line.
+    """
+    forget_typed()
+    try:
+        # A signal may also come while this is written.
+        print(styled(question, BOLD, YELLOW), end="", file=sys.stderr, flush=True)
+        return is_yes(sys.stdin.readline())
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        raise
 
 
 def room_on_screen() -> int:

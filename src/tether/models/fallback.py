@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from attrs import frozen
 
-from tether._scopes.exceptions import plain_model_errors
+from tether._scopes.exceptions import PlainModelErrors
 from tether.deltas import Delta, ReplyInfo
 from tether.errors import ModelError, UsageError
 from tether.messages import FailureKind
@@ -41,7 +41,7 @@ class Fallback:
     async def _begun(self, request: ModelRequest, opened: AsyncExitStack) -> DeltaStream:
         for model in self.alternatives:
             try:
-                with plain_model_errors():
+                with PlainModelErrors():
                     async with AsyncExitStack() as trying:
                         deltas = await trying.enter_async_context(model.stream(request))
                         beginning = await _beginning(deltas)

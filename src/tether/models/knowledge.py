@@ -21,7 +21,6 @@ __all__ = (
     "known_models",
     "price_of",
     "require_price",
-    "require_prices",
     "token_prices",
 )
 
@@ -82,7 +81,7 @@ def require_price(model: Model) -> None:
     Raises:
         UsageError: genai-prices is not installed, or does not know the model's price; the text names the model.
     """
-    require_prices()
+    _require_prices()
     for provider, name in _names_of(model):
         if name != _FREE and _price(Usage(), name, provider) is None:
             shown = f"{provider}:{name}" if provider else name
@@ -103,7 +102,7 @@ def _names_of(model: Model) -> Iterator[tuple[str, str]]:
 
 
 def _price(usage: Usage, model: str, provider: str | None) -> float | None:
-    package = require_prices()
+    package = _require_prices()
     try:
         spent = package.calc_price(
             _counts(package, usage), model, provider_id=_package_name(provider)
@@ -113,7 +112,7 @@ def _price(usage: Usage, model: str, provider: str | None) -> float | None:
     return float(spent.total_price)
 
 
-def require_prices() -> Any:
+def _require_prices() -> Any:
     """Return the package that holds the prices.
 
     Raises:

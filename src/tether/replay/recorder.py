@@ -45,7 +45,6 @@ __all__ = (
     "asked_of",
     "digest_of",
     "record",
-    "written_request",
     "written_result",
 )
 
@@ -207,7 +206,7 @@ class Recorder(Tap):
             "messages": written_messages(request.messages[known:]),
             "frame": None if same else frame,
             "plain": self._is_plain(request),
-            "digest": digest_of(self._masking.value(written_request(request))),
+            "digest": digest_of(self._masking.value(_written_request(request))),
         }
 
     def arrived(self, fact: ReplyInfo | ReplyEnd) -> None:
@@ -377,7 +376,7 @@ def _frame(request: ModelRequest) -> dict[str, Any]:
     return {"system": request.system, "tools": tools, "options": options}
 
 
-def written_request(request: ModelRequest) -> dict[str, Any]:
+def _written_request(request: ModelRequest) -> dict[str, Any]:
     """Write a request whole."""
     return {**_frame(request), "messages": written_messages(request.messages)}
 

@@ -13,7 +13,7 @@ from tether.top.table import Row
 from tether.top.text import fitted, middle_cut, visible
 from tether.top.units import Unit, amount, number, unit_of
 
-__all__ = ("Column", "Layout", "figures_of", "layout", "row_line", "title_line")
+__all__ = ("Column", "Layout", "layout", "row_line", "title_line")
 
 Field: TypeAlias = Literal["rate", "value", "mean", "p50", "p90", "p99", "spark"]
 
@@ -150,13 +150,13 @@ def row_line(
             continue
         if one.server not in figures:
             lately = None if recent is None else row.parts(recent, one.server)
-            figures[one.server] = figures_of(row, of_server, difference=difference, lately=lately)
+            figures[one.server] = _figures_of(row, of_server, difference=difference, lately=lately)
         cell = fitted(figures[one.server].get(one.field, ""), one.width, right=True)
         line.append((style or f"class:{one.field}", f" {cell}"))
     return line
 
 
-def figures_of(
+def _figures_of(
     row: Row,
     parts: Sequence[Part],
     *,

@@ -16,7 +16,8 @@ __all__ = ("CLOSING_TIME", "Connection", "Origin", "connect")
 CLOSING_TIME: Final = 2.0
 """Seconds that closing may take."""
 
-_READ_SIZE: Final = 64 * 1024
+_READ_SIZE: Final = 32 * 1024
+"""Bytes. A thousand replies that arrive at once hold as much each; a read twice as large saves 2 % of the CPU."""
 
 
 @frozen

@@ -52,7 +52,8 @@ async def run_command(conversation: "Conversation", line: str) -> object:
         commands[next(iter(line.split()), "")]
     except UsageError as error:
         raise UsageError(
-            f"{error}{'' if str(error).endswith('?') else '.'} /help lists all"
+            f"{error}{'' if str(error).endswith('?') else '.'} /help lists all. "
+            "A line that begins with a space is no command"
         ) from error
     return await commands.run(line, conversation)
 

@@ -24,12 +24,14 @@ def room_behind(text: str, width: int, first: int) -> Sequence[tuple[int, int]]:
     Returns:
         The places of these spaces, in order, and the columns that are left behind each.
     """
-    from prompt_toolkit.utils import get_cwidth  # noqa: PLC0415 - only at a terminal
+    from prompt_toolkit.layout.screen import Char  # noqa: PLC0415 - only at a terminal
+    from prompt_toolkit.utils import get_cwidth  # noqa: PLC0415 - as above
 
+    drawn = Char.display_mappings  # such as ^I for a tab
     found: list[tuple[int, int]] = []
     at, place = first, 0
     for part in _parts(text):
-        columns = [get_cwidth(character) for character in part]
+        columns = [get_cwidth(drawn.get(character, character)) for character in part]
         fits = sum(columns) <= width
         if fits and at < width < at + sum(columns) and text[place - 1 : place] == " ":
             found.append((place - 1, width - at))

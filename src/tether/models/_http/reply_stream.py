@@ -1,9 +1,8 @@
 """The body of an answer: bytes to events to deltas, each step a generator, none of them ahead of its consumer."""
 
 import zlib
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from typing import Any, Final, Protocol
 
 import anyio
@@ -98,7 +97,8 @@ class ReplyStream:
         self._idle_timeout = idle_timeout
         self._has_begun = False
         self._without_pauses = False
-        self._ready: deque[Delta] = deque()
+        self._ready: list[Delta] = []
+        # The next delta stands last.
         self._over = False
         self.error: ModelError | None = None
         """What is wrong with it, to be raised when the deltas before are delivered."""
@@ -137,7 +137,7 @@ class ReplyStream:
                 await self._read_to_the_end()
                 raise StopAsyncIteration
             await self._read()
-        delta = ready.popleft()
+        delta = ready.pop()
         return self._border.cleaned_delta(delta) if type(delta) in _FACTS else delta
 
     async def _read(self) -> None:
@@ -151,6 +151,8 @@ class ReplyStream:
             self._end(failure)
         else:
             self._take(piece)
+        finally:
+            self._ready.reverse()
 
     async def _next_unpacked(self) -> bytes:
         assert self._unpacker is not None
@@ -227,13 +229,8 @@ class ReplyStream:
                 pass
 
 
-@asynccontextmanager
-async def opened_body(response: httpx.Response) -> AsyncIterator[AsyncGenerator[bytes, None]]:
+def opened_body(response: httpx.Response) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
     """Open a body as it arrives, without the counting and cutting that httpx would add.
-
-    Our own transport reads it with an iterator. That of httpx, through which proxies are reached, has several async
-    generators, one inside the other. Closing the outer one leaves the others to the garbage collector, of which trio
-    complains. One more step inside a cancelled scope ends each of them as in a cancelled task.
 
     Args:
         response: an answer that was begun.
@@ -242,12 +239,23 @@ async def opened_body(response: httpx.Response) -> AsyncIterator[AsyncGenerator[
         A context manager that gives the chunks. All generators are finished when it is left.
     """
     stream: Any = response.stream
-    chunks: AsyncGenerator[bytes, None] = aiter(stream)
+    # Our own transport reads it with an iterator, of which nothing is left open.
+    return nullcontext(stream) if isinstance(stream, AnswerBody) else _unwound(aiter(stream))
+
+
+@asynccontextmanager
+async def _unwound(chunks: AsyncIterator[bytes]) -> AsyncIterator[AsyncIterator[bytes]]:
+    """Finish what reads a body.
+
+    The transport of httpx, through which proxies are reached, has several async generators, one inside the other.
+    Closing the outer one leaves the others to the garbage collector, of which trio complains. One more step inside a
+    cancelled scope ends each of them as in a cancelled task.
+    """
     try:
         yield chunks
     finally:
         # A cancellation or the end of the body has finished a generator already.
-        if not isinstance(stream, AnswerBody) and getattr(chunks, "ag_frame", chunks) is not None:
+        if getattr(chunks, "ag_frame", chunks) is not None:
             with anyio.CancelScope() as scope:  # noqa: ASYNC100 - each step of the generator is one
                 scope.cancel()
                 async for _ in chunks:  # noqa: ASYNC102 - it is there to be cancelled

@@ -12,7 +12,7 @@ from typing import Final, Generic, TypeVar
 
 from tether.testing.explore.choices import Choices
 
-__all__ = ("END_OF_TIME", "Schedule", "short_name")
+__all__ = ("END_OF_TIME", "Schedule")
 
 T = TypeVar("T", bound=Hashable)
 
@@ -84,7 +84,7 @@ class Schedule(Generic[T]):
         self._held.pop(task, None)
         name = self._names.get(task)
         if name is None:
-            name = short_name(name_of(task))
+            name = _short_name(name_of(task))
             name = self._names[task] = f"{name}.{self._choices.number(name)}"
         step = self._steps[task] = self._steps.get(task, 0) + 1
         site = f"{name}@{step}"
@@ -104,7 +104,7 @@ class Schedule(Generic[T]):
         return rounds or -1
 
 
-def short_name(name: str) -> str:
+def _short_name(name: str) -> str:
     """Shorten the name of a task's function, as asyncio or trio gives it, to what tells it from others."""
     *_, local = name.rpartition("<locals>.")
     parts = local.split(".")

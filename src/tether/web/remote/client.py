@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
 
 import httpx
@@ -26,6 +26,8 @@ __all__ = (
     "Snapshot",
     "connect",
 )
+
+_Form = TypeVar("_Form")
 
 _TIMEOUT: Final = httpx.Timeout(30.0)
 
@@ -51,6 +53,16 @@ class ListedCommand:
     description: str
     hint: str
     """How the words behind its name are shown; empty where it takes none."""
+
+
+@frozen
+class _Conversations:
+    conversations: list[Listed]
+
+
+@frozen
+class _Commands:
+    commands: list[ListedCommand]
 
 
 @asynccontextmanager
@@ -120,7 +132,7 @@ class Remote:
             Stops waiting; nothing has changed.
         """
         answer = await self.json("GET", "api/commands")
-        return [ListedCommand(**listed) for listed in answer["commands"]]
+        return self._read(answer, _Commands).commands
 
     async def conversations(self, *, search: str = "", limit: int = 50) -> Sequence[Listed]:
         """List the user's conversations, those in which something was said last first.
@@ -137,7 +149,7 @@ class Remote:
         """
         params = {"search": search, "limit": str(limit)}
         answer = await self.json("GET", "api/conversations", params=params)
-        return [Listed(**listed) for listed in answer["conversations"]]
+        return self._read(answer, _Conversations).conversations
 
     async def conversation(
         self, id: str | None = None, *, title: str | None = None
@@ -176,11 +188,21 @@ class Remote:
         try:
             return msgspec.json.decode(response.content)
         except msgspec.DecodeError as error:
-            raise RemoteError(
-                f"{self._http.base_url} answers no JSON: it is no server of tether",
-                status=None,
-                kind="no_tether",
-            ) from error
+            raise self._no_tether("no JSON") from error
+
+    def _read(self, answer: Any, form: type[_Form]) -> _Form:
+        """Check an answer; what a newer server says in addition is left out."""
+        try:
+            return msgspec.convert(answer, form)
+        except msgspec.ValidationError as error:
+            raise self._no_tether(f"what cannot be read ({error})") from error
+
+    def _no_tether(self, answers: str) -> RemoteError:
+        return RemoteError(
+            f"{self._http.base_url} answers {answers}: it is no server of tether",
+            status=None,
+            kind="no_tether",
+        )
 
     async def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Send a request.
