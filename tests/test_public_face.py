@@ -6,6 +6,7 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
@@ -35,6 +36,18 @@ def test_the_root_knows_the_public_modules_and_nothing_that_is_not_there() -> No
         _ = tether.nothing  # type: ignore[attr-defined]
     with pytest.raises(ImportError, match="cannot import name 'nothing'"):
         exec("from tether import nothing")
+
+
+def test_the_annotations_of_what_the_root_exports_can_be_read_while_a_program_runs() -> None:
+    unread = {}
+    for name in tether.__all__:
+        exported = getattr(tether, name)
+        if inspect.isclass(exported) or inspect.isfunction(exported):
+            try:
+                get_type_hints(exported)
+            except NameError as error:
+                unread[name] = str(error)
+    assert unread == {}
 
 
 def test_a_program_pays_for_what_it_names() -> None:

@@ -37,7 +37,9 @@ class Configurable(Hookable):
     tool_timeout: Checked[float] = Checked(seconds)
     price: Checked[Callable[[AssistantMessage], float] | None] = Checked(optional(function))
     deps: Any
-    session: "Session | None"
+    if TYPE_CHECKING:
+        # Who reads the annotations of an agent while a program runs need not have imported sessions.
+        session: Session | None
 
     @property
     def model(self) -> Model:
