@@ -13,7 +13,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 import anyio
 from attrs import evolve
@@ -219,6 +219,11 @@ class Agent(Runnable):
         made = Agent(**{**same, **changes})
         made.hooks.add_missing(self.hooks)
         return made
+
+    def __copy__(self) -> NoReturn:
+        raise TypeError(
+            "copy.copy gives two agents the same conversation: use agent.copy(messages=agent.messages)"
+        )
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator["Agent"]:
