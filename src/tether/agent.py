@@ -13,7 +13,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Final, ForwardRef, Literal, NoReturn
 
 import anyio
 from attrs import evolve
@@ -52,6 +52,8 @@ from tether.tools import Tool, ToolContext, ToolResult, tool
 
 if TYPE_CHECKING:
     from tether.session import Session
+else:  # `typing.get_type_hints` imports it
+    Session = ForwardRef("import_module('tether.session').Session", module="importlib")
 
 __all__ = ("Agent", "AgentState")
 
