@@ -41,7 +41,7 @@ from tether.cli.permission.kept_rules import KeptRules
 from tether.cli.permission.modes import Modes
 from tether.cli.question import Question, as_question
 from tether.cli.screen.choice import Choice
-from tether.cli.wording import in_words
+from tether.cli.wording import explained
 
 WHEN_STEERED: Final = "the agent reads it after this step"
 WHEN_FINISHED: Final = "the agent reads it when it has finished"
@@ -411,6 +411,6 @@ class Conversation:
         try:
             yield
         except TetherError as error:
-            self.tell(f"! {in_words(error)}")
+            self.tell(f"! {explained(error)}")
         except Exception as error:  # noqa: BLE001 - mostly an extension's, and the conversation goes on
             self.tell("".join(traceback.format_exception(error)).rstrip())
