@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, ForwardRef, Literal, NoReturn
 
 import anyio
 from attrs import evolve
@@ -53,6 +53,8 @@ from tether.tools import Tool, ToolContext, ToolResult, tool
 
 if TYPE_CHECKING:
     from tether.session import Session
+else:  # `typing.get_type_hints` imports it
+    Session = ForwardRef("import_module('tether.session').Session", module="importlib")
 
 __all__ = ("Agent", "AgentState")
 
@@ -220,6 +222,11 @@ class Agent(Runnable):
         made = Agent(**{**same, **changes})
         made.hooks.add_missing(self.hooks)
         return made
+
+    def __copy__(self) -> NoReturn:
+        raise TypeError(
+            "copy.copy gives two agents the same conversation: use agent.copy(messages=agent.messages)"
+        )
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator["Agent"]:

@@ -12,7 +12,6 @@ end. A file in a folder has a name with a colon: `git/commit.md` is `/git:commit
 """
 
 import re
-import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,18 +19,17 @@ from typing import Final
 
 from attrs import frozen
 
-from tether import Agent, Model, RunContext
+from tether import Agent, Model, RunContext, UsageError
 from tether.cli.context.finding import nearest_of
 from tether.cli.context.front_matter import read_document
 from tether.cli.context.places import markdown_files
+from tether.commands import split_words
 
 __all__ = ()
 
 _PLACE: Final = re.compile(r"\$(?:ARGUMENTS\b|@|[1-9](?![0-9]))")
 _NAME: Final = re.compile(r"[^\W_]+(?:-[^\W_]+)*(?::[^\W_]+(?:-[^\W_]+)*)*")
 _LONGEST_HELP: Final = 200
-_MOST_SPLIT: Final = 20_000
-"""Characters that are split as by a shell; `shlex` takes the square of their number."""
 
 
 @frozen
@@ -136,9 +134,7 @@ def _read(path: Path, place: Path) -> MarkdownCommand:
 
 def _split(words: str) -> Sequence[str]:
     """Split as a shell does, and at spaces where quotes do not match, or there is much to split."""
-    if len(words) > _MOST_SPLIT:
-        return words.split()
     try:
-        return shlex.split(words)
-    except ValueError:
+        return split_words(words)
+    except UsageError:
         return words.split()
