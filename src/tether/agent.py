@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Final, ForwardRef, Literal, NoReturn
 
@@ -368,7 +369,7 @@ class Agent(Runnable):
             pause=nullcontext if inside is None else inside.paused,
             background=self._background,
         )
-        run = self._active_run(parts, prompts, asked, lambda: conversation.over(run, place))
+        run = self._active_run(parts, prompts, asked, partial(conversation.over, place))
         conversation.begin(run)
         return run
 
@@ -377,7 +378,7 @@ class Agent(Runnable):
         parts: RunParts,
         prompts: Sequence[Queued],
         asked: Asked,
-        on_over: Callable[[], object],
+        on_over: Callable[[ActiveRun], object],
     ) -> ActiveRun:
         """Make the run; agents whose runs are elsewhere make another kind."""
         del asked
