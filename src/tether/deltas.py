@@ -62,7 +62,7 @@ def as_attrs(struct: type[S]) -> type[S]:
         )
         for one in msgspec.structs.fields(struct)
     }
-    alike = attrs.make_class(struct.__name__, fields)
+    alike = attrs.make_class(struct.__name__, fields, init=False, repr=False, eq=False)
     struct.__attrs_attrs__ = attrs.fields(alike)  # type: ignore[attr-defined]  # what attrs looks for
     return struct
 
@@ -87,8 +87,8 @@ class ThinkingDelta(msgspec.Struct, frozen=True, gc=False):
     index: int = 0
 
 
-@frozen
-class ToolCallStart:
+@as_attrs
+class ToolCallStart(msgspec.Struct, frozen=True):
     """A tool call begins; its arguments follow in fragments."""
 
     type: ClassVar[Literal["tool_call_start"]] = "tool_call_start"
@@ -108,8 +108,8 @@ class ToolCallDelta(msgspec.Struct, frozen=True, gc=False):
     index: int = 0
 
 
-@frozen
-class BlockEnd:
+@as_attrs
+class BlockEnd(msgspec.Struct, frozen=True):
     """A block is whole."""
 
     type: ClassVar[Literal["block_end"]] = "block_end"

@@ -207,6 +207,8 @@ def as_user_blocks(content: UserContent) -> tuple[UserBlock, ...]:
     """
     if type(content) is tuple and _USER_BLOCKS.issuperset(map(type, content)):
         return content  # as it mostly comes: it was converted before
+    if isinstance(content, str):
+        return (Text(content),)
     return tuple(_as_user_block(item) for item in _items(content))
 
 
@@ -299,7 +301,7 @@ class AssistantMessage:
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """The calls this reply makes, in order."""
-        return tuple(block for block in self.content if isinstance(block, ToolCall))
+        return tuple([block for block in self.content if isinstance(block, ToolCall)])
 
     @property
     def incomplete(self) -> bool:
