@@ -152,7 +152,9 @@ def enum_of(kind: type[Enum]) -> Shape:
         TypeError: it has no members.
     """
     members = list(kind)
-    plain = all(type(member.value) in JSON_TYPES or isinstance(member, int | str) for member in members)
+    plain = all(
+        type(member.value) in JSON_TYPES or isinstance(member, int | str) for member in members
+    )
     values = [(_plain(member) if plain else member.name, member) for member in members]
     if not values:
         raise TypeError(f"{kind.__name__} has no members")
