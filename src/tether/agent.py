@@ -12,8 +12,9 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Final, ForwardRef, Literal, NoReturn
 
 import anyio
 from attrs import evolve
@@ -52,6 +53,8 @@ from tether.tools import Tool, ToolContext, ToolResult, tool
 
 if TYPE_CHECKING:
     from tether.session import Session
+else:  # `typing.get_type_hints` imports it
+    Session = ForwardRef("import_module('tether.session').Session", module="importlib")
 
 __all__ = ("Agent", "AgentState")
 
@@ -366,7 +369,7 @@ class Agent(Runnable):
             pause=nullcontext if inside is None else inside.paused,
             background=self._background,
         )
-        run = self._active_run(parts, prompts, asked, lambda: conversation.over(run, place))
+        run = self._active_run(parts, prompts, asked, partial(conversation.over, place))
         conversation.begin(run)
         return run
 
@@ -375,7 +378,7 @@ class Agent(Runnable):
         parts: RunParts,
         prompts: Sequence[Queued],
         asked: Asked,
-        on_over: Callable[[], object],
+        on_over: Callable[[ActiveRun], object],
     ) -> ActiveRun:
         """Make the run; agents whose runs are elsewhere make another kind."""
         del asked

@@ -372,6 +372,9 @@ def test_attachments(person: Person, tmp_path: Path) -> None:
     tab.page.wait_for_selector(".chip:not(.arriving) >> nth=2")
     tab.page.get_by_role("button", name="Remove dot.png").click()
     person.eyes.keep(tab.page, "11-attachments")
+    tab.say("/length")  # it only answers: the files go with what is said next
+    tab.sees("0 messages,", ".told")
+    assert tab.count(".chip") == 2
     tab.asks("look", "You said: look with image, image")
     assert tab.count(".said img") == 2
     assert tab.count(".chip") == 0

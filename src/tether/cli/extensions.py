@@ -19,7 +19,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ForwardRef, TypeVar
 
 from attrs import define, field
 
@@ -46,6 +46,8 @@ from tether.hooks import AroundModel, AroundRun, AroundTool, HookPoint
 
 if TYPE_CHECKING:
     from tether.mcp import Servers
+else:  # `typing.get_type_hints` imports it
+    Servers = ForwardRef("import_module('tether.mcp').Servers", module="importlib")
 
 __all__ = ("App",)
 
