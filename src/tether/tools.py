@@ -38,7 +38,7 @@ ToolKind: TypeAlias = Literal["read", "edit", "execute", "search", "fetch", "thi
 """What a tool does, roughly: for the icon and the words that a person sees."""
 
 
-_SAYABLE: Final = (str, *get_args(UserBlock))
+_Sayable: TypeAlias = str | UserBlock
 _NUMBERS: Final = frozenset({bool, int, float})
 
 
@@ -213,7 +213,7 @@ def as_tool_result(value: object) -> ToolResult:
         return value
     if value is None:
         return ToolResult()
-    if isinstance(value, _SAYABLE):
+    if isinstance(value, _Sayable):
         return ToolResult(value)
     if type(value) in _NUMBERS:
         return ToolResult(msgspec.json.encode(value).decode())
