@@ -47,7 +47,7 @@ class Publisher:
         # How many events have left it.
         self._sent = 0
         # Calls that run at once publish at once: one of them sends, the others wait.
-        self._line = anyio.Lock(fast_acquire=True)
+        self._line: anyio.Lock | None = None
         # What is not said before the store has taken it; None where everything is said at once.
         self._held: list[Event] | None = None
         self._is_cut = False
@@ -107,6 +107,7 @@ class Publisher:
         """
         last = self._sent + len(self._outbox)
         while self._sent < last:
+            self._line = self._line or anyio.Lock(fast_acquire=True)
             async with self._line:
                 if self._sent < last:
                     await self._sink.send(self._outbox[0])  # which passes checkpoints

@@ -72,7 +72,7 @@ class ToolBatch:
         calls: the calls, in order.
     """
 
-    __slots__ = ("_calls", "_parts", "_services", "_settings", "_slots")
+    __slots__ = ("_background", "_calls", "_parts", "_services", "_settings", "_slots")
 
     def __init__(self, services: RunServices, calls: Sequence[ToolCall]) -> None:
         self._services = services
@@ -96,6 +96,7 @@ class ToolBatch:
         """
         # Not sooner, as it may raise: to make a performer does not.
         self._settings = self._parts.settings()
+        self._background = await self._services.resources.background()
         # How many of one tool may run at once, by its name.
         self._slots = {
             tool.name: anyio.CapacityLimiter(tool.max_concurrency)
@@ -343,7 +344,6 @@ class ToolBatch:
                 call.usage += usage
                 call.cost += cost
 
-        background = self._services.background
         return ToolContext(
             call_id=call.call.id,
             name=call.call.name,
@@ -358,7 +358,7 @@ class ToolBatch:
             spend=spend,
             order=call.order,
             clock=call.clock,
-            start=None if background is None else background.start,
+            start=self._background.start,
             around_run=self._services.around_run,
         )
 

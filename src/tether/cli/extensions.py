@@ -170,12 +170,16 @@ class App:
         help: str | None = None,
         complete: Mapping[str, Complete] | None = None,
         raw: bool = False,
+        hint: str = "",
     ) -> Callable[[F], F]:
         """Return a decorator that makes a function a slash command; see `Commands.command`."""
 
         def add(function: F) -> F:
             before = list(self.commands)
-            self.commands.command(name, help=help, complete=complete, raw=raw)(function)
+            add_command = self.commands.command(
+                name, help=help, complete=complete, raw=raw, hint=hint
+            )
+            add_command(function)
             [made] = [one for one in self.commands if one not in before]
             replaced = [one for one in before if one.name == made.name]
             self._undo += [lambda one=one: self.commands.add(one) for one in replaced]  # type: ignore[misc]  # bound now

@@ -40,15 +40,10 @@ class MarkdownCommand:
     path: Path
     description: str
     text: str
-    hint: str | None = None
+    hint: str = ""
     """How its words are shown in help."""
     model: str | None = None
     """The name of the model that answers it; that of the conversation if None."""
-
-    @property
-    def help(self) -> str:
-        """What it does, and which words it takes."""
-        return f"{self.description} ({self.hint})" if self.hint else self.description
 
     def expanded(self, words: str) -> str:
         """Put in what the person has typed behind its name."""
@@ -121,15 +116,18 @@ def _read(path: Path, place: Path) -> MarkdownCommand:
     if not document.body:
         raise ValueError("it has no text to send")
     first = document.body.partition("\n")[0].lstrip("# ").strip()
-    description = " ".join((document.text("description") or first).split())
     return MarkdownCommand(
         name,
         path,
-        description[:_LONGEST_HELP],
+        _in_a_line(document.text("description") or first),
         document.body,
-        document.text("argument-hint"),
+        _in_a_line(document.text("argument-hint") or ""),
         document.text("model"),
     )
+
+
+def _in_a_line(text: str) -> str:
+    return " ".join(text.split())[:_LONGEST_HELP]
 
 
 def _split(words: str) -> Sequence[str]:
