@@ -4,11 +4,12 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 from anyio.abc import TaskStatus
 from anyio.lowlevel import current_token
 
+from tether._scopes.owned import Owned
 from tether._scopes.task_groups import Tasks, open_task_group
 from tether.errors import UsageError
 
@@ -17,7 +18,7 @@ __all__ = ("Background", "open_background")
 _log = logging.getLogger("tether")
 
 
-class Background:
+class Background(Owned):
     """Where such tasks run. Made by `open_background`.
 
     Args:
@@ -25,6 +26,8 @@ class Background:
     """
 
     __slots__ = ("_loop", "_tasks")
+
+    _INSTEAD: ClassVar[str] = "; the agent is opened"
 
     def __init__(self, tasks: Tasks) -> None:
         self._tasks = tasks
