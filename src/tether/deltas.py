@@ -19,7 +19,6 @@ No I/O.
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, assert_never, cast
 
 import attrs
-import jiter
 import msgspec
 from attrs import define, field, frozen
 
@@ -62,7 +61,8 @@ def as_attrs(struct: type[S]) -> type[S]:
         )
         for one in msgspec.structs.fields(struct)
     }
-    alike = attrs.make_class(struct.__name__, fields)
+    # No method of it is ever called.
+    alike = attrs.make_class(struct.__name__, fields, init=False, repr=False, eq=False)
     struct.__attrs_attrs__ = attrs.fields(alike)  # type: ignore[attr-defined]  # what attrs looks for
     return struct
 
@@ -353,6 +353,8 @@ def _preview(part: _Part) -> AssistantBlock:
 
 def _readable(arguments: str) -> JsonObject:
     """As much of a JSON object as can be read from its beginning."""
+    import jiter  # noqa: PLC0415 - only where somebody looks at a call that is still arriving
+
     try:
         value = jiter.from_json(
             arguments.encode(), partial_mode="trailing-strings", allow_inf_nan=False

@@ -8,11 +8,10 @@ No I/O.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from attrs import frozen
 
-from tether.calls import OpenCalls
 from tether.deltas import ReplyEnd, ReplyInfo
 from tether.events import Event
 from tether.limits import Limits, Spent
@@ -21,10 +20,13 @@ from tether.messages import AssistantMessage, CustomMessage, Message, Queued, Qu
 from tether.model import Model, ModelRequest
 from tether.result import RunResult
 
+if TYPE_CHECKING:
+    from tether.calls import OpenCalls
+
 __all__ = ("Input", "RunBegun", "Tap", "several_taps")
 
 
-@frozen(kw_only=True, eq=False)
+@frozen(kw_only=True, eq=False, repr=False)
 class RunBegun:
     """What a run begins with."""
 
@@ -33,7 +35,7 @@ class RunBegun:
     """The conversation so far."""
     for_model: Callable[[], Sequence[Message]]
     """The conversation at any moment, as a model is sent it where no hook has a say."""
-    left_open: OpenCalls | None
+    left_open: "OpenCalls | None"
     """The calls of the last reply that the run takes up, if there are any."""
     spent: Spent
     """Where it counts what it spends, while it goes."""

@@ -11,11 +11,10 @@ No I/O.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, overload
+from typing import TYPE_CHECKING, Final, overload
 
 from attrs import evolve
 
-from tether.calls import OpenCalls
 from tether.messages import (
     AssistantBlock,
     AssistantMessage,
@@ -28,6 +27,9 @@ from tether.messages import (
     UserMessage,
     unique,
 )
+
+if TYPE_CHECKING:
+    from tether.calls import OpenCalls
 
 __all__ = ("Repaired", "Transcript", "repaired", "unanswered", "with_unique_calls")
 
@@ -64,7 +66,7 @@ class Transcript(Sequence[Message]):
     )
 
     def __init__(
-        self, messages: Iterable[Message] = (), left_open: OpenCalls | None = None
+        self, messages: Iterable[Message] = (), left_open: "OpenCalls | None" = None
     ) -> None:
         self._messages = list(messages)
         self._left_open = left_open
@@ -103,11 +105,11 @@ class Transcript(Sequence[Message]):
             self._messages.append(message)
 
     @property
-    def left_open(self) -> OpenCalls | None:
+    def left_open(self) -> "OpenCalls | None":
         """The calls that a run is to take up with `reopen`, if there are any."""
         return self._left_open
 
-    def reopen(self) -> OpenCalls | None:
+    def reopen(self) -> "OpenCalls | None":
         """Take up the calls that an earlier run has left open, as if this were that run.
 
         Those that never began are `skipped` from now on, and those that began `interrupted`, until they are resolved.

@@ -21,13 +21,15 @@ import math
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from enum import Enum
-from typing import Generic, Literal, NoReturn, TypeAlias, TypeVar, get_args
+from typing import TYPE_CHECKING, Generic, Literal, NoReturn, TypeAlias, TypeVar, get_args
 
 import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from tether.errors import ConsumerTooSlowError
+
+if TYPE_CHECKING:
+    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 __all__ = ("Channel", "State", "WhenFull")
 
@@ -297,7 +299,7 @@ class _Iteration(Generic[E]):
         return self._advance()
 
 
-def _close(send: MemoryObjectSendStream[E], receive: MemoryObjectReceiveStream[E]) -> None:
+def _close(send: "MemoryObjectSendStream[E]", receive: "MemoryObjectReceiveStream[E]") -> None:
     send.close()
     receive.close()
 

@@ -6,7 +6,7 @@ of its requests share it. `LiveRun` is what can be seen of the run from outside.
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import anyio
 from attrs import Factory, define, evolve, field, frozen
@@ -19,13 +19,15 @@ from tether._engine.ledger import Ledger
 from tether._engine.output import Output
 from tether._engine.publisher import Publisher
 from tether._engine.turn_settings import TurnSettings
-from tether.calls import CallNote
 from tether.deltas import PartialReply
 from tether.errors import ModelError
 from tether.hooks import Hook, Hooks
 from tether.messages import CustomMessage, Message, Usage, UserMessage
 from tether.taps import Tap
 from tether.transcript import Transcript
+
+if TYPE_CHECKING:
+    from tether.calls import CallNote
 
 __all__ = ("Cancellable", "LiveRun", "RunParts", "RunServices")
 
@@ -35,7 +37,7 @@ _THREADS = 40
 """Sync tools of one run at a time: as many as anyio's own limit for a whole program."""
 
 
-def _not_recorded(_: Message | CallNote) -> None: ...
+def _not_recorded(_: "Message | CallNote") -> None: ...
 
 
 @frozen(kw_only=True, eq=False, repr=False)
@@ -57,7 +59,7 @@ class RunParts:
     """Sees what the run does."""
     record: Callable[[Message], object] = _not_recorded
     """Keeps a message that has ended, before it is announced."""
-    note: Callable[[CallNote], object] = _not_recorded
+    note: Callable[["CallNote"], object] = _not_recorded
     """Keeps what a call has come to, likewise."""
     flush: Callable[[], Awaitable[None]] | None = None
     """Waits until what was recorded is kept, where recording does not."""
@@ -79,7 +81,7 @@ class RunParts:
     """Pauses the clocks of the calls that this run is part of."""
     output: Output | None = None
     """The result that the run is to have, where a type was asked for."""
-    _flushing: anyio.Lock | None = field(
+    _flushing: "anyio.Lock | None" = field(
         default=Factory(lambda self: _line_to_flush(self), takes_self=True), init=False
     )
     """Calls that run at once flush one after the other: who comes next finds most of it written."""
@@ -97,7 +99,7 @@ class RunParts:
             async with self._flushing:
                 await self.flush()
 
-    async def noted(self, note: CallNote) -> None:
+    async def noted(self, note: "CallNote") -> None:
         """Note what a call has come to, and wait until that is kept.
 
         Raises:
@@ -118,7 +120,7 @@ class RunParts:
         )
 
 
-def _line_to_flush(parts: RunParts) -> anyio.Lock | None:
+def _line_to_flush(parts: RunParts) -> "anyio.Lock | None":
     return None if parts.flush is None else anyio.Lock(fast_acquire=True)
 
 
@@ -158,4 +160,4 @@ class RunServices:
     around_run: Sequence[Hook] = ()
     """The hooks around the run."""
     connections: Connections = field(factory=Connections)
-    threads: anyio.CapacityLimiter = field(factory=lambda: anyio.CapacityLimiter(_THREADS))
+    threads: "anyio.CapacityLimiter" = field(factory=lambda: anyio.CapacityLimiter(_THREADS))
