@@ -3,15 +3,16 @@
 import ast
 import importlib
 import inspect
+import pkgutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
 import tether
-
 
 RARE = {
     *("tether.session", "tether.toolbox", "tether.approvals", "tether.calls", "tether.serialize"),
@@ -47,16 +48,43 @@ def test_the_root_knows_the_public_modules_and_nothing_that_is_not_there() -> No
         exec("from tether import nothing")
 
 
-def test_the_annotations_of_what_the_root_exports_can_be_read_while_a_program_runs() -> None:
-    unread = {}
-    for name in tether.__all__:
-        exported = getattr(tether, name)
-        if inspect.isclass(exported) or inspect.isfunction(exported):
+def _rooms() -> Iterator[str]:
+    """The root, its modules, and the packages that people import from."""
+    yield "tether"
+    for module in pkgutil.walk_packages(tether.__path__, "tether."):
+        below = module.name.split(".")[1:]
+        if not any(part.startswith("_") for part in below) and (module.ispkg or len(below) == 1):
+            yield module.name
+
+
+def _annotated(exported: Any) -> Iterator[Any]:
+    """What is exported, and where it is a class its methods and properties too."""
+    if inspect.isfunction(exported):
+        yield exported
+    elif inspect.isclass(exported):
+        yield exported
+        for name, member in vars(exported).items():
+            function = member.fget if isinstance(member, property) else inspect.unwrap(member)
+            if inspect.isfunction(function) and (name == "__init__" or not name.startswith("_")):
+                yield function
+
+
+@pytest.mark.parametrize("room", [*_rooms()])
+def test_the_types_of_what_people_import_can_be_read_while_a_program_runs(room: str) -> None:
+    there = importlib.import_module(room)
+    unread: dict[str, str] = {}
+    for name in getattr(there, "__all__", ()):
+        for one in _annotated(getattr(there, name)):
             try:
-                get_type_hints(exported)
+                get_type_hints(one)
             except NameError as error:
-                unread[name] = str(error)
+                unread[f"{name}: {one.__qualname__}"] = str(error)
     assert unread == {}
+
+
+def test_a_type_that_is_imported_when_it_is_asked_for_is_the_class() -> None:
+    session = get_type_hints(tether.Agent.__init__)["session"]
+    assert tether.Session in get_args(session)
 
 
 def test_a_program_pays_for_what_it_names() -> None:

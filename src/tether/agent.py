@@ -12,8 +12,9 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, ForwardRef, Literal, NoReturn
 
 import anyio
 from attrs import evolve
@@ -51,6 +52,9 @@ if TYPE_CHECKING:
     from tether.approvals import Approve
     from tether.calls import OpenCalls
     from tether.session import Session
+else:  # `typing.get_type_hints` imports them
+    Approve = ForwardRef("import_module('tether.approvals').Approve", module="importlib")
+    Session = ForwardRef("import_module('tether.session').Session", module="importlib")
 
 __all__ = ("Agent", "AgentState")
 
@@ -132,7 +136,7 @@ class Agent(Runnable):
         before_tool: BeforeTool | None = None,
         after_tool: AfterTool | None = None,
         should_stop: ShouldStop | None = None,
-        approve: "Approve | None" = None,
+        approve: Approve | None = None,
         price: Callable[[AssistantMessage], float] | None = None,
         clock: Callable[[], float] = time.time,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
@@ -220,6 +224,11 @@ class Agent(Runnable):
         made = Agent(**{**same, **changes})
         made.hooks.add_missing(self.hooks)
         return made
+
+    def __copy__(self) -> NoReturn:
+        raise TypeError(
+            "copy.copy gives two agents the same conversation: use agent.copy(messages=agent.messages)"
+        )
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator["Agent"]:
@@ -363,7 +372,7 @@ class Agent(Runnable):
             pause=nullcontext if inside is None else inside.paused,
             background=self._background,
         )
-        run = self._active_run(parts, prompts, asked, lambda: conversation.over(run, place))
+        run = self._active_run(parts, prompts, asked, partial(conversation.over, place))
         conversation.begin(run)
         return run
 
@@ -372,7 +381,7 @@ class Agent(Runnable):
         parts: RunParts,
         prompts: Sequence[Queued],
         asked: Asked,
-        on_over: Callable[[], object],
+        on_over: Callable[[ActiveRun], object],
     ) -> ActiveRun:
         """Make the run; agents whose runs are elsewhere make another kind."""
         del asked

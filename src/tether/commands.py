@@ -37,7 +37,7 @@ from tether._schema.specs import ObjectSpec
 from tether.errors import ArgumentsError, UsageError
 from tether.hooks import call_maybe_async, takes_two
 
-__all__ = ("Command", "CommandParameter", "Commands", "Complete")
+__all__ = ("Command", "CommandParameter", "Commands", "Complete", "command_of", "split_words")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -287,7 +287,7 @@ class Commands:
         """
         name, text = [*line.split(None, 1), "", ""][:2]
         command = self[name]
-        words = [text.strip()] if command.raw and text.strip() else _words(text)
+        words = [text.strip()] if command.raw and text.strip() else split_words(text)
         rest, arguments = command.bind(words)
         if command.context_parameter is not None:
             arguments[command.context_parameter] = context
@@ -360,6 +360,40 @@ class Commands:
         return command
 
 
+def command_of(line: str, commands: Commands, known: str) -> Command:
+    """Find the command that a line calls where a line that begins with a space is said as it is.
+
+    Args:
+        line: the command's name, and its words.
+        commands: those that there are.
+        known: a sentence that says which there are, without its full stop.
+
+    Raises:
+        UsageError: there is none of that name; the text says what a person can type.
+    """
+    try:
+        return commands[next(iter(line.split()), "")]
+    except UsageError as error:
+        stop = "" if str(error).endswith("?") else "."
+        raise UsageError(
+            f"{error}{stop} {known}. A line that begins with a space is no command"
+        ) from error
+
+
+def split_words(text: str) -> list[str]:
+    """Split a text into words as a shell does.
+
+    Raises:
+        UsageError: a quote is not closed, or there are more than 20,000 characters.
+    """
+    if len(text) > _MOST_SPLIT:
+        raise UsageError(f"the words behind a command are longer than {_MOST_SPLIT:,} characters")
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"{text!r} cannot be read: {str(error).lower()}") from error
+
+
 def _check(command: Command) -> None:
     """Find out now, and not when it is called, whether its parameters can be made of words."""
     if not command.name.replace("-", "").replace(":", "").isalnum():
@@ -383,15 +417,6 @@ def _given_before(function: Callable[..., Any], arguments: dict[str, Any]) -> li
             break
         before.append(arguments.pop(name, parameter.default))
     return before
-
-
-def _words(line: str) -> list[str]:
-    if len(line) > _MOST_SPLIT:
-        raise UsageError(f"the words behind a command are longer than {_MOST_SPLIT:,} characters")
-    try:
-        return shlex.split(line)
-    except ValueError as error:
-        raise UsageError(f"{line!r} cannot be read: {str(error).lower()}") from error
 
 
 def _completed(parameter: CommandParameter, last: str, context: object) -> Sequence[str]:

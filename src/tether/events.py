@@ -230,5 +230,8 @@ Event: TypeAlias = (
     | AgentEnd
 )
 
+# attrs leaves it a string, which nobody could resolve in an `__init__` that is of no module.
+ToolExecutionUpdate.__init__.__annotations__["event"] = Event | None
+
 CallEvent: TypeAlias = ToolExecutionUpdate | ApprovalRequested | ApprovalAnswered
 """What comes between the start and the end of a call."""

@@ -156,107 +156,6 @@ class RequestContext:
     """Put a message of the application's own into the transcript, and announce it."""
 
 
-@define(kw_only=True, eq=False, on_setattr=setters.frozen)
-class RunContext:
-    """One run, as a hook at `around_run` sees it. Made for the run, and the same for all its hooks."""
-
-    agent: str
-    """The agent's name."""
-    model: Model
-    """The agent's model as the run begins; it may change from turn to turn."""
-    system: str | None
-    prompts: tuple[Queued, ...]
-    """What the run begins with, usually one message; empty where it continues from the conversation."""
-    conversation_id: str
-    """The id of the first message of the conversation: the same in each run that continues it."""
-    depth: int = 0
-    """How many agents stand above this one: 0 unless it runs inside a tool call of another."""
-    call_id: str | None = None
-    """The id of the call that the run is part of, if it is."""
-    session: Any = None
-    """Where the conversation is kept (a `Session`), or None."""
-    hooks: "Hooks"
-    """The hooks of the agent. Those of a child agent are made for each call: what is added to them ends with it."""
-    result: RunResult | None = field(default=None, init=False, on_setattr=setters.NO_OP)
-    """How the run has ended; None before, and where it ends by an exception, which the hook then sees."""
-    _spent: Spent = field(factory=Spent, alias="spent", repr=False)
-    _tools: Callable[[], Sequence[Tool]] = field(default=tuple, alias="tools", repr=False)
-    _unread: Callable[[], int] = field(default=int, alias="unread", repr=False)
-    _held_up: Callable[[], float] = field(default=float, alias="held_up", repr=False)
-
-    @property
-    def tools(self) -> Sequence[Tool]:
-        """The tools that the agent has now."""
-        return self._tools()
-
-    @property
-    def unread(self) -> int:
-        """How many of its events consumers have not taken yet, all together."""
-        return self._unread()
-
-    @property
-    def held_up(self) -> float:
-        """Seconds for which it has waited for consumers without room for an event."""
-        return self._held_up()
-
-    @property
-    def usage(self) -> Usage:
-        """The tokens spent so far, those of child agents included."""
-        return self._spent.usage
-
-    @property
-    def cost(self) -> float:
-        """The cost so far, in the currency of the prices; 0 without a price (see `Agent`)."""
-        return self._spent.cost
-
-
-# What a type checker holds a hook to, point by point. At run time, `checked` does.
-
-TransformContext: TypeAlias = (
-    Callable[[list[Message]], MaybeAsync[Sequence[Message] | None]]
-    | Callable[[list[Message], RequestContext], MaybeAsync[Sequence[Message] | None]]
-)
-Convert: TypeAlias = Callable[
-    [CustomMessage], MaybeAsync[ModelMessage | Sequence[ModelMessage] | None]
-]
-BeforeModel: TypeAlias = Callable[[ModelRequest], MaybeAsync[ModelRequest | None]]
-AfterModel: TypeAlias = Callable[[AssistantMessage], MaybeAsync[AssistantMessage | None]]
-BeforeTool: TypeAlias = Callable[[Invocation], MaybeAsync[Deny | Invocation | None]]
-AfterTool: TypeAlias = Callable[[Invocation, ToolResult], MaybeAsync[ToolResult | None]]
-ShouldStop: TypeAlias = Callable[[TurnEnd], MaybeAsync[bool | None]]
-OnEvent: TypeAlias = Callable[[Event], object]
-AgentHook: TypeAlias = Callable[[Any], object]
-
-
-class ProceedModel(Protocol):
-    """Makes one request of a model: an attempt, where it is made again or another model stands in."""
-
-    @property
-    def model(self) -> Model:
-        """The model that is asked."""
-        ...
-
-    def __call__(self, request: ModelRequest, /) -> AbstractAsyncContextManager[DeltaStream]:
-        """Make the request; see `Model.stream`."""
-        ...
-
-
-AroundModel: TypeAlias = Callable[
-    [ModelRequest, ProceedModel], AbstractAsyncContextManager[DeltaStream]
-]
-"""A hook around a request: it returns what a model's `stream` returns, and gets it from `proceed`."""
-
-ProceedTool: TypeAlias = Callable[[Invocation], Awaitable[ToolResult]]
-AroundTool: TypeAlias = Callable[[Invocation, ProceedTool], Awaitable[ToolResult]]
-"""A hook around a tool: it returns a result, and may get one from `proceed`, once, twice or not at all."""
-
-AroundRun: TypeAlias = Callable[
-    [RunContext], AbstractAsyncContextManager[object] | AbstractContextManager[object]
-]
-"""A hook around a run: a function decorated with `contextlib.asynccontextmanager` or `contextlib.contextmanager`, say.
-After its `yield` the context has the run's `result`; a run that fails or is cancelled raises there."""
-
-
 @frozen
 class Hook:
     """A function at a point."""
@@ -336,6 +235,107 @@ class Hooks:
     def __iter__(self) -> Iterator[Hook]:
         for point in HOOK_POINTS:
             yield from self.at(point)
+
+
+@define(kw_only=True, eq=False, on_setattr=setters.frozen)
+class RunContext:
+    """One run, as a hook at `around_run` sees it. Made for the run, and the same for all its hooks."""
+
+    agent: str
+    """The agent's name."""
+    model: Model
+    """The agent's model as the run begins; it may change from turn to turn."""
+    system: str | None
+    prompts: tuple[Queued, ...]
+    """What the run begins with, usually one message; empty where it continues from the conversation."""
+    conversation_id: str
+    """The id of the first message of the conversation: the same in each run that continues it."""
+    depth: int = 0
+    """How many agents stand above this one: 0 unless it runs inside a tool call of another."""
+    call_id: str | None = None
+    """The id of the call that the run is part of, if it is."""
+    session: Any = None
+    """Where the conversation is kept (a `Session`), or None."""
+    hooks: Hooks
+    """The hooks of the agent. Those of a child agent are made for each call: what is added to them ends with it."""
+    result: RunResult | None = field(default=None, init=False, on_setattr=setters.NO_OP)
+    """How the run has ended; None before, and where it ends by an exception, which the hook then sees."""
+    _spent: Spent = field(factory=Spent, alias="spent", repr=False)
+    _tools: Callable[[], Sequence[Tool]] = field(default=tuple, alias="tools", repr=False)
+    _unread: Callable[[], int] = field(default=int, alias="unread", repr=False)
+    _held_up: Callable[[], float] = field(default=float, alias="held_up", repr=False)
+
+    @property
+    def tools(self) -> Sequence[Tool]:
+        """The tools that the agent has now."""
+        return self._tools()
+
+    @property
+    def unread(self) -> int:
+        """How many of its events consumers have not taken yet, all together."""
+        return self._unread()
+
+    @property
+    def held_up(self) -> float:
+        """Seconds for which it has waited for consumers without room for an event."""
+        return self._held_up()
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens spent so far, those of child agents included."""
+        return self._spent.usage
+
+    @property
+    def cost(self) -> float:
+        """The cost so far, in the currency of the prices; 0 without a price (see `Agent`)."""
+        return self._spent.cost
+
+
+# What a type checker holds a hook to, point by point. At run time, `checked` does.
+
+TransformContext: TypeAlias = (
+    Callable[[list[Message]], MaybeAsync[Sequence[Message] | None]]
+    | Callable[[list[Message], RequestContext], MaybeAsync[Sequence[Message] | None]]
+)
+Convert: TypeAlias = Callable[
+    [CustomMessage], MaybeAsync[ModelMessage | Sequence[ModelMessage] | None]
+]
+BeforeModel: TypeAlias = Callable[[ModelRequest], MaybeAsync[ModelRequest | None]]
+AfterModel: TypeAlias = Callable[[AssistantMessage], MaybeAsync[AssistantMessage | None]]
+BeforeTool: TypeAlias = Callable[[Invocation], MaybeAsync[Deny | Invocation | None]]
+AfterTool: TypeAlias = Callable[[Invocation, ToolResult], MaybeAsync[ToolResult | None]]
+ShouldStop: TypeAlias = Callable[[TurnEnd], MaybeAsync[bool | None]]
+OnEvent: TypeAlias = Callable[[Event], object]
+AgentHook: TypeAlias = Callable[[Any], object]
+
+
+class ProceedModel(Protocol):
+    """Makes one request of a model: an attempt, where it is made again or another model stands in."""
+
+    @property
+    def model(self) -> Model:
+        """The model that is asked."""
+        ...
+
+    def __call__(self, request: ModelRequest, /) -> AbstractAsyncContextManager[DeltaStream]:
+        """Make the request; see `Model.stream`."""
+        ...
+
+
+AroundModel: TypeAlias = Callable[
+    [ModelRequest, ProceedModel], AbstractAsyncContextManager[DeltaStream]
+]
+"""A hook around a request: it returns what a model's `stream` returns, and gets it from `proceed`."""
+
+ProceedTool: TypeAlias = Callable[[Invocation], Awaitable[ToolResult]]
+AroundTool: TypeAlias = Callable[[Invocation, ProceedTool], Awaitable[ToolResult]]
+"""A hook around a tool: it returns a result, and may get one from `proceed`, once, twice or not at all."""
+
+AroundRun: TypeAlias = Callable[
+    [RunContext], AbstractAsyncContextManager[object] | AbstractContextManager[object]
+]
+"""A hook around a run: a function decorated with `contextlib.asynccontextmanager` or `contextlib.contextmanager`, say.
+After its `yield` the context has the run's `result`; a run that fails or is cancelled raises there."""
 
 
 async def call_hook(hook: Hook, *arguments: object) -> Any:

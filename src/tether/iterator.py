@@ -14,6 +14,7 @@ import anyio
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from tether._scopes.loop_call import LoopCaller
+from tether._scopes.owned import Owned
 from tether.deltas import TextDelta
 from tether.errors import UsageError
 from tether.events import Event, MessageUpdate
@@ -124,7 +125,7 @@ class _HeldRun:
         raise self._reason
 
 
-class RunIterator(AsyncIterator[T], Generic[T]):
+class RunIterator(Owned, AsyncIterator[T], Generic[T]):
     """Iterates over a run that is a task of a given task group. Made by `Agent.stream_text` and `Agent.stream_events`.
 
     It goes wherever an async iterator goes, such as a streaming response of Starlette. One task at a time may iterate

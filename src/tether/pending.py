@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, NoReturn, TypeAlias
 
+from tether._scopes.owned import Owned
 from tether.errors import UsageError
 from tether.run import Run
 
@@ -19,7 +20,7 @@ _WRITE = (
 )
 
 
-class PendingRun(AbstractAsyncContextManager[Run]):
+class PendingRun(Owned, AbstractAsyncContextManager[Run]):
     """A run that has not begun. Made by `Agent.run`; enter it once, with `async with`.
 
     Until it is entered nothing has happened: it may be dropped.

@@ -1,12 +1,13 @@
 """A run that is going: its events, its result, and the handles to steer it by."""
 
 from collections.abc import AsyncIterator, Callable
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from anyio.abc import ObjectReceiveStream
 
 from tether._engine.interruption import RunControl
 from tether._engine.parts import LiveRun
+from tether._scopes.owned import Owned
 from tether.errors import UsageError
 from tether.events import Event, MessageUpdate, ToolExecutionUpdate
 from tether.limits import Spent
@@ -19,7 +20,7 @@ __all__ = ("Run",)
 RunStream: TypeAlias = EventStream[Event, RunResult]
 
 
-class Run(ObjectReceiveStream[Event]):
+class Run(Owned, ObjectReceiveStream[Event]):
     """The handle on a run. Iterate it for its events; made by `Agent.run`.
 
     It is an `anyio.abc.ObjectReceiveStream`, and goes wherever anyio's streams go. One task at a time may iterate;
@@ -32,6 +33,8 @@ class Run(ObjectReceiveStream[Event]):
         spent: what it has spent.
         accept: takes a message that steers it; raises UsageError once the run is over.
     """
+
+    _INSTEAD: ClassVar[str] = "; branch makes a stream for a further consumer"
 
     def __init__(
         self,

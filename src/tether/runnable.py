@@ -4,7 +4,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ForwardRef, TypeVar, overload
 
 from attrs import frozen
 
@@ -30,6 +30,8 @@ from tether.taps import Tap
 
 if TYPE_CHECKING:
     from tether.calls import OpenCalls
+else:  # `typing.get_type_hints` imports it
+    OpenCalls = ForwardRef("import_module('tether.calls').OpenCalls", module="importlib")
 
 __all__ = ("AgentState", "Runnable")
 
@@ -73,7 +75,7 @@ class Runnable(Configurable):
         )
 
     def reset(
-        self, messages: Iterable[Message] = (), *, open_calls: "OpenCalls | None" = None
+        self, messages: Iterable[Message] = (), *, open_calls: OpenCalls | None = None
     ) -> None:
         """Forget the conversation and what waits in the queues.
 

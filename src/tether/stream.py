@@ -13,7 +13,7 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, Final, Generic, NoReturn, TypeVar, cast
+from typing import Any, ClassVar, Final, Generic, NoReturn, TypeVar, cast
 
 import anyio
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
@@ -23,6 +23,7 @@ from attrs import frozen
 from tether._channel.broadcast import Broadcast
 from tether._channel.channel import Channel, WhenFull
 from tether._channel.failure import Failure, beside_cancellation, raise_together
+from tether._scopes.owned import Owned
 
 __all__ = (
     "CHECKPOINT_EVERY",
@@ -60,7 +61,7 @@ class StreamStatistics:
     """Seconds for which consumers had no room while a sender waited, all together."""
 
 
-class EventSink(ObjectSendStream[E], Generic[E]):
+class EventSink(Owned, ObjectSendStream[E], Generic[E]):
     """Where a producer puts its events: an anyio stream. Made by `create_event_stream`.
 
     As a context manager it ends the stream when left, or fails it with what was raised.
@@ -187,12 +188,14 @@ class _ProducerSink(EventSink[E]):
             self._broadcast.fail(raised)
 
 
-class EventStream(ObjectReceiveStream[E], Generic[E, R]):
+class EventStream(Owned, ObjectReceiveStream[E], Generic[E, R]):
     """Where a consumer follows the events: an anyio stream, with a result. Made by `create_event_stream`.
 
     One task at a time may iterate it; `branch` makes a stream for a further consumer. As a context manager it
     closes itself when left.
     """
+
+    _INSTEAD: ClassVar[str] = "; branch makes a stream for a further consumer"
 
     def __init__(self, broadcast: Broadcast[E, R], channel: Channel[E]) -> None:
         self._broadcast = broadcast

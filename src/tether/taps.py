@@ -8,7 +8,7 @@ No I/O.
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, ForwardRef, Literal, TypeAlias
 
 from attrs import frozen
 
@@ -22,6 +22,8 @@ from tether.result import RunResult
 
 if TYPE_CHECKING:
     from tether.calls import OpenCalls
+else:  # `typing.get_type_hints` imports it
+    OpenCalls = ForwardRef("import_module('tether.calls').OpenCalls", module="importlib")
 
 __all__ = ("Input", "RunBegun", "Tap", "several_taps")
 
@@ -35,7 +37,7 @@ class RunBegun:
     """The conversation so far."""
     for_model: Callable[[], Sequence[Message]]
     """The conversation at any moment, as a model is sent it where no hook has a say."""
-    left_open: "OpenCalls | None"
+    left_open: OpenCalls | None
     """The calls of the last reply that the run takes up, if there are any."""
     spent: Spent
     """Where it counts what it spends, while it goes."""

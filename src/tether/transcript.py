@@ -11,7 +11,7 @@ No I/O.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final, overload
+from typing import TYPE_CHECKING, Final, ForwardRef, overload
 
 from attrs import evolve
 
@@ -30,6 +30,8 @@ from tether.messages import (
 
 if TYPE_CHECKING:
     from tether.calls import OpenCalls
+else:  # `typing.get_type_hints` imports it
+    OpenCalls = ForwardRef("import_module('tether.calls').OpenCalls", module="importlib")
 
 __all__ = ("Repaired", "Transcript", "repaired", "unanswered", "with_unique_calls")
 
@@ -66,7 +68,7 @@ class Transcript(Sequence[Message]):
     )
 
     def __init__(
-        self, messages: Iterable[Message] = (), left_open: "OpenCalls | None" = None
+        self, messages: Iterable[Message] = (), left_open: OpenCalls | None = None
     ) -> None:
         self._messages = list(messages)
         self._left_open = left_open
@@ -105,11 +107,11 @@ class Transcript(Sequence[Message]):
             self._messages.append(message)
 
     @property
-    def left_open(self) -> "OpenCalls | None":
+    def left_open(self) -> OpenCalls | None:
         """The calls that a run is to take up with `reopen`, if there are any."""
         return self._left_open
 
-    def reopen(self) -> "OpenCalls | None":
+    def reopen(self) -> OpenCalls | None:
         """Take up the calls that an earlier run has left open, as if this were that run.
 
         Those that never began are `skipped` from now on, and those that began `interrupted`, until they are resolved.

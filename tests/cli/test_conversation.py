@@ -141,6 +141,25 @@ async def test_what_is_said_meanwhile_steers_or_waits() -> None:
     assert texts(agent) == ["hi", "Hello.", "Shorter!", "Shorter.", "Say bye.", "And bye."]
 
 
+async def test_what_a_command_says_waits_as_its_line_does() -> None:
+    go_on = anyio.Event()
+    agent = Agent(ScriptedModel(["Hel", Pause(go_on), "lo."], "Shorter.", "And bye."))
+    async with talking(agent) as person:
+        commands = person.conversation.app.commands
+        commands.command("bye")(bye)
+        assert await person.does("hi", Typed("/bye", queued=True), "Shorter!") == [
+            "(queued: the agent reads it when it has finished)",
+            "(queued: the agent reads it after this step)",
+        ]
+        go_on.set()
+        await until_blocked()
+    assert texts(agent) == ["hi", "Hello.", "Shorter!", "Shorter.", "Say bye.", "And bye."]
+
+
+def bye(conversation: Conversation) -> None:
+    conversation.say("Say bye.")
+
+
 async def test_what_is_said_just_as_a_run_ends_starts_the_next() -> None:
     class Interrupting(Screen):
         def show(self, event: Event) -> None:

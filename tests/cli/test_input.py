@@ -363,3 +363,8 @@ def test_the_path_of_a_picture_that_is_dropped_on_the_terminal_is_attached(folde
     assert pasted_picture(f"{plain}\n") == str(plain)
     for text in (f"see {plain}", "a.png", f"{folder}/b.png", f"{plain}\n{plain}", "it's.png", ""):
         assert pasted_picture(text) is None, text
+
+
+@pytest.mark.parametrize("text", ["/a.png " * 300_000, f"/{'a' * 5_000}.png"], ids=["words", "one"])
+def test_a_long_text_that_ends_like_the_path_of_a_picture_is_pasted_as_it_is(text: str) -> None:
+    assert pasted_picture(text) is None

@@ -213,6 +213,28 @@ async def test_commands_of_the_server_are_offered_and_expanded_there(
             person.says("/quit")
 
 
+async def test_a_command_of_the_server_waits_as_its_line_does() -> None:
+    go_on = anyio.Event()
+    agent = talking(["Hel", Pause(go_on), "lo."], "Steered.", "Reviewed.", commands=reviewing())
+    async with hypercorn(agent) as url, connect(url) as remote:
+        talk = await remote.conversation()
+        async with attached(talk) as person:
+            person.says("hi")
+            await person.until("Hel")
+            person.send(Typed("/review it", queued=True))
+            await person.until("(queued: the agent reads it when it has finished)")
+            person.says("and steer")
+            await person.until("(queued: the agent reads it after this step)")
+            with anyio.fail_after(GUARD):
+                while len((await talk.snapshot()).queued) < 2:
+                    await anyio.sleep(0.005)
+            go_on.set()
+            await person.until("Reviewed.")
+            await person.until("3 turns")
+        texts = [message.text for _, message in (await talk.snapshot()).messages]
+        assert texts == ["hi", "Hello.", "and steer", "Steered.", "Review 'it'.", "Reviewed."]
+
+
 async def test_a_call_that_somebody_has_answered_at_once_is_not_asked_about() -> None:
     async with conversation_on_a_server("Hello.") as talk, attached(talk) as person:
         await person.until("(0 messages)")

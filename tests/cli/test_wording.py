@@ -1,4 +1,4 @@
-"""What the command says of an error: nothing that only Python code can do, and no traceback."""
+"""What the command says of an error: nothing that only Python code can do, and no traceback unless it is asked for."""
 
 import os
 import re
@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tether import AgentBusyError, BusyError, ModelError, Session, UsageError, UserMessage
+from tether import Agent, AgentBusyError, BusyError, ModelError, Session, UsageError, UserMessage
 from tether.cli.main import main
 from tether.cli.wording import in_words
 from tether.host.errors import LimitReachedError
 
 PYTHON = re.compile(r"\b[a-z_]+=(?!=)[\w\"'(]|\bpass \w+|Session\.|await |Traceback|takeover=")
 """What a person at a terminal cannot write."""
-SETTINGS = ("KEY", "TOKEN", "AWS_", "GOOGLE_", "GCLOUD_", "AZURE_", "TETHER_MODEL")
+SETTINGS = ("KEY", "TOKEN", "AWS_", "GOOGLE_", "GCLOUD_", "AZURE_", "TETHER_MODEL", "TETHER_DEBUG")
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +57,48 @@ def test_answers_that_fail_are_told_in_words_of_the_command(
     answer = capsys.readouterr().out
     assert "no key: set OPENAI_API_KEY, or keep one with `tether keys set`" in answer
     assert not PYTHON.search(answer), answer
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["--model", "bedrock:m", "hi"], 2),
+        (["--model", "openai:gpt-5", "hi"], 1),
+        (["map", "prompts.txt", "--store", "sqlite:///no/map.db"], 1),
+        (["--model", "offline", "--template", "broken", "hi"], 2),
+    ],
+    ids=str,
+)
+def test_an_error_is_shown_with_its_traceback_where_that_is_asked_for(
+    words: Sequence[str],
+    code: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert main(words) == code
+    plain = capsys.readouterr().err
+    assert "Traceback" not in plain
+    monkeypatch.setenv("TETHER_DEBUG", "1")
+    assert main(words) == code
+    said, _, trace = capsys.readouterr().err.partition("Traceback (most recent call last):")
+    assert said in plain
+    assert "line " in trace
+
+
+def test_a_fault_in_a_run_can_be_found(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error that says it is the person's, and is not."""
+
+    def mistaken(agent: Agent, *_: object) -> None:
+        raise UsageError("limits must be Limits, not 3")
+
+    monkeypatch.setattr(Agent, "_begin", mistaken)
+    monkeypatch.setenv("TETHER_DEBUG", "1")
+    assert main(["--model", "offline", "hi"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("tether: limits must be Limits, not 3\nTraceback")
+    assert "in mistaken" in error
 
 
 @pytest.mark.parametrize("words", [["--session", "s.jsonl", "hi"], ["resume", "s.jsonl", "hi"]])

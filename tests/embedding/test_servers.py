@@ -18,6 +18,7 @@ import httpx
 import pytest
 from attrs import define, field
 from tests.embedding.processes import GUARD, ROOT, STRICT, all_end, pids_in, running, warnings_in
+from tests.ports import reserved_port
 from tests.test_readme import modules_of
 
 pytestmark = pytest.mark.skipif(shutil.which("sleep") is None, reason="there is no command `sleep`")
@@ -122,10 +123,15 @@ def serving(
     arguments: Sequence[str], *, patience: float = 3 * GUARD, **options: Any
 ) -> Iterator[Server]:
     """Start a server at a free port."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    filled = [argument.format(port=port) for argument in arguments]
-    with running(*STRICT, *filled, stderr=subprocess.STDOUT, **options) as process:
+    with (
+        reserved_port() as port,
+        running(
+            *STRICT,
+            *(argument.format(port=port) for argument in arguments),
+            stderr=subprocess.STDOUT,
+            **options,
+        ) as process,
+    ):
         server = Server(process, port)
         reader = threading.Thread(target=lambda: server.printed.extend(process.stdout or ()))
         reader.start()

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from tests.embedding.processes import GUARD, ROOT, STRICT, all_end, descendants_at_work, running
+from tests.ports import reserved_port
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("sleep") is None, reason="there is no command `sleep`"),
@@ -113,10 +114,12 @@ def test_a_job_of_rq_ends_with_its_processes(way: str) -> None:
     from rq import Queue
     from tests.embedding.rq_jobs import ask
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    arguments: list[str] = [*STRICT, "-c", RQ, str(port)]
-    with redis_at(port), Redis("127.0.0.1", port) as redis, quiet_worker(*arguments) as worker:
+    with (
+        reserved_port() as port,
+        redis_at(port),
+        Redis("127.0.0.1", port) as redis,
+        quiet_worker(*STRICT, "-c", RQ, str(port)) as worker,
+    ):
         queue = Queue(connection=redis)
         job: Any = queue.enqueue(ask, "hi")
         until(lambda: job.is_finished)

@@ -1,7 +1,6 @@
 """Servers of the SDK over HTTP on the loopback interface, in the event loop of the test; and ways to break them."""
 
 import json
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,17 +8,11 @@ from typing import Any
 import anyio
 from hypercorn.config import Config
 from mcp.server.mcpserver import MCPServer
+from tests.ports import reserved_port
 
-__all__ = ("Gate", "free_port", "served")
+__all__ = ("Gate", "served")
 
 App = Callable[..., Awaitable[None]]
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 class Gate:
@@ -56,26 +49,22 @@ async def served(
     else:
         app = server
     gate = Gate(app)
-    port = port or free_port()
-    config = Config()
-    config.bind = [f"127.0.0.1:{port}"]
-    config.errorlog = None
-    config.graceful_timeout = 0.1
-    config.shutdown_timeout = 30
     stop = anyio.Event()
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_serve, gate, config, stop)
-        with anyio.fail_after(30):
-            while not await _answers(port):
-                await anyio.sleep(0.01)
-        try:
-            yield f"http://127.0.0.1:{port}/mcp", gate
-        finally:
-            stop.set()
-            tasks.cancel_scope.deadline = anyio.current_time() + 30
+    with reserved_port() as free:
+        port = port or free
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_serve, gate, port, stop)
+            with anyio.fail_after(30):
+                while not await _answers(port):
+                    await anyio.sleep(0.01)
+            try:
+                yield f"http://127.0.0.1:{port}/mcp", gate
+            finally:
+                stop.set()
+                tasks.cancel_scope.deadline = anyio.current_time() + 30
 
 
-async def _serve(app: Any, config: Config, stop: anyio.Event) -> None:
+async def _serve(app: Any, port: int, stop: anyio.Event) -> None:
     import sniffio
 
     if sniffio.current_async_library() == "trio":
@@ -83,6 +72,11 @@ async def _serve(app: Any, config: Config, stop: anyio.Event) -> None:
     else:
         from hypercorn.asyncio import serve  # type: ignore[assignment]
 
+    config = Config()
+    config.bind = [f"127.0.0.1:{port}"]
+    config.errorlog = None
+    config.graceful_timeout = 0.1
+    config.shutdown_timeout = 30
     await serve(app, config, shutdown_trigger=stop.wait, mode="asgi")
 
 

@@ -3,13 +3,15 @@
 import json
 import stat
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
 import pytest
-from tests.mcp.loopback import free_port, served
+from tests.mcp.loopback import served
 from tests.mcp.running import result_of
 from tests.mcp.sign_in_server import Guards, guarded_server
+from tests.ports import reserved_port
 
 from tether import UsageError, mcp
 
@@ -18,6 +20,12 @@ pytestmark = [
     pytest.mark.filterwarnings(f"ignore:Async generator '{library}.*:ResourceWarning")
     for library in ("httpx2", "httpcore2")
 ]
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with reserved_port() as reserved:
+        yield reserved
 
 
 def kept_in(folder: Path) -> list[str]:
@@ -31,9 +39,9 @@ def browser(url: str) -> None:
 
 
 async def test_a_person_signs_in_once_and_the_tokens_are_kept_for_that_server_alone(
-    tmp_path: Path,
+    tmp_path: Path, port: int
 ) -> None:
-    guards, port, told = Guards(), free_port(), list[str]()
+    guards, told = Guards(), list[str]()
     async with served(guarded_server(guards, port), port) as (url, _):
         spec = mcp.http("web", url)
         assert mcp.signed_in(spec, tmp_path) is spec
@@ -55,8 +63,8 @@ async def test_a_person_signs_in_once_and_the_tokens_are_kept_for_that_server_al
             assert "sign in again: tether mcp login web" in servers["web"].status
 
 
-async def test_who_declines_is_not_signed_in(tmp_path: Path) -> None:
-    guards, port = Guards(), free_port()
+async def test_who_declines_is_not_signed_in(tmp_path: Path, port: int) -> None:
+    guards = Guards()
     guards.declines = True
     async with served(guarded_server(guards, port), port) as (url, _):
         status = await mcp.sign_in(
@@ -66,9 +74,9 @@ async def test_who_declines_is_not_signed_in(tmp_path: Path) -> None:
     assert "tokens" not in "".join(kept_in(tmp_path))
 
 
-async def test_other_pages_of_the_loopback_port_are_not_there(tmp_path: Path) -> None:
+async def test_other_pages_of_the_loopback_port_are_not_there(tmp_path: Path, port: int) -> None:
     """Whoever finds the port gets nothing from it, and ends nothing."""
-    guards, port = Guards(), free_port()
+    guards = Guards()
 
     def curious(url: str) -> None:
         from urllib.parse import parse_qs, urlsplit

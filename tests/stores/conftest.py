@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from typing import Any, TypeAlias
 
 import pytest
 from attrs import frozen
+from tests.ports import reserved_port
 
 from tether.stores import (
     Conversations,
@@ -57,22 +57,18 @@ def postgres() -> Iterator[Server]:
     if is_root:
         os.chown(folder, 65534, 65534)
     run_as = _as_its_user if is_root else list
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     data = str(folder / "data")
     made = [str(programs / "initdb"), "-D", data, "-U", "tether", "-A", "trust", "-E", "UTF8"]
     subprocess.run(run_as(made), check=True, capture_output=True, cwd="/")
-    options = (
-        f"-c listen_addresses=127.0.0.1 -p {port} -c unix_socket_directories={folder} -c fsync=off"
-    )
     control = [str(programs / "pg_ctl"), "-D", data, "-w", "-l", str(folder / "log")]
-    subprocess.run(run_as([*control, "-o", options, "start"]), check=True, cwd="/")
-    try:
-        yield f"postgresql://tether@127.0.0.1:{port}/postgres"
-    finally:
-        subprocess.run(run_as([*control, "-m", "immediate", "stop"]), check=True, cwd="/")
-        shutil.rmtree(folder)
+    with reserved_port() as port:
+        options = f"-c listen_addresses=127.0.0.1 -p {port} -c unix_socket_directories={folder} -c fsync=off"
+        subprocess.run(run_as([*control, "-o", options, "start"]), check=True, cwd="/")
+        try:
+            yield f"postgresql://tether@127.0.0.1:{port}/postgres"
+        finally:
+            subprocess.run(run_as([*control, "-m", "immediate", "stop"]), check=True, cwd="/")
+            shutil.rmtree(folder)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

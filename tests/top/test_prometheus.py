@@ -3,7 +3,6 @@
 import json
 import math
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.ports import reserved_port
 
 from tether.top.exposition import labels_of, name_of, parse
 from tether.top.figures import Part, quantiles, rate
@@ -40,13 +40,6 @@ pytestmark = pytest.mark.skipif(
     PROMETHEUS is None or EXPORTER is None,
     reason="Debian's prometheus and prometheus-node-exporter are not installed",
 )
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 @contextmanager
@@ -77,14 +70,16 @@ def until(client: httpx.Client, url: str, met: Callable[[httpx.Response], bool])
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[httpx.Client, str, str]]:
     """A Prometheus that scrapes itself and a node exporter; their addresses."""
     folder: Path = tmp_path_factory.mktemp("prometheus")
-    prometheus, exporter = (f"127.0.0.1:{free_port()}" for _ in range(2))
-    (folder / "prometheus.yml").write_text(
-        "global: {scrape_interval: 200ms}\n"
-        "scrape_configs:\n"
-        f"- {{job_name: prometheus, static_configs: [{{targets: ['{prometheus}']}}]}}\n"
-        f"- {{job_name: node, static_configs: [{{targets: ['{exporter}']}}]}}\n"
-    )
     with ExitStack() as opened:
+        prometheus, exporter = (
+            f"127.0.0.1:{opened.enter_context(reserved_port())}" for _ in range(2)
+        )
+        (folder / "prometheus.yml").write_text(
+            "global: {scrape_interval: 200ms}\n"
+            "scrape_configs:\n"
+            f"- {{job_name: prometheus, static_configs: [{{targets: ['{prometheus}']}}]}}\n"
+            f"- {{job_name: node, static_configs: [{{targets: ['{exporter}']}}]}}\n"
+        )
         opened.enter_context(running(str(EXPORTER), f"--web.listen-address={exporter}"))
         opened.enter_context(
             running(

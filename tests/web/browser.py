@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -52,13 +51,9 @@ class Server:
     """A server in a process of its own, which can be killed and started again."""
 
     folder: Path
+    port: int
     backend: str = "asyncio"
-    port: int = field(init=False)
     _process: subprocess.Popen[bytes] | None = None
-
-    def __attrs_post_init__(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
 
     @property
     def url(self) -> str:

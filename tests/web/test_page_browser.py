@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from anyio.from_thread import start_blocking_portal
+from tests.ports import reserved_port
 from tests.web.browser import DESKTOP, PATIENCE, TELEPHONE, Eyes, Server, open_browser
 from tests.web.page_agent import PIXEL, make_agent
 
@@ -22,11 +23,12 @@ QUESTION = ".question"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    made = Server(tmp_path_factory.mktemp("conversations"))
-    try:
-        yield made
-    finally:
-        made.kill()
+    with reserved_port() as port:
+        made = Server(tmp_path_factory.mktemp("conversations"), port)
+        try:
+            yield made
+        finally:
+            made.kill()
 
 
 @pytest.fixture(scope="module")
@@ -372,6 +374,9 @@ def test_attachments(person: Person, tmp_path: Path) -> None:
     tab.page.wait_for_selector(".chip:not(.arriving) >> nth=2")
     tab.page.get_by_role("button", name="Remove dot.png").click()
     person.eyes.keep(tab.page, "11-attachments")
+    tab.say("/length")  # it only answers: the files go with what is said next
+    tab.sees("0 messages,", ".told")
+    assert tab.count(".chip") == 2
     tab.asks("look", "You said: look with image, image")
     assert tab.count(".said img") == 2
     assert tab.count(".chip") == 0
@@ -631,9 +636,15 @@ def test_a_telephone(browser: Any, server: Server, eyes: Eyes) -> None:
     assert eyes.problems == []
 
 
-def test_the_server_is_started_again(browser: Any, eyes: Eyes, tmp_path: Path) -> None:
+@pytest.fixture
+def port() -> Iterator[int]:
+    with reserved_port() as reserved:
+        yield reserved
+
+
+def test_the_server_is_started_again(browser: Any, eyes: Eyes, tmp_path: Path, port: int) -> None:
     """It is killed in the middle of a reply, on trio; what was complete is there, and the tab goes on by itself."""
-    server = Server(tmp_path, "trio")
+    server = Server(tmp_path, port, "trio")
     server.start()
     context = browser.new_context(viewport=DESKTOP)
     context.set_default_timeout(PATIENCE * 1000)

@@ -24,11 +24,12 @@ from enum import Enum
 from typing import TYPE_CHECKING, Generic, Literal, NoReturn, TypeAlias, TypeVar, get_args
 
 import anyio
-from anyio.lowlevel import checkpoint_if_cancelled
 
+from tether._scopes.backend import current_backend
 from tether.errors import ConsumerTooSlowError
 
 if TYPE_CHECKING:
+    from anyio.abc import AsyncBackend
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 __all__ = ("Channel", "State", "WhenFull")
@@ -64,6 +65,7 @@ class Channel(Generic[E]):
     __slots__ = (
         "__weakref__",
         "_arrival",
+        "_backend",
         "_droppable",
         "_iteration",
         "_receive",
@@ -92,6 +94,8 @@ class Channel(Generic[E]):
         self.receiving: bool = False
         # Set once an event or the end is there; None unless the consumer waits.
         self._arrival: anyio.Event | None = None
+        # A channel may be made outside an event loop.
+        self._backend: type[AsyncBackend] | None = None
         self._iteration: weakref.ref[_Iteration[E]] | None = None
         # Without a buffer, the pair holds what is handed to a consumer that waits.
         self._send, self._receive = anyio.create_memory_object_stream[E](max(max_buffer_size, 1))
@@ -198,12 +202,13 @@ class Channel(Generic[E]):
         Cancellation:
             Comes first, and nothing was taken.
         """
-        self._arrival = arrival = anyio.Event()
+        backend = self._backend = self._backend or current_backend()
+        self._arrival = arrival = backend.create_event()
         try:
             await arrival.wait()
         finally:
             self._arrival = None
-        await checkpoint_if_cancelled()
+        await backend.checkpoint_if_cancelled()
 
     def iterate(self, advance: Callable[[], Awaitable[E]]) -> AsyncIterator[E]:
         """Begin an `async for`.

@@ -34,13 +34,16 @@ class ActiveRun:
     Args:
         parts: what it is made of.
         prompts: what it begins with.
-        on_over: called once, when it is over.
+        on_over: called once, when it is over, with the run: it need not hold it, which would make a cycle.
     """
 
     __slots__ = ("_is_over", "_on_over", "_parts", "_prompts", "control", "live")
 
     def __init__(
-        self, parts: RunParts, prompts: Sequence[Queued], on_over: Callable[[], object]
+        self,
+        parts: RunParts,
+        prompts: Sequence[Queued],
+        on_over: "Callable[[ActiveRun], object]",
     ) -> None:
         self.control: RunControl = RunControl(parts.ledger.limits, parts.tap)
         self.live: LiveRun = LiveRun()
@@ -172,7 +175,7 @@ class ActiveRun:
         """Note that it is over; a second time it does nothing."""
         if not self._is_over:
             self._is_over = True
-            self._on_over()
+            self._on_over(self)
 
     def _result(self, end: End, first: int) -> RunResult:
         """Make the result; what the run added to the transcript begins at `first`."""

@@ -113,7 +113,7 @@ class Conversation:
         """Note that a run is going."""
         self.active = run
 
-    def over(self, run: ActiveRun, place: Place) -> None:
+    def over(self, place: Place, run: ActiveRun) -> None:
         """Note that a run is over, and let the next one begin."""
         if self.active is run:
             self.active = None

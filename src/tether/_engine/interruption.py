@@ -16,7 +16,8 @@ by `abort`, by the time limit or by a failure, and requests from then on are ans
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from types import TracebackType
 from typing import Literal
 
 import anyio
@@ -61,19 +62,26 @@ class RunControl:
         """Have the run end, unless it ends already; what is in flight goes on."""
         self._ending = self._ending or end
 
-    @contextmanager
-    def interruptible(self) -> Iterator[None]:
+    def interruptible(self) -> AbstractContextManager[None]:
         """Perform the request in the block, so that `interrupt` and the time limit end it: the block is left early.
 
         Where the time is up then, the run ends.
         """
+        return _Interruptible(self)
+
+    def begin_request(self) -> anyio.CancelScope:
+        """Note that a request is in flight from now on, in the scope that is returned."""
         self._scope = anyio.CancelScope(deadline=self._deadline)
-        with within(self._scope):
-            self._state = "in_flight"
-            try:
-                yield
-            finally:
-                self._state = "idle"
+        self._state = "in_flight"
+        return self._scope
+
+    def end_request(self) -> None:
+        """Note that it no longer is."""
+        self._scope = None
+        self._state = "idle"
+
+    def end_in_time(self) -> None:
+        """Have the run end where its time is up."""
         if anyio.current_time() >= self._deadline:
             self.end(End("limit", "seconds"))
 
@@ -123,3 +131,28 @@ class RunControl:
     def _deadline(self) -> float:
         seconds = self._limits().seconds
         return math.inf if seconds is None else self._started_at + seconds
+
+
+class _Interruptible(AbstractContextManager[None]):
+    """A class: a generator would keep the cancellation that it has caught, and with it the run, in a cycle."""
+
+    __slots__ = ("_control", "_within")
+
+    def __init__(self, control: RunControl) -> None:
+        self._control = control
+
+    def __enter__(self) -> None:
+        self._within = within(self._control.begin_request())
+        self._within.__enter__()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        self._control.end_request()
+        is_caught = self._within.__exit__(kind, error, traceback)
+        if error is None or is_caught:
+            self._control.end_in_time()
+        return is_caught

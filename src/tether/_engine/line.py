@@ -6,16 +6,20 @@ several event loops and threads at once without a lock.
 """
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 from tether._scopes.loop_call import Waiter
+from tether._scopes.owned import Owned
 
 __all__ = ("Line", "Place")
 
 
-class Place:
+class Place(Owned):
     """A place in the line, from when it is taken until it is left."""
 
     __slots__ = ("_line", "_places", "_waiter")
+
+    _INSTEAD: ClassVar[str] = "; a run of the agent is going, or waits for its turn"
 
     def __init__(self, line: "Line", places: "list[Place]") -> None:
         self._line = line

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from tether._scopes.owned import Owned
 from tether.blocking._thread_bridge import Portal
 from tether.events import Event, MessageUpdate
 from tether.messages import AssistantMessage, Prompt, Queued, Usage
@@ -12,7 +13,7 @@ from tether.stream import EventStream, StreamStatistics, WhenFull
 __all__ = ("BlockingRun", "BlockingStream")
 
 
-class BlockingRun:
+class BlockingRun(Owned):
     """The handle on a run, for plain functions. Made by `run`.
 
     The handles may be used from any thread, also while another thread iterates.
@@ -99,7 +100,7 @@ class BlockingRun:
         return self._run.cost
 
 
-class BlockingStream:
+class BlockingStream(Owned):
     """The events of a run for a further consumer. Made by `BlockingRun.branch`; close it when you stop reading."""
 
     __slots__ = ("_portal", "_stream")

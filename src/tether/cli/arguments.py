@@ -41,6 +41,7 @@ Environment:
   TETHER_MODEL                the model, where --model is not given
   TETHER_CONFIG_HOME          the folder of init files
   TETHER_DATA_HOME            the folder of conversations
+  TETHER_DEBUG                if set and not empty, errors are shown with their traceback
   NO_COLOR                    if set and not empty, no colours
   keys of providers           see `tether models`
 

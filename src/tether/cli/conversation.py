@@ -41,7 +41,7 @@ from tether.cli.permission.kept_rules import KeptRules
 from tether.cli.permission.modes import Modes
 from tether.cli.question import Question, as_question
 from tether.cli.screen.choice import Choice
-from tether.cli.wording import in_words
+from tether.cli.wording import explained
 
 WHEN_STEERED: Final = "the agent reads it after this step"
 WHEN_FINISHED: Final = "the agent reads it when it has finished"
@@ -96,6 +96,8 @@ class Conversation:
     names: dict[str, Any] = field(factory=dict, init=False)
     """The variables of /eval."""
     _state: State = field(default=State.IDLE, init=False)
+    _queued: bool = field(default=False, init=False)
+    """Whether what the line says that is being taken waits until the agent has finished."""
     _untaken: int = field(default=0, init=False)
     """Inputs that wait for the one before them."""
     _command: anyio.CancelScope | None = field(default=None, init=False)
@@ -202,26 +204,28 @@ class Conversation:
             case Pressed(key) if (function := self.app.keys.get(key)) is not None:
                 await self._call(function, self)
             case Typed(text, queued) if text.strip():
-                await self._take_line(text, queued=queued)
+                self._queued = queued
+                await self._take_line(text)
+                self._queued = False
             case _:
                 pass
 
-    async def _take_line(self, text: str, *, queued: bool) -> None:
+    async def _take_line(self, text: str) -> None:
         if text.startswith("/"):
             if (prompt := self.app.prompted(text[1:])) is not None:
-                self.say(prompt, queued=queued)
+                self.say(prompt)
             elif self.app.servers and (
                 next(iter(text[1:].split()), "") in prompt_names(self.app.servers)
             ):
-                await self._call(self._say_prompt, text[1:], queued)
+                await self._call(self._say_prompt, text[1:])
             else:
                 await self._call(run_command, self, text[1:])
         elif (own := own_line(self, text)) is not None:
             await self._call(own)
         elif references := references_in(text, self.app.servers):
-            await self._call(self._say_with_resources, text, queued, references)
+            await self._call(self._say_with_resources, text, references)
         else:
-            self.say(text, queued=queued)
+            self.say(text)
 
     def _interrupt(self) -> None:
         match self._state:
@@ -239,35 +243,31 @@ class Conversation:
             case State.LEFT:  # already
                 pass
 
-    def say(self, text: str, *, queued: bool = False) -> None:
+    def say(self, text: str, *, queued: bool | None = None) -> None:
         """Say something to the agent: it starts a run, or steers the one that is going on.
 
         Args:
             text: what to say; files and images behind an `@` are attached; what cannot be is told.
-            queued: whether a run that is going on gets it only when it has finished.
+            queued: whether a run that is going on gets it only when it has finished; if None, as the person wants it
+                for the line that they have typed.
         """
         self._say(message_with_files(text, lambda line: self.tell(f"! {line}")), queued=queued)
 
-    async def _say_prompt(self, line: str, queued: bool) -> None:  # noqa: FBT001 - as it was typed
+    async def _say_prompt(self, line: str) -> None:
         if self.app.servers is not None:
-            self._say(await prompted(line, self.app.servers), queued=queued)
+            self._say(await prompted(line, self.app.servers))
 
-    async def _say_with_resources(
-        self,
-        text: str,
-        queued: bool,  # noqa: FBT001 - as it was typed
-        references: Sequence[str],
-    ) -> None:
+    async def _say_with_resources(self, text: str, references: Sequence[str]) -> None:
         if self.app.servers is not None:
             read = await resources_read(references, self.app.servers, self.tell)
             message = message_with_files(
                 text, lambda line: self.tell(f"! {line}"), others=references
             )
-            self._say(UserMessage([*message.content, *read]), queued=queued)
+            self._say(UserMessage([*message.content, *read]))
 
     def say_message(self, message: UserMessage) -> None:
         """Say a message to the agent as it is, without attaching anything; see `say`."""
-        self._say(message, queued=False)
+        self._say(message)
 
     def hear(self, text: str) -> None:
         """Have the agent read a text with what the person says next."""
@@ -278,8 +278,9 @@ class Conversation:
         heard, self._heard = self._heard, []
         return evolve(message, content=(*message.content, *heard)) if heard else message
 
-    def _say(self, message: UserMessage, *, queued: bool) -> None:
+    def _say(self, message: UserMessage, *, queued: bool | None = None) -> None:
         message = self.with_heard(message)
+        queued = self._queued if queued is None else queued
         if not self._is_running:
             self.start(message)
         elif queued:
@@ -411,6 +412,6 @@ class Conversation:
         try:
             yield
         except TetherError as error:
-            self.tell(f"! {in_words(error)}")
+            self.tell(f"! {explained(error)}")
         except Exception as error:  # noqa: BLE001 - mostly an extension's, and the conversation goes on
             self.tell("".join(traceback.format_exception(error)).rstrip())

@@ -19,7 +19,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ForwardRef, TypeVar
 
 from attrs import define, field
 
@@ -46,6 +46,8 @@ from tether.hooks import AroundModel, AroundRun, AroundTool, HookPoint
 
 if TYPE_CHECKING:
     from tether.mcp import Servers
+else:  # `typing.get_type_hints` imports it
+    Servers = ForwardRef("import_module('tether.mcp').Servers", module="importlib")
 
 __all__ = ("App",)
 
@@ -168,12 +170,16 @@ class App:
         help: str | None = None,
         complete: Mapping[str, Complete] | None = None,
         raw: bool = False,
+        hint: str = "",
     ) -> Callable[[F], F]:
         """Return a decorator that makes a function a slash command; see `Commands.command`."""
 
         def add(function: F) -> F:
             before = list(self.commands)
-            self.commands.command(name, help=help, complete=complete, raw=raw)(function)
+            add_command = self.commands.command(
+                name, help=help, complete=complete, raw=raw, hint=hint
+            )
+            add_command(function)
             [made] = [one for one in self.commands if one not in before]
             replaced = [one for one in before if one.name == made.name]
             self._undo += [lambda one=one: self.commands.add(one) for one in replaced]  # type: ignore[misc]  # bound now

@@ -17,7 +17,7 @@ from tether.cli.exit_codes import ANSWERED, FAILED, WRONG_USAGE
 from tether.cli.extras import what_to_install
 from tether.cli.signals import INTERRUPTED, EndSignals
 from tether.cli.streams import failure_of, has_no_reader, standard_streams, warn
-from tether.cli.wording import in_words
+from tether.cli.wording import explained
 from tether.errors import DecodeError
 
 __all__ = ()
@@ -87,7 +87,7 @@ def _without_output(failure: OSError, code: int) -> int:
 def _in_words(error: BaseException) -> str:
     if isinstance(error, FileNotFoundError) and not _has_working_folder():
         return "the working folder no longer exists; change to another one"
-    return in_words(error)
+    return explained(error)
 
 
 def _has_working_folder() -> bool:

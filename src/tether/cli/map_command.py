@@ -25,7 +25,7 @@ from tether.cli.door import as_door
 from tether.cli.options import backend, whole
 from tether.cli.permission.modes import Mode
 from tether.cli.streams import in_utf8, warn
-from tether.cli.wording import in_words, waiting
+from tether.cli.wording import explained, in_words, waiting
 from tether.many import Answer, Answers, KeptConversations, Results, ResultsFile, each, read_prompts
 from tether.many.results import described
 from tether.toolbox import coding_tools
@@ -130,7 +130,7 @@ async def run(arguments: MapArguments) -> int:
     try:
         return await _answer_all(arguments)
     except UsageError as error:
-        warn(in_words(error))
+        warn(explained(error))
         return 2
 
 

@@ -18,7 +18,7 @@ from tether.cli.permission.asking import ask_at_terminal
 from tether.cli.question import at_terminal
 from tether.cli.signals import INTERRUPTED, interrupted
 from tether.cli.streams import warn
-from tether.cli.wording import in_words
+from tether.cli.wording import explained
 
 __all__ = ()
 
@@ -87,7 +87,7 @@ async def _follow(agent: Agent, asked: Asked, display: Display) -> int:
                 asked.out.write(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     except (ModelError, OutputError) as error:
         sys.stdout.flush()
-        warn(in_words(error))
+        warn(explained(error))
         return FAILED
     finally:
         display.stop()

@@ -25,7 +25,6 @@ from tether import (
     UserMessage,
 )
 from tether.advice.approval import verdict_of
-from tether.cli.attachments import message_with_files
 from tether.cli.conversation import (
     WHEN_FINISHED,
     WHEN_STEERED,
@@ -90,12 +89,11 @@ class RemoteTalk(Conversation):
 
     # What the person says.
 
-    def say(self, text: str, *, queued: bool = False) -> None:
-        """Say something; see `Conversation.say`."""
-        message = self.with_heard(message_with_files(text, lambda line: self.tell(f"! {line}")))
+    def _say(self, message: UserMessage, *, queued: bool | None = None) -> None:
+        queued = self._queued if queued is None else queued
         if self._is_running:
             self.tell(f"(queued: {WHEN_FINISHED if queued else WHEN_STEERED})")
-        self._said.send_nowait((message, queued))
+        self._said.send_nowait((self.with_heard(message), queued))
 
     def start(self, prompt: UserMessage | None) -> None:
         """Refuse: runs start on the server."""

@@ -1,5 +1,8 @@
 """What an error says to a person at a terminal: what only Python code can do about it is left out."""
 
+import os
+import traceback
+
 from tether import BusyError, UsageError
 
 __all__ = ()
@@ -12,6 +15,14 @@ def in_words(error: BaseException) -> str:
     """Say what an error says, and where the command has a way that Python code has not, that one."""
     text = error.message if isinstance(error, UsageError) else str(error)
     return text.replace(_KEY, ", or keep one with `tether keys set`").replace(_TOKEN, "")
+
+
+def explained(error: BaseException) -> str:
+    """Say what an error says, with its traceback where the variable `TETHER_DEBUG` is set and not empty."""
+    words = in_words(error)
+    if not os.environ.get("TETHER_DEBUG"):
+        return words
+    return f"{words}\n{''.join(traceback.format_exception(error)).rstrip()}"
 
 
 def waiting(error: BusyError) -> str:

@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from tether import Commands, UsageError, UserMessage
+from tether import Commands, UserMessage
+from tether.commands import command_of
 from tether.host.conversation import Conversation
 
 __all__ = ("expand",)
@@ -30,21 +31,14 @@ async def expand(commands: Commands, line: str, talk: Conversation) -> UserMessa
         Inside the command, where that awaits.
     """
     line = line.removeprefix("/")
-    _require(commands, next(iter(line.split()), ""))
+    command_of(line, commands, _known(commands))
     answer = await commands.run(line, talk)
     if isinstance(answer, UserMessage):
         return answer
     return "" if answer is None else str(answer)
 
 
-def _require(commands: Commands, name: str) -> None:
-    try:
-        commands[name]
-    except UsageError as error:
-        names = [f"/{command.name}" for command in commands]
-        more = f", and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-        known = f"{', '.join(names[:_MOST_NAMED])}{more}"
-        raise UsageError(
-            f"{error}{'' if str(error).endswith('?') else '.'} There are {known}. "
-            "A line that begins with a space is no command"
-        ) from error
+def _known(commands: Commands) -> str:
+    names = [f"/{command.name}" for command in commands]
+    more = f", and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f"There are {', '.join(names[:_MOST_NAMED])}{more}"

@@ -30,8 +30,8 @@ _CLOSING: Final = 5.0
 class Servers(Mapping[str, Server]):
     """The servers of a block, by name. Made by `connected`."""
 
-    _servers: dict[str, Server] = field(factory=dict)
-    _followers: list["_Follower"] = field(factory=list)
+    _servers: dict[str, Server] = field(factory=dict, init=False)
+    _followers: list["_Follower"] = field(factory=list, init=False)
 
     def __getitem__(self, name: str) -> Server:
         return self._servers[name]

@@ -124,7 +124,7 @@ class RemoteAgent(Agent):
         parts: RunParts,
         prompts: Sequence[Queued],
         asked: Asked,
-        on_over: Callable[[], object],
+        on_over: Callable[[ActiveRun], object],
     ) -> ActiveRun:
         points: set[str] = {hook.point for hook in self.hooks}
         if elsewhere := sorted(points - _HERE):

@@ -57,7 +57,7 @@ class RemoteRun(ActiveRun):
         self,
         parts: RunParts,
         prompts: Sequence[Queued],
-        on_over: Callable[[], object],
+        on_over: Callable[[ActiveRun], object],
         *,
         placement: Placement,
         asked: Asked,

@@ -1,17 +1,17 @@
 """A conversation that is kept, over any store."""
 
-import copy
 import os
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 import anyio
 from attrs import evolve
 
+from tether._scopes.owned import Owned
 from tether._scopes.threads import run_in_thread
 from tether.calls import CallEnded, CallNote, OpenCalls
 from tether.errors import LostClaimError, UsageError
@@ -33,7 +33,7 @@ _CLOSING_TIME: Final = 5.0
 """Seconds that a store has to take what is left, where the event loop waits for it."""
 
 
-class Session:
+class Session(Owned):
     """A conversation that is kept. Given to an `Agent`, it takes every message before it is announced.
 
     Where the store fails, the session goes on in memory: what could not be written is `behind`, and is written
@@ -59,6 +59,10 @@ class Session:
             together.
         OSError: the file cannot be opened.
     """
+
+    _INSTEAD: ClassVar[str] = (
+        "; Session.read opens its log once more, copy_to writes another, and fork goes back in this one"
+    )
 
     def __init__(
         self,
@@ -332,8 +336,8 @@ class Session:
         Returns:
             A session over the same log, with a head of its own; it need not be closed.
         """
-        child = copy.copy(self)
-        child._branch = Branch(self._entries, None)  # noqa: SLF001 - it is one of us
+        child = object.__new__(type(self))
+        vars(child).update(vars(self), _branch=Branch(self._entries, None))
         child.append("child", {"agent": agent, "call_id": call_id, "of": self.head})
         return child
 

@@ -6,7 +6,7 @@ psycopg's synchronous side is used, in worker threads: its asynchronous side doe
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, ForwardRef, TypeAlias
 
 from attrs import frozen
 
@@ -18,6 +18,10 @@ from tether.stores.store import LEASE, DatabaseStore
 if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg_pool import ConnectionPool
+
+    Pool: TypeAlias = ConnectionPool[Any]
+else:  # `typing.get_type_hints` imports it
+    Pool = ForwardRef("import_module('psycopg_pool').ConnectionPool", module="importlib")
 
 __all__ = ("PostgresConversations", "PostgresStore")
 
@@ -74,7 +78,7 @@ class PostgresStore(DatabaseStore):
 
     def __init__(
         self,
-        pool: "ConnectionPool[Any]",
+        pool: "Pool",
         id: str,
         *,
         owner: str = "",
@@ -98,9 +102,7 @@ class PostgresConversations(Conversations):
         psycopg.Error: what else the server or the way to it raised.
     """
 
-    def __init__(
-        self, pool: "ConnectionPool[Any] | str", *, lease: float = LEASE, takeover: bool = False
-    ) -> None:
+    def __init__(self, pool: "Pool | str", *, lease: float = LEASE, takeover: bool = False) -> None:
         own = _pool_to(pool) if isinstance(pool, str) else None
         try:
             super().__init__(_Postgres(own or pool), lease=lease, takeover=takeover)  # type: ignore[arg-type]
@@ -116,7 +118,7 @@ class PostgresConversations(Conversations):
             self._own.close()
 
 
-def _pool_to(url: str) -> "ConnectionPool[Any]":
+def _pool_to(url: str) -> "Pool":
     """Open a pool of a few connections.
 
     Args:
@@ -134,7 +136,7 @@ def _pool_to(url: str) -> "ConnectionPool[Any]":
             "conversations in PostgreSQL need the extra `postgres`: pip install 'tether[postgres]'"
         ) from None
     connect(url, connect_timeout=10).close()  # it says why there is none, where a pool tries again
-    pool: ConnectionPool[Any] = ConnectionPool(url, min_size=1, max_size=4, timeout=10, open=False)
+    pool: Pool = ConnectionPool(url, min_size=1, max_size=4, timeout=10, open=False)
     pool.open(wait=True, timeout=10)
     return pool
 

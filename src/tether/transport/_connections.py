@@ -3,6 +3,7 @@
 import select
 import socket
 import ssl
+from collections.abc import Sequence
 from typing import Any, Final
 
 import anyio
@@ -10,6 +11,8 @@ import httpx
 from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSAttribute, TLSStream
 from attrs import frozen
+
+from tether.transport._reading_on import ReadAhead, reading_on
 
 __all__ = ("CLOSING_TIME", "Connection", "Origin", "connect")
 
@@ -44,13 +47,23 @@ class Connection:
         origin: where it leads to.
     """
 
-    __slots__ = ("_socket", "_tls", "expires_at", "is_fresh", "is_open", "origin", "stream")
+    __slots__ = (
+        "_read_ahead",
+        "_socket",
+        "_tls",
+        "expires_at",
+        "is_fresh",
+        "is_open",
+        "origin",
+        "stream",
+    )
 
     def __init__(self, stream: ByteStream, origin: Origin) -> None:
         self.stream = stream
         # A stream looks up all that it knows to tell one thing.
         self._socket = stream.extra(SocketAttribute.raw_socket, None)
         self._tls = stream.extra(TLSAttribute.ssl_object, None)
+        self._read_ahead: Sequence[bytes] = stream.extra(ReadAhead.chunks, ())
         self.origin = origin
         self.is_fresh = True
         """Whether it has carried no request yet."""
@@ -61,7 +74,7 @@ class Connection:
     @property
     def is_readable(self) -> bool:
         """Whether something has come that was not asked for: the end of the connection, as a rule."""
-        if self._socket is None or _is_readable(self._socket):
+        if self._socket is None or self._read_ahead or _is_readable(self._socket):
             return True
         return self._tls is not None and _holds_more(self._tls)
 
@@ -158,7 +171,7 @@ async def connect(
     """
     try:
         with anyio.fail_after(seconds):
-            stream: ByteStream = await anyio.connect_tcp(origin.host, origin.port)
+            stream = reading_on(await anyio.connect_tcp(origin.host, origin.port))
         if origin.scheme == "https":
             with anyio.fail_after(seconds):
                 stream = await _encrypted(stream, tls, server_name or origin.host)

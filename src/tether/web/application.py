@@ -5,7 +5,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, ForwardRef
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -40,6 +40,8 @@ from tether.web.tokens import LinkDoor, Tokens
 
 if TYPE_CHECKING:
     from tether.metrics import Metrics
+else:  # `typing.get_type_hints` imports it
+    Metrics = ForwardRef("import_module('tether.metrics').Metrics", module="importlib")
 
 __all__ = ("app", "made_site", "mount", "site_application")
 

@@ -1,6 +1,7 @@
 """Commands that are Markdown files."""
 
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -49,8 +50,11 @@ async def test_they_stand_beside_the_others(project: Path) -> None:
     written(place / "empty.md", "---\ndescription: x\n---\n")
     written(place / "no!.md", "x")
     app = app_of()
-    text = app.commands.help()
-    assert "Review a change (BRANCH)" in text
+    told: list[str] = []
+    await holding(talk_of(app, told), "/help", "/help review")
+    text = told[0]
+    assert re.search("^/review BRANCH +Review a change$", text, re.MULTILINE)
+    assert told[1] == "/review BRANCH\n\nReview a change"
     assert "Greet everybody" in text
     assert "Other help" not in text
     assert list(app.commands.complete("gi")) == ["git:commit"]

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from types import TracebackType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from attrs import define, field, frozen
 
@@ -20,6 +20,7 @@ from tether import (
     Usage,
     UsageError,
 )
+from tether.advice.tracing._opentelemetry import LoggerProvider, MeterProvider, TracerProvider
 from tether.advice.tracing.content import (
     as_json,
     finish_reason,
@@ -40,11 +41,6 @@ from tether.advice.tracing.telemetry import (
 from tether.deltas import Delta, ReplyEnd, ReplyInfo
 from tether.hooks import Hooks, ProceedModel
 from tether.model import DeltaStream
-
-if TYPE_CHECKING:
-    from opentelemetry._logs import LoggerProvider
-    from opentelemetry.metrics import MeterProvider
-    from opentelemetry.trace import TracerProvider
 
 __all__ = ("Price", "tracing")
 
@@ -71,9 +67,9 @@ def tracing(
     *,
     content: Content | None = None,
     price: Price | None = None,
-    tracer_provider: "TracerProvider | None" = None,
-    meter_provider: "MeterProvider | None" = None,
-    logger_provider: "LoggerProvider | None" = None,
+    tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
+    logger_provider: LoggerProvider | None = None,
 ) -> None:
     """Trace and measure the runs of an agent, and of agents inside its tools.
 

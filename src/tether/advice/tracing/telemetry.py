@@ -1,4 +1,4 @@
-"""Spans that go, and what is measured of them: the one place that knows OpenTelemetry's API."""
+"""Spans that go, and what is measured of them."""
 
 import time
 from collections.abc import Mapping
@@ -10,26 +10,25 @@ import anyio
 from attrs import define, field, frozen
 
 from tether import ModelError, RunContext
+from tether.advice.tracing._opentelemetry import (
+    Context,
+    Histogram,
+    Logger,
+    LoggerProvider,
+    Meter,
+    MeterProvider,
+    Span,
+    SpanKind,
+    StatusCode,
+    Tracer,
+    TracerProvider,
+    contexts,
+    get_logger,
+    get_meter,
+    get_tracer,
+    set_span_in_context,
+)
 from tether.advice.tracing.conventions import SCHEMA_URL, Name
-
-try:
-    from opentelemetry import context as contexts
-    from opentelemetry._logs import Logger, LoggerProvider, get_logger
-    from opentelemetry.context import Context
-    from opentelemetry.metrics import Histogram, Meter, MeterProvider, get_meter
-    from opentelemetry.trace import (
-        Span,
-        SpanKind,
-        StatusCode,
-        Tracer,
-        TracerProvider,
-        get_tracer,
-        set_span_in_context,
-    )
-except ImportError as _error:
-    raise ModuleNotFoundError(
-        "tether.advice.tracing needs OpenTelemetry: pip install 'tether[otel]'", name=_error.name
-    ) from _error
 
 __all__ = ("Attributes", "Content", "Operation", "Telemetry", "begin", "current_run", "telemetry")
 

@@ -112,7 +112,7 @@ def add_commands(app: App) -> None:
             name = shown(command.path, known.folder)
             problems.append(f"{name} is left out: there is a command /{command.name} already")
         else:
-            _add(app, command.name, command.help, partial(_send, command))
+            _add(app, command.name, command.description, partial(_send, command), command.hint)
     for skill in known.skills:
         _add(app, f"skill:{skill.name}", skill.description, partial(_use, skill))
     app.context = evolve(known, problems=problems)
@@ -144,11 +144,13 @@ def request_of(app: App, line: str) -> UserMessage | None:
     return None
 
 
-def _add(app: App, name: str, help: str, send: Callable[[Conversation, str], None]) -> None:
+def _add(
+    app: App, name: str, help: str, send: Callable[[Conversation, str], None], hint: str = ""
+) -> None:
     def run(conversation: Conversation, words: str = "") -> None:
         send(conversation, words)
 
-    app.command(name, help=help, raw=True)(run)
+    app.command(name, help=help, raw=True, hint=hint)(run)
 
 
 def _send(command: MarkdownCommand, conversation: Conversation, words: str) -> None:

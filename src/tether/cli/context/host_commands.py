@@ -22,7 +22,7 @@ def add_to(commands: Commands, known: Context, model_named: Callable[[str], Mode
     """
     for one in known.commands:
         if one.name not in commands:
-            add = commands.command(one.name, help=one.description, raw=True, hint=one.hint or "")
+            add = commands.command(one.name, help=one.description, raw=True, hint=one.hint)
             add(_saying(one, model_named))
     for skill in known.skills:
         name = f"skill:{skill.name}"

@@ -12,7 +12,6 @@ end. A file in a folder has a name with a colon: `git/commit.md` is `/git:commit
 """
 
 import re
-import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,18 +19,17 @@ from typing import Final
 
 from attrs import frozen
 
-from tether import Agent, Model, RunContext
+from tether import Agent, Model, RunContext, UsageError
 from tether.cli.context.finding import nearest_of
 from tether.cli.context.front_matter import read_document
 from tether.cli.context.places import markdown_files
+from tether.commands import split_words
 
 __all__ = ()
 
 _PLACE: Final = re.compile(r"\$(?:ARGUMENTS\b|@|[1-9](?![0-9]))")
 _NAME: Final = re.compile(r"[^\W_]+(?:-[^\W_]+)*(?::[^\W_]+(?:-[^\W_]+)*)*")
 _LONGEST_HELP: Final = 200
-_MOST_SPLIT: Final = 20_000
-"""Characters that are split as by a shell; `shlex` takes the square of their number."""
 
 
 @frozen
@@ -42,15 +40,10 @@ class MarkdownCommand:
     path: Path
     description: str
     text: str
-    hint: str | None = None
+    hint: str = ""
     """How its words are shown in help."""
     model: str | None = None
     """The name of the model that answers it; that of the conversation if None."""
-
-    @property
-    def help(self) -> str:
-        """What it does, and which words it takes."""
-        return f"{self.description} ({self.hint})" if self.hint else self.description
 
     def expanded(self, words: str) -> str:
         """Put in what the person has typed behind its name."""
@@ -123,22 +116,23 @@ def _read(path: Path, place: Path) -> MarkdownCommand:
     if not document.body:
         raise ValueError("it has no text to send")
     first = document.body.partition("\n")[0].lstrip("# ").strip()
-    description = " ".join((document.text("description") or first).split())
     return MarkdownCommand(
         name,
         path,
-        description[:_LONGEST_HELP],
+        _in_a_line(document.text("description") or first),
         document.body,
-        document.text("argument-hint"),
+        _in_a_line(document.text("argument-hint") or ""),
         document.text("model"),
     )
 
 
+def _in_a_line(text: str) -> str:
+    return " ".join(text.split())[:_LONGEST_HELP]
+
+
 def _split(words: str) -> Sequence[str]:
     """Split as a shell does, and at spaces where quotes do not match, or there is much to split."""
-    if len(words) > _MOST_SPLIT:
-        return words.split()
     try:
-        return shlex.split(words)
-    except ValueError:
+        return split_words(words)
+    except UsageError:
         return words.split()

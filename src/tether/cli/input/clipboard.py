@@ -3,7 +3,6 @@
 import base64
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from attrs import define, field
 
 from tether import UsageError
+from tether.commands import split_words
 from tether.media_types import media_type_of_file
 
 if TYPE_CHECKING:
@@ -127,11 +127,11 @@ def pasted_picture(text: str) -> str | None:
     if text.startswith("file://"):
         candidates = [unquote(urlsplit(text).path)]
     else:
-        with suppress(ValueError):  # a quote is not closed
-            candidates += [words[0]] if len(words := shlex.split(text)) == 1 else []
+        with suppress(UsageError):  # a quote is not closed, or it is long
+            candidates += words if len(words := split_words(text)) == 1 else []
     for candidate in candidates:
         path = Path(candidate)
-        if path.is_absolute() and path.is_file() and '"' not in candidate:
+        if path.is_absolute() and os.path.isfile(path) and '"' not in candidate:
             return candidate
     return None
 

@@ -9,6 +9,7 @@ from tether import UsageError
 from tether.cli.changes.undoing import shown_name
 from tether.cli.extensions import configuration_folder, trust_of
 from tether.cli.input.notes import keep_note, note_file, note_in
+from tether.commands import command_of
 
 if TYPE_CHECKING:
     from tether.cli.conversation import Conversation
@@ -48,13 +49,7 @@ async def run_command(conversation: "Conversation", line: str) -> object:
         Inside the command.
     """
     commands = conversation.app.commands
-    try:
-        commands[next(iter(line.split()), "")]
-    except UsageError as error:
-        raise UsageError(
-            f"{error}{'' if str(error).endswith('?') else '.'} /help lists all. "
-            "A line that begins with a space is no command"
-        ) from error
+    command_of(line, commands, "/help lists all")
     return await commands.run(line, conversation)
 
 

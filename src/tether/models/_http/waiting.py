@@ -5,12 +5,14 @@ its reply. Its deadline is set while a server is waited for, and taken away whil
 """
 
 import math
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Final
 
 import anyio
 import httpx
 from attrs import frozen
+
+from tether._scopes.backend import current_backend
 
 __all__ = ("TimedBody", "Waiting")
 
@@ -21,9 +23,10 @@ _SLACK: Final = 1 / 16
 class Waiting:
     """How long a server may let us wait for what comes next."""
 
-    __slots__ = ("error", "scope")
+    __slots__ = ("_now", "error", "scope")
 
     def __init__(self) -> None:
+        self._now: Callable[[], float] = current_backend().current_time
         self.scope = anyio.CancelScope()
         """Round the request and its reply."""
         self.error: type[httpx.TimeoutException] = httpx.ConnectTimeout
@@ -37,7 +40,7 @@ class Waiting:
             error: what it means when they are over.
         """
         self.error = error
-        self.scope.deadline = anyio.current_time() + seconds
+        self.scope.deadline = self._now() + seconds
 
     def allow_again(self, seconds: float, error: type[httpx.TimeoutException]) -> None:
         """Let the time begin anew, for one of many short waits: to move the deadline costs more than such a wait.
@@ -47,7 +50,7 @@ class Waiting:
             error: what it means when they are over.
         """
         self.error = error
-        soonest = anyio.current_time() + seconds
+        soonest = self._now() + seconds
         if not soonest <= self.scope.deadline <= soonest + seconds * _SLACK:
             self.scope.deadline = soonest + seconds * _SLACK
 
@@ -58,7 +61,7 @@ class Waiting:
     @property
     def left(self) -> float:
         """Seconds that are left."""
-        return self.scope.deadline - anyio.current_time()
+        return self.scope.deadline - self._now()
 
     def caused(self, cancellation: BaseException) -> bool:
         """Say whether a cancellation came because the time is over, and from nobody else.

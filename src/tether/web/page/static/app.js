@@ -227,13 +227,17 @@ class App {
     this.#sidebar.mark(id);
   }
 
-  /** @param {string} text @param {string[]} uploads @param {string} when */
+  /**
+   * @param {string} text @param {string[]} uploads @param {string} when
+   * @returns {Promise<boolean>} whether the agent has it
+   */
   async #say(text, uploads, when) {
     await this.#conversation();
     this.#scroll.toEnd();
-    const told = await this.#talk?.say(text, uploads, when);
+    const told = (await this.#talk?.say(text, uploads, when)) ?? null;
     if (told) this.#status.tell(told);
     void this.#sidebar.refresh();
+    return told === null;
   }
 
   /** Say something else in place of what was said, in a fork. @param {string} entry @param {string} text @param {any[]} media */

@@ -10,7 +10,8 @@ import { button, el } from "./dom.js";
 
 /**
  * @typedef {object} Wishes
- * @property {(text: string, uploads: string[], when: string) => Promise<void>} say rejects where it did not arrive
+ * @property {(text: string, uploads: string[], when: string) => Promise<boolean>} say whether the agent has it, with the files;
+ *   rejects where it did not arrive
  * @property {() => Promise<void>} stop
  * @property {() => Promise<string>} conversation its id, made if there is none yet
  * @property {(message: string) => void} complain
@@ -170,9 +171,9 @@ export class Composer {
     this.#isSending = true;
     this.#update();
     try {
-      await this.#wishes.say(text, ids, this.#isRunning ? this.#chosen() : "steer");
+      const isSaid = await this.#wishes.say(text, ids, this.#isRunning ? this.#chosen() : "steer");
       if (this.#field.value === text) this.#write("");
-      this.attachments.clear();
+      if (isSaid) this.attachments.clear(); // else they go with what is said next
     } catch (error) {
       this.#wishes.complain(`Not sent: ${/** @type {Error} */ (error).message}`);
     } finally {

@@ -64,16 +64,16 @@ export class Talk {
 
   /**
    * @param {string} text @param {string[]} uploads @param {string} when
-   * @returns {Promise<string>} what a command has told that said nothing to the agent
+   * @returns {Promise<string | null>} what a command has told that said nothing to the agent; null where something was
    */
   async say(text, uploads, when) {
     const answer = await api.say(this.id, { text, uploads, when });
     if ("told" in answer) return answer.told;
     const { id, started } = answer;
-    if (started) return "";
+    if (started) return null;
     this.#said.set(id, when);
     if (!this.queued.some((one) => one.id === id)) this.#learn({ queued: [...this.queued, { id, text }] });
-    return "";
+    return null;
   }
 
   /** Ask how it is, without a stream: for a tab that nobody sees. */
