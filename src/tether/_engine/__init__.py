@@ -21,7 +21,7 @@ outlasts the run, the transcript and the inbox, is the agent's.
     reports         what one call reports while it runs
     interruption    what is in flight and how it is interrupted; how the run ends
     publisher       events to listeners and consumers
-    connections     models connected for the run
+    resources       models connected for the run, and the place for tasks of its tools
     background      tasks that tools start to outlive their calls
     ledger          what the run may spend, and has spent
     lease           the claim on a conversation, kept while a run goes

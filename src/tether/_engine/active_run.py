@@ -5,8 +5,6 @@ from functools import partial
 from inspect import GEN_CREATED, getgeneratorstate
 from typing import Any
 
-from attrs import evolve
-
 from tether._engine.around import hooks_around, within_hooks
 from tether._engine.driver import Driver
 from tether._engine.inbox import message_of
@@ -101,10 +99,10 @@ class ActiveRun:
         async def carry_out() -> RunResult:
             self.control.start()
             async with (
-                parts.background() as background,
                 keeping_claim(parts.session, self.control),
+                services.resources,
             ):
-                end = await Driver(loop, evolve(services, background=background)).drive()
+                end = await Driver(loop, services).drive()
             if end.stop_reason == "error" and self.live.error is not None:
                 raise self.live.error
             return self._result(end, first)

@@ -88,10 +88,9 @@ class Driver:
         try:
             if failure is not None:
                 raise failure
-            async with self._services.connections:
-                while True:
-                    step = self._resume(step, await performer.perform())
-                    performer = self._performer(step)
+            while True:
+                step = self._resume(step, await performer.perform())
+                performer = self._performer(step)
         except StopIteration as stop:
             return cast("End", stop.value)
         except Exception as error:

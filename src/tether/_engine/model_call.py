@@ -302,7 +302,7 @@ class ModelCall:
 
     async def _stream(self, model: Model) -> _Stream:
         """Connect a model; a request to it is made within the hooks."""
-        stream: _Stream = (await self._services.connections.connected(model)).stream
+        stream: _Stream = (await self._services.resources.connected(model)).stream
         for hook in reversed(self._parts.hooks.at("around_model")):
             stream = _Wrapped(hook, _Proceed(model, stream))
         return stream

@@ -6,18 +6,19 @@ of its requests share it. `LiveRun` is what can be seen of the run from outside.
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import anyio
 from attrs import Factory, define, evolve, field, frozen
 
 from tether._engine.background import Background, open_background
-from tether._engine.connections import Connections
 from tether._engine.inbox import Inbox
 from tether._engine.interruption import RunControl
 from tether._engine.ledger import Ledger
 from tether._engine.output import Output
 from tether._engine.publisher import Publisher
+from tether._engine.resources import Resources
 from tether._engine.turn_settings import TurnSettings
 from tether.deltas import PartialReply
 from tether.errors import ModelError
@@ -155,9 +156,13 @@ class RunServices:
     control: RunControl
     live: LiveRun
     publisher: Publisher
-    background: Background | None = None
-    """Where tools start what outlives them; None before the run has begun."""
     around_run: Sequence[Hook] = ()
     """The hooks around the run."""
-    connections: Connections = field(factory=Connections)
-    threads: "anyio.CapacityLimiter" = field(factory=lambda: anyio.CapacityLimiter(_THREADS))
+    resources: Resources = field(
+        default=Factory(lambda self: Resources(self.parts.background), takes_self=True), init=False
+    )
+
+    @cached_property
+    def threads(self) -> "anyio.CapacityLimiter":
+        """Holds how many plain functions run at a time."""
+        return anyio.CapacityLimiter(_THREADS)

@@ -47,7 +47,7 @@ class Publisher:
         # How many events have left it.
         self._sent = 0
         # Calls that run at once publish at once: one of them sends, the others wait.
-        self._line = anyio.Lock(fast_acquire=True)
+        self._line: anyio.Lock | None = None
         # What is not said before the store has taken it; None where everything is said at once.
         self._held: list[Event] | None = None
         self._is_cut = False
@@ -78,17 +78,21 @@ class Publisher:
         """
         if self.offer(event):
             return
-        if listeners := self._hooks.at("on_event"):
-            try:
+        try:
+            if listeners := self._hooks.at("on_event"):
                 with self._control.listening():
                     for hook in listeners:
                         await call_hook(hook, event)
-            except BaseException:
-                # What happened is told also where a listener has failed, or was cut off.
-                self._put(event)
-                raise
-        self._put(event)
-        await self.send_waiting()
+            else:
+                # Out of the line, in which all calls that publish meanwhile would have to wait.
+                await self._sink._rest()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        except BaseException:
+            # What happened is told also where a listener has failed, or was cut off.
+            self._put(event)
+            raise
+        if not self.offer(event):
+            self._put(event)
+            await self.send_waiting()
 
     def _put(self, event: Event) -> None:
         self._outbox.append(event)
@@ -103,6 +107,7 @@ class Publisher:
         """
         last = self._sent + len(self._outbox)
         while self._sent < last:
+            self._line = self._line or anyio.Lock(fast_acquire=True)
             async with self._line:
                 if self._sent < last:
                     await self._sink.send(self._outbox[0])  # which passes checkpoints

@@ -32,7 +32,7 @@ from tether.errors import ArgumentsError
 from tether.events import ApprovalRequested, CallEvent, ToolExecutionEnd, ToolExecutionStart
 from tether.hooks import Invocation
 from tether.loop import ToolOutcome
-from tether.messages import Outcome, ToolCall, ToolResultMessage, Usage
+from tether.messages import NO_USAGE, Outcome, ToolCall, ToolResultMessage, Usage
 from tether.tools import Tool, ToolContext, ToolResult, as_tool_result
 
 __all__ = ("ToolBatch",)
@@ -55,7 +55,7 @@ class _Call:
     begun_before: bool = False
     """Whether an earlier run has begun it, and ended before it did."""
     order: tuple[int, ...] = ()
-    usage: Usage = field(factory=Usage)
+    usage: Usage = NO_USAGE
     cost: float = 0.0
     answer: ToolOutcome | None = None
     ended: bool = False
@@ -72,7 +72,7 @@ class ToolBatch:
         calls: the calls, in order.
     """
 
-    __slots__ = ("_calls", "_parts", "_services", "_settings", "_slots")
+    __slots__ = ("_background", "_calls", "_parts", "_services", "_settings", "_slots")
 
     def __init__(self, services: RunServices, calls: Sequence[ToolCall]) -> None:
         self._services = services
@@ -96,6 +96,7 @@ class ToolBatch:
         """
         # Not sooner, as it may raise: to make a performer does not.
         self._settings = self._parts.settings()
+        self._background = await self._services.resources.background()
         # How many of one tool may run at once, by its name.
         self._slots = {
             tool.name: anyio.CapacityLimiter(tool.max_concurrency)
@@ -282,7 +283,7 @@ class ToolBatch:
         deadline = anyio.CancelScope()
         holdup = self._holdup(invocation.call, deadline)
         try:
-            with deadline, invocation.context.limiting(deadline, seconds):
+            with invocation.context.limiting(deadline, seconds), deadline:
                 result = await self._function(tool, arguments, holdup)
                 holdup.returned()
                 return as_tool_result(result)
@@ -343,7 +344,6 @@ class ToolBatch:
                 call.usage += usage
                 call.cost += cost
 
-        background = self._services.background
         return ToolContext(
             call_id=call.call.id,
             name=call.call.name,
@@ -358,7 +358,7 @@ class ToolBatch:
             spend=spend,
             order=call.order,
             clock=call.clock,
-            start=None if background is None else background.start,
+            start=self._background.start,
             around_run=self._services.around_run,
         )
 

@@ -5,7 +5,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
-from tether._engine.connections import Connections
+from tether._engine.background import Background, open_background
+from tether._engine.resources import Resources
 from tether.model import DeltaStream, Model, ModelRequest
 from tether.testing import ScriptedModel
 
@@ -42,26 +43,43 @@ async def test_a_model_is_connected_once_and_one_that_equals_it_by_itself() -> N
     log: list[str] = []
     inner = ScriptedModel()
     first, second = Connectable(inner, log), Connectable(inner, log)
-    async with Connections() as connections:
-        assert await connections.connected(first) is inner
-        assert await connections.connected(first) is inner
+    async with Resources(open_background) as resources:
+        assert await resources.connected(first) is inner
+        assert await resources.connected(first) is inner
         assert log == ["open"]
-        await connections.connected(second)
+        await resources.connected(second)
         assert log == ["open", "open"]
     assert log == ["open", "open", "close", "close"]
 
 
 async def test_a_model_without_connections_is_asked_as_it_is() -> None:
     model = ScriptedModel()
-    async with Connections() as connections:
-        assert await connections.connected(model) is model
+    async with Resources(open_background) as resources:
+        assert await resources.connected(model) is model
 
 
 async def test_one_that_cannot_be_opened_leaves_the_others_open_until_the_end() -> None:
     log: list[str] = []
-    async with Connections() as connections:
-        await connections.connected(Connectable(ScriptedModel(), log))
+    async with Resources(open_background) as resources:
+        await resources.connected(Connectable(ScriptedModel(), log))
         with pytest.raises(OSError, match="no route"):
-            await connections.connected(Connectable(ScriptedModel(), log, fails=True))
+            await resources.connected(Connectable(ScriptedModel(), log, fails=True))
+        assert log == ["open"]
+    assert log == ["open", "close"]
+
+
+async def test_the_place_for_tasks_is_opened_once_it_is_asked_for() -> None:
+    log: list[str] = []
+
+    @asynccontextmanager
+    async def open_logged() -> AsyncIterator[Background]:
+        log.append("open")
+        async with open_background() as background:
+            yield background
+        log.append("close")
+
+    async with Resources(open_logged) as resources:
+        assert log == []
+        assert await resources.background() is await resources.background()
         assert log == ["open"]
     assert log == ["open", "close"]
