@@ -8,7 +8,7 @@ No I/O.
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Generic, TypeAlias, TypeVar, cast, get_args, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast, get_args, overload
 
 from tether.errors import UsageError
 
@@ -150,14 +150,13 @@ class Checked(Generic[T]):
     def __set_name__(self, owner: type[Any], name: str) -> None:
         self._name = name
 
-    @overload
-    def __get__(self, instance: None, owner: type[Any]) -> "Checked[T]": ...
-    @overload
-    def __get__(self, instance: object, owner: type[Any]) -> T: ...
-    def __get__(self, instance: object | None, owner: type[Any]) -> "Checked[T] | T":
-        if instance is None:
-            return self
-        return cast("T", instance.__dict__[self._name])
+    if TYPE_CHECKING:
+        # Without a `__get__`, what is read is what stands in the instance, and no code of ours runs.
+        @overload
+        def __get__(self, instance: None, owner: type[Any]) -> "Checked[T]": ...
+        @overload
+        def __get__(self, instance: object, owner: type[Any]) -> T: ...
+        def __get__(self, instance: object | None, owner: type[Any]) -> "Checked[T] | T": ...
 
     def __set__(self, instance: object, value: T) -> None:
         name = f"{self._name} of {type(instance).__name__}"

@@ -9,8 +9,10 @@ No I/O.
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
+import msgspec
 from attrs import field, frozen
 
+from tether.deltas import as_attrs
 from tether.messages import AssistantMessage, JsonObject, ToolCall, ToolResultMessage
 
 __all__ = ("CallAsked", "CallBegun", "CallEnded", "CallFate", "CallNote", "OpenCalls")
@@ -30,15 +32,15 @@ class CallAsked:
     arguments: JsonObject
 
 
-@frozen
-class CallBegun:
+@as_attrs
+class CallBegun(msgspec.Struct, frozen=True):
     """The tool of a call runs from now on."""
 
     call_id: str
 
 
-@frozen
-class CallEnded:
+@as_attrs
+class CallEnded(msgspec.Struct, frozen=True):
     """The result of a call is known."""
 
     result: ToolResultMessage

@@ -16,7 +16,8 @@ of a frozen attrs class, and of no concern to the garbage collector. `as_attrs` 
 No I/O.
 """
 
-from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, assert_never, cast
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final, Literal, TypeAlias, TypeVar, assert_never, cast
 
 import attrs
 import jiter
@@ -62,7 +63,7 @@ def as_attrs(struct: type[S]) -> type[S]:
         )
         for one in msgspec.structs.fields(struct)
     }
-    alike = attrs.make_class(struct.__name__, fields)
+    alike = attrs.make_class(struct.__name__, fields, init=False, repr=False, eq=False)
     struct.__attrs_attrs__ = attrs.fields(alike)  # type: ignore[attr-defined]  # what attrs looks for
     return struct
 
@@ -87,8 +88,8 @@ class ThinkingDelta(msgspec.Struct, frozen=True, gc=False):
     index: int = 0
 
 
-@frozen
-class ToolCallStart:
+@as_attrs
+class ToolCallStart(msgspec.Struct, frozen=True):
     """A tool call begins; its arguments follow in fragments."""
 
     type: ClassVar[Literal["tool_call_start"]] = "tool_call_start"
@@ -108,8 +109,8 @@ class ToolCallDelta(msgspec.Struct, frozen=True, gc=False):
     index: int = 0
 
 
-@frozen
-class BlockEnd:
+@as_attrs
+class BlockEnd(msgspec.Struct, frozen=True):
     """A block is whole."""
 
     type: ClassVar[Literal["block_end"]] = "block_end"
@@ -167,6 +168,13 @@ _Said = TypeVar("_Said", _OpenText, _OpenThinking)
 _Open = TypeVar("_Open", _OpenText, _OpenThinking, _OpenCall)
 _Part: TypeAlias = _OpenText | _OpenThinking | _OpenCall | AssistantBlock
 
+_WHOLE: Final[Mapping[type, type]] = {
+    _OpenText: Text,
+    _OpenThinking: Thinking,
+    _OpenCall: ToolCall,
+}
+"""What an open part becomes."""
+
 
 class PartialReply:
     """The fold: a reply as far as it has arrived.
@@ -191,23 +199,26 @@ class PartialReply:
         """
         if self._message is not None:
             raise ValueError(f"{type(delta).__name__} after the end of the reply")
+        # More of what is open, as most are: to match takes twice as long.
         if type(delta) is TextDelta and type(part := self._parts.get(delta.index)) is _OpenText:
-            # More of an open text, as most are: to match takes twice as long.
             part.fragments.append(delta.text)
             return
+        if type(delta) is ToolCallDelta and type(part := self._parts.get(delta.index)) is _OpenCall:
+            part.fragments.append(delta.arguments)
+            return
         match delta:
-            case TextDelta(text, index):
-                self._said(index, _OpenText, delta).fragments.append(text)
-            case ToolCallDelta(arguments, index):
-                _expect(self._parts.get(index), _OpenCall, delta).fragments.append(arguments)
-            case ThinkingDelta(text, index):
-                self._said(index, _OpenThinking, delta).fragments.append(text)
             case ToolCallStart(id_, name, index):
                 if index in self._parts:
                     raise ValueError(f"block {index} began twice")
                 self._parts[index] = _OpenCall(id_, name)
             case BlockEnd(block, index):
                 self._end(block, index)
+            case TextDelta(text, index):
+                self._said(index, _OpenText, delta).fragments.append(text)
+            case ToolCallDelta(arguments, index):
+                _expect(self._parts.get(index), _OpenCall, delta).fragments.append(arguments)
+            case ThinkingDelta(text, index):
+                self._said(index, _OpenThinking, delta).fragments.append(text)
             case ReplyInfo():
                 self._note(delta)
             case ReplyEnd(message):
@@ -232,18 +243,10 @@ class PartialReply:
         return _expect(part, kind, delta)
 
     def _end(self, block: AssistantBlock, index: int) -> None:
-        match self._parts.get(index), block:
-            case (
-                (None, _)
-                | (_OpenText(), Text())
-                | (_OpenThinking(), Thinking())
-                | (_OpenCall(), ToolCall())
-            ):
-                self._parts[index] = block
-            case part, _:
-                raise ValueError(
-                    f"block {index}, which {_state(part)}, ends as {type(block).__name__}"
-                )
+        part = self._parts.get(index)
+        if part is not None and _WHOLE.get(type(part)) is not type(block):
+            raise ValueError(f"block {index}, which {_state(part)}, ends as {type(block).__name__}")
+        self._parts[index] = block
 
     @property
     def model(self) -> str:

@@ -79,8 +79,8 @@ class TurnStart:
     """Counted from 1 within the run."""
 
 
-@frozen
-class MessageStart:
+@as_attrs
+class MessageStart(msgspec.Struct, frozen=True):
     """A message begins. A reply is still empty, and its `stop_reason` None; any other message is already whole."""
 
     type: ClassVar[Literal["message_start"]] = "message_start"
@@ -102,8 +102,8 @@ class MessageUpdate(msgspec.Struct, frozen=True, gc=False):
         return self.delta.text if isinstance(self.delta, TextDelta) else ""
 
 
-@frozen
-class MessageEnd:
+@as_attrs
+class MessageEnd(msgspec.Struct, frozen=True):
     """A message has ended, and stands in the transcript; a reply may be incomplete."""
 
     type: ClassVar[Literal["message_end"]] = "message_end"
@@ -124,8 +124,8 @@ class ModelRetry:
     error: Failure
 
 
-@frozen
-class ToolExecutionStart:
+@as_attrs
+class ToolExecutionStart(msgspec.Struct, frozen=True):
     """A call is taken up; hooks and approvals come before the tool itself."""
 
     type: ClassVar[Literal["tool_execution_start"]] = "tool_execution_start"
@@ -176,8 +176,8 @@ class ToolExecutionUpdate:
     """The names of the agents from this run's child down to the one whose event it is."""
 
 
-@frozen
-class ToolExecutionEnd:
+@as_attrs
+class ToolExecutionEnd(msgspec.Struct, frozen=True):
     """A call is answered. Ends come as they happen, not in the order of the calls."""
 
     type: ClassVar[Literal["tool_execution_end"]] = "tool_execution_end"

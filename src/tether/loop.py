@@ -28,7 +28,7 @@ from itertools import count
 from types import MappingProxyType
 from typing import Any, Final, Generic, TypeAlias, TypeVar, cast
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, frozen
 
 from tether.calls import CallEnded
 from tether.events import (
@@ -45,6 +45,7 @@ from tether.events import (
 )
 from tether.limits import LimitName, Limits, Spent
 from tether.messages import (
+    NO_USAGE,
     AssistantMessage,
     Failure,
     Message,
@@ -99,7 +100,7 @@ class ToolOutcome:
     result: ToolResultMessage
     terminate: bool = False
     """The model need not be asked again."""
-    usage: Usage = field(factory=Usage)
+    usage: Usage = NO_USAGE
     """What child agents spent in it; `cost` too."""
     cost: float = 0.0
 

@@ -16,6 +16,7 @@ from attrs import field, frozen
 from tether.media import Audio, Document, Image, Video, media_or_text
 
 __all__ = (
+    "NO_USAGE",
     "AssistantBlock",
     "AssistantMessage",
     "Block",
@@ -158,6 +159,8 @@ class Usage:
         return self.input_tokens + self.output_tokens
 
     def __add__(self, other: "Usage") -> "Usage":
+        if other is NO_USAGE:
+            return self  # as after most calls
         return Usage(
             input_tokens=self.input_tokens + other.input_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
@@ -176,6 +179,10 @@ class Usage:
             reasoning_tokens=self.reasoning_tokens - earlier.reasoning_tokens,
             estimated=self.estimated,
         )
+
+
+NO_USAGE: Final = Usage()
+"""None: what is shared where nothing was spent."""
 
 
 @frozen
@@ -207,6 +214,8 @@ def as_user_blocks(content: UserContent) -> tuple[UserBlock, ...]:
     """
     if type(content) is tuple and _USER_BLOCKS.issuperset(map(type, content)):
         return content  # as it mostly comes: it was converted before
+    if isinstance(content, str):
+        return (Text(content),)
     return tuple(_as_user_block(item) for item in _items(content))
 
 
@@ -278,7 +287,7 @@ class AssistantMessage:
     """The wire API it came over; what only that API understands is sent back to it alone."""
     stop_reason: StopReason | None = field(default="stop", kw_only=True)
     """None until it is known: in a reply that is still arriving."""
-    usage: Usage = field(factory=Usage, kw_only=True)
+    usage: Usage = field(default=NO_USAGE, kw_only=True)
     error: Failure | None = field(default=None, kw_only=True)
     response_id: str | None = field(default=None, kw_only=True)
     details: JsonObject | None = field(default=None, kw_only=True)
@@ -299,7 +308,7 @@ class AssistantMessage:
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """The calls this reply makes, in order."""
-        return tuple(block for block in self.content if isinstance(block, ToolCall))
+        return tuple([block for block in self.content if isinstance(block, ToolCall)])
 
     @property
     def incomplete(self) -> bool:

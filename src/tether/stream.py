@@ -85,8 +85,7 @@ class EventSink(Owned, ObjectSendStream[E], Generic[E]):
             Only before the event is delivered: a cancelled send has delivered nothing.
         """
         if not self._offer(item):
-            self._since_checkpoint = 0
-            await checkpoint()
+            await self._rest()
             if not self._broadcast.deliver(item):
                 await self._broadcast.deliver_in_turn(item)
 
@@ -97,6 +96,11 @@ class EventSink(Owned, ObjectSendStream[E], Generic[E]):
             return False
         only = self._broadcast.only
         return self._broadcast.deliver(item) if only is None else only.offer(item)
+
+    async def _rest(self) -> None:
+        """Pass the checkpoint that may be due."""
+        self._since_checkpoint = 0
+        await checkpoint()
 
     def send_nowait(self, item: E) -> None:
         """Deliver an event to every consumer at once.

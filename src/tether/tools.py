@@ -13,8 +13,9 @@ No I/O.
 
 import functools
 from collections.abc import Callable
-from typing import Any, Literal, TypeAlias, get_args, overload
+from typing import Any, Final, Literal, TypeAlias, get_args, overload
 
+import msgspec
 from attrs import evolve, field, frozen
 
 from tether.errors import ToolDefinitionError
@@ -35,6 +36,10 @@ __all__ = (
 
 ToolKind: TypeAlias = Literal["read", "edit", "execute", "search", "fetch", "think", "other"]
 """What a tool does, roughly: for the icon and the words that a person sees."""
+
+
+_Sayable: TypeAlias = str | UserBlock
+_NUMBERS: Final = frozenset({bool, int, float})
 
 
 @frozen
@@ -208,8 +213,10 @@ def as_tool_result(value: object) -> ToolResult:
         return value
     if value is None:
         return ToolResult()
-    if isinstance(value, str | UserBlock):
+    if isinstance(value, _Sayable):
         return ToolResult(value)
+    if type(value) in _NUMBERS:
+        return ToolResult(msgspec.json.encode(value).decode())
     kind = type(value).__name__
     if isinstance(value, list | tuple) and any(isinstance(item, UserBlock) for item in value):
         try:

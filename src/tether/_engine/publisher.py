@@ -78,17 +78,21 @@ class Publisher:
         """
         if self.offer(event):
             return
-        if listeners := self._hooks.at("on_event"):
-            try:
+        try:
+            if listeners := self._hooks.at("on_event"):
                 with self._control.listening():
                     for hook in listeners:
                         await call_hook(hook, event)
-            except BaseException:
-                # What happened is told also where a listener has failed, or was cut off.
-                self._put(event)
-                raise
-        self._put(event)
-        await self.send_waiting()
+            else:
+                # Out of the line, in which all calls that publish meanwhile would have to wait.
+                await self._sink._rest()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        except BaseException:
+            # What happened is told also where a listener has failed, or was cut off.
+            self._put(event)
+            raise
+        if not self.offer(event):
+            self._put(event)
+            await self.send_waiting()
 
     def _put(self, event: Event) -> None:
         self._outbox.append(event)

@@ -12,12 +12,19 @@ __all__ = ("Stopwatch",)
 
 
 @define(eq=False, repr=False)
-class _Limit:
-    """A scope whose deadline stands still while the watch is paused."""
+class _Limit(AbstractContextManager[None]):
+    """A scope whose deadline stands still while the watch is paused, from when this is entered until it is left."""
 
+    watch: "Stopwatch"
     scope: HasDeadline
     left: float
     """Seconds, as of the last pause or its end."""
+
+    def __enter__(self) -> None:
+        self.watch.limit(self)
+
+    def __exit__(self, *_: object) -> None:
+        self.watch.limit_no_more(self)
 
 
 class Stopwatch:
@@ -70,17 +77,19 @@ class Stopwatch:
                 if not self._pauses:
                     self._go_on()
 
-    @contextmanager
-    def limiting(self, scope: HasDeadline, seconds: float) -> Iterator[None]:
+    def limiting(self, scope: HasDeadline, seconds: float) -> AbstractContextManager[None]:
         """Keep the deadline of a scope so many seconds ahead, pauses left out, until the block is left."""
-        limit = _Limit(scope, seconds)
+        return _Limit(self, scope, seconds)
+
+    def limit(self, limit: _Limit) -> None:
+        """Set the deadline of a scope, and from here on move it with the pauses."""
         self._limits.append(limit)
         if not self._pauses:
-            scope.deadline = anyio.current_time() + seconds
-        try:
-            yield
-        finally:
-            self._limits.remove(limit)
+            limit.scope.deadline = anyio.current_time() + limit.left
+
+    def limit_no_more(self, limit: _Limit) -> None:
+        """Leave the deadline of a scope alone."""
+        self._limits.remove(limit)
 
     def _stop(self) -> None:
         self._paused_at = now = anyio.current_time()

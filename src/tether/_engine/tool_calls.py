@@ -32,7 +32,7 @@ from tether.errors import ArgumentsError
 from tether.events import ApprovalRequested, CallEvent, ToolExecutionEnd, ToolExecutionStart
 from tether.hooks import Invocation
 from tether.loop import ToolOutcome
-from tether.messages import Outcome, ToolCall, ToolResultMessage, Usage
+from tether.messages import NO_USAGE, Outcome, ToolCall, ToolResultMessage, Usage
 from tether.tools import Tool, ToolContext, ToolResult, as_tool_result
 
 __all__ = ("ToolBatch",)
@@ -55,7 +55,7 @@ class _Call:
     begun_before: bool = False
     """Whether an earlier run has begun it, and ended before it did."""
     order: tuple[int, ...] = ()
-    usage: Usage = field(factory=Usage)
+    usage: Usage = NO_USAGE
     cost: float = 0.0
     answer: ToolOutcome | None = None
     ended: bool = False
@@ -283,7 +283,7 @@ class ToolBatch:
         deadline = anyio.CancelScope()
         holdup = self._holdup(invocation.call, deadline)
         try:
-            with deadline, invocation.context.limiting(deadline, seconds):
+            with invocation.context.limiting(deadline, seconds), deadline:
                 result = await self._function(tool, arguments, holdup)
                 holdup.returned()
                 return as_tool_result(result)

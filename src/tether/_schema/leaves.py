@@ -16,9 +16,9 @@ from tether._schema.reading import Level, Reading, Shape
 from tether.errors import ArgumentsError
 from tether.messages import JsonObject
 
-__all__ = ("Anything", "Choice", "Foreign", "Leaf", "Texts", "enum_of", "literal_of")
+__all__ = ("JSON_TYPES", "Anything", "Choice", "Foreign", "Leaf", "Texts", "enum_of", "literal_of")
 
-_JSON_TYPES: Final[Mapping[str, type]] = {
+_TYPES: Final[Mapping[str, type]] = {
     "string": str,
     "integer": int,
     "number": float,
@@ -27,7 +27,8 @@ _JSON_TYPES: Final[Mapping[str, type]] = {
 }
 
 
-_JSON: Final = (str, int, float, bool, type(None))
+JSON_TYPES: Final = (str, int, float, bool, type(None))
+"""The classes of what JSON holds that has no parts."""
 
 
 @frozen
@@ -58,7 +59,7 @@ class Leaf:
         return cls(hint, schema, name, _LEAF_BOUNDS.get(name, ORDER))
 
     def read(self, value: object, path: str, reading: Reading) -> Any:
-        exact = type(value) is _JSON_TYPES[self.schema["type"]]
+        exact = type(value) is _TYPES[self.schema["type"]]
         if reading.level is Level.EXACT and not exact:
             raise expected(path, self.noun, value)
         reason: Exception | None = None
@@ -151,7 +152,9 @@ def enum_of(kind: type[Enum]) -> Shape:
         TypeError: it has no members.
     """
     members = list(kind)
-    plain = all(type(member.value) in _JSON or isinstance(member, int | str) for member in members)
+    plain = all(
+        type(member.value) in JSON_TYPES or isinstance(member, int | str) for member in members
+    )
     values = [(_plain(member) if plain else member.name, member) for member in members]
     if not values:
         raise TypeError(f"{kind.__name__} has no members")
@@ -178,7 +181,7 @@ def literal_of(values: Sequence[Any]) -> Shape:
             shape = enum_of(type(value))
             assert isinstance(shape, Choice)
             pairs += [(plain, member) for plain, member in shape.values if member is value]
-        elif type(value) in _JSON:
+        elif type(value) in JSON_TYPES:
             pairs.append((value, value))
         else:
             raise TypeError(

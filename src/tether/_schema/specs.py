@@ -1,12 +1,13 @@
 """Types and lists of fields, as JSON Schema and as checks. No I/O."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from attrs import field, frozen
 
 from tether._schema.classes import Field
 from tether._schema.faults import at_any_depth
+from tether._schema.leaves import JSON_TYPES, Leaf
 from tether._schema.reading import Reading, Shape
 from tether._schema.shapes import Object, read_fields
 from tether._schema.types import Shapes
@@ -67,10 +68,12 @@ class ObjectSpec:
     schema: JsonObject = field(init=False)
     """Self-contained."""
     _parts: Sequence[tuple[Field, Shape]] = field(init=False, repr=False)
+    _plain: "_Plain" = field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         shapes = Shapes()
         object.__setattr__(self, "_parts", shapes.of_fields(self.fields))
+        object.__setattr__(self, "_plain", _Plain.of(self._parts))
         schema = Object(dict, self._parts).schema
         object.__setattr__(self, "schema", _with_definitions(schema, shapes))
 
@@ -87,7 +90,31 @@ class ObjectSpec:
         Raises:
             ArgumentsError: they do not fit; each fault begins with its path.
         """
+        if self._plain.fits(arguments):
+            return dict(arguments)
         return at_any_depth(lambda: read_fields(self._parts, arguments, "", Reading()))
+
+
+@frozen
+class _Plain:
+    """What most arguments are: texts and numbers, which are taken as they stand."""
+
+    kinds: Mapping[str, type]
+    """The class of each such field, by its name."""
+    required: Set[str]
+
+    @classmethod
+    def of(cls, parts: Sequence[tuple[Field, Shape]]) -> "_Plain":
+        kinds = {
+            part.name: shape.hint
+            for part, shape in parts
+            if isinstance(shape, Leaf) and shape.hint in JSON_TYPES and not part.argument
+        }
+        return cls(kinds, {part.name for part, _ in parts if part.required or part.fill})
+
+    def fits(self, arguments: JsonObject) -> bool:
+        kinds = {name: type(value) for name, value in arguments.items()}
+        return kinds.items() <= self.kinds.items() and self.required <= kinds.keys()
 
 
 def _with_definitions(schema: JsonObject, shapes: Shapes) -> JsonObject:

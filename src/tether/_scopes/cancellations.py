@@ -21,12 +21,11 @@ class Noticing:
         notice: called with each cancellation before that is raised in it: also with one of a scope of its own.
     """
 
-    __slots__ = ("_awaitable", "_cancelled", "_iterator", "_notice")
+    __slots__ = ("_awaitable", "_iterator", "_notice")
 
     def __init__(self, awaitable: Awaitable[Any], notice: Callable[[], object]) -> None:
         self._awaitable = awaitable
         self._notice = notice
-        self._cancelled = anyio.get_cancelled_exc_class()
         self._iterator: Any = awaitable.__await__()
 
     def __await__(self) -> Generator[Any, Any, Any]:
@@ -41,18 +40,22 @@ class Noticing:
 
     def send(self, value: Any) -> Any:
         """Resume it with a value."""
+        if value is None:
+            return next(self._iterator)
         # trio sends outcomes, and has its own code inside the coroutine raise what they hold.
-        if isinstance(getattr(value, "error", None), self._cancelled):
-            self._notice()
-        return next(self._iterator) if value is None else self._iterator.send(value)
+        self._look_at(getattr(value, "error", None))
+        return self._iterator.send(value)
 
     def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
         """Resume it with an exception."""
         del traceback
         error = kind if value is None else value
-        if isinstance(error, self._cancelled):
-            self._notice()
+        self._look_at(error)
         return self._iterator.throw(error)
+
+    def _look_at(self, error: object) -> None:
+        if error is not None and isinstance(error, anyio.get_cancelled_exc_class()):
+            self._notice()
 
     def close(self) -> None:
         """Close it."""

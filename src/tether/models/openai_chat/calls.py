@@ -103,7 +103,9 @@ class CallAssembly:
         if number is None or not self._calls:
             return None
         last = self._calls[-1]
-        return last.open.add(arguments) if last.number == number and last.is_announced else None
+        if last.number != number or not last.is_announced or last.open.half:
+            return None
+        return last.open.add(arguments)
 
     def add(self, number: int | None, id_: str, name: str, arguments: str) -> None:
         """Take in a fragment.

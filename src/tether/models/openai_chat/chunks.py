@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, final
 
 import msgspec
 
-__all__ = ("CallFragment", "Choice", "Chunk", "Fields", "Function", "TextChunk")
+__all__ = ("ArgumentsChunk", "CallFragment", "Choice", "Chunk", "Fields", "Function", "TextChunk")
 
 
 class Function(msgspec.Struct, gc=False):
@@ -85,8 +85,11 @@ class Chunk(msgspec.Struct, gc=False):
         return self.usage
 
 
+_Some = Annotated[str, msgspec.Meta(min_length=1)]
+
+
 class _OnlyText(msgspec.Struct, gc=False):
-    content: Annotated[str, msgspec.Meta(min_length=1)]
+    content: _Some
     reasoning: None = None
     reasoning_content: None = None
     reasoning_details: None = None
@@ -112,6 +115,48 @@ class TextChunk(msgspec.Struct, gc=False):
     """
 
     choices: Annotated[list[_OnlyChoice], msgspec.Meta(min_length=1, max_length=1)]
+    usage: None = None
+    x_groq: None = None
+    error: None = None
+    citations: None = None
+    search_results: None = None
+
+
+class _OnlyArguments(msgspec.Struct, gc=False):
+    arguments: _Some
+    name: None = None
+
+
+class _OnlyFragment(msgspec.Struct, gc=False):
+    index: int
+    function: _OnlyArguments
+    id: None = None
+
+
+class _OnlyCall(msgspec.Struct, gc=False):
+    tool_calls: Annotated[list[_OnlyFragment], msgspec.Meta(min_length=1, max_length=1)]
+    content: None = None
+    reasoning: None = None
+    reasoning_content: None = None
+    reasoning_details: None = None
+    refusal: None = None
+    function_call: None = None
+    annotations: None = None
+    executed_tools: None = None
+    images: None = None
+
+
+class _OnlyCallChoice(msgspec.Struct, gc=False):
+    delta: _OnlyCall
+    index: Literal[0] = 0
+    finish_reason: None = None
+
+
+@final
+class ArgumentsChunk(msgspec.Struct, gc=False):
+    """A chunk that brings more of the arguments of one call and nothing else, likewise."""
+
+    choices: Annotated[list[_OnlyCallChoice], msgspec.Meta(min_length=1, max_length=1)]
     usage: None = None
     x_groq: None = None
     error: None = None

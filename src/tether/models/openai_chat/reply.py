@@ -26,7 +26,14 @@ from tether.models._wire.protocol import Decoder
 from tether.models._wire.reply_builder import OpenBlock, ReplyBuilder, read_reply
 from tether.models._wire.sse import ServerSentEvent
 from tether.models.openai_chat.calls import CallAssembly
-from tether.models.openai_chat.chunks import CallFragment, Chunk, Fields, Function, TextChunk
+from tether.models.openai_chat.chunks import (
+    ArgumentsChunk,
+    CallFragment,
+    Chunk,
+    Fields,
+    Function,
+    TextChunk,
+)
 from tether.models.openai_chat.think_tags import ThinkTags
 
 __all__ = ("NAME", "decode")
@@ -54,9 +61,11 @@ _FAILED: Final = frozenset({"error", "network_error", "insufficient_system_resou
 """Reasons to stop that mean the reply is not whole."""
 
 _Kind: TypeAlias = Literal["text", "thinking", "refusal"]
+_AnyChunk: TypeAlias = TextChunk | ArgumentsChunk | Chunk
 
 _READ: Final[Callable[[ServerSentEvent], Chunk | None]] = tolerant(Chunk)
 _READ_TEXT: Final = msgspec.json.Decoder(TextChunk).decode
+_READ_ARGUMENTS: Final = msgspec.json.Decoder(ArgumentsChunk).decode
 
 
 def decode(model: str, *, think_tags: bool = False) -> Decoder:
@@ -73,15 +82,17 @@ def decode(model: str, *, think_tags: bool = False) -> Decoder:
     return read_reply(reply, _reader(reply))
 
 
-def _reader(reply: "_Reply") -> Callable[[ServerSentEvent], TextChunk | Chunk | None]:
-    """Read chunks; while text arrives, first try whether one brings nothing but more of it."""
+def _reader(reply: "_Reply") -> Callable[[ServerSentEvent], _AnyChunk | None]:
+    """Read chunks; while text or a call arrives, first try whether one brings nothing but more of it."""
 
-    def reading(event: ServerSentEvent) -> TextChunk | Chunk | None:
-        if reply.text is not None:
-            try:
+    def reading(event: ServerSentEvent) -> _AnyChunk | None:
+        try:
+            if reply.text is not None:
                 return _READ_TEXT(event[1])
-            except ValueError:
-                pass
+            if reply.in_call:
+                return _READ_ARGUMENTS(event[1])
+        except ValueError:
+            pass
         return _READ(event)
 
     return reading
@@ -103,6 +114,8 @@ class _Reply:
     _is_refused: bool = False
     text: OpenBlock | None = None
     """The text that is arriving, if nothing else is."""
+    in_call: bool = False
+    """Whether a call is arriving, and nothing else."""
     _kind: _Kind | None = None
     """What is arriving: text, thinking or a refusal."""
     _open: OpenBlock | None = None
@@ -117,13 +130,16 @@ class _Reply:
     )
     """What the server ran, by its number."""
 
-    def take(self, chunk: TextChunk | Chunk) -> Sequence[Delta]:
+    def take(self, chunk: _AnyChunk) -> Sequence[Delta]:
         """Take in a chunk."""
         if type(chunk) is TextChunk:  # to match takes twice as long
             assert self.text is not None
             text = chunk.choices[0].delta.content
             self.text.fragments.append(text)
             return (TextDelta(text, self.text.index),)
+        if type(chunk) is ArgumentsChunk:
+            return self._take_arguments(chunk)
+        assert type(chunk) is Chunk
         if (failure := chunk.failure) is not None:
             raise error_from_stream(failure)
         if not self._is_reported or chunk.usage is not None or chunk.x_groq is not None:
@@ -145,6 +161,15 @@ class _Reply:
                 self._stop = self._stop or "stop"
             if choice.finish_reason:
                 self._stop_for(choice.finish_reason)
+        return self.built.new_deltas()
+
+    def _take_arguments(self, chunk: ArgumentsChunk) -> Sequence[Delta]:
+        [fragment] = chunk.choices[0].delta.tool_calls
+        arguments = fragment.function.arguments
+        deltas = self._calls.more(fragment.index, arguments)
+        if deltas is not None:
+            return deltas
+        self._calls.add(fragment.index, "", "", arguments)
         return self.built.new_deltas()
 
     def close(self, *, marked: bool) -> None:
@@ -245,6 +270,7 @@ class _Reply:
 
     def _add(self, kind: _Kind, text: str) -> None:
         block = self._open
+        self.in_call = False
         if block is None or self._kind != kind:
             self._close_text()
             block = self._open = self.built.open("thinking" if kind == "thinking" else "text")
@@ -278,6 +304,7 @@ class _Reply:
             self.built.holdings.keep(arguments)
             arguments = json.dumps(arguments)
         self._close_text()
+        self.in_call = True
         id_ = "" if fragment.id is None else str(fragment.id)
         self._calls.add(fragment.index, id_, function.name or "", arguments)
 
