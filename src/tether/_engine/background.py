@@ -1,6 +1,5 @@
 """Tasks that outlive the tool calls which start them, for as long as a run or a conversation goes."""
 
-import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
@@ -14,8 +13,6 @@ from tether._scopes.task_groups import Tasks, open_task_group
 from tether.errors import UsageError
 
 __all__ = ("Background", "open_background")
-
-_log = logging.getLogger("tether")
 
 
 class Background(Owned):
@@ -112,5 +109,7 @@ async def _logged(  # noqa: ASYNC114, ASYNC128 - the function that it runs is th
     except Exception:
         if not status.has_started:
             raise
+        import logging  # noqa: PLC0415 - only where something failed
+
         name = getattr(function, "__qualname__", repr(function))
-        _log.exception("a task that a tool started has failed: %s", name)
+        logging.getLogger("tether").exception("a task that a tool started has failed: %s", name)

@@ -12,7 +12,7 @@ from anyio.abc import ByteStream, SocketAttribute
 from anyio.streams.tls import TLSAttribute, TLSStream
 from attrs import frozen
 
-from tether.transport._reading_on import ReadAhead, reading_on
+from tether.transport._receiving import ReadAhead, receiving
 
 __all__ = ("CLOSING_TIME", "Connection", "Origin", "connect")
 
@@ -171,7 +171,7 @@ async def connect(
     """
     try:
         with anyio.fail_after(seconds):
-            stream = reading_on(await anyio.connect_tcp(origin.host, origin.port))
+            stream = receiving(await anyio.connect_tcp(origin.host, origin.port))
         if origin.scheme == "https":
             with anyio.fail_after(seconds):
                 stream = await _encrypted(stream, tls, server_name or origin.host)

@@ -1,24 +1,26 @@
-"""Streams of asyncio that read on between two waits.
+"""Receiving from the sockets of an event loop with less than anyio's streams do for it.
 
-anyio has asyncio's transport read while somebody waits for bytes, and pauses it behind each wait. Where a model writes
-fifty words a second, these two system calls, with all that leads to them, are a sixth of the CPU of a run. Here the
-transport reads on, and is paused when something comes that nobody waits for: what is read ahead is one read at most.
+Where a model writes fifty words a second, each word is a wait of its own, and what goes with a wait is most of the CPU.
 
-anyio has no public way to the transport of a stream. Where there is none to be found, as on trio, the stream is used as
-it is.
+- anyio has asyncio's transport read while somebody waits for bytes, and pauses it behind each wait. These two system
+  calls, with all that leads to them, are a sixth of the CPU of a run. Here the transport reads on, and is paused when
+  something comes that nobody waits for: what is read ahead is one read at most. anyio has no public way to the
+  transport of a stream; where none is to be found, the stream is used as it is.
+- trio tries to read first, which fails as a rule, since nothing has come, and then waits and tries again. Here it
+  waits first.
 """
 
+import socket
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import anyio
-from anyio.abc import ByteStream, SocketStream
-from anyio.lowlevel import checkpoint
+from anyio.abc import ByteStream, SocketAttribute, SocketStream
 
 from tether._scopes.backend import current_backend
 
-__all__ = ("ReadAhead", "reading_on")
+__all__ = ("ReadAhead", "receiving")
 
 
 class ReadAhead(anyio.TypedAttributeSet):
@@ -38,44 +40,91 @@ class _Transport(Protocol):
     def set_protocol(self, protocol: Any, /) -> None: ...
 
 
-def reading_on(stream: SocketStream) -> ByteStream:
-    """Let a stream read on between two waits, if it is one of asyncio's.
+def receiving(stream: SocketStream) -> ByteStream:
+    """Let a stream receive with less.
 
     Args:
         stream: a stream that nobody receives from yet. From now on it is used through what is returned.
 
     Returns:
-        A stream with the same attributes, and `ReadAhead`; or the stream itself.
+        A stream with the same attributes, on asyncio with `ReadAhead`; or the stream itself, if it is of another kind.
     """
     transport: _Transport | None = getattr(stream, "_transport", None)
     queue = getattr(getattr(stream, "_protocol", None), "read_queue", None)
-    if transport is None or queue is None:
-        return stream
-    return _ReadingOn(stream, transport, queue)
+    if transport is not None and queue is not None:
+        return _ReadingOn(stream, transport, queue)
+    # asyncio does not give its sockets away, but something that looks like them: it waits for them itself.
+    raw = stream.extra(SocketAttribute.raw_socket, None)
+    return _WhenReadable(stream, raw) if isinstance(raw, socket.socket) else stream
 
 
-class _ReadingOn(ByteStream):
-    """Receives from the transport of a stream, and leaves all else to the stream."""
+class _Receiving(ByteStream):
+    """Leaves to a stream all but receiving.
+
+    Args:
+        stream: the stream.
+    """
+
+    def __init__(self, stream: SocketStream) -> None:
+        self._stream = stream
+        # The stream is of the event loop that runs.
+        self._backend = current_backend()
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        return self._stream.extra_attributes
+
+    async def send(self, item: bytes) -> None:
+        await self._stream.send(item)
+
+    async def send_eof(self) -> None:
+        await self._stream.send_eof()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+class _WhenReadable(_Receiving):
+    """Waits until a socket can be read, and reads it."""
+
+    def __init__(self, stream: SocketStream, raw: socket.socket) -> None:
+        super().__init__(stream)
+        self._socket = raw
+
+    async def receive(self, max_bytes: int = 65536) -> bytes:
+        while self._socket.fileno() >= 0:
+            await self._backend.wait_readable(self._socket)
+            try:
+                if data := self._socket.recv(max_bytes):
+                    return data
+            except (BlockingIOError, InterruptedError):
+                continue
+            except OSError as error:
+                raise anyio.BrokenResourceError from error
+            raise anyio.EndOfStream
+        raise anyio.ClosedResourceError
+
+
+class _ReadingOn(_Receiving):
+    """Receives from the transport of a stream."""
 
     def __init__(self, stream: SocketStream, transport: _Transport, queue: deque[bytes]) -> None:
-        self._stream = stream
+        super().__init__(stream)
         self._transport = transport
         self._arrivals = _Arrivals(transport, queue)
-        # The task that opened the connection reads it too, or another one of its event loop.
-        self._new_event: Callable[[], anyio.Event] = current_backend().create_event
         transport.set_protocol(self._arrivals)
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        return {**self._stream.extra_attributes, ReadAhead.chunks: lambda: self._arrivals.chunks}
+        return {**super().extra_attributes, ReadAhead.chunks: lambda: self._arrivals.chunks}
 
     async def receive(self, max_bytes: int = 65536) -> bytes:
         arrivals = self._arrivals
         if arrivals.chunks:
-            await checkpoint()
+            await self._backend.checkpoint()
         elif not (arrivals.has_ended or self._transport.is_closing()):
             self._transport.resume_reading()
-            arrivals.awaited = event = self._new_event()
+            arrivals.awaited = event = self._backend.create_event()
             try:
                 await event.wait()
             finally:
@@ -88,15 +137,6 @@ class _ReadingOn(ByteStream):
             arrivals.chunks.appendleft(chunk[max_bytes:])
             return chunk[:max_bytes]
         return chunk
-
-    async def send(self, item: bytes) -> None:
-        await self._stream.send(item)
-
-    async def send_eof(self) -> None:
-        await self._stream.send_eof()
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
 
 
 class _Arrivals:

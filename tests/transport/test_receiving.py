@@ -1,4 +1,4 @@
-"""Streams that read on between two waits: what comes while nobody waits, and how much of it is held."""
+"""Receiving with less than anyio's streams do: in order, nothing lost, and not more held than a read."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ from anyio.abc import ByteStream, SocketAttribute, SocketStream
 from anyio.streams.stapled import StapledByteStream
 from tests.transport.serving import GUARD
 
-from tether.transport._reading_on import ReadAhead, reading_on
+from tether.transport._receiving import ReadAhead, receiving
 
 ONE_READ = 256 * 1024
 """Bytes that asyncio reads at once, at most."""
@@ -18,7 +18,7 @@ ONE_READ = 256 * 1024
 
 @asynccontextmanager
 async def joined() -> AsyncIterator[tuple[ByteStream, SocketStream]]:
-    """Give both ends of a connection, the first of which reads on."""
+    """Give both ends of a connection, the first of which receives as connections to servers do."""
     async with (
         await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
         anyio.create_task_group() as tasks,
@@ -35,7 +35,7 @@ async def joined() -> AsyncIterator[tuple[ByteStream, SocketStream]]:
         with anyio.fail_after(GUARD):
             client = await anyio.connect_tcp("127.0.0.1", port)
             await accepted.wait()
-            async with reading_on(client) as stream, ends[0] as server:
+            async with receiving(client) as stream, ends[0] as server:
                 yield stream, server
         tasks.cancel_scope.cancel()
 
@@ -140,4 +140,4 @@ async def test_a_stream_without_a_transport_is_used_as_it_is() -> None:
     send, receive = anyio.create_memory_object_stream[bytes](1)
     with send, receive:
         stream = StapledByteStream(send, receive)  # type: ignore[arg-type]
-        assert reading_on(stream) is stream  # type: ignore[arg-type]
+        assert receiving(stream) is stream  # type: ignore[arg-type]
