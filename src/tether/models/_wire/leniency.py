@@ -279,4 +279,4 @@ def _depth_within(value: dict[str, Any] | list[Any], depth: int) -> bool:
     if depth == 0:
         return False
     inner = value.values() if isinstance(value, dict) else value
-    return all([_depth_within(item, depth - 1) for item in inner if type(item) in _CONTAINERS])
+    return all(_depth_within(item, depth - 1) for item in inner if type(item) in _CONTAINERS)
