@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from tether.calls import CallNote
 from tether.configurable import Configurable
 from tether.errors import UsageError
 from tether.messages import Message
 from tether.model import Model
-from tether.models.catalogue import own_server
 
 if TYPE_CHECKING:
+    from tether.calls import CallNote
     from tether.session import Session
 
 __all__ = ("Recording", "session_of")
@@ -49,7 +48,7 @@ def session_of(
     return opened
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Recording:
     """Writes what is said in a conversation to the session that its agent has at that moment, if it has one."""
 
@@ -70,7 +69,7 @@ class Recording:
         finally:  # where a note cannot be written, the message waits behind it
             session.record(message)
 
-    def note(self, note: CallNote) -> None:
+    def note(self, note: "CallNote") -> None:
         """Keep what becomes of a tool call."""
         if self.agent.session is not None:
             self.agent.session.note_call(note)
@@ -78,5 +77,7 @@ class Recording:
 
 def _known_as(model: Model) -> dict[str, Any]:
     """What a session keeps of a model: its name, and its address if that is not the provider's own."""
+    from tether.models.catalogue import own_server  # noqa: PLC0415 - most agents have no session
+
     server = own_server(model)
     return {"name": model.name} | ({} if server is None else {"base_url": server})

@@ -31,8 +31,6 @@ from tether._engine.turn_settings import DEFAULT_TOOL_TIMEOUT
 from tether._given import function, instance_of, items, optional, whole_number
 from tether._recording import Recording, session_of
 from tether._terms import Asked, Terms
-from tether.approvals import Approve, approval
-from tether.calls import OpenCalls
 from tether.hooks import (
     AfterTool,
     BeforeTool,
@@ -48,12 +46,14 @@ from tether.messages import AssistantMessage, Message, Queued, QueueMode
 from tether.model import Model, ModelOptions
 from tether.run import Run
 from tether.runnable import AgentState, Runnable
-from tether.serialize import to_builtins
 from tether.tools import Tool, ToolContext, ToolResult, tool
 
 if TYPE_CHECKING:
+    from tether.approvals import Approve
+    from tether.calls import OpenCalls
     from tether.session import Session
-else:  # `typing.get_type_hints` imports it
+else:  # `typing.get_type_hints` imports them
+    Approve = ForwardRef("import_module('tether.approvals').Approve", module="importlib")
     Session = ForwardRef("import_module('tether.session').Session", module="importlib")
 
 __all__ = ("Agent", "AgentState")
@@ -164,6 +164,8 @@ class Agent(Runnable):
             if hook is not None:
                 self.hooks.add(point, hook)
         if approve is not None:
+            from tether.approvals import approval  # noqa: PLC0415 - only where somebody is asked
+
             function("approve of Agent", approve)
             # Innermost, so that what is asked about is what will run.
             self.hooks.add("around_tool", approval(approve), name="approve", depth=1000)
@@ -294,6 +296,7 @@ class Agent(Runnable):
         if limits != "shared":
             optional(instance_of(Limits, "Limits, 'shared' or None"))("limits", limits)
         whole_number()("max_depth", max_depth)
+        from tether.serialize import to_builtins  # noqa: PLC0415 - only for an agent that is a tool
 
         async def ask(request: str, context: ToolContext[Any]) -> ToolResult:
             if context.depth >= max_depth:

@@ -14,7 +14,6 @@ from tether.hookable import Hookable
 from tether.limits import Limits
 from tether.messages import AssistantMessage, JsonObject
 from tether.model import Model, ModelOptions, ThinkingLevel
-from tether.models.catalogue import model_from_name
 from tether.tools import Tool, ToolKind, tool
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ class Configurable(Hookable):
 
     @model.setter
     def model(self, model: Model | str) -> None:
-        named: Any = model_from_name(model) if isinstance(model, str) else model
+        named: Any = _named(model) if isinstance(model, str) else model
         if isinstance(named, type) or not isinstance(named, Model):
             raise UsageError(f"model of Agent must be a model or the name of one, not {named!r}")
         self._model = named
@@ -154,3 +153,9 @@ class Configurable(Hookable):
     @thinking.setter
     def thinking(self, level: ThinkingLevel | None) -> None:
         self.options = evolve(self.options, thinking=level)
+
+
+def _named(name: str) -> Model:
+    from tether.models.catalogue import model_from_name  # noqa: PLC0415 - only where a model is named
+
+    return model_from_name(name)

@@ -20,7 +20,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Literal, TypeAlias, TypeVar, assert_never, cast
 
 import attrs
-import jiter
 import msgspec
 from attrs import define, field, frozen
 
@@ -356,6 +355,8 @@ def _preview(part: _Part) -> AssistantBlock:
 
 def _readable(arguments: str) -> JsonObject:
     """As much of a JSON object as can be read from its beginning."""
+    import jiter  # noqa: PLC0415 - only where somebody looks at a call that is still arriving
+
     try:
         value = jiter.from_json(
             arguments.encode(), partial_mode="trailing-strings", allow_inf_nan=False

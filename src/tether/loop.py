@@ -22,15 +22,13 @@ turn, `_converse`.
 No I/O, no clock, no chance: the same outcomes give the same events and the same transcript.
 """
 
-import json
 from collections.abc import Callable, Generator, Mapping, Sequence
 from itertools import count
 from types import MappingProxyType
-from typing import Any, Final, Generic, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, cast
 
 from attrs import define, evolve, frozen
 
-from tether.calls import CallEnded
 from tether.events import (
     AgentEnd,
     AgentStart,
@@ -58,6 +56,9 @@ from tether.messages import (
 )
 from tether.transcript import Transcript
 
+if TYPE_CHECKING:
+    from tether.calls import CallEnded
+
 __all__ = (
     "AskModel",
     "AskWhetherToStop",
@@ -76,7 +77,7 @@ T = TypeVar("T")
 
 _MOST_CUT_IN_A_ROW: Final = 3
 """Replies in a row that reach their output limit inside a call, before the run ends."""
-_NONE_ENDED: Final[Mapping[str, CallEnded]] = MappingProxyType({})
+_NONE_ENDED: Final[Mapping[str, "CallEnded"]] = MappingProxyType({})
 
 
 class _Request(Generic[T]):
@@ -310,7 +311,7 @@ def _answer(
     reply: AssistantMessage,
     due: Sequence[ToolCall],
     *,
-    ended: Mapping[str, CallEnded] = _NONE_ENDED,
+    ended: Mapping[str, "CallEnded"] = _NONE_ENDED,
     runs: bool = True,
 ) -> Generator[Step, Any, Sequence[ToolResultMessage]]:
     """Have the calls of a reply run, or say that they are not, and announce their results in their order.
@@ -365,6 +366,8 @@ def _whole_calls(state: _State, reply: AssistantMessage) -> tuple[ToolCall, ...]
 
 def _cut_off(call: ToolCall, usage: Usage) -> str:
     """Say what became of a call that an output limit has cut."""
+    import json  # noqa: PLC0415 - few calls are cut
+
     tokens = f" of {usage.output_tokens} tokens" if usage.output_tokens else ""
     written = len(call.malformed or (json.dumps(call.arguments) if call.arguments else ""))
     return (

@@ -6,8 +6,6 @@ provider does not take is an error that names both when a request is written, no
 No I/O, but for `media_or_text`, which reads a file.
 """
 
-import base64
-import binascii
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,7 +37,7 @@ LARGEST_FILE: Final = 32 * 1024 * 1024
 _LONGEST_TEXT: Final = 1024 * 1024
 
 _SCHEMES: Final = ("https://", "http://", "gs://", "s3://")
-_DATA_URL: Final = re.compile(r"data:([^;,]*)(?:;[^;,]*)*;base64,", re.IGNORECASE)
+_DATA_URL: Final = r"data:([^;,]*)(?:;[^;,]*)*;base64,"
 
 
 @frozen(repr=False)
@@ -92,9 +90,10 @@ def _others(media: _Media) -> Mapping[str, Any]:
     return {name: getattr(media, name, None) for name in names}
 
 
-@frozen(repr=False)
 class Image(_Media):
     """A picture."""
+
+    __slots__ = ()
 
     type: ClassVar[Literal["image"]] = "image"
 
@@ -109,16 +108,18 @@ class Document(_Media):
     """What it is called, such as `report.pdf`."""
 
 
-@frozen(repr=False)
 class Audio(_Media):
     """Sound."""
+
+    __slots__ = ()
 
     type: ClassVar[Literal["audio"]] = "audio"
 
 
-@frozen(repr=False)
 class Video(_Media):
     """A video."""
+
+    __slots__ = ()
 
     type: ClassVar[Literal["video"]] = "video"
 
@@ -194,12 +195,14 @@ def _set(media: _Media, **fields: Any) -> None:
 
 def _inline(url: str) -> tuple[str, bytes] | None:
     """Return the type and the bytes that a URL holds (RFC 2397); None for any other URL."""
-    head = _DATA_URL.match(url)
+    head = re.match(_DATA_URL, url, re.IGNORECASE)
     if head is None:
         return None
+    from base64 import b64decode  # noqa: PLC0415 - only for such a URL
+
     try:
-        return head[1], base64.b64decode(url[head.end() :], validate=True)
-    except (binascii.Error, ValueError):
+        return head[1], b64decode(url[head.end() :], validate=True)
+    except ValueError:
         raise ValueError("the data: URL holds no base64") from None
 
 

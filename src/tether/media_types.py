@@ -97,7 +97,7 @@ _OTHER_NAMES: Final[Mapping[str, str]] = {
 }
 """Names that some programs give to types, and the ones that servers know."""
 
-_SENDABLE: Final = re.compile(
+_SENDABLE: Final = (
     r"image/(?!svg).+|audio/.+|video/.+|application/(?:pdf|rtf|msword|epub\+zip|vnd\..+)"
 )
 """Types of files that are more than their text."""
@@ -198,7 +198,7 @@ def media_type_of_file(head: bytes, name: str) -> str | None:
         named = media_type_of_name(name) or ""
         # TypeScript and MPEG streams have the same ending; no text has that of a picture.
         told = named if b"\0" in head or named.startswith("image/") else ""
-    return told if _SENDABLE.fullmatch(told) else None
+    return told if re.fullmatch(_SENDABLE, told) else None
 
 
 def normal_media_type(name: str) -> str:

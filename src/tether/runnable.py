@@ -4,7 +4,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ForwardRef, TypeVar, overload
 
 from attrs import frozen
 
@@ -13,9 +13,8 @@ from tether._engine.conversation import Conversation
 from tether._engine.line import Place
 from tether._engine.output import Output
 from tether._given import instance_of
-from tether._scopes.threads import tied_to_its_thread
+from tether._scopes.ties import tied_to_its_thread
 from tether._terms import Asked
-from tether.calls import OpenCalls
 from tether.chat import Chat
 from tether.configurable import Configurable
 from tether.events import Event
@@ -28,6 +27,11 @@ from tether.result import OutputResult, RunResult
 from tether.run import Run
 from tether.stream import open_event_stream
 from tether.taps import Tap
+
+if TYPE_CHECKING:
+    from tether.calls import OpenCalls
+else:  # `typing.get_type_hints` imports it
+    OpenCalls = ForwardRef("import_module('tether.calls').OpenCalls", module="importlib")
 
 __all__ = ("AgentState", "Runnable")
 

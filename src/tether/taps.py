@@ -8,11 +8,10 @@ No I/O.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, ForwardRef, Literal, TypeAlias
 
 from attrs import frozen
 
-from tether.calls import OpenCalls
 from tether.deltas import ReplyEnd, ReplyInfo
 from tether.events import Event
 from tether.limits import Limits, Spent
@@ -21,10 +20,15 @@ from tether.messages import AssistantMessage, CustomMessage, Message, Queued, Qu
 from tether.model import Model, ModelRequest
 from tether.result import RunResult
 
+if TYPE_CHECKING:
+    from tether.calls import OpenCalls
+else:  # `typing.get_type_hints` imports it
+    OpenCalls = ForwardRef("import_module('tether.calls').OpenCalls", module="importlib")
+
 __all__ = ("Input", "RunBegun", "Tap", "several_taps")
 
 
-@frozen(kw_only=True, eq=False)
+@frozen(kw_only=True, eq=False, repr=False)
 class RunBegun:
     """What a run begins with."""
 

@@ -11,11 +11,10 @@ No I/O.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, overload
+from typing import TYPE_CHECKING, Final, ForwardRef, overload
 
 from attrs import evolve
 
-from tether.calls import OpenCalls
 from tether.messages import (
     AssistantBlock,
     AssistantMessage,
@@ -28,6 +27,11 @@ from tether.messages import (
     UserMessage,
     unique,
 )
+
+if TYPE_CHECKING:
+    from tether.calls import OpenCalls
+else:  # `typing.get_type_hints` imports it
+    OpenCalls = ForwardRef("import_module('tether.calls').OpenCalls", module="importlib")
 
 __all__ = ("Repaired", "Transcript", "repaired", "unanswered", "with_unique_calls")
 

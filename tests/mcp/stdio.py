@@ -1,22 +1,29 @@
-"""Descriptions of servers for tests: `raw_server.py` as a process, as it is told to behave."""
+"""Servers for tests that are processes: `raw_server.py`, as it is told to behave."""
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tether import mcp
 from tether.mcp import Stdio
 
-__all__ = ("raw", "tools_named")
+__all__ = ("connected", "raw", "tools_named")
+
+_PATIENCE: Final = 60
+"""Seconds that Python has to start: the machine may be busy."""
 
 _RAW = Path(__file__).with_name("raw_server.py")
+
+
+connected = partial(mcp.connected, wait=_PATIENCE)
 
 
 def raw(
     name: str = "raw",
     *,
-    open_timeout: float = 30,
+    open_timeout: float = _PATIENCE,
     call_timeout: float | None = None,
     env: dict[str, str] | None = None,
     **manner: Any,

@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 from tests.mcp.running import called, result_of
-from tests.mcp.stdio import raw, tools_named
+from tests.mcp.stdio import connected, raw, tools_named
 
 from tether import Agent, ToolExecutionStart, mcp
 from tether.testing import ScriptedModel, call
@@ -15,7 +15,7 @@ from tether.testing import ScriptedModel, call
 
 async def test_servers_that_fail_in_every_way_end_no_run_and_hold_none_up() -> None:
     """A dead server stopped the agent; its error could not be read; its standard error was lost, or in the way."""
-    async with mcp.connected(
+    async with connected(
         raw("dead", exit=3, stderr="no key\nset API_KEY\x1b[31m\n"),
         raw("hangs", mute=True, open_timeout=0.2),
         raw("hangs-later", mute_listing=True, open_timeout=0.2),
@@ -23,7 +23,6 @@ async def test_servers_that_fail_in_every_way_end_no_run_and_hold_none_up() -> N
         mcp.stdio("absent", "/no/such/program"),
         mcp.http("unreachable", "http://127.0.0.1:9/mcp"),
         raw("good"),
-        wait=60,
     ) as servers:
         assert [tool.name for tool in servers.tools] == ["good_echo"]
         status = {name: server.status for name, server in servers.items()}
@@ -42,9 +41,7 @@ async def test_servers_that_fail_in_every_way_end_no_run_and_hold_none_up() -> N
 
 
 async def test_entering_does_not_wait_for_a_slow_server() -> None:
-    async with mcp.connected(
-        raw("slow", mute=True, open_timeout=60), raw("good"), wait=0.5
-    ) as servers:
+    async with connected(raw("slow", mute=True, open_timeout=60), raw("good"), wait=0.5) as servers:
         assert servers["slow"].status == "connecting"
         assert servers["slow"].tools == ()
 
@@ -54,7 +51,7 @@ async def test_a_call_that_hangs_is_over_after_its_timeout_and_cancelled_in_the_
 ) -> None:
     cancelled = tmp_path / "cancelled"
     server = raw(tools=tools_named("hang"), cancelled=str(cancelled), call_timeout=0.3)
-    async with mcp.connected(server, raw("other")) as servers:
+    async with connected(server, raw("other")) as servers:
         hung, fine = await called(servers, ("raw_hang", {}), ("other_echo", {"a": 1}))
         assert (hung.outcome, fine.outcome) == ("timeout", "ok")
         with anyio.fail_after(30):
@@ -68,7 +65,7 @@ async def test_a_server_that_dies_in_a_call_gives_an_error_and_is_opened_again(
 ) -> None:
     started = tmp_path / "started"
     server = raw(tools=tools_named("die", "echo"), started=str(started))
-    async with mcp.connected(server) as servers:
+    async with connected(server) as servers:
         died = await result_of(servers, "raw_die")
         assert died.outcome == "error"
         assert died.text.startswith("the server raw did not answer: ")
@@ -84,7 +81,7 @@ async def test_a_call_that_was_cut_off_is_made_again_only_if_it_may_be(
     called_file = tmp_path / "called"
     tools = tools_named("die_once", **({hint: True} if hint else {}))
     server = raw(tools=tools, once=str(tmp_path / "once"), called=str(called_file))
-    async with mcp.connected(server) as servers:
+    async with connected(server) as servers:
         result = await result_of(servers, "raw_die_once")
     assert called_file.read_text() == "x" * calls
     assert result.outcome == ("ok" if calls == 2 else "error")
@@ -94,7 +91,7 @@ async def test_a_server_that_dies_at_once_each_time_is_tried_ever_less_often(
     tmp_path: Path,
 ) -> None:
     started = tmp_path / "started"
-    async with mcp.connected(raw(exit=1, started=str(started))) as servers:
+    async with connected(raw(exit=1, started=str(started))) as servers:
         await anyio.sleep(1)
         assert servers["raw"].state == "failed"
     assert 1 <= len(started.read_text()) <= 3
@@ -103,7 +100,7 @@ async def test_a_server_that_dies_at_once_each_time_is_tried_ever_less_often(
 async def test_the_block_is_cancelled_from_outside_at_once_whatever_its_servers_do() -> None:
     """`Attempted to exit cancel scope in a different task`, and cancellations that leaked into the run."""
     with anyio.CancelScope() as scope:
-        async with mcp.connected(
+        async with connected(
             raw("hangs", mute=True), raw("good", tools=tools_named("hang")), wait=0
         ) as servers:
             await servers["good"].settled()
@@ -117,13 +114,13 @@ async def test_the_block_is_cancelled_from_outside_at_once_whatever_its_servers_
 
 async def test_what_the_block_raises_comes_out_as_it_is() -> None:
     with pytest.raises(KeyError) as caught:
-        async with mcp.connected(raw()):
+        async with connected(raw()):
             raise KeyError("mine")
     assert caught.value.args == ("mine",)
 
 
 async def test_servers_are_left_in_another_task_than_they_are_used_in() -> None:
-    async with mcp.connected(raw()) as servers, anyio.create_task_group() as tasks:
+    async with connected(raw()) as servers, anyio.create_task_group() as tasks:
         for number in range(5):
             tasks.start_soon(partial(result_of, servers, "raw_echo", a=number))
 
@@ -134,9 +131,7 @@ async def test_a_server_gets_no_keys_but_those_that_it_is_given(
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
     monkeypatch.setenv("GITHUB_TOKEN", "secret")
     monkeypatch.setenv("PLAIN", "plain")
-    async with mcp.connected(
-        raw(tools=tools_named("environment"), env={"MY_KEY": "given"})
-    ) as servers:
+    async with connected(raw(tools=tools_named("environment"), env={"MY_KEY": "given"})) as servers:
         environment = json.loads((await result_of(servers, "raw_environment")).text)
     assert "OPENAI_API_KEY" not in environment
     assert "GITHUB_TOKEN" not in environment
@@ -145,7 +140,7 @@ async def test_a_server_gets_no_keys_but_those_that_it_is_given(
 
 async def test_a_message_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tether.mcp.process.LARGEST_MESSAGE", 4 * 1024 * 1024)
-    async with mcp.connected(raw(tools=tools_named("endless", "large"))) as servers:
+    async with connected(raw(tools=tools_named("endless", "large"))) as servers:
         large = await result_of(servers, "raw_large", size=1024 * 1024)
         assert large.outcome == "ok"
         assert "characters were cut" in large.text
@@ -155,7 +150,7 @@ async def test_a_message_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPa
 
 async def test_a_server_that_ignores_the_end_of_its_input_is_ended(tmp_path: Path) -> None:
     """On the way out it has a second, is asked, and is killed."""
-    async with mcp.connected(raw(ignores_the_end=True)) as servers:
+    async with connected(raw(ignores_the_end=True)) as servers:
         assert servers["raw"].state == "ready"
 
 
@@ -174,7 +169,7 @@ async def test_schemas_that_cannot_be_used_leave_out_their_tools_and_nothing_els
         {"name": "odd", "inputSchema": {"properties": {"a": None}}},
         {"name": "output", "inputSchema": {}, "outputSchema": {"type": "string", "$ref": "#/x"}},
     ]
-    async with mcp.connected(raw(tools=tools)) as servers:
+    async with connected(raw(tools=tools)) as servers:
         names = [tool.name for tool in servers.tools]
         assert names == ["raw_boolean", "raw_untyped", "raw_none", "raw_output"]
         assert servers["raw"].refused.keys() == {"false", "array", "huge", "elsewhere", "odd"}

@@ -198,7 +198,7 @@ class Broadcast(Generic[E, R]):
             self._note_outcome()
 
     @property
-    def finished(self) -> anyio.Event:
+    def finished(self) -> "anyio.Event":
         """Set once there is a result, or a failure; made for those who wait for it."""
         if self._finished is None:
             self._finished = anyio.Event()

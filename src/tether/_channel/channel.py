@@ -21,14 +21,16 @@ import math
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from enum import Enum
-from typing import Generic, Literal, NoReturn, TypeAlias, TypeVar, get_args
+from typing import TYPE_CHECKING, Generic, Literal, NoReturn, TypeAlias, TypeVar, get_args
 
 import anyio
-from anyio.abc import AsyncBackend
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from tether._scopes.backend import current_backend
 from tether.errors import ConsumerTooSlowError
+
+if TYPE_CHECKING:
+    from anyio.abc import AsyncBackend
+    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 __all__ = ("Channel", "State", "WhenFull")
 
@@ -302,7 +304,7 @@ class _Iteration(Generic[E]):
         return self._advance()
 
 
-def _close(send: MemoryObjectSendStream[E], receive: MemoryObjectReceiveStream[E]) -> None:
+def _close(send: "MemoryObjectSendStream[E]", receive: "MemoryObjectReceiveStream[E]") -> None:
     send.close()
     receive.close()
 

@@ -1,23 +1,21 @@
 """Tasks that outlive the tool calls which start them, for as long as a run or a conversation goes."""
 
-import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 from anyio.abc import TaskStatus
 from anyio.lowlevel import current_token
 
+from tether._scopes.owned import Owned
 from tether._scopes.task_groups import Tasks, open_task_group
 from tether.errors import UsageError
 
 __all__ = ("Background", "open_background")
 
-_log = logging.getLogger("tether")
 
-
-class Background:
+class Background(Owned):
     """Where such tasks run. Made by `open_background`.
 
     Args:
@@ -25,6 +23,8 @@ class Background:
     """
 
     __slots__ = ("_loop", "_tasks")
+
+    _INSTEAD: ClassVar[str] = "; the agent is opened"
 
     def __init__(self, tasks: Tasks) -> None:
         self._tasks = tasks
@@ -109,5 +109,7 @@ async def _logged(  # noqa: ASYNC114, ASYNC128 - the function that it runs is th
     except Exception:
         if not status.has_started:
             raise
+        import logging  # noqa: PLC0415 - only where something failed
+
         name = getattr(function, "__qualname__", repr(function))
-        _log.exception("a task that a tool started has failed: %s", name)
+        logging.getLogger("tether").exception("a task that a tool started has failed: %s", name)

@@ -1,7 +1,7 @@
 """The conversation of one agent: its transcript, what waits to enter it, and the run that continues it now."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from attrs import evolve
 
@@ -9,7 +9,6 @@ from tether._engine.active_run import ActiveRun
 from tether._engine.inbox import Inbox, message_of
 from tether._engine.line import Line, Place
 from tether._given import function, items
-from tether.calls import OpenCalls
 from tether.errors import AgentBusyError, NothingToContinueError, UsageError
 from tether.messages import (
     AssistantMessage,
@@ -21,6 +20,9 @@ from tether.messages import (
 )
 from tether.taps import Tap, several_taps
 from tether.transcript import Transcript
+
+if TYPE_CHECKING:
+    from tether.calls import OpenCalls
 
 __all__ = ("Conversation",)
 
@@ -46,7 +48,7 @@ class Conversation:
         now: Callable[[], float],
         new_id: Callable[[], str],
         random: Callable[[], float],
-        open_calls: OpenCalls | None = None,
+        open_calls: "OpenCalls | None" = None,
     ) -> None:
         self.transcript = _transcript(messages, open_calls)
         self.inbox = inbox
@@ -70,7 +72,7 @@ class Conversation:
         self._taps = taps
         self.inbox.tap = several_taps(taps)
 
-    def reset(self, messages: Iterable[Message], open_calls: OpenCalls | None = None) -> None:
+    def reset(self, messages: Iterable[Message], open_calls: "OpenCalls | None" = None) -> None:
         """Forget it all, and go on with these messages instead.
 
         Raises:
@@ -153,7 +155,7 @@ class Conversation:
         )
 
 
-def _transcript(messages: Iterable[Message], open_calls: OpenCalls | None) -> Transcript:
+def _transcript(messages: Iterable[Message], open_calls: "OpenCalls | None") -> Transcript:
     transcript = Transcript(items("messages", messages), open_calls)
     for place, message in enumerate(transcript.messages):
         if type(message) not in get_args(Message):

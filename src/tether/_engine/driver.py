@@ -16,9 +16,7 @@ from attrs import define
 
 from tether._engine.model_call import ModelCall
 from tether._engine.parts import RunServices
-from tether._engine.tool_calls import ToolBatch
 from tether._scopes.exceptions import as_failure
-from tether.calls import CallEnded
 from tether.events import Event, MessageEnd, ToolExecutionEnd, TurnEnd
 from tether.hooks import call_hook
 from tether.loop import (
@@ -110,6 +108,8 @@ class Driver:
             case AskModel():
                 return ModelCall(self._services)
             case RunTools(calls):
+                from tether._engine.tool_calls import ToolBatch  # noqa: PLC0415 - a run pays for it with its first call
+
                 return ToolBatch(self._services, calls)
             case AskWhetherToStop(turn):
                 return _StopCheck(self._services, turn)
@@ -198,6 +198,8 @@ class _Announcement:
             case MessageEnd(message):
                 self._services.parts.record(message)
             case ToolExecutionEnd(result=result):
+                from tether.calls import CallEnded  # noqa: PLC0415 - likewise
+
                 self._services.parts.note(CallEnded(result))
             case _:
                 pass

@@ -3,7 +3,6 @@
 No I/O.
 """
 
-import json
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -91,4 +90,6 @@ def _of_text(*texts: str) -> int:
 
 
 def _json(value: Any) -> str:
+    import json  # noqa: PLC0415 - only where somebody asks for an estimate
+
     return json.dumps(value, ensure_ascii=False, default=str)

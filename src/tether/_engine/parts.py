@@ -7,7 +7,7 @@ of its requests share it. `LiveRun` is what can be seen of the run from outside.
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from functools import cached_property
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import anyio
 from anyio.abc import AsyncBackend
@@ -22,13 +22,15 @@ from tether._engine.publisher import Publisher
 from tether._engine.resources import Resources
 from tether._engine.turn_settings import TurnSettings
 from tether._scopes.backend import current_backend
-from tether.calls import CallNote
 from tether.deltas import PartialReply
 from tether.errors import ModelError
 from tether.hooks import Hook, Hooks
 from tether.messages import CustomMessage, Message, Usage, UserMessage
 from tether.taps import Tap
 from tether.transcript import Transcript
+
+if TYPE_CHECKING:
+    from tether.calls import CallNote
 
 __all__ = ("Cancellable", "LiveRun", "RunParts", "RunServices")
 
@@ -38,7 +40,7 @@ _THREADS = 40
 """Sync tools of one run at a time: as many as anyio's own limit for a whole program."""
 
 
-def _not_recorded(_: Message | CallNote) -> None: ...
+def _not_recorded(_: "Message | CallNote") -> None: ...
 
 
 @frozen(kw_only=True, eq=False, repr=False)
@@ -60,7 +62,7 @@ class RunParts:
     """Sees what the run does."""
     record: Callable[[Message], object] = _not_recorded
     """Keeps a message that has ended, before it is announced."""
-    note: Callable[[CallNote], object] = _not_recorded
+    note: Callable[["CallNote"], object] = _not_recorded
     """Keeps what a call has come to, likewise."""
     flush: Callable[[], Awaitable[None]] | None = None
     """Waits until what was recorded is kept, where recording does not."""
@@ -82,7 +84,7 @@ class RunParts:
     """Pauses the clocks of the calls that this run is part of."""
     output: Output | None = None
     """The result that the run is to have, where a type was asked for."""
-    _flushing: anyio.Lock | None = field(
+    _flushing: "anyio.Lock | None" = field(
         default=Factory(lambda self: _line_to_flush(self), takes_self=True), init=False
     )
     """Calls that run at once flush one after the other: who comes next finds most of it written."""
@@ -100,7 +102,7 @@ class RunParts:
             async with self._flushing:
                 await self.flush()
 
-    async def noted(self, note: CallNote) -> None:
+    async def noted(self, note: "CallNote") -> None:
         """Note what a call has come to, and wait until that is kept.
 
         Raises:
@@ -121,7 +123,7 @@ class RunParts:
         )
 
 
-def _line_to_flush(parts: RunParts) -> anyio.Lock | None:
+def _line_to_flush(parts: RunParts) -> "anyio.Lock | None":
     return None if parts.flush is None else anyio.Lock(fast_acquire=True)
 
 
@@ -165,6 +167,6 @@ class RunServices:
     )
 
     @cached_property
-    def threads(self) -> anyio.CapacityLimiter:
+    def threads(self) -> "anyio.CapacityLimiter":
         """Holds how many plain functions run at a time."""
         return anyio.CapacityLimiter(_THREADS)

@@ -9,7 +9,6 @@ from typing import get_args
 
 from tether._scopes.exceptions import described
 from tether.messages import Outcome, Text, ToolCall, ToolResultMessage
-from tether.serialize import to_builtins
 
 __all__ = ("refusal", "unkeepable")
 
@@ -24,6 +23,8 @@ def unkeepable(message: ToolResultMessage) -> str | None:
         and all(map(_is_plain, message.content))
     ):
         return None
+    from tether.serialize import to_builtins  # noqa: PLC0415 - most results are plain text
+
     try:
         to_builtins(message)
     except Exception as error:  # noqa: BLE001 - what is in it is made by code of others

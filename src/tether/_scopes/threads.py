@@ -6,15 +6,15 @@ once a thread may be given up. Here they are children of the call: cancelled wit
 
 `anyio.from_thread` asks the thread's token for the way into the event loop: the token is ours, a `_Desk`. What goes
 another way, as `trio.from_thread` does, or into another event loop, as `asyncio.run` and `tether.blocking` do, carries
-the context variables of the thread: a run of an agent finds the desk there, and ties itself to it.
+the context variables of the thread: a run of an agent finds there what ties it to the desk; see `tether._scopes.ties`.
 """
 
 import math
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError, Future
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from contextvars import ContextVar, copy_context
+from contextlib import contextmanager
+from contextvars import copy_context
 from functools import partial
 from typing import Any, Final, Literal, TypeVar, TypeVarTuple, cast
 
@@ -26,8 +26,9 @@ from anyio.lowlevel import EventLoopToken, current_token
 from tether._scopes.leaving import LeavableCall
 from tether._scopes.loop_call import LoopCaller, Waiter
 from tether._scopes.task_groups import Tasks, failure_in, open_task_group
+from tether._scopes.ties import thread_tie
 
-__all__ = ("run_in_thread", "tied_to_its_thread")
+__all__ = ("run_in_thread",)
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -74,19 +75,6 @@ async def run_in_thread(function: Callable[[], T], *, limiter: anyio.CapacityLim
     return result
 
 
-def tied_to_its_thread() -> AbstractContextManager[None]:
-    """Tie a block to the call whose thread has asked for it, in whichever event loop.
-
-    Returns:
-        A context manager. Where the call is given up, it cancels its block, and the call waits until that is left.
-
-    Raises:
-        concurrent.futures.CancelledError: the call was given up.
-    """
-    desk = _desk.get()
-    return nullcontext() if desk is None else desk.tied()
-
-
 class _Desk:
     """Where a thread asks for what is to be run in the event loop. It stands in for anyio's backend.
 
@@ -110,7 +98,7 @@ class _Desk:
 
     def work(self, function: Callable[[], T]) -> T:
         """Call the function, with this desk as the thread's way into the event loop."""
-        _desk.set(self)
+        thread_tie.set(self.tied)
         before = threadlocals.current_token
         threadlocals.current_token = EventLoopToken(cast("Any", self), self._token.native_token)
         try:
@@ -217,7 +205,7 @@ class _Question:
         self.answer: Future[object] = Future()
         # What is run belongs to the call already, and so does all that it begins.
         self.context = copy_context()
-        self.context.run(_desk.set, None)
+        self.context.run(thread_tie.set, None)
         self._function = function
 
     async def run(self) -> None:
@@ -260,6 +248,3 @@ class _Tie:
         self._waiter = Waiter()
         if not self._left:
             await self._waiter.wait()
-
-
-_desk: ContextVar[_Desk | None] = ContextVar("desk", default=None)
