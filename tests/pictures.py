@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import anyio
-from attrs import evolve
+from msgspec.structs import replace
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
@@ -95,7 +95,7 @@ async def _hold(folder: str) -> str:
 
 def _timed(event: Event) -> Event:
     return (
-        evolve(event, duration=_SECONDS[event.name])
+        replace(event, duration=_SECONDS[event.name])
         if isinstance(event, ToolExecutionEnd)
         else event
     )

@@ -104,9 +104,12 @@ async def test_an_agent_that_holds_something_is_not_copied_deep(tmp_path: Path) 
             copy.deepcopy(agent)
 
 
-async def test_an_agent_is_not_copied_deep_while_a_run_goes() -> None:
+async def test_an_agent_is_not_copied_deep_while_it_is_at_work() -> None:
     agent = Agent("offline")
     async with agent.run("hello"):
         with pytest.raises(TypeError, match="a run of the agent is going"):
+            copy.deepcopy(agent)
+    async with agent.opened():
+        with pytest.raises(TypeError, match="the agent is opened"):
             copy.deepcopy(agent)
     assert (await copy.deepcopy(agent).prompt("again")).stop_reason == "stop"

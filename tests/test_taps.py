@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
-from attrs import evolve
+from msgspec.structs import replace
 
 from tether import Agent, ModelError, Session, UsageError
 from tether.events import Event, MessageUpdate, ToolExecutionEnd, ToolExecutionStart
@@ -100,7 +100,7 @@ async def _cancelling_its_call(agent: Agent) -> list[Event]:
 
 
 def _without_time(event: Event) -> Event:
-    return evolve(event, duration=0.0) if isinstance(event, ToolExecutionEnd) else event
+    return replace(event, duration=0.0) if isinstance(event, ToolExecutionEnd) else event
 
 
 async def test_it_sees_steps_outcomes_events_and_inputs_in_their_order() -> None:

@@ -3,18 +3,19 @@
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 from anyio.abc import TaskStatus
 from anyio.lowlevel import current_token
 
+from tether._scopes.owned import Owned
 from tether._scopes.task_groups import Tasks, open_task_group
 from tether.errors import UsageError
 
 __all__ = ("Background", "open_background")
 
 
-class Background:
+class Background(Owned):
     """Where such tasks run. Made by `open_background`.
 
     Args:
@@ -22,6 +23,8 @@ class Background:
     """
 
     __slots__ = ("_loop", "_tasks")
+
+    _INSTEAD: ClassVar[str] = "; the agent is opened"
 
     def __init__(self, tasks: Tasks) -> None:
         self._tasks = tasks

@@ -103,9 +103,8 @@ class CallAssembly:
         if number is None or not self._calls:
             return None
         last = self._calls[-1]
-        if last.number != number or not last.is_announced or last.open.half:
-            return None
-        return last.open.add(arguments)
+        whole = last.is_announced and not last.open.half
+        return last.open.add(arguments) if whole and last.number == number else None
 
     def add(self, number: int | None, id_: str, name: str, arguments: str) -> None:
         """Take in a fragment.
