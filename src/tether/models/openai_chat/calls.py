@@ -28,7 +28,7 @@ _MARKS: Final = re.compile(r'\\.|["{}\[\]\\]', re.DOTALL)
 """What decides where a JSON object ends; an escaped character counts as one."""
 
 
-@define
+@define(eq=False, repr=False)
 class _Outline:
     """The brackets of JSON that comes in fragments, each of which is looked at once."""
 
@@ -62,7 +62,7 @@ class _Outline:
         self._last = fragment.rstrip()[-1:] or self._last
 
 
-@define
+@define(eq=False, repr=False)
 class _Call:
     open: OpenBlock
     place: int
@@ -77,7 +77,7 @@ class _Call:
         return self.open.start is not None
 
 
-@define
+@define(eq=False, repr=False)
 class CallAssembly:
     """The calls of one reply."""
 
