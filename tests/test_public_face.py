@@ -16,7 +16,8 @@ import tether
 
 RARE = {
     *("tether.session", "tether.toolbox", "tether.approvals", "tether.calls", "tether.serialize"),
-    *("tether.models.catalogue", "tether._engine.tool_calls", "tether._scopes.threads"),
+    *("tether.models.catalogue", "tether._scopes.threads"),
+    *("tether._engine.driver", "tether._engine.tool_calls"),
     *("base64", "concurrent.futures", "difflib", "jiter", "json", "logging", "urllib.parse"),
     "anyio.streams.memory",
 }

@@ -7,9 +7,9 @@ has no `id` and no `timestamp` until a run takes it in: the run stamps both. Blo
 No I/O, but for a `Path` in a message, which is read when the message is made.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal, TypeAlias, get_args
+from typing import Any, ClassVar, Final, Literal, TypeAlias, cast, get_args
 
 from attrs import field, frozen
 
@@ -240,8 +240,8 @@ def _as_user_block(item: object) -> UserBlock:
 def _as_assistant_blocks(
     content: str | AssistantBlock | Iterable[str | AssistantBlock],
 ) -> tuple[AssistantBlock, ...]:
-    if type(content) is tuple and _ASSISTANT_BLOCKS.issuperset(map(type, content)):
-        return content
+    if isinstance(content, (tuple, list)) and _ASSISTANT_BLOCKS.issuperset(map(type, content)):
+        return tuple(cast("Sequence[AssistantBlock]", content))
     return tuple(_as_assistant_block(item) for item in _items(content))
 
 

@@ -6,7 +6,6 @@ from inspect import GEN_CREATED, getgeneratorstate
 from typing import Any
 
 from tether._engine.around import hooks_around, within_hooks
-from tether._engine.driver import Driver
 from tether._engine.inbox import message_of
 from tether._engine.interruption import RunControl
 from tether._engine.lease import keeping_claim
@@ -83,6 +82,8 @@ class ActiveRun:
         Cancellation:
             Closes the run, whose transcript is then complete, and passes on.
         """
+        from tether._engine.driver import Driver  # noqa: PLC0415 - a run that is carried out elsewhere has none
+
         parts, first = self._parts, self._parts.transcript.settled
         services = RunServices(
             parts=parts,

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import anyio
+from anyio.abc import AsyncBackend
 from attrs import Factory, define, evolve, field, frozen
 
 from tether._engine.background import Background, open_background
@@ -20,6 +21,7 @@ from tether._engine.output import Output
 from tether._engine.publisher import Publisher
 from tether._engine.resources import Resources
 from tether._engine.turn_settings import TurnSettings
+from tether._scopes.backend import current_backend
 from tether.deltas import PartialReply
 from tether.errors import ModelError
 from tether.hooks import Hook, Hooks
@@ -158,6 +160,8 @@ class RunServices:
     publisher: Publisher
     around_run: Sequence[Hook] = ()
     """The hooks around the run."""
+    backend: type[AsyncBackend] = field(factory=current_backend)
+    """Of the event loop; each call asks it several times."""
     resources: Resources = field(
         default=Factory(lambda self: Resources(self.parts.background), takes_self=True), init=False
     )

@@ -32,14 +32,26 @@ class Stopwatch:
 
     Args:
         pause_outer: pauses the watch of the work that this is a part of.
+        now: the time of the event loop.
     """
 
-    __slots__ = ("_left_out", "_limits", "_pause_outer", "_paused_at", "_pauses", "_started_at")
+    __slots__ = (
+        "_left_out",
+        "_limits",
+        "_now",
+        "_pause_outer",
+        "_paused_at",
+        "_pauses",
+        "_started_at",
+    )
 
     def __init__(
-        self, pause_outer: Callable[[], AbstractContextManager[None]] = nullcontext
+        self,
+        pause_outer: Callable[[], AbstractContextManager[None]] = nullcontext,
+        now: Callable[[], float] = anyio.current_time,
     ) -> None:
         self._pause_outer = pause_outer
+        self._now = now
         self._started_at: float | None = None
         self._left_out = 0.0
         self._pauses = 0
@@ -48,7 +60,7 @@ class Stopwatch:
 
     def start(self) -> None:
         """Begin to measure; called inside the event loop."""
-        self._started_at = anyio.current_time()
+        self._started_at = self._now()
 
     @property
     def is_started(self) -> bool:
@@ -60,7 +72,7 @@ class Stopwatch:
         """The time so far, without the pauses; 0 before the start."""
         if self._started_at is None:
             return 0.0
-        until = self._paused_at if self._pauses else anyio.current_time()
+        until = self._paused_at if self._pauses else self._now()
         return until - self._started_at - self._left_out
 
     @contextmanager
@@ -85,20 +97,20 @@ class Stopwatch:
         """Set the deadline of a scope, and from here on move it with the pauses."""
         self._limits.append(limit)
         if not self._pauses:
-            limit.scope.deadline = anyio.current_time() + limit.left
+            limit.scope.deadline = self._now() + limit.left
 
     def limit_no_more(self, limit: _Limit) -> None:
         """Leave the deadline of a scope alone."""
         self._limits.remove(limit)
 
     def _stop(self) -> None:
-        self._paused_at = now = anyio.current_time()
+        self._paused_at = now = self._now()
         for limit in self._limits:
             limit.left = limit.scope.deadline - now
             limit.scope.deadline = float("inf")
 
     def _go_on(self) -> None:
-        now = anyio.current_time()
+        now = self._now()
         self._left_out += now - self._paused_at
         for limit in self._limits:
             limit.scope.deadline = now + limit.left

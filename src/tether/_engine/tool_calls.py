@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 import anyio
-from attrs import define, evolve, field
+from attrs import define, evolve
 
 from tether._engine.around_tool import called_within_hooks
 from tether._engine.holdups import Holdup
@@ -39,6 +39,9 @@ __all__ = ("ToolBatch",)
 
 _log = logging.getLogger("tether")
 
+_SETTLED: Final = frozenset({str, int, float, bool, list, dict, type(None), ToolResult})
+"""The classes of what most tools return, of which none can be awaited."""
+
 _SKIPPED: Final = "This call was not run: {why}."
 
 
@@ -49,7 +52,7 @@ class _Call:
     call: ToolCall
     reports: Reports
     clock: Stopwatch
-    scope: anyio.CancelScope = field(factory=anyio.CancelScope)
+    scope: anyio.CancelScope
     tasks: Tasks | None = None
     """The tasks that it runs among."""
     begun_before: bool = False
@@ -77,10 +80,12 @@ class ToolBatch:
     def __init__(self, services: RunServices, calls: Sequence[ToolCall]) -> None:
         self._services = services
         self._parts = services.parts
-        self._calls = {
-            call.id: _Call(call, Reports(services.publisher), Stopwatch(services.parts.pause))
-            for call in calls
-        }
+        self._calls = {call.id: self._call(call) for call in calls}
+
+    def _call(self, call: ToolCall) -> _Call:
+        services, backend = self._services, self._services.backend
+        clock = Stopwatch(services.parts.pause, backend.current_time)
+        return _Call(call, Reports(services.publisher), clock, backend.create_cancel_scope())
 
     async def perform(self) -> Sequence[ToolOutcome]:
         """Run the calls, and publish what becomes of them.
@@ -280,7 +285,7 @@ class ToolBatch:
             return self._skipped()
         await self._parts.noted(CallBegun(invocation.call.id))
         self._parts.transcript.begin(invocation.call.id)
-        deadline = anyio.CancelScope()
+        deadline = self._services.backend.create_cancel_scope()
         holdup = self._holdup(invocation.call, deadline)
         try:
             with invocation.context.limiting(deadline, seconds), deadline:
@@ -311,7 +316,7 @@ class ToolBatch:
     async def _function(self, tool: Tool, arguments: dict[str, Any], holdup: Holdup) -> object:
         result = await self._called(tool, arguments, holdup)
         # A plain function may pass on what an async one gave it.
-        while inspect.isawaitable(result):
+        while type(result) not in _SETTLED and inspect.isawaitable(result):
             # A checkpoint, if what it awaits is one: no loop without an end.
             result = await Noticing(result, holdup.reached)
         return result

@@ -54,8 +54,8 @@ class Tasks:
         self, function: Callable[[*Ts], Coroutine[Any, Any, object]], *args: *Ts
     ) -> None:
         """Start a task."""
-        name = getattr(function, "__qualname__", repr(function))
-        self._group.start_soon(self._run, function, args, name=name)
+        name = getattr(function, "__qualname__", None) or repr(function)
+        self._group.create_task(self._run(function, args), name=name)
 
     async def start(self, function: Callable[..., Coroutine[Any, Any, object]], *args: Any) -> Any:
         """Start a task, and wait until it says that it has started, as `anyio.abc.TaskGroup.start` does.

@@ -19,8 +19,8 @@ __all__ = ("CLOSING_TIME", "Connection", "Origin", "connect")
 CLOSING_TIME: Final = 2.0
 """Seconds that closing may take."""
 
-_READ_SIZE: Final = 32 * 1024
-"""Bytes. A thousand replies that arrive at once hold as much each; a read twice as large saves 2 % of the CPU."""
+_READ_SIZE: Final = 24 * 1024
+"""Bytes. A thousand replies that arrive at once hold as much each; a read of 64 KiB saves 3 % of the CPU of a flood."""
 
 
 @frozen
@@ -171,7 +171,7 @@ async def connect(
     """
     try:
         with anyio.fail_after(seconds):
-            stream = receiving(await anyio.connect_tcp(origin.host, origin.port))
+            stream = receiving(await anyio.connect_tcp(origin.host, origin.port), _READ_SIZE)
         if origin.scheme == "https":
             with anyio.fail_after(seconds):
                 stream = await _encrypted(stream, tls, server_name or origin.host)

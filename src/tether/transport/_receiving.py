@@ -6,6 +6,8 @@ Where a model writes fifty words a second, each word is a wait of its own, and w
   calls, with all that leads to them, are a sixth of the CPU of a run. Here the transport reads on, and is paused when
   something comes that nobody waits for: what is read ahead is one read at most. anyio has no public way to the
   transport of a stream; where none is to be found, the stream is used as it is.
+- asyncio's transport reads up to 256 KiB at once, whatever it is asked for. Where a thousand replies arrive at once,
+  that is most of the memory. Here a read is bounded, and what it leaves waits with the system.
 - trio tries to read first, which fails as a rule, since nothing has come, and then waits and tries again. Here it
   waits first.
 """
@@ -34,6 +36,9 @@ class ReadAhead(anyio.TypedAttributeSet):
 class _Transport(Protocol):
     """Those parts of `asyncio.Transport` that are used here."""
 
+    max_size: int
+    """Bytes of a read; that of uvloop has none."""
+
     def is_closing(self) -> bool: ...
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
@@ -41,11 +46,12 @@ class _Transport(Protocol):
     def set_protocol(self, protocol: Any, /) -> None: ...
 
 
-def receiving(stream: SocketStream) -> ByteStream:
+def receiving(stream: SocketStream, most: int) -> ByteStream:
     """Let a stream receive with less.
 
     Args:
         stream: a stream that nobody receives from yet. From now on it is used through what is returned.
+        most: bytes that are read at once by what reads ahead.
 
     Returns:
         A stream with the same attributes, on asyncio with `ReadAhead`; or the stream itself, if it is of another kind.
@@ -53,7 +59,7 @@ def receiving(stream: SocketStream) -> ByteStream:
     transport: _Transport | None = getattr(stream, "_transport", None)
     queue = getattr(getattr(stream, "_protocol", None), "read_queue", None)
     if transport is not None and queue is not None:
-        return _ReadingOn(stream, transport, queue)
+        return _ReadingOn(stream, transport, queue, most)
     # asyncio does not give its sockets away, but something that looks like them: it waits for them itself.
     raw = stream.extra(SocketAttribute.raw_socket, None)
     return _WhenReadable(stream, raw) if isinstance(raw, socket.socket) else stream
@@ -109,14 +115,18 @@ class _WhenReadable(_Receiving):
 class _ReadingOn(_Receiving):
     """Receives from the transport of a stream."""
 
-    def __init__(self, stream: SocketStream, transport: _Transport, queue: deque[bytes]) -> None:
+    def __init__(
+        self, stream: SocketStream, transport: _Transport, queue: deque[bytes], most: int
+    ) -> None:
         super().__init__(stream)
         self._transport = transport
         # What anyio's events are made of, without what they add to be waited for by several tasks.
         loop: Any = current_token().native_token
         self._new_future: Callable[[], Any] = loop.create_future
-        self._arrivals = _Arrivals(transport, queue)
+        self._arrivals = _Arrivals(transport, queue, most)
         transport.set_protocol(self._arrivals)
+        if hasattr(transport, "max_size"):
+            transport.max_size = most
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
@@ -146,12 +156,18 @@ class _ReadingOn(_Receiving):
 class _Arrivals:
     """An `asyncio.Protocol` that takes what arrives, before the one that anyio has given the transport.
 
+    How much is read at once, asyncio's transport has to be told. uvloop's takes this for an `asyncio.BufferedProtocol`,
+    and reads into the buffer that it is given.
+
     Args:
         transport: what reads.
         queue: that of anyio's protocol, which may hold something already.
+        most: bytes of a read.
     """
 
     __slots__ = (
+        "_buffer",
+        "_most",
         "_protocol",
         "_transport",
         "awaited",
@@ -161,8 +177,11 @@ class _Arrivals:
         "resume_writing",
     )
 
-    def __init__(self, transport: _Transport, queue: deque[bytes]) -> None:
+    def __init__(self, transport: _Transport, queue: deque[bytes], most: int) -> None:
         self._transport = transport
+        self._most = most
+        # One for each read: a connection that waits holds none.
+        self._buffer = bytearray()
         self._protocol = transport.get_protocol()
         self.chunks = queue
         self.awaited: Any = None
@@ -171,9 +190,19 @@ class _Arrivals:
         self.pause_writing: Callable[[], None] = self._protocol.pause_writing
         self.resume_writing: Callable[[], None] = self._protocol.resume_writing
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> bytearray:
+        del sizehint
+        self._buffer = bytearray(self._most)
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        buffer, self._buffer = self._buffer, bytearray()
+        self.data_received(memoryview(buffer)[:nbytes])
+
+    def data_received(self, data: bytes | memoryview) -> None:
         self.chunks.append(bytes(data))
-        if self.awaited is None:
+        # Where a read is full, more has come as a rule.
+        if self.awaited is None or len(data) >= self._most:
             self._transport.pause_reading()
         self._wake()
 

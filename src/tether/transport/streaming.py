@@ -130,7 +130,7 @@ class StreamingTransport(httpx.AsyncBaseTransport):
         await self.aclose()
 
 
-@define
+@define(eq=False, repr=False)
 class _Other:
     """The transport of httpx, made when it is first needed."""
 

@@ -316,7 +316,7 @@ class HttpModel:
         return decode_unasked(decoder, describe)
 
 
-@define
+@define(eq=False, repr=False)
 class _Kept:
     """What the requests of a connection have in common, and is made once."""
 
@@ -326,7 +326,7 @@ class _Kept:
     """Those that go with the key."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class _Asked:
     """What is asked, and the headers that say who asks."""
 
@@ -334,7 +334,7 @@ class _Asked:
     headers: Mapping[str, str]
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class _Border:
     """What everything that comes from outside passes; see `reply_stream.Border`."""
 
@@ -357,7 +357,7 @@ class _Border:
         return self.secrets.cleaned_delta(delta)
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class _Answer:
     """An answer that has begun."""
 

@@ -104,7 +104,7 @@ class TimedBody(httpx.AsyncByteStream, httpx.SyncByteStream):
         return _WithoutWaiting(iter(self))
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class _WithoutWaiting(AsyncIterator[bytes]):
     """An iterator, for those who want an asynchronous one."""
 

@@ -36,7 +36,7 @@ Writer: TypeAlias = Callable[[Segment], tuple[Sequence[Any], Any]]
 """A segment, to its items of JSON and a note for the next one, which is not None."""
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class _Prefix:
     messages: tuple[Message, ...] = ()
     about: object = None

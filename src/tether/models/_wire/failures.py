@@ -229,7 +229,7 @@ def cut_short() -> ModelError:
     return ModelError("the connection ended before the reply was finished", kind="connection")
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class _Description:
     """The description of a failure that an answer holds."""
 

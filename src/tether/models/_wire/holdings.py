@@ -33,7 +33,7 @@ _OBJECT: Final = sys.getsizeof({"": None})
 _EMPTY: Final = sys.getsizeof({})
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Holdings:
     """The weight of what a reply holds, beside what was sent of it."""
 

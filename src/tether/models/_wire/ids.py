@@ -22,6 +22,8 @@ LONGEST_ID: Final = 64
 LONGEST_NAME: Final = 64
 """Characters of the name of a tool, for servers that set no other limit."""
 
+_VALID: Final = re.compile(r"[a-zA-Z0-9_-]+")
+
 
 def unique_id(wanted: str, taken: set[str], *, valid: Callable[[str], str] = str) -> str:
     """Choose an id that is not taken yet.
@@ -67,9 +69,9 @@ def valid_tool_name(name: str, *, longest: int = LONGEST_NAME) -> str:
 
 
 def _valid(text: str, empty: str, longest: int) -> str:
-    clean = re.sub(r"[^a-zA-Z0-9_-]", "_", text)
-    if clean == text and 0 < len(text) <= longest:
+    if len(text) <= longest and _VALID.fullmatch(text):
         return text
+    clean = re.sub(r"[^a-zA-Z0-9_-]", "_", text)
     return f"{(clean or empty)[: longest - 9]}_{zlib.crc32(text.encode(errors='replace')):08x}"
 
 

@@ -54,6 +54,8 @@ _FRAGMENTS: Final = frozenset(
 )
 """Fields that hold a piece of a text."""
 
+_CONTAINERS: Final = frozenset({dict, list})
+
 _MOST_MISFITS: Final = 32
 """Fields of one event that are left out, before the event is."""
 
@@ -273,10 +275,8 @@ def _readings(arguments: str) -> Sequence[str]:
     return readings
 
 
-def _depth_within(value: object, depth: int) -> bool:
-    if not isinstance(value, dict | list):
-        return True
+def _depth_within(value: dict[str, Any] | list[Any], depth: int) -> bool:
     if depth == 0:
         return False
     inner = value.values() if isinstance(value, dict) else value
-    return all(_depth_within(item, depth - 1) for item in inner)
+    return all(_depth_within(item, depth - 1) for item in inner if type(item) in _CONTAINERS)

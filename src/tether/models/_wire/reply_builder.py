@@ -47,7 +47,7 @@ _LOST: Final = "\ufffd"
 _E_contra = TypeVar("_E_contra", contravariant=True)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class OpenBlock:
     """A block that has begun and is not yet whole."""
 
@@ -118,7 +118,7 @@ class OpenBlock:
         return (*start, _DELTAS[self.kind]("".join(self.fragments), self.index))
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class ReplyBuilder:
     """A reply as it is built."""
 

@@ -80,7 +80,7 @@ def decode(model: str, *, server: str | None = None) -> Decoder:
     return read_reply(_Reply(ReplyBuilder(NAME, model), server), _READ)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Block:
     """A content block, as far as it has arrived."""
 
@@ -118,7 +118,7 @@ class _Block:
         return text_or_empty(self.fields.get("name"))
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Reply:
     """What the events mean; see `WireReply`."""
 

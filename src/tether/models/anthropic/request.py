@@ -194,7 +194,7 @@ def _mark(body: dict[str, Any], messages: list[dict[str, Any]]) -> None:
 # Messages.
 
 
-@define
+@define(eq=False, repr=False)
 class _Written:
     """What is written of a conversation."""
 

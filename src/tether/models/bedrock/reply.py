@@ -63,7 +63,7 @@ def decode(model: str) -> Decoder:
     return read_reply(_Reply(ReplyBuilder(NAME, model)), _READ)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Block:
     """A content block, as far as it has arrived."""
 
@@ -93,7 +93,7 @@ class _Block:
             self.fields[key] = "".join(pieces) if is_text else list(chain(*pieces))
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Reply:
     """What the events mean; see `WireReply`."""
 

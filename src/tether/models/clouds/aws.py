@@ -86,7 +86,7 @@ def _domain(region: str) -> str:
     return "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Signer:
     """Signs requests. To find credentials, or to renew them, asks files and servers: so in a thread."""
 

@@ -137,7 +137,7 @@ def _tokens_of_google() -> Callable[[], Any]:
     return token
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Tokens:
     """The tokens of the credentials that google-auth finds. It asks files and servers, so in a thread."""
 

@@ -101,7 +101,7 @@ def decode(model: str) -> Decoder:
     return read_reply(_Reply(ReplyBuilder(NAME, model)), _READ)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Open:
     """A block that may go on with the next part."""
 
@@ -113,7 +113,7 @@ class _Open:
     """Arguments that are no object."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Reply:
     """What the chunks mean; see `WireReply`."""
 

@@ -28,7 +28,7 @@ _MARKS: Final = re.compile(r'\\.|["{}\[\]\\]', re.DOTALL)
 """What decides where a JSON object ends; an escaped character counts as one."""
 
 
-@define
+@define(eq=False, repr=False)
 class _Outline:
     """The brackets of JSON that comes in fragments, each of which is looked at once."""
 
@@ -62,7 +62,7 @@ class _Outline:
         self._last = fragment.rstrip()[-1:] or self._last
 
 
-@define
+@define(eq=False, repr=False)
 class _Call:
     open: OpenBlock
     place: int
@@ -77,7 +77,7 @@ class _Call:
         return self.open.start is not None
 
 
-@define
+@define(eq=False, repr=False)
 class CallAssembly:
     """The calls of one reply."""
 
@@ -103,9 +103,8 @@ class CallAssembly:
         if number is None or not self._calls:
             return None
         last = self._calls[-1]
-        if last.number != number or not last.is_announced or last.open.half:
-            return None
-        return last.open.add(arguments)
+        whole = last.is_announced and not last.open.half
+        return last.open.add(arguments) if whole and last.number == number else None
 
     def add(self, number: int | None, id_: str, name: str, arguments: str) -> None:
         """Take in a fragment.

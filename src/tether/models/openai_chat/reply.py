@@ -98,7 +98,7 @@ def _reader(reply: "_Reply") -> Callable[[ServerSentEvent], _AnyChunk | None]:
     return reading
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Reply:
     """What the chunks mean; see `WireReply`."""
 

@@ -13,7 +13,7 @@ No I/O.
 import functools
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from tether.media import Image
 from tether.messages import (
@@ -42,6 +42,8 @@ from tether.models.openai_chat.reply import NAME
 from tether.transcript import repaired
 
 __all__ = ("encode",)
+
+_json: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def encode(
@@ -151,7 +153,7 @@ def _assistant(message: AssistantMessage, dialect: Dialect) -> dict[str, Any]:
                 "type": "function",
                 "function": {
                     "name": valid_tool_name(call.name),
-                    "arguments": json.dumps(call.arguments, ensure_ascii=False),
+                    "arguments": _json(call.arguments),
                 },
             }
             for call in calls

@@ -16,7 +16,7 @@ _LONGEST_HELD: Final = 1024
 """Characters."""
 
 
-@define
+@define(eq=False, repr=False)
 class ThinkTags:
     """Tells thinking from text in a text that arrives in pieces, cut anywhere."""
 

@@ -63,7 +63,7 @@ def decode(model: str) -> Decoder:
     return read_reply(_Reply(ReplyBuilder(NAME, model)), _READ)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Reply:
     """What the events mean; see `WireReply`."""
 
