@@ -86,8 +86,7 @@ class EventSink(Owned, ObjectSendStream[E], Generic[E]):
         """
         if not self._offer(item):
             await self._rest()
-            if not self._broadcast.deliver(item):
-                await self._broadcast.deliver_in_turn(item)
+            await self._deliver(item)
 
     def _offer(self, item: E) -> bool:
         """Deliver an event at once, or say that it has to be sent: `send` without its coroutine."""
@@ -101,6 +100,11 @@ class EventSink(Owned, ObjectSendStream[E], Generic[E]):
         """Pass the checkpoint that may be due."""
         self._since_checkpoint = 0
         await checkpoint()
+
+    async def _deliver(self, item: E) -> None:
+        """Deliver an event, at once if there is room: while this waits, `send_nowait` is refused."""
+        if not self._broadcast.deliver(item):
+            await self._broadcast.deliver_in_turn(item)
 
     def send_nowait(self, item: E) -> None:
         """Deliver an event to every consumer at once.

@@ -174,3 +174,31 @@ async def test_who_publishes_beside_one_that_is_at_a_checkpoint_does_not_wait() 
     assert others
     taken = await took(stream, CHECKPOINT_EVERY + 1)
     assert {*taken} == {AgentStart(), TurnStart(1), TurnStart(2)}
+
+
+@pytest.mark.parametrize("before", ["a listener", "its checkpoint", "its turn"])
+async def test_a_task_that_outlives_a_run_publishes_nothing_behind_its_end_and_nothing_twice(
+    before: str,
+) -> None:
+    publisher, stream, hooks, _ = made(2 * CHECKPOINT_EVERY)
+    while publisher.offer(AgentStart()):
+        pass
+    late, end = TurnStart(1), TurnStart(2)
+    heard, begun = anyio.Event(), anyio.Event()
+
+    async def publish() -> None:
+        begun.set()
+        await (publisher.send_waiting() if before == "its turn" else publisher.publish(late))
+
+    if before == "a listener":
+        hooks.add("on_event", lambda _: heard.wait())
+    if before == "its turn":
+        publisher._put(late)
+    with anyio.fail_after(GUARD):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(publish)
+            await begun.wait()
+            publisher.publish_nowait(end)
+            heard.set()
+    told = await took(stream, stream.statistics().current_buffer_used)
+    assert [event for event in told if isinstance(event, TurnStart)] in ([late, end], [end])

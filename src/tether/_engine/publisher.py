@@ -27,6 +27,7 @@ class Publisher:
         "_control",
         "_held",
         "_hooks",
+        "_is_closing",
         "_is_cut",
         "_line",
         "_outbox",
@@ -51,6 +52,8 @@ class Publisher:
         # What is not said before the store has taken it; None where everything is said at once.
         self._held: list[Event] | None = None
         self._is_cut = False
+        # Whether the events that end the run have begun to be published.
+        self._is_closing = False
 
     def offer(self, event: Event) -> bool:
         """Publish an event if nobody has to be waited for: the short way of `publish`.
@@ -72,6 +75,9 @@ class Publisher:
         Raises:
             Exception: what a listener raised. The event is sent before the next one.
 
+        A task that outlives the run may still be here when the run is closed. Its event comes too late then, and is
+        dropped.
+
         Cancellation:
             While a consumer is slow, or inside a listener. The event is then sent before the next one: of a run that
             ends in order, nothing is missing.
@@ -88,9 +94,10 @@ class Publisher:
                 await self._sink._rest()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         except BaseException:
             # What happened is told also where a listener has failed, or was cut off.
-            self._put(event)
+            if not self._is_closing:
+                self._put(event)
             raise
-        if not self.offer(event):
+        if not self._is_closing and not self.offer(event):
             self._put(event)
             await self.send_waiting()
 
@@ -110,8 +117,17 @@ class Publisher:
             self._line = self._line or anyio.Lock(fast_acquire=True)
             async with self._line:
                 if self._sent < last:
-                    await self._sink.send(self._outbox[0])  # which passes checkpoints
-                    self._has_sent()
+                    await self._send_first()
+
+    async def _send_first(self) -> None:
+        """Send the first event of the outbox, unless it is sent at the checkpoint, by a run that is being closed."""
+        sink, sent = self._sink, self._sent
+        if not sink._offer(self._outbox[0]):  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            await sink._rest()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            if self._sent > sent:
+                return
+            await sink._deliver(self._outbox[0])  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        self._has_sent()
 
     async def caught_up(self) -> None:
         """Let consumers take what was published; see `EventSink.caught_up`.
@@ -146,6 +162,7 @@ class Publisher:
         if self._held is not None:
             self._held.append(event)
             return
+        self._is_closing = True
         if event not in self._outbox:
             self._put(event)
         with suppress(anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
