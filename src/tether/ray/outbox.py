@@ -187,21 +187,13 @@ class Sink(EventSink[Event]):
         super().__init__(Broadcast[Event, Any]())
         self._outbox = outbox
 
-    async def send(self, item: Event) -> None:
-        """Put an event, once there is room.
-
-        Cancellation:
-            Only before the event is put.
-        """
-        if not self._offer(item):
-            self._since_checkpoint = 0
-            await checkpoint()
-            await self._outbox.has_room()
-            self._outbox.put(item)
-
     def _offer(self, item: Event) -> bool:
         self._since_checkpoint += 1
         return self._since_checkpoint < CHECKPOINT_EVERY and self._outbox.offer(item)
+
+    async def _deliver(self, item: Event) -> None:
+        await self._outbox.has_room()
+        self._outbox.put(item)
 
     def send_nowait(self, item: Event) -> None:
         """Put an event, also where there is no room: the run is being closed."""
