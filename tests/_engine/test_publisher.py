@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import anyio
+import anyio.lowlevel
 import pytest
 from tests.waiting import until_blocked
 
@@ -12,7 +13,7 @@ from tether.events import AgentStart, Event, ToolExecutionEnd, ToolExecutionUpda
 from tether.hooks import Hooks
 from tether.limits import Limits
 from tether.messages import ToolResultMessage
-from tether.stream import EventSink, EventStream, create_event_stream
+from tether.stream import CHECKPOINT_EVERY, EventSink, EventStream, create_event_stream
 
 GUARD = 60
 
@@ -148,3 +149,28 @@ async def test_what_a_call_reported_stays_before_its_end_whoever_else_is_cancell
             await until_blocked()
             got += await took(stream, 2)
     assert got == [second, first, end]
+
+
+async def test_an_event_whose_checkpoint_was_cancelled_goes_before_the_next_one() -> None:
+    publisher, stream, _, _ = made(2 * CHECKPOINT_EVERY)
+    before = [TurnStart(number) for number in range(CHECKPOINT_EVERY - 1)]
+    assert all(publisher.offer(event) for event in before)
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await publisher.publish(TurnStart(98))
+    assert scope.cancelled_caught
+    await publisher.publish(TurnStart(99))
+    assert await took(stream, len(before) + 2) == [*before, TurnStart(98), TurnStart(99)]
+
+
+async def test_who_publishes_beside_one_that_is_at_a_checkpoint_does_not_wait() -> None:
+    publisher, stream, _, _ = made(2 * CHECKPOINT_EVERY)
+    while publisher.offer(AgentStart()):
+        pass
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(publisher.publish, TurnStart(1))
+        while not (others := publisher.offer(TurnStart(2))):
+            await anyio.lowlevel.checkpoint()
+    assert others
+    taken = await took(stream, CHECKPOINT_EVERY + 1)
+    assert {*taken} == {AgentStart(), TurnStart(1), TurnStart(2)}

@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tether import tool
-from tether._schema.specs import TypeSpec
+from tether._schema.classes import field_of
+from tether._schema.specs import ObjectSpec, TypeSpec
 from tether.errors import ArgumentsError, ToolDefinitionError
 from tether.tools import as_tool_result
 
@@ -283,3 +284,49 @@ def test_any_json_is_taken_or_refused_with_its_path(hint: Any, value: object) ->
         faults = error.faults
     assert faults
     assert all(fault.startswith("$") for fault in faults)
+
+
+PLAIN = ObjectSpec(
+    [
+        field_of("path", str),
+        field_of("count", int, 1),
+        field_of("share", float, 0.5),
+        field_of("tags", list[str], ()),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ({"path": "a"}, {"path": "a"}),
+        ({"path": "a", "count": 2}, {"path": "a", "count": 2}),
+        ({"path": "a", "count": "2"}, {"path": "a", "count": 2}),
+        ({"path": "a", "share": 1}, {"path": "a", "share": 1.0}),
+        ({"path": "a", "count": None}, {"path": "a"}),
+        ({"path": "a", "tags": ["x"]}, {"path": "a", "tags": ["x"]}),
+    ],
+)
+def test_arguments_are_read_alike_whether_they_are_plain_or_not(
+    given: dict[str, Any], read: dict[str, Any]
+) -> None:
+    made = PLAIN.check(given)
+    assert made == read
+    assert {name: type(value) for name, value in made.items()} == {
+        name: type(value) for name, value in read.items()
+    }
+    assert made is not given
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ({}, "path: is missing"),
+        ({"count": 1}, "path: is missing"),
+        ({"path": "a", "count": True}, "count: expected int, got bool"),
+        ({"path": "a", "size": 1}, "size: there is no such parameter"),
+    ],
+)
+def test_plain_arguments_that_do_not_fit_are_refused(given: dict[str, Any], fault: str) -> None:
+    with pytest.raises(ArgumentsError, match=fault):
+        PLAIN.check(given)

@@ -47,6 +47,20 @@ DONE = b"[DONE]"
             ],
             [("a", "f", {"x": 1}), ("b", "g", {})],
         ),
+        # Text, thinking and fragments of an earlier call between the fragments of a call.
+        (
+            [
+                call(index=0, id="a", name="f", arguments='{"x":'),
+                part(content="text"),
+                call(index=0, arguments=" 1"),
+                call(index=1, id="b", name="g", arguments='{"y"'),
+                part(reasoning="thinking"),
+                call(index=1, arguments=': "\u00e9'),
+                call(index=0, arguments="}"),
+                call(index=1, arguments='"}'),
+            ],
+            [("a", "f", {"x": 1}), ("b", "g", {"y": "\u00e9"})],
+        ),
         # The same number for two calls with ids of their own.
         (
             [
