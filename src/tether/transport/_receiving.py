@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 import anyio
 from anyio.abc import ByteStream, SocketAttribute, SocketStream
+from anyio.lowlevel import current_token
 
 from tether._scopes.backend import current_backend
 
@@ -119,6 +120,9 @@ class _ReadingOn(_Receiving):
     ) -> None:
         super().__init__(stream)
         self._transport = transport
+        # What anyio's events are made of, without what they add to be waited for by several tasks.
+        loop: Any = current_token().native_token
+        self._new_future: Callable[[], Any] = loop.create_future
         self._arrivals = _Arrivals(transport, queue, most)
         transport.set_protocol(self._arrivals)
         if hasattr(transport, "max_size"):
@@ -134,9 +138,9 @@ class _ReadingOn(_Receiving):
             await self._backend.checkpoint()
         elif not (arrivals.has_ended or self._transport.is_closing()):
             self._transport.resume_reading()
-            arrivals.awaited = event = self._backend.create_event()
+            arrivals.awaited = arrival = self._new_future()
             try:
-                await event.wait()
+                await arrival
             finally:
                 arrivals.awaited = None
         if not arrivals.chunks:
@@ -180,8 +184,8 @@ class _Arrivals:
         self._buffer = bytearray()
         self._protocol = transport.get_protocol()
         self.chunks = queue
-        self.awaited: anyio.Event | None = None
-        """Set when something has come; None unless somebody waits."""
+        self.awaited: Any = None
+        """A future that is done when something has come; None unless somebody waits."""
         self.has_ended = False
         self.pause_writing: Callable[[], None] = self._protocol.pause_writing
         self.resume_writing: Callable[[], None] = self._protocol.resume_writing
@@ -216,6 +220,6 @@ class _Arrivals:
         self._wake()
 
     def _wake(self) -> None:
-        if self.awaited is not None:
-            self.awaited.set()
-            self.awaited = None
+        arrival, self.awaited = self.awaited, None
+        if arrival is not None and not arrival.done():  # as it is if the wait was cancelled
+            arrival.set_result(None)
