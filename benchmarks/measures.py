@@ -215,7 +215,7 @@ MEASURES: Final = (
             Column(
                 "KiB/run",
                 lambda a: (a[0]["peak"] - a[0]["before"]) / s.runs,
-                more=60,
+                more=0,
                 below_peers=True,
             ),
         ],

@@ -302,6 +302,13 @@ WHOLE = ReplyEnd(AssistantMessage("hi"))
 
 
 class TestRefused:
+    def test_a_block_ends_as_one_of_a_model_s_own_class(self) -> None:
+        class Cited(Text):
+            pass
+
+        end = BlockEnd(Cited("a"))
+        assert folded([TextDelta("a"), end]).preview().content == (end.block,)
+
     @pytest.mark.parametrize(
         ("before", "delta", "message"),
         [

@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import weakref
 from typing import Any, get_args, get_type_hints
 
 import attrs
@@ -9,9 +10,17 @@ import msgspec
 import pytest
 
 from tether import deltas, events
-from tether.deltas import BlockDelta, Delta, TextDelta, ThinkingDelta
-from tether.events import Event, MessageUpdate
-from tether.messages import Block
+from tether.calls import CallBegun, CallEnded
+from tether.deltas import BlockDelta, BlockEnd, Delta, TextDelta, ThinkingDelta, ToolCallStart
+from tether.events import (
+    Event,
+    MessageEnd,
+    MessageStart,
+    MessageUpdate,
+    ToolExecutionEnd,
+    ToolExecutionStart,
+)
+from tether.messages import AssistantMessage, Block, Text, ToolResultMessage
 
 EVENTS = get_args(Event)
 
@@ -70,6 +79,24 @@ def test_what_is_no_attrs_class_passes_for_one() -> None:
         delta.text = "b"
     assert pickle.loads(pickle.dumps(update)) == update
     assert len({update, MessageUpdate(TextDelta("a", 1))}) == 1
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        MessageStart(AssistantMessage("a")),
+        MessageEnd(AssistantMessage("a")),
+        ToolExecutionStart("a", "f", {}),
+        ToolExecutionEnd("a", "f", ToolResultMessage("a", "f", "x"), 0.1),
+        ToolCallStart("a", "f"),
+        BlockEnd(Text("a")),
+        CallBegun("a"),
+        CallEnded(ToolResultMessage("a", "f", "x")),
+    ],
+    ids=lambda event: type(event).__name__,
+)
+def test_an_event_can_be_held_weakly(event: Any) -> None:
+    assert weakref.ref(event)() is event
 
 
 @pytest.mark.parametrize("cls", [*EVENTS, *get_args(Delta)])

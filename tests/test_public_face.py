@@ -19,7 +19,7 @@ RARE = {
     *("tether.models.catalogue", "tether._scopes.threads"),
     *("tether._engine.driver", "tether._engine.tool_calls"),
     *("base64", "concurrent.futures", "difflib", "jiter", "json", "logging", "urllib.parse"),
-    "anyio.streams.memory",
+    *("anyio.streams.memory", "socket"),
 }
 """What an agent imports when it needs it, as many programs do not, or not before an agent runs."""
 

@@ -33,14 +33,14 @@ class CallAsked:
 
 
 @as_attrs
-class CallBegun(msgspec.Struct, frozen=True):
+class CallBegun(msgspec.Struct, frozen=True, weakref=True):
     """The tool of a call runs from now on."""
 
     call_id: str
 
 
 @as_attrs
-class CallEnded(msgspec.Struct, frozen=True):
+class CallEnded(msgspec.Struct, frozen=True, weakref=True):
     """The result of a call is known."""
 
     result: ToolResultMessage

@@ -88,7 +88,7 @@ class ThinkingDelta(msgspec.Struct, frozen=True, gc=False):
 
 
 @as_attrs
-class ToolCallStart(msgspec.Struct, frozen=True):
+class ToolCallStart(msgspec.Struct, frozen=True, weakref=True):
     """A tool call begins; its arguments follow in fragments."""
 
     type: ClassVar[Literal["tool_call_start"]] = "tool_call_start"
@@ -109,7 +109,7 @@ class ToolCallDelta(msgspec.Struct, frozen=True, gc=False):
 
 
 @as_attrs
-class BlockEnd(msgspec.Struct, frozen=True):
+class BlockEnd(msgspec.Struct, frozen=True, weakref=True):
     """A block is whole."""
 
     type: ClassVar[Literal["block_end"]] = "block_end"
@@ -243,7 +243,7 @@ class PartialReply:
 
     def _end(self, block: AssistantBlock, index: int) -> None:
         part = self._parts.get(index)
-        if part is not None and _WHOLE.get(type(part)) is not type(block):
+        if part is not None and not isinstance(block, _WHOLE.get(type(part), ())):
             raise ValueError(f"block {index}, which {_state(part)}, ends as {type(block).__name__}")
         self._parts[index] = block
 

@@ -80,7 +80,7 @@ class TurnStart:
 
 
 @as_attrs
-class MessageStart(msgspec.Struct, frozen=True):
+class MessageStart(msgspec.Struct, frozen=True, weakref=True):
     """A message begins. A reply is still empty, and its `stop_reason` None; any other message is already whole."""
 
     type: ClassVar[Literal["message_start"]] = "message_start"
@@ -103,7 +103,7 @@ class MessageUpdate(msgspec.Struct, frozen=True, gc=False):
 
 
 @as_attrs
-class MessageEnd(msgspec.Struct, frozen=True):
+class MessageEnd(msgspec.Struct, frozen=True, weakref=True):
     """A message has ended, and stands in the transcript; a reply may be incomplete."""
 
     type: ClassVar[Literal["message_end"]] = "message_end"
@@ -125,7 +125,7 @@ class ModelRetry:
 
 
 @as_attrs
-class ToolExecutionStart(msgspec.Struct, frozen=True):
+class ToolExecutionStart(msgspec.Struct, frozen=True, weakref=True):
     """A call is taken up; hooks and approvals come before the tool itself."""
 
     type: ClassVar[Literal["tool_execution_start"]] = "tool_execution_start"
@@ -177,7 +177,7 @@ class ToolExecutionUpdate:
 
 
 @as_attrs
-class ToolExecutionEnd(msgspec.Struct, frozen=True):
+class ToolExecutionEnd(msgspec.Struct, frozen=True, weakref=True):
     """A call is answered. Ends come as they happen, not in the order of the calls."""
 
     type: ClassVar[Literal["tool_execution_end"]] = "tool_execution_end"

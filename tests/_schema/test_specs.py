@@ -87,6 +87,17 @@ def test_all_the_faults_of_nested_values_are_named() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "kind"), [([], "array"), (["a"], "array"), ("a", "str"), (None, "null")]
+)
+@pytest.mark.parametrize("fields", [(), (field_of("a", int),)], ids=["none", "one"])
+def test_arguments_that_are_no_object_are_refused(
+    fields: Sequence[Any], arguments: Any, kind: str
+) -> None:
+    with pytest.raises(ArgumentsError, match=f"^arguments: expected object, got {kind}$"):
+        ObjectSpec(fields).check(arguments)
+
+
 def test_a_class_is_made_by_calling_it_with_its_own_checks() -> None:
     assert faults_of(list[Line], [{"article": "x", "count": 0}]) == [
         "$[0]: count must be more than 0"

@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import anyio
-from anyio.abc import AsyncBackend
 from attrs import Factory, define, evolve, field, frozen
 
 from tether._engine.background import Background, open_background
@@ -30,6 +29,8 @@ from tether.taps import Tap
 from tether.transcript import Transcript
 
 if TYPE_CHECKING:
+    from anyio.abc import AsyncBackend
+
     from tether.calls import CallNote
 
 __all__ = ("Cancellable", "LiveRun", "RunParts", "RunServices")
@@ -160,7 +161,7 @@ class RunServices:
     publisher: Publisher
     around_run: Sequence[Hook] = ()
     """The hooks around the run."""
-    backend: type[AsyncBackend] = field(factory=current_backend)
+    backend: "type[AsyncBackend]" = field(factory=current_backend)
     """Of the event loop; each call asks it several times."""
     resources: Resources = field(
         default=Factory(lambda self: Resources(self.parts.background), takes_self=True), init=False

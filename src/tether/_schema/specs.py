@@ -1,12 +1,12 @@
 """Types and lists of fields, as JSON Schema and as checks. No I/O."""
 
 from collections.abc import Mapping, Sequence, Set
-from typing import Any
+from typing import Any, cast
 
 from attrs import field, frozen
 
 from tether._schema.classes import Field
-from tether._schema.faults import at_any_depth
+from tether._schema.faults import at_any_depth, expected
 from tether._schema.leaves import JSON_TYPES, Leaf
 from tether._schema.reading import Reading, Shape
 from tether._schema.shapes import Object, read_fields
@@ -90,8 +90,10 @@ class ObjectSpec:
         Raises:
             ArgumentsError: they do not fit; each fault begins with its path.
         """
-        if self._plain.fits(arguments):
+        if type(arguments) is dict and self._plain.fits(arguments):
             return dict(arguments)
+        if not isinstance(cast("object", arguments), Mapping):  # of a model that somebody wrote
+            raise expected("arguments", "object", arguments)
         return at_any_depth(lambda: read_fields(self._parts, arguments, "", Reading()))
 
 

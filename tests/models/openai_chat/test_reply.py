@@ -226,6 +226,14 @@ def test_a_call_is_announced_by_the_id_it_keeps() -> None:
     ]
 
 
+def test_an_id_and_a_model_that_come_with_the_arguments_are_taken() -> None:
+    named = call(index=0, arguments="1}") | {"id": "r", "model": "m2"}
+    first = call(index=0, id="a", name="f", arguments='{"x"') | {"id": "", "model": ""}
+    message = decoded(first, call(index=0, arguments=":"), named, part("tool_calls"), DONE)
+    assert (message.response_id, message.model) == ("r", "m2")
+    assert message.tool_calls == (ToolCall("a", "f", {"x": 1}),)
+
+
 @pytest.mark.parametrize(
     "arguments", ['{"x":', "[1]", "not json", '{"x":1}{"y":2}', '{"a":' * 80 + "1" + "}" * 80]
 )

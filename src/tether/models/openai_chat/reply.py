@@ -115,7 +115,7 @@ class _Reply:
     text: OpenBlock | None = None
     """The text that is arriving, if nothing else is."""
     in_call: bool = False
-    """Whether a call is arriving, and nothing else."""
+    """Whether a call is arriving and nothing else, the id and the model being known."""
     _kind: _Kind | None = None
     """What is arriving: text, thinking or a refusal."""
     _open: OpenBlock | None = None
@@ -304,7 +304,7 @@ class _Reply:
             self.built.holdings.keep(arguments)
             arguments = json.dumps(arguments)
         self._close_text()
-        self.in_call = True
+        self.in_call = self._is_reported
         id_ = "" if fragment.id is None else str(fragment.id)
         self._calls.add(fragment.index, id_, function.name or "", arguments)
 
