@@ -134,6 +134,33 @@ async def test_a_stream_that_is_closed_while_somebody_waits_says_so() -> None:
         await stream.aclose()
 
 
+async def test_what_was_read_ahead_goes_with_a_stream_that_is_closed() -> None:
+    async with joined() as (stream, server):
+        await server.send(b"one ")
+        assert await stream.receive(1) == b"o"
+        await server.send(b"two")
+        await anyio.wait_all_tasks_blocked()
+        await stream.aclose()
+        with pytest.raises(anyio.ClosedResourceError):
+            await stream.receive()
+
+
+async def test_a_second_task_may_not_wait_for_the_same_bytes() -> None:
+    async with joined() as (stream, server), anyio.create_task_group() as tasks:
+        told: list[bytes] = []
+
+        async def wait() -> None:
+            told.append(await stream.receive())
+
+        tasks.start_soon(wait)
+        await anyio.wait_all_tasks_blocked()
+        with pytest.raises(anyio.BusyResourceError):
+            await stream.receive()
+        await server.send(b"for the first")
+        await anyio.wait_all_tasks_blocked()
+        assert told == [b"for the first"]
+
+
 async def test_asyncio_is_not_asked_to_pause_at_each_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[object] = []
     transport = asyncio.selector_events._SelectorSocketTransport  # type: ignore[attr-defined]

@@ -136,6 +136,8 @@ class _ReadingOn(_Receiving):
         arrivals = self._arrivals
         if arrivals.chunks:
             await self._backend.checkpoint()
+        elif arrivals.awaited is not None:
+            raise anyio.BusyResourceError("reading from")
         elif not (arrivals.has_ended or self._transport.is_closing()):
             self._transport.resume_reading()
             arrivals.awaited = arrival = self._new_future()
@@ -151,6 +153,10 @@ class _ReadingOn(_Receiving):
             arrivals.chunks.appendleft(chunk[max_bytes:])
             return chunk[:max_bytes]
         return chunk
+
+    async def aclose(self) -> None:
+        self._arrivals.chunks.clear()
+        await super().aclose()
 
 
 class _Arrivals:
