@@ -51,7 +51,7 @@ def frame_body(
         events = _in_one_piece(beginning, max_size)
     else:
         events = frame_events(max_size, beginning=beginning)
-    beginning = received = b""  # often 64 KiB, which would be held as long as the reply lasts
+    beginning = received = b""  # often 24 KiB, which would be held as long as the reply lasts
     yield from events
 
 

@@ -76,7 +76,7 @@ def frame_events(
                 whole = rest = b""
             if len(pending) > max_event_size:
                 raise _too_large(max_event_size)
-        # A reply may wait for long here: what it was read from, often 32 KiB, is not held meanwhile.
+        # A reply may wait for long here: what it was read from, often 24 KiB, is not held meanwhile.
         ready.append(events)
         chunk, events = b"", ()
         chunk = yield ready.pop()

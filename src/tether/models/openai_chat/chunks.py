@@ -88,17 +88,32 @@ class Chunk(msgspec.Struct, gc=False):
 _Some = Annotated[str, msgspec.Meta(min_length=1)]
 
 
-class _OnlyText(msgspec.Struct, gc=False):
-    content: _Some
+class _NothingElse(msgspec.Struct, gc=False, kw_only=True):
+    """What neither a piece of text nor one of arguments has beside it in a delta."""
+
     reasoning: None = None
     reasoning_content: None = None
     reasoning_details: None = None
     refusal: None = None
-    tool_calls: None = None
     function_call: None = None
     annotations: None = None
     executed_tools: None = None
     images: None = None
+
+
+class _NoFacts(msgspec.Struct, gc=False, kw_only=True):
+    """What neither of them has beside it in a chunk."""
+
+    usage: None = None
+    x_groq: None = None
+    error: None = None
+    citations: None = None
+    search_results: None = None
+
+
+class _OnlyText(_NothingElse, gc=False, kw_only=True):
+    content: _Some
+    tool_calls: None = None
 
 
 class _OnlyChoice(msgspec.Struct, gc=False):
@@ -108,18 +123,13 @@ class _OnlyChoice(msgspec.Struct, gc=False):
 
 
 @final
-class TextChunk(msgspec.Struct, gc=False):
+class TextChunk(_NoFacts, gc=False, kw_only=True):
     """A chunk that brings more text and nothing else, as most do.
 
     That is seen while it is read, in place of looking at each field afterwards, which takes 1.4 times as long.
     """
 
     choices: Annotated[list[_OnlyChoice], msgspec.Meta(min_length=1, max_length=1)]
-    usage: None = None
-    x_groq: None = None
-    error: None = None
-    citations: None = None
-    search_results: None = None
 
 
 class _OnlyArguments(msgspec.Struct, gc=False):
@@ -133,17 +143,9 @@ class _OnlyFragment(msgspec.Struct, gc=False):
     id: None = None
 
 
-class _OnlyCall(msgspec.Struct, gc=False):
+class _OnlyCall(_NothingElse, gc=False, kw_only=True):
     tool_calls: Annotated[list[_OnlyFragment], msgspec.Meta(min_length=1, max_length=1)]
     content: None = None
-    reasoning: None = None
-    reasoning_content: None = None
-    reasoning_details: None = None
-    refusal: None = None
-    function_call: None = None
-    annotations: None = None
-    executed_tools: None = None
-    images: None = None
 
 
 class _OnlyCallChoice(msgspec.Struct, gc=False):
@@ -153,12 +155,7 @@ class _OnlyCallChoice(msgspec.Struct, gc=False):
 
 
 @final
-class ArgumentsChunk(msgspec.Struct, gc=False):
+class ArgumentsChunk(_NoFacts, gc=False, kw_only=True):
     """A chunk that brings more of the arguments of one call and nothing else, likewise."""
 
     choices: Annotated[list[_OnlyCallChoice], msgspec.Meta(min_length=1, max_length=1)]
-    usage: None = None
-    x_groq: None = None
-    error: None = None
-    citations: None = None
-    search_results: None = None
